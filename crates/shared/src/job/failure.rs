@@ -1,0 +1,216 @@
+//! Why a download died, and what follows from it.
+//!
+//! The list is closed and drives action: [`FailureKind`] alone decides whether to try again, and has the
+//! sentence that people read. Not here: which words of a program mean which kind (`worker::ytdlp::failure`).
+
+use std::time::Duration;
+
+use rand::RngExt;
+use serde::{Deserialize, Serialize};
+
+/// The codes of the contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "`sentence` says what each means")]
+pub enum FailureKind {
+    UnsupportedUrl,
+    Unavailable,
+    Private,
+    LoginRequired,
+    AgeRestricted,
+    GeoBlocked,
+    DrmProtected,
+    LiveNotSupported,
+    NotYetAvailable,
+    FormatUnavailable,
+    TooLarge,
+    TooLong,
+    EgressDenied,
+    InvalidMedia,
+    SiteRateLimited,
+    SiteBlocked,
+    Network,
+    Timeout,
+    Stalled,
+    CorruptMedia,
+    WorkerLost,
+    DiskFull,
+    StorageUnavailable,
+    ExtractorError,
+    Internal,
+}
+
+impl FailureKind {
+    /// All kinds, in the contract's order.
+    pub const ALL: [Self; 25] = [
+        Self::UnsupportedUrl,
+        Self::Unavailable,
+        Self::Private,
+        Self::LoginRequired,
+        Self::AgeRestricted,
+        Self::GeoBlocked,
+        Self::DrmProtected,
+        Self::LiveNotSupported,
+        Self::NotYetAvailable,
+        Self::FormatUnavailable,
+        Self::TooLarge,
+        Self::TooLong,
+        Self::EgressDenied,
+        Self::InvalidMedia,
+        Self::SiteRateLimited,
+        Self::SiteBlocked,
+        Self::Network,
+        Self::Timeout,
+        Self::Stalled,
+        Self::CorruptMedia,
+        Self::WorkerLost,
+        Self::DiskFull,
+        Self::StorageUnavailable,
+        Self::ExtractorError,
+        Self::Internal,
+    ];
+
+    /// The stable code: on the wire, in Redis, as a metric label.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        self.row().0
+    }
+
+    /// Is another attempt worth it?
+    #[must_use]
+    pub fn is_retryable(self) -> bool {
+        self.row().1
+    }
+
+    /// What a person is told.
+    #[must_use]
+    pub fn sentence(self) -> &'static str {
+        self.row().2
+    }
+
+    /// Reads a code.
+    #[must_use]
+    pub fn of_code(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.code() == code)
+    }
+
+    fn row(self) -> (&'static str, bool, &'static str) {
+        const FINAL: bool = false;
+        const RETRY: bool = true;
+        match self {
+            Self::UnsupportedUrl => {
+                ("unsupported_url", FINAL, "No media that can be downloaded was found at this address.")
+            }
+            Self::Unavailable => ("unavailable", FINAL, "The media does not exist or was removed."),
+            Self::Private => ("private", FINAL, "The media is private."),
+            Self::LoginRequired => {
+                ("login_required", FINAL, "The site shows this media only to people who are logged in.")
+            }
+            Self::AgeRestricted => ("age_restricted", FINAL, "The site shows this media only after an age check."),
+            Self::GeoBlocked => ("geo_blocked", FINAL, "The site does not offer this media in the server's region."),
+            Self::DrmProtected => ("drm_protected", FINAL, "The media is protected by DRM."),
+            Self::LiveNotSupported => {
+                ("live_not_supported", FINAL, "This is a live stream, and recording it was not asked for.")
+            }
+            Self::NotYetAvailable => ("not_yet_available", FINAL, "The media has not been published yet."),
+            Self::FormatUnavailable => {
+                ("format_unavailable", FINAL, "The media is not offered in the requested format or quality.")
+            }
+            Self::TooLarge => ("too_large", FINAL, "The media is larger than this service allows."),
+            Self::TooLong => ("too_long", FINAL, "The media is longer than this service allows."),
+            Self::EgressDenied => ("egress_denied", FINAL, "The address is not one that this service may reach."),
+            Self::InvalidMedia => {
+                ("invalid_media", FINAL, "What the site sent is not media of a kind that this service accepts.")
+            }
+            Self::SiteRateLimited => ("site_rate_limited", RETRY, "The site asks for fewer requests."),
+            Self::SiteBlocked => ("site_blocked", RETRY, "The site refused the request."),
+            Self::Network => ("network", RETRY, "The connection to the site failed."),
+            Self::Timeout => ("timeout", RETRY, "The download took longer than this service allows."),
+            Self::Stalled => ("stalled", RETRY, "The site stopped sending."),
+            Self::CorruptMedia => ("corrupt_media", RETRY, "The downloaded media was incomplete or damaged."),
+            Self::WorkerLost => ("worker_lost", RETRY, "The machine that worked on this download was lost."),
+            Self::DiskFull => ("disk_full", RETRY, "The server ran out of disk space."),
+            Self::StorageUnavailable => ("storage_unavailable", RETRY, "The result could not be stored."),
+            Self::ExtractorError => ("extractor_error", RETRY, "The site's page could not be understood."),
+            Self::Internal => ("internal", RETRY, "Something went wrong in this service."),
+        }
+    }
+}
+
+/// How one attempt, or the whole job, ended without a result.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What drives action.
+    pub kind: FailureKind,
+    /// What the program said, for operators; at most [`Failure::DETAIL_LIMIT`] bytes.
+    pub detail: String,
+}
+
+impl Failure {
+    /// Bytes kept of what a program said.
+    pub const DETAIL_LIMIT: usize = 500;
+
+    /// A failure whose detail is cut to the limit, at a character boundary.
+    #[must_use]
+    pub fn new(kind: FailureKind, detail: impl Into<String>) -> Self {
+        let mut detail: String = detail.into();
+        detail.truncate(detail.floor_char_boundary(Self::DETAIL_LIMIT));
+        Self { kind, detail }
+    }
+}
+
+/// How long to wait before the next attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// Doubled for each attempt made.
+    pub base: Duration,
+    /// Never longer than this.
+    pub cap: Duration,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self { base: Duration::from_secs(5), cap: Duration::from_secs(600) }
+    }
+}
+
+impl RetryPolicy {
+    /// The longest wait after this many attempts: `min(cap, base * 2^attempts)`.
+    #[must_use]
+    pub fn ceiling(&self, attempts: u32) -> Duration {
+        self.base.saturating_mul(2_u32.saturating_pow(attempts)).min(self.cap)
+    }
+
+    /// Draws a wait between zero and the ceiling ("full jitter": retries of jobs that failed together spread out).
+    #[must_use]
+    pub fn delay(&self, attempts: u32) -> Duration {
+        self.ceiling(attempts).mul_f64(rand::rng().random::<f64>())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_those_of_the_wire() {
+        for kind in FailureKind::ALL {
+            assert_eq!(serde_json::to_string(&kind).unwrap(), format!("\"{}\"", kind.code()));
+            assert_eq!(FailureKind::of_code(kind.code()), Some(kind));
+        }
+    }
+
+    #[test]
+    fn the_wait_doubles_up_to_its_cap() {
+        let policy = RetryPolicy::default();
+        let ceilings: Vec<u64> = [1, 2, 3, 7, 60].map(|n| policy.ceiling(n).as_secs()).to_vec();
+        assert_eq!(ceilings, [10, 20, 40, 600, 600]);
+        assert!((0..100).all(|_| policy.delay(1) <= policy.ceiling(1)));
+    }
+
+    #[test]
+    fn a_long_detail_is_cut_between_characters() {
+        let failure = Failure::new(FailureKind::Internal, "é".repeat(400));
+        assert_eq!(failure.detail.len(), Failure::DETAIL_LIMIT);
+    }
+}

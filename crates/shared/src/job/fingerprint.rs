@@ -1,0 +1,38 @@
+//! When two orders are the same order: single flight and reuse go by this.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+
+use super::JobSpec;
+use crate::ids::Region;
+
+/// 128 bits of a SHA-256 over everything that changes the bytes or the place of a result. Safe inside a key.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Fingerprint(String);
+
+impl Fingerprint {
+    /// Raised when the same order would no longer give the same bytes.
+    const VERSION: u8 = 1;
+
+    /// Of an order in a region. Credentials, once there are any, belong here too: what was fetched with
+    /// somebody's cookies is never shared.
+    #[must_use]
+    pub fn of(spec: &JobSpec, region: &Region) -> Self {
+        let order = serde_json::to_vec(spec).expect("a spec has only plain fields");
+        let mut hash = Sha256::new();
+        hash.update([Self::VERSION]);
+        hash.update(region.as_str());
+        hash.update([0]);
+        hash.update(order);
+        Self(URL_SAFE_NO_PAD.encode(&hash.finalize()[..16]))
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

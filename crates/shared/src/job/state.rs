@@ -1,0 +1,168 @@
+//! The state machine of a job, once.
+//!
+//! ```text
+//!            submit             lease                complete
+//!  (none) ──────────▶ queued ─────────▶ running ───────────────▶ completed
+//!                      ▲  ▲  ◀─ release ─┘ │ │ fail for good, third lost lease
+//!        promote (due) │  │                │ └─────────────────▶ failed
+//!                      │  └── retry ── failed, cancelled
+//!                     waiting ◀── fail, defer, reap
+//!  cancel: queued, waiting, running ▶ cancelled      expire: queued, waiting, running ▶ expired
+//! ```
+//! The scripts get this table as text generated from [`ALLOWED`] and know no state by name.
+
+/// A state without its fields. The word is what Redis holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "described at `JobState`")]
+pub enum StateKind {
+    Queued,
+    Waiting,
+    Running,
+    Completed,
+    Failed,
+    Cancelled,
+    Expired,
+}
+
+impl StateKind {
+    /// All states.
+    pub const ALL: [Self; 7] =
+        [Self::Queued, Self::Waiting, Self::Running, Self::Completed, Self::Failed, Self::Cancelled, Self::Expired];
+
+    /// The stored word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Waiting => "waiting",
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Expired => "expired",
+        }
+    }
+
+    /// Reads the stored word.
+    #[must_use]
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.word() == word)
+    }
+
+    /// Is this an end?
+    #[must_use]
+    pub fn is_end(self) -> bool {
+        match self {
+            Self::Queued | Self::Waiting | Self::Running => false,
+            Self::Completed | Self::Failed | Self::Cancelled | Self::Expired => true,
+        }
+    }
+}
+
+/// What can happen to a job that exists. One script each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Another ticket joins the run.
+    Join,
+    /// A finished result is handed to another ticket.
+    Reuse,
+    /// A worker takes it.
+    Lease,
+    /// Its worker says that it lives; one whose lease was taken back is welcome until somebody else starts.
+    Heartbeat,
+    /// Its worker is about to put an object into the store.
+    Reserve,
+    /// Its worker has the result.
+    Complete,
+    /// Its worker gives up this attempt.
+    Fail,
+    /// Its worker hands it back untouched.
+    Release,
+    /// Its worker hands it back for later.
+    Defer,
+    /// A delay is over.
+    Promote,
+    /// The last ticket leaves.
+    Cancel,
+    /// The lease ran out.
+    Reap,
+    /// The job outlived its time unfinished.
+    Expire,
+    /// The holder of a ticket asks for another run.
+    Retry,
+    /// The holder of a ticket wants it gone.
+    Forget,
+}
+
+/// Which action may leave which states.
+pub const ALLOWED: &[(Action, &[StateKind])] = {
+    use StateKind::{Cancelled, Completed, Expired, Failed, Queued, Running, Waiting};
+    &[
+        (Action::Join, &[Queued, Waiting, Running]),
+        (Action::Reuse, &[Completed]),
+        (Action::Lease, &[Queued]),
+        (Action::Heartbeat, &[Queued, Waiting, Running]),
+        (Action::Reserve, &[Running]),
+        (Action::Complete, &[Queued, Waiting, Running]),
+        (Action::Fail, &[Running]),
+        (Action::Release, &[Running]),
+        (Action::Defer, &[Running]),
+        (Action::Promote, &[Waiting]),
+        (Action::Cancel, &[Queued, Waiting, Running]),
+        (Action::Reap, &[Running]),
+        (Action::Expire, &[Queued, Waiting, Running]),
+        (Action::Retry, &[Failed, Cancelled]),
+        (Action::Forget, &[Completed, Failed, Cancelled, Expired]),
+    ]
+};
+
+impl Action {
+    /// The word that scripts know the action by.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Join => "join",
+            Self::Reuse => "reuse",
+            Self::Lease => "lease",
+            Self::Heartbeat => "heartbeat",
+            Self::Reserve => "reserve",
+            Self::Complete => "complete",
+            Self::Fail => "fail",
+            Self::Release => "release",
+            Self::Defer => "defer",
+            Self::Promote => "promote",
+            Self::Cancel => "cancel",
+            Self::Reap => "reap",
+            Self::Expire => "expire",
+            Self::Retry => "retry",
+            Self::Forget => "forget",
+        }
+    }
+
+    /// May it leave this state?
+    #[must_use]
+    pub fn may_leave(self, from: StateKind) -> bool {
+        ALLOWED.iter().any(|(action, states)| *action == self && states.contains(&from))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_is_left_only_by_retry_reuse_and_forget() {
+        for (action, states) in ALLOWED {
+            let leaves_an_end = states.iter().any(|state| state.is_end());
+            let may = matches!(action, Action::Retry | Action::Reuse | Action::Forget);
+            assert_eq!(leaves_an_end, may, "{action:?}");
+        }
+    }
+
+    #[test]
+    fn words_are_read_back() {
+        for state in StateKind::ALL {
+            assert_eq!(StateKind::of_word(state.word()), Some(state));
+        }
+    }
+}

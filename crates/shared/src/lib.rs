@@ -1,0 +1,13 @@
+//! What the API and the workers of Haul must agree on, or the disagreement is a bug.
+//!
+//! A client asks the API for a download and holds a [`ids::Ticket`]. Behind it stands a [`job::Job`], moved
+//! through its states by scripts in Redis ([`store`]). A worker leases it, makes a file, puts it into
+//! [`storage`], and completes the job; only then does a link exist.
+
+pub mod ids;
+pub mod job;
+pub mod media;
+pub mod metadata;
+pub mod source;
+pub mod storage;
+pub mod store;

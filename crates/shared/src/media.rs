@@ -1,0 +1,175 @@
+//! What can be asked of a medium, and what is known of it.
+//!
+//! The words of the contract's download request (`format`, `quality`, `codec`, `fallback`) as types.
+//! Not here: which streams fulfil them (`worker::select`), how a file is made (`worker::ffmpeg`).
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// What the result shall be. The wire words are the lower-case names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "each is the well-known name of a format")]
+pub enum Format {
+    #[default]
+    Mp4,
+    Webm,
+    Mkv,
+    /// What the site has, untouched.
+    Original,
+    Mp3,
+    M4a,
+    Opus,
+    Flac,
+    Wav,
+}
+
+impl Format {
+    /// All formats, in the contract's order.
+    pub const ALL: [Self; 9] =
+        [Self::Mp4, Self::Webm, Self::Mkv, Self::Original, Self::Mp3, Self::M4a, Self::Opus, Self::Flac, Self::Wav];
+
+    /// Does it hold sound only?
+    #[must_use]
+    pub fn is_audio(self) -> bool {
+        match self {
+            Self::Mp3 | Self::M4a | Self::Opus | Self::Flac | Self::Wav => true,
+            Self::Mp4 | Self::Webm | Self::Mkv | Self::Original => false,
+        }
+    }
+}
+
+/// At most this many lines on the short side of the picture (so that a portrait video has the same rung).
+///
+/// Wire: `best`, or `2160p` and the like, from a closed ladder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Quality {
+    /// Whatever is best.
+    #[default]
+    Best,
+    /// A rung of [`Quality::LADDER`].
+    AtMost(u16),
+}
+
+impl Quality {
+    /// The rungs, highest first, in pixels.
+    pub const LADDER: [u16; 9] = [4320, 2160, 1440, 1080, 720, 480, 360, 240, 144];
+
+    /// The rung that a picture of this short side stands on: the highest that it reaches, or the lowest there is.
+    #[must_use]
+    pub fn of_short_side(pixels: u32) -> Self {
+        let rung = Self::LADDER.into_iter().find(|rung| u32::from(*rung) <= pixels);
+        Self::AtMost(rung.unwrap_or(Self::LADDER[Self::LADDER.len() - 1]))
+    }
+}
+
+impl fmt::Display for Quality {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Best => f.write_str("best"),
+            Self::AtMost(pixels) => write!(f, "{pixels}p"),
+        }
+    }
+}
+
+impl FromStr for Quality {
+    type Err = UnknownQuality;
+
+    fn from_str(text: &str) -> Result<Self, UnknownQuality> {
+        if text == "best" {
+            return Ok(Self::Best);
+        }
+        Self::LADDER.into_iter().find(|rung| format!("{rung}p") == text).map(Self::AtMost).ok_or(UnknownQuality)
+    }
+}
+
+/// The text names no rung of the ladder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be best, 4320p, 2160p, 1440p, 1080p, 720p, 480p, 360p, 240p or 144p")]
+pub struct UnknownQuality;
+
+impl TryFrom<String> for Quality {
+    type Error = UnknownQuality;
+
+    fn try_from(text: String) -> Result<Self, UnknownQuality> {
+        text.parse()
+    }
+}
+
+impl From<Quality> for String {
+    fn from(quality: Quality) -> Self {
+        quality.to_string()
+    }
+}
+
+/// The preferred video codec.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "each is the well-known name of a codec")]
+pub enum Codec {
+    #[default]
+    Any,
+    H264,
+    H265,
+    Vp9,
+    Av1,
+}
+
+/// What to do when the medium has not what was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fallback {
+    /// Give the nearest, and say so in the result.
+    #[default]
+    Nearest,
+    /// Fail with `format_unavailable`.
+    Strict,
+}
+
+/// Which queue of its client a job stands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Priority {
+    /// Served in turn with the other clients.
+    #[default]
+    Normal,
+    /// Served in a smaller proportion.
+    Low,
+}
+
+/// What a job shows of its medium once it is known.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields are those of the contract")]
+pub struct MediaInfo {
+    pub title: Option<String>,
+    pub uploader: Option<String>,
+    pub duration_seconds: Option<f64>,
+    pub webpage_url: Option<String>,
+    pub extractor: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quality_words_are_those_of_the_ladder() {
+        for rung in Quality::LADDER {
+            assert_eq!(format!("{rung}p").parse(), Ok(Quality::AtMost(rung)));
+        }
+        assert_eq!("best".parse(), Ok(Quality::Best));
+        for wrong in ["", "1081p", "1080", "1080P", "0p", "p", " 720p"] {
+            assert_eq!(wrong.parse::<Quality>(), Err(UnknownQuality), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_picture_stands_on_the_rung_it_reaches() {
+        for (pixels, rung) in [(1080, 1080), (1088, 1080), (719, 480), (100, 144), (9000, 4320)] {
+            assert_eq!(Quality::of_short_side(pixels), Quality::AtMost(rung));
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The name of an object in the store: the only place where its text is made.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{Fence, JobId};
+
+/// `m/<job>/<fence>/media.<ext>`: unguessable, and different for each attempt, so that a worker that lost its
+/// lease can overwrite nothing. Holds no title and no URL.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ObjectKey(String);
+
+/// The text is not one that [`ObjectKey::new`] makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an object key")]
+pub struct BadObjectKey;
+
+impl ObjectKey {
+    /// The object of one attempt. `extension` is 1-5 of `[a-z0-9]`.
+    ///
+    /// # Panics
+    /// On another extension: it comes from a closed list of ours, never from a site.
+    #[must_use]
+    pub fn new(job: JobId, fence: Fence, extension: &str) -> Self {
+        Self::parse(&format!("m/{}/{fence}/media.{extension}", job.simple())).expect("made of safe parts")
+    }
+
+    /// Reads a key back; refuses everything that `new` would not make, so that no path escapes the store.
+    ///
+    /// # Errors
+    /// [`BadObjectKey`].
+    pub fn parse(text: &str) -> Result<Self, BadObjectKey> {
+        let mut parts = text.split('/');
+        let (Some("m"), Some(job), Some(fence), Some(file), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(BadObjectKey);
+        };
+        let extension = file.strip_prefix("media.").ok_or(BadObjectKey)?;
+        let fits = job.len() == 32
+            && job.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+            && (1..=16).contains(&fence.len())
+            && fence.bytes().all(|b| b.is_ascii_digit())
+            && (1..=5).contains(&extension.len())
+            && extension.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        if fits { Ok(Self(text.to_owned())) } else { Err(BadObjectKey) }
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for ObjectKey {
+    type Error = BadObjectKey;
+
+    fn try_from(text: String) -> Result<Self, BadObjectKey> {
+        Self::parse(&text)
+    }
+}
+
+impl From<ObjectKey> for String {
+    fn from(key: ObjectKey) -> Self {
+        key.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_we_make_is_a_key() {
+        let key = ObjectKey::new(JobId::new(), Fence(1_795_187_196_318_000), "mp4");
+        assert_eq!(ObjectKey::parse(key.as_str()), Ok(key.clone()));
+        let job = JobId::new().simple();
+        for wrong in [
+            String::new(),
+            format!("m/{job}/7/../media.mp4"),
+            format!("/m/{job}/7/media.mp4"),
+            format!("m/{job}/7/media.MP4"),
+            format!("m/{job}/-7/media.mp4"),
+            format!("m/{job}/7/media."),
+            format!("m/{}/7/media.mp4", &job[1..]),
+            format!("m/{job}/7/media.mp4\0"),
+        ] {
+            assert_eq!(ObjectKey::parse(&wrong), Err(BadObjectKey), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Where results live.
+
+mod key;
+
+pub use key::{BadObjectKey, ObjectKey};
