@@ -1,1 +1,3 @@
-//! x
+//! Behaviour through the public surface, one module per subject, one binary so that it links once.
+
+mod tidy;
