@@ -1,0 +1,247 @@
+//! The store in a bucket of S3, R2, or another server that speaks its protocol.
+//!
+//! Asks of the server only what all of them do alike: no checksums beyond the signature's (some store the framing of
+//! a checksum inside the object), no conditional put (some ignore it), no listing.
+
+mod fault;
+mod multipart;
+
+use std::ops::RangeInclusive;
+use std::path::Path;
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region};
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{
+    Credentials, RequestChecksumCalculation, ResponseChecksumValidation, StalledStreamProtectionConfig,
+};
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_sdk_s3::presigning::PresigningConfig;
+use aws_sdk_s3::primitives::{ByteStream, Length};
+use aws_sdk_s3::types::ServerSideEncryption;
+use futures::{StreamExt as _, stream};
+use secrecy::{ExposeSecret as _, SecretString};
+use url::Url;
+
+use super::{LinkSpec, ObjectBody, ObjectKey, ObjectMeta, Role, StorageError, content_disposition};
+use fault::{is_absent, refuse, told};
+
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// One attempt of a call without a big body.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// One attempt to send a part: 8 MiB at 28 KiB/s. What stops altogether is ended after [`STALLED_AFTER`].
+const SEND_WITHIN: Duration = Duration::from_secs(300);
+const STALLED_AFTER: Duration = Duration::from_secs(20);
+const ATTEMPTS: u32 = 3;
+/// Where credentials come over the network, a link may have to wait for them.
+const PRESIGN_WITHIN: Duration = Duration::from_secs(10);
+/// Larger files are sent in parts, in bytes.
+const ONE_PUT: u64 = 16 * 1024 * 1024;
+/// Objects never change, and belong to one client.
+const CACHE_CONTROL: &str = "private, max-age=86400, immutable";
+/// What a worker writes and the API reads to see whether the bucket answers; below `m/` like all objects, so that a
+/// policy for `m/*` covers it.
+const READY_KEY: &str = "m/ready";
+
+/// Which bucket, and how to reach it.
+#[derive(Debug, Clone)]
+pub struct S3Options {
+    /// The bucket; it must exist.
+    pub bucket: String,
+    /// The server, when it is not Amazon's.
+    pub endpoint: Option<Url>,
+    /// Default: `us-east-1` with an endpoint, else what the standard AWS chain finds.
+    pub region: Option<String>,
+    /// How clients reach the same server, for links; default: `endpoint`.
+    pub public_endpoint: Option<Url>,
+    /// The bucket in the path rather than in the host name; default: with an endpoint.
+    pub path_style: Option<bool>,
+    /// Encryption by the server; default: what the bucket says.
+    pub encryption: Option<Encryption>,
+    /// Default: the standard AWS variables and chain.
+    pub credentials: Option<AccessKey>,
+}
+
+/// A pair of credentials.
+#[derive(Debug, Clone)]
+pub struct AccessKey {
+    /// The public half.
+    pub id: String,
+    /// The secret half.
+    pub secret: SecretString,
+}
+
+/// Encryption of objects by the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encryption {
+    /// With keys of the store.
+    Aes256,
+    /// With the account's default key of AWS KMS.
+    AwsKms,
+}
+
+/// The store in a bucket.
+#[derive(Debug, Clone)]
+pub struct S3Store {
+    client: Client,
+    /// The same, as clients reach the server: it only signs.
+    public: Client,
+    bucket: String,
+    encryption: Option<ServerSideEncryption>,
+    writes: bool,
+}
+
+impl S3Store {
+    /// Prepares the clients. Nothing is sent to the bucket; [`super::Storage::ready`] tells whether it answers.
+    pub async fn open(options: &S3Options, role: &Role) -> Self {
+        let region = options.region.clone().or_else(|| options.endpoint.is_some().then(|| "us-east-1".to_owned()));
+        let mut loader = aws_config::defaults(BehaviorVersion::latest());
+        if let Some(region) = region {
+            loader = loader.region(Region::new(region));
+        }
+        if let Some(key) = &options.credentials {
+            let secret = key.secret.expose_secret().to_owned();
+            loader = loader.credentials_provider(Credentials::new(&key.id, secret, None, None, "haul"));
+        }
+        let shared = loader.load().await;
+        let client = |endpoint: Option<&Url>| {
+            let mut config = aws_sdk_s3::config::Builder::from(&shared)
+                .force_path_style(options.path_style.unwrap_or(endpoint.is_some()))
+                .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+                .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+                .stalled_stream_protection(StalledStreamProtectionConfig::enabled().grace_period(STALLED_AFTER).build())
+                .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+                .timeout_config(attempt(ANSWER_WITHIN));
+            if let Some(url) = endpoint {
+                config = config.endpoint_url(url.as_str().trim_end_matches('/'));
+            }
+            Client::from_conf(config.build())
+        };
+        Self {
+            client: client(options.endpoint.as_ref()),
+            public: client(options.public_endpoint.as_ref().or(options.endpoint.as_ref())),
+            bucket: options.bucket.clone(),
+            encryption: options.encryption.map(|encryption| match encryption {
+                Encryption::Aes256 => ServerSideEncryption::Aes256,
+                Encryption::AwsKms => ServerSideEncryption::AwsKms,
+            }),
+            writes: matches!(role, Role::Worker),
+        }
+    }
+
+    pub(super) async fn put(
+        &self,
+        key: &ObjectKey,
+        file: &Path,
+        meta: &ObjectMeta,
+        uploaded: impl Fn(u64) + Send + Sync,
+    ) -> Result<(), StorageError> {
+        let size_bytes = tokio::fs::metadata(file).await.map_err(StorageError::File)?.len();
+        if size_bytes > ONE_PUT {
+            return multipart::put(self, key, file, size_bytes, meta, uploaded).await;
+        }
+        let body = body_of(file, 0, size_bytes).await?;
+        self.client
+            .put_object()
+            .bucket(&self.bucket)
+            .key(key.as_str())
+            .body(body)
+            .content_type(&meta.content_type)
+            .cache_control(CACHE_CONTROL)
+            .metadata("sha256", &meta.sha256)
+            .set_server_side_encryption(self.encryption.clone())
+            .customize()
+            .config_override(slow())
+            .send()
+            .await
+            .map_err(told)?;
+        uploaded(size_bytes);
+        Ok(())
+    }
+
+    pub(super) async fn read(
+        &self,
+        key: &ObjectKey,
+        range: Option<RangeInclusive<u64>>,
+    ) -> Result<ObjectBody, StorageError> {
+        let range = range.map(|range| format!("bytes={}-{}", range.start(), range.end()));
+        let asked = self.client.get_object().bucket(&self.bucket).key(key.as_str()).set_range(range);
+        let answer = asked.send().await.map_err(told)?;
+        let (total_bytes, body_bytes) =
+            sizes(&answer).ok_or_else(|| StorageError::Unavailable("an answer without a size".into()))?;
+        let body = stream::try_unfold(answer.body, |mut body| async {
+            let chunk = body.try_next().await.map_err(std::io::Error::other)?;
+            Ok(chunk.map(|chunk| (chunk, body)))
+        });
+        Ok(ObjectBody { total_bytes, body_bytes, body: body.boxed() })
+    }
+
+    pub(super) async fn link(&self, key: &ObjectKey, spec: &LinkSpec) -> Result<Url, StorageError> {
+        let terms = PresigningConfig::expires_in(spec.expires_in).map_err(refuse)?;
+        let signed = self
+            .public
+            .get_object()
+            .bucket(&self.bucket)
+            .key(key.as_str())
+            .response_content_disposition(content_disposition(&spec.filename, spec.inline))
+            .response_content_type(&spec.content_type)
+            .presigned(terms);
+        let link = tokio::time::timeout(PRESIGN_WITHIN, signed)
+            .await
+            .map_err(|late| StorageError::Unavailable(late.into()))?
+            .map_err(told)?;
+        Url::parse(link.uri()).map_err(refuse)
+    }
+
+    pub(super) async fn delete(&self, key: &ObjectKey) -> Result<(), StorageError> {
+        let asked = self.client.delete_object().bucket(&self.bucket).key(key.as_str());
+        match asked.send().await {
+            Err(error) if is_absent(&error) => Ok(()),
+            answer => answer.map(drop).map_err(told),
+        }
+    }
+
+    pub(super) async fn ready(&self) -> Result<(), StorageError> {
+        if self.writes {
+            let asked = self.client.put_object().bucket(&self.bucket).key(READY_KEY);
+            let asked = asked.body(ByteStream::from_static(b"ready")).content_type("text/plain");
+            return asked.set_server_side_encryption(self.encryption.clone()).send().await.map(drop).map_err(told);
+        }
+        let asked = self.client.get_object().bucket(&self.bucket).key(READY_KEY);
+        match asked.send().await {
+            // no worker has been here yet
+            Err(error) if is_absent(&error) => Ok(()),
+            answer => answer.map(drop).map_err(told),
+        }
+    }
+}
+
+/// The bytes `offset..offset + length` of a file, read as they are sent, and again when an attempt failed.
+async fn body_of(file: &Path, offset: u64, length: u64) -> Result<ByteStream, StorageError> {
+    let body = ByteStream::read_from().path(file).offset(offset).length(Length::Exact(length)).build().await;
+    body.map_err(|error| StorageError::File(std::io::Error::other(error)))
+}
+
+/// Sizes of the whole object and of the body.
+fn sizes(answer: &GetObjectOutput) -> Option<(u64, u64)> {
+    let body: u64 = answer.content_length()?.try_into().ok()?;
+    match answer.content_range() {
+        None => Some((body, body)),
+        Some(range) => Some((range.rsplit_once('/')?.1.parse().ok()?, body)),
+    }
+}
+
+fn attempt(within: Duration) -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(CONNECT_WITHIN)
+        .read_timeout(within)
+        .operation_attempt_timeout(within)
+        .build()
+}
+
+/// For calls that send a big body, or wait until the server has put parts together.
+fn slow() -> aws_sdk_s3::config::Builder {
+    aws_sdk_s3::Config::builder().timeout_config(attempt(SEND_WITHIN))
+}

@@ -1,0 +1,186 @@
+//! A large file in parts, read from the file as they are sent: memory does not grow with the file.
+//!
+//! An upload that fails or is dropped is aborted, so that its parts are not kept and paid for. What dies with the
+//! process is left to the bucket's life-cycle rule for incomplete uploads.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::operation::create_multipart_upload::builders::CreateMultipartUploadFluentBuilder;
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tracing::warn;
+
+use super::fault::told;
+use super::{CACHE_CONTROL, S3Store, body_of, slow};
+use crate::storage::{ObjectKey, ObjectMeta, StorageError};
+
+const PARALLEL: usize = 4;
+const MIB: u64 = 1024 * 1024;
+/// The smallest part; S3 wants 5 MiB.
+const PART: u64 = 8 * MIB;
+/// The most parts that S3 takes.
+const PARTS: u64 = 10_000;
+
+pub(super) async fn put(
+    store: &S3Store,
+    key: &ObjectKey,
+    file: &Path,
+    size_bytes: u64,
+    meta: &ObjectMeta,
+    uploaded: impl Fn(u64) + Send + Sync,
+) -> Result<(), StorageError> {
+    let create = store
+        .client
+        .create_multipart_upload()
+        .bucket(&store.bucket)
+        .key(key.as_str())
+        .content_type(&meta.content_type)
+        .cache_control(CACHE_CONTROL)
+        .metadata("sha256", &meta.sha256)
+        .set_server_side_encryption(store.encryption.clone());
+    let begun = Upload::begin(create, store.client.clone(), store.bucket.clone(), key.clone());
+    // in a task of its own: dropped while the answer is on its way, the upload still gets its guard
+    let upload = tokio::spawn(begun).await.map_err(|stopped| StorageError::Unavailable(stopped.into()))??;
+    match upload.send(file, size_bytes, &uploaded).await {
+        Ok(()) => {
+            upload.done();
+            Ok(())
+        }
+        Err(error) => {
+            upload.abort().await;
+            Err(error)
+        }
+    }
+}
+
+/// An upload that was begun. Dropped before it is done, it is aborted.
+struct Upload {
+    client: Client,
+    bucket: String,
+    key: ObjectKey,
+    /// None when there is nothing to abort any more.
+    id: Option<String>,
+}
+
+impl Upload {
+    async fn begin(
+        create: CreateMultipartUploadFluentBuilder,
+        client: Client,
+        bucket: String,
+        key: ObjectKey,
+    ) -> Result<Self, StorageError> {
+        let id = create.send().await.map_err(told)?.upload_id;
+        if id.is_none() {
+            return Err(StorageError::Unavailable("an upload without an id".into()));
+        }
+        Ok(Self { client, bucket, key, id })
+    }
+
+    async fn send(&self, file: &Path, size_bytes: u64, uploaded: impl Fn(u64) + Sync) -> Result<(), StorageError> {
+        let (done, uploaded) = (&AtomicU64::new(0), &uploaded);
+        let mut parts: Vec<CompletedPart> = stream::iter(parts_of(size_bytes))
+            .map(|part| async move {
+                let sent = self.part(file, part).await?;
+                uploaded(done.fetch_add(part.length, Ordering::Relaxed) + part.length);
+                Ok::<_, StorageError>(sent)
+            })
+            .buffer_unordered(PARALLEL)
+            .try_collect()
+            .await?;
+        parts.sort_by_key(CompletedPart::part_number);
+        self.complete(parts, size_bytes).await
+    }
+
+    async fn part(&self, file: &Path, part: Part) -> Result<CompletedPart, StorageError> {
+        let body = body_of(file, part.offset, part.length).await?;
+        let asked = self.client.upload_part().bucket(&self.bucket).key(self.key.as_str());
+        let asked = asked.set_upload_id(self.id.clone()).part_number(part.number).body(body);
+        let answer = asked.customize().config_override(slow()).send().await.map_err(told)?;
+        Ok(CompletedPart::builder().part_number(part.number).set_e_tag(answer.e_tag).build())
+    }
+
+    async fn complete(&self, parts: Vec<CompletedPart>, size_bytes: u64) -> Result<(), StorageError> {
+        let whole = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
+        let asked = self.client.complete_multipart_upload().bucket(&self.bucket).key(self.key.as_str());
+        let asked = asked.set_upload_id(self.id.clone()).multipart_upload(whole);
+        let Err(error) = asked.customize().config_override(slow()).send().await else { return Ok(()) };
+        // a lost answer is asked for again, and then the upload is no more; nobody else writes to this key
+        let there = self.client.head_object().bucket(&self.bucket).key(self.key.as_str()).send().await;
+        let size = there.ok().and_then(|head| head.content_length());
+        if size.and_then(|size| u64::try_from(size).ok()) == Some(size_bytes) { Ok(()) } else { Err(told(error)) }
+    }
+
+    fn done(mut self) {
+        self.id = None;
+    }
+
+    async fn abort(mut self) {
+        if let Some(task) = self.begin_abort() {
+            // the task logs what went wrong
+            let _ended = task.await;
+        }
+    }
+
+    /// Aborts in a task of its own, which nobody can drop.
+    fn begin_abort(&mut self) -> Option<JoinHandle<()>> {
+        let (id, runtime) = (self.id.take()?, Handle::try_current().ok()?);
+        Some(runtime.spawn(abort(self.client.clone(), self.bucket.clone(), self.key.clone(), id)))
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        self.begin_abort();
+    }
+}
+
+async fn abort(client: Client, bucket: String, key: ObjectKey, id: String) {
+    let asked = client.abort_multipart_upload().bucket(bucket).key(key.as_str()).upload_id(id);
+    if let Err(error) = asked.send().await {
+        warn!(object = %key, error = %told(error), "parts of a broken upload may be left in the bucket");
+    }
+}
+
+/// Bytes `offset..offset + length` of a file; numbers begin at 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Part {
+    number: i32,
+    offset: u64,
+    length: u64,
+}
+
+/// Cuts a file into at most [`PARTS`] parts of whole MiB, the last of what is left.
+fn parts_of(size_bytes: u64) -> impl Iterator<Item = Part> {
+    let length = size_bytes.div_ceil(PARTS).next_multiple_of(MIB).max(PART);
+    (1..).zip((0..size_bytes).step_by(length as usize)).map(move |(number, offset)| Part {
+        number,
+        offset,
+        length: length.min(size_bytes - offset),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_any_size_fits_into_the_parts_that_s3_takes() {
+        for (size, count, first, last) in [
+            (16 * MIB + 1, 3, PART, 1),
+            (40 * MIB, 5, PART, PART),
+            (PARTS * PART, PARTS, PART, PART),
+            (PARTS * PART + 1, 8_889, 9 * MIB, 8 * MIB + 1),
+            (5 * MIB * MIB, 9_987, 525 * MIB, 230 * MIB),
+        ] {
+            let parts: Vec<Part> = parts_of(size).collect();
+            assert_eq!(parts.len() as u64, count, "{size}");
+            assert_eq!((parts[0].number, parts[0].length), (1, first), "{size}");
+            assert_eq!(parts.last().map(|part| part.length), Some(last), "{size}");
+            assert_eq!(parts.iter().map(|part| part.length).sum::<u64>(), size);
+        }
+    }
+}
