@@ -1,1 +1,3 @@
-//! x
+//! The worker: takes jobs, runs programs, stores results.
+
+pub mod process;

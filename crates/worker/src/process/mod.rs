@@ -1,0 +1,174 @@
+//! Running programs: how they are started, watched, and ended.
+//!
+//! Every program of the worker is started here and nowhere else (`clippy.toml` bans the constructors): under the
+//! launcher `haul-jail`, in a process group of its own, with a closed environment, with resource limits, a wall
+//! clock and a silence clock. However a run ends (exit, time-out, cancel, panic, the worker's death), no process of
+//! the group outlives it.
+//!
+//! Not here: which program, with which arguments, and what its words mean (`ytdlp`, `ffmpeg`); what the program may
+//! reach (`bin/haul-jail.rs`).
+
+mod ended;
+mod lines;
+mod supervise;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+pub use ended::Ended;
+pub use lines::{Line, Stream};
+pub use supervise::{SpawnError, Supervised};
+
+/// What to start. Neither the arguments nor the environment are shown by `Debug`: they contain addresses.
+#[derive(Clone)]
+pub struct Spec {
+    program: PathBuf,
+    args: Vec<OsString>,
+    environment: Vec<(OsString, OsString)>,
+    dir: PathBuf,
+    limits: Limits,
+    launcher: Option<PathBuf>,
+}
+
+impl Spec {
+    /// A program, by absolute path, that works in `dir`; so far without arguments, environment, or limits.
+    #[must_use]
+    pub fn new(program: impl Into<PathBuf>, dir: impl Into<PathBuf>) -> Self {
+        Self {
+            program: program.into(),
+            args: Vec::new(),
+            environment: Vec::new(),
+            dir: dir.into(),
+            limits: Limits::default(),
+            launcher: None,
+        }
+    }
+
+    /// Appends arguments.
+    #[must_use]
+    pub fn args<T: Into<OsString>>(mut self, args: impl IntoIterator<Item = T>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets a variable. The program sees those set here and no other.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// Sets the resource limits.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Names the launcher, instead of the `haul-jail` beside this executable.
+    #[must_use]
+    pub fn launcher(mut self, launcher: impl Into<PathBuf>) -> Self {
+        self.launcher = Some(launcher.into());
+        self
+    }
+}
+
+impl std::fmt::Debug for Spec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Spec").field("program", &self.program).field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+/// Resource limits of every process of the group; `None`: the worker's own. Core files are never written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Limits {
+    /// Largest file that can be written, in bytes (`RLIMIT_FSIZE`).
+    pub file_size: Option<u64>,
+    /// Private memory of one process, in bytes (`RLIMIT_DATA`; V8 does not start under `RLIMIT_AS`).
+    pub data: Option<u64>,
+    /// Open files of one process (`RLIMIT_NOFILE`).
+    pub open_files: Option<u64>,
+}
+
+/// When a run is ended although the program has not ended.
+#[derive(Clone)]
+pub struct Watch {
+    /// The longest that it may take.
+    pub wall: Duration,
+    /// The longest without a line of output and without [`Watch::activity`].
+    pub silence: Duration,
+    /// Ends the run when cancelled.
+    pub cancel: CancellationToken,
+    /// Counts what the program has produced, in bytes; asked once a second, off the runtime's threads.
+    pub activity: Option<Arc<dyn Fn() -> u64 + Send + Sync>>,
+    /// The slowest pace at which [`Watch::activity`] may grow once it has begun to.
+    pub slowest: Option<Pace>,
+}
+
+impl Watch {
+    /// Two clocks and a token.
+    #[must_use]
+    pub fn new(wall: Duration, silence: Duration, cancel: CancellationToken) -> Self {
+        Self { wall, silence, cancel, activity: None, slowest: None }
+    }
+}
+
+impl std::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watch").field("wall", &self.wall).field("silence", &self.silence).finish_non_exhaustive()
+    }
+}
+
+/// So many bytes in so much time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// Bytes.
+    pub bytes: u64,
+    /// Time in which they must arrive.
+    pub window: Duration,
+}
+
+/// What a short run gave.
+#[derive(Debug)]
+pub struct Output {
+    /// How it ended.
+    pub ended: Ended,
+    /// What it wrote to standard output, lines ended by `\n`; at most [`STDOUT_LIMIT`] bytes.
+    pub stdout: String,
+    /// Standard output was longer, or had a longer line, than is kept.
+    pub cut: bool,
+    /// The end of what it wrote to standard error.
+    pub stderr_tail: String,
+}
+
+/// Bytes of standard output that [`output`] keeps.
+pub const STDOUT_LIMIT: usize = 16 << 20;
+
+/// Runs a program to its end and collects what it writes.
+///
+/// # Errors
+/// When the program, or its launcher, cannot be started. Everything later is an [`Ended`].
+pub async fn output(spec: &Spec, watch: &Watch) -> Result<Output, SpawnError> {
+    let mut stdout = String::new();
+    let mut cut = false;
+    let mut program = Supervised::start(spec)?;
+    let ended = program
+        .run(watch, |line| {
+            if line.from != Stream::Stdout {
+                return;
+            }
+            if stdout.len() + line.text.len() < STDOUT_LIMIT {
+                stdout.push_str(&line.text);
+                stdout.push('\n');
+                cut |= line.cut;
+            } else {
+                cut = true;
+            }
+        })
+        .await;
+    Ok(Output { ended, stdout, cut, stderr_tail: program.stderr_tail().to_owned() })
+}

@@ -1,0 +1,270 @@
+//! One program under watch, and the ladder that ends it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use process_wrap::tokio::{ChildWrapper, CommandWrap, ProcessGroup};
+use rustix::process::Signal;
+use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+
+use super::lines::{Line, Lines, Stream, Tail};
+use super::{Ended, Limits, Spec, Watch};
+
+/// Between the request to end and the kill.
+const GRACE: Duration = Duration::from_secs(2);
+/// For the launcher to end every descendant, once it has lost its lifeline or its program.
+const LAUNCHER_GRACE: Duration = Duration::from_secs(1);
+/// For the rest of the output after the end of the program.
+const DRAIN: Duration = Duration::from_secs(1);
+/// Between two looks at the silence clock.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Why a program could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum SpawnError {
+    /// The launcher is not where it should be.
+    #[error("the launcher {0} does not exist")]
+    NoLauncher(PathBuf),
+    /// The system refused.
+    #[error("{0} could not be started")]
+    Refused(PathBuf, #[source] io::Error),
+}
+
+/// A running program with its whole process group. Dropped, it kills the group.
+pub struct Supervised {
+    group: Group,
+    stdout: Lines<ChildStdout>,
+    stderr: Lines<ChildStderr>,
+    tail: Tail,
+}
+
+impl Supervised {
+    /// Starts a program. To be called on a runtime.
+    ///
+    /// # Errors
+    /// When the launcher cannot be started. A program that the launcher cannot start exits with 126 or 127.
+    pub fn start(spec: &Spec) -> Result<Self, SpawnError> {
+        let launcher = match &spec.launcher {
+            Some(path) => path.clone(),
+            None => launcher_beside_us().map_err(|error| SpawnError::Refused("haul-jail".into(), error))?,
+        };
+        if !launcher.is_file() {
+            return Err(SpawnError::NoLauncher(launcher));
+        }
+        let refused = |error| SpawnError::Refused(spec.program.clone(), error);
+        let mut child = command(&launcher, spec).spawn().map_err(refused)?;
+        let lifeline = child.stdin().take();
+        let (stdout, stderr) = (child.stdout().take(), child.stderr().take());
+        let group = Group { leader: child, lifeline, ended: false };
+        let (Some(stdout), Some(stderr)) = (stdout, stderr) else {
+            return Err(refused(io::ErrorKind::BrokenPipe.into()));
+        };
+        Ok(Self {
+            group,
+            stdout: Lines::new(Stream::Stdout, stdout),
+            stderr: Lines::new(Stream::Stderr, stderr),
+            tail: Tail::default(),
+        })
+    }
+
+    /// Runs the program to its end, or ends it. Each line is given to `on_line` as it comes; the next one is read
+    /// when that returns, so it should return at once.
+    pub async fn run(&mut self, watch: &Watch, mut on_line: impl FnMut(Line)) -> Ended {
+        let begin = Instant::now();
+        let mut clock = Clock::new(watch, begin);
+        let mut look = interval(LOOK.min(watch.silence));
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut out_open, mut err_open) = (true, true);
+        let cause = loop {
+            tokio::select! {
+                biased;
+                () = watch.cancel.cancelled() => break Ended::Cancelled,
+                () = sleep_until(begin + watch.wall) => break Ended::TimedOut,
+                _ = look.tick() => {
+                    if let Some(cause) = clock.look().await {
+                        break cause;
+                    }
+                }
+                line = self.stdout.next(), if out_open => match line {
+                    Some(line) => { clock.sign_of_life(); on_line(line) }
+                    None => out_open = false,
+                },
+                line = self.stderr.next(), if err_open => match line {
+                    Some(line) => { clock.sign_of_life(); self.tail.push(&line.text); on_line(line) }
+                    None => err_open = false,
+                },
+                status = self.group.wait() => {
+                    let _ = timeout(DRAIN, self.drain(&mut on_line)).await;
+                    return status.map_or(Ended::Exited(LAUNCHER_FAILED), Ended::of);
+                }
+            }
+        };
+        self.stop(&mut on_line).await;
+        cause
+    }
+
+    /// The end of standard error, in whole lines; at most 64 KiB.
+    #[must_use]
+    pub fn stderr_tail(&self) -> &str {
+        self.tail.as_str()
+    }
+
+    /// Ends the group, while what it still writes is read: a full pipe must not keep it from ending well.
+    async fn stop(&mut self, on_line: &mut impl FnMut(Line)) {
+        let Self { group, stdout, stderr, tail } = self;
+        tokio::join!(group.stop(), async {
+            let _ = timeout(GRACE + LAUNCHER_GRACE + DRAIN, drain(stdout, stderr, tail, on_line)).await;
+        });
+    }
+
+    async fn drain(&mut self, on_line: &mut impl FnMut(Line)) {
+        drain(&mut self.stdout, &mut self.stderr, &mut self.tail, on_line).await;
+    }
+}
+
+/// What the launcher exits with when it fails itself, as `env` and `timeout` do.
+pub(super) const LAUNCHER_FAILED: i32 = 125;
+
+async fn drain(
+    stdout: &mut Lines<ChildStdout>,
+    stderr: &mut Lines<ChildStderr>,
+    tail: &mut Tail,
+    on_line: &mut impl FnMut(Line),
+) {
+    let (mut out_open, mut err_open) = (true, true);
+    while out_open || err_open {
+        tokio::select! {
+            line = stdout.next(), if out_open => match line {
+                Some(line) => on_line(line),
+                None => out_open = false,
+            },
+            line = stderr.next(), if err_open => match line {
+                Some(line) => { tail.push(&line.text); on_line(line) }
+                None => err_open = false,
+            },
+        }
+    }
+}
+
+/// The process group. Its leader is the launcher, which ends when the program and all descendants have.
+struct Group {
+    leader: Box<dyn ChildWrapper>,
+    /// The launcher kills everything when this closes; also when it closes because we died.
+    lifeline: Option<ChildStdin>,
+    ended: bool,
+}
+
+impl Group {
+    /// Waits for the leader; then nobody of the group is left.
+    async fn wait(&mut self) -> io::Result<ExitStatus> {
+        let status = self.leader.wait().await;
+        // should the launcher itself have been killed, its group is still there
+        let _ = self.leader.start_kill();
+        self.ended = true;
+        status
+    }
+
+    /// The ladder: asks the group to end; lets the launcher kill every descendant, also one that left the group;
+    /// kills the group.
+    async fn stop(&mut self) {
+        let _ = self.leader.signal(Signal::TERM.as_raw());
+        if timeout(GRACE, self.wait()).await.is_ok() {
+            return;
+        }
+        drop(self.lifeline.take());
+        if timeout(LAUNCHER_GRACE, self.wait()).await.is_ok() {
+            return;
+        }
+        let _ = self.leader.start_kill();
+        let _ = self.wait().await;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if !self.ended {
+            // the wrapper's own kill-on-drop reaches the leader only
+            let _ = self.leader.start_kill();
+        }
+    }
+}
+
+/// When was the last sign of life, and is the pace kept?
+struct Clock<'a> {
+    watch: &'a Watch,
+    last_sign: Instant,
+    bytes: u64,
+    /// Bytes since the beginning of this window; `None` until there are any.
+    window: Option<(Instant, u64)>,
+}
+
+impl<'a> Clock<'a> {
+    fn new(watch: &'a Watch, now: Instant) -> Self {
+        Self { watch, last_sign: now, bytes: 0, window: None }
+    }
+
+    fn sign_of_life(&mut self) {
+        self.last_sign = Instant::now();
+    }
+
+    /// Counts the activity, and says why the run must end.
+    async fn look(&mut self) -> Option<Ended> {
+        if let Some(activity) = self.watch.activity.clone() {
+            let bytes = tokio::task::spawn_blocking(move || activity()).await.unwrap_or(self.bytes);
+            self.count(bytes);
+        }
+        let now = Instant::now();
+        if now - self.last_sign >= self.watch.silence {
+            return Some(Ended::Silent);
+        }
+        let (pace, (since, grown)) = self.watch.slowest.zip(self.window)?;
+        if now - since < pace.window {
+            return None;
+        }
+        self.window = Some((now, 0));
+        (grown < pace.bytes).then_some(Ended::Slow)
+    }
+
+    fn count(&mut self, bytes: u64) {
+        // it also shrinks, when parts are joined: only growth counts
+        let growth = bytes.saturating_sub(self.bytes);
+        self.bytes = bytes;
+        if growth > 0 {
+            self.last_sign = Instant::now();
+            let (since, grown) = self.window.unwrap_or((self.last_sign, 0));
+            self.window = Some((since, grown + growth));
+        }
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that starts programs: launcher, group, limits are set here"
+)]
+fn command(launcher: &Path, spec: &Spec) -> CommandWrap {
+    let Limits { file_size, data, open_files } = spec.limits;
+    let mut command = Command::new(launcher);
+    for (option, limit) in [("--file-size", file_size), ("--data", data), ("--open-files", open_files)] {
+        if let Some(limit) = limit {
+            command.arg(option).arg(limit.to_string());
+        }
+    }
+    command.arg("--").arg(&spec.program).args(&spec.args);
+    command.env_clear().envs(spec.environment.iter().map(|(name, value)| (name, value)));
+    command.current_dir(&spec.dir);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut wrapped = CommandWrap::from(command);
+    wrapped.wrap(ProcessGroup::leader());
+    wrapped
+}
+
+/// Test binaries stand one folder below the programs.
+fn launcher_beside_us() -> io::Result<PathBuf> {
+    let us = std::env::current_exe()?;
+    let dir = us.parent().unwrap_or(Path::new("/"));
+    let dir = if dir.ends_with("deps") { dir.parent().unwrap_or(dir) } else { dir };
+    Ok(dir.join("haul-jail"))
+}
