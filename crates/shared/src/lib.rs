@@ -8,6 +8,7 @@ pub mod ids;
 pub mod job;
 pub mod media;
 pub mod metadata;
+pub mod redis;
 pub mod source;
 pub mod storage;
 pub mod store;

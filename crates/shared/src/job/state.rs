@@ -12,7 +12,7 @@
 //! The scripts get this table as text generated from [`ALLOWED`] and know no state by name.
 
 /// A state without its fields. The word is what Redis holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "described at `JobState`")]
 pub enum StateKind {
     Queued,

@@ -1,7 +1,13 @@
 //! What is known of a medium without downloading it, and the cache of it.
 //!
 //! Cached metadata is for display only; it is never given to a program again. Two levels: memory of the API
-//! process, then Redis (compressed), where workers write what they found, refusals included.
+//! process (`api::metadata`), then Redis ([`MetadataCache`]), where workers write what they found, refusals included.
+
+mod cache;
+
+pub use cache::MetadataCache;
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -89,7 +95,7 @@ pub struct Cached {
     /// What was found.
     pub finding: Finding,
     /// How long ago.
-    pub age: std::time::Duration,
+    pub age: Duration,
     /// Older than its time: to be shown while it is asked again.
     pub stale: bool,
 }

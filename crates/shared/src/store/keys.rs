@@ -1,0 +1,178 @@
+//! Every key of the queue: the only place where key text is made.
+//!
+//! All keys of a shard carry one hash tag, so that a script never crosses slots in a cluster. A name that ends
+//! in `:` is a prefix: a script may add to it an id, a client, a lane or a fingerprint, and nothing else. None
+//! of these is ever text from outside (ids are random, clients and fingerprints hashes or canonical addresses).
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::ids::Region;
+use crate::job::JobSpec;
+use crate::media::Priority;
+
+/// Raised when stored records change so that older programs would misread them.
+const BASE: &str = "haul1:{0}:";
+
+/// What scripts know keys by, and the rest of the key's name. The order is that of `KEYS`.
+pub(super) const TABLE: &[(&str, &str)] = &[
+    // HASH, one job; fields: see `record`. No life while unfinished, then HAUL_JOB_TTL.
+    ("job", "j:"),
+    // HASH, one ticket: its job, own state, client, request. Lives twice HAUL_JOB_TTL: the wait, and the record.
+    ("ticket", "t:"),
+    // STRING fingerprint -> job: single flight while it goes on, reuse while the result lasts.
+    ("flight", "fp:"),
+    // HASH idempotency key -> body hash and ticket; 24 h.
+    ("idem", "idem:"),
+    // LIST <lane>:<client> -> that client's waiting jobs, next first.
+    ("list", "c:"),
+    // ZSET lane -> clients with waiting jobs, by virtual time.
+    ("ring", "ring:"),
+    // HASH client -> lanes in which it runs as much as it may, with its virtual time there.
+    ("park", "park:"),
+    // HASH lane -> virtual time now.
+    ("vt", "vt"),
+    // ZSET lane -> waiting jobs by the ms since which they wait.
+    ("queued", "q:"),
+    // HASH client -> jobs running, charged to it.
+    ("run", "run"),
+    // HASH client -> jobs of its own that wait or are delayed.
+    ("load", "load"),
+    // HASH client -> "<running limit>:<weight>".
+    ("caps", "caps"),
+    // ZSET running jobs by the ms at which their lease ends.
+    ("lease", "lease"),
+    // ZSET delayed jobs by the ms at which they are due.
+    ("delay", "delay"),
+    // ZSET every unfinished job by the ms at which it expires.
+    ("live", "live"),
+    // ZSET objects of the store by the ms at which they are to be removed.
+    ("garbage", "gc"),
+    // ZSET client -> its tickets by creation ms.
+    ("own", "own:"),
+    // ZSET everybody's newest 10,000 tickets by creation ms.
+    ("recent", "recent"),
+    // LIST lane -> wake tokens, at most 64.
+    ("wake", "wake:"),
+    // SET lanes that ever had a job.
+    ("lanes", "lanes"),
+    // HASH totals: `<kind>:<end state>`, `reaped`, `bytes`, `objects`.
+    ("count", "count"),
+    // LIST ms of the last 64 ends, newest first.
+    ("ends", "ends"),
+    // LIST name -> the last 512 durations in seconds.
+    ("time", "time:"),
+    // Channel: ids of jobs that have changed.
+    ("changed", "changed"),
+];
+
+/// Text of the key, or prefix, that scripts know by `name`.
+pub(super) fn key(name: &str) -> String {
+    let (_, rest) = TABLE.iter().find(|(known, _)| *known == name).expect("a name of the table");
+    format!("{BASE}{rest}")
+}
+
+/// STRING, JSON: what a live worker says of itself; gone 15 s after its last word.
+pub(super) fn worker(id: &str) -> String {
+    format!("{BASE}w:{id}")
+}
+
+/// SET: workers that may be alive.
+pub(super) fn workers() -> String {
+    format!("{BASE}workers")
+}
+
+/// STRING, zstd of JSON, on the cache server: what was found at an address. `digest` is a hash of the URL.
+pub(crate) fn metadata(digest: &str) -> String {
+    format!("haul1:meta:{digest}")
+}
+
+/// What a job is about; each kind has lanes, slots and totals of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Make a file.
+    Download,
+    /// Find out what is at an address; somebody waits for the answer.
+    Metadata,
+}
+
+impl Kind {
+    /// The word in keys and records.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Download => "download",
+            Self::Metadata => "metadata",
+        }
+    }
+
+    /// Of an order.
+    #[must_use]
+    pub fn of(spec: &JobSpec) -> Self {
+        match spec {
+            JobSpec::Download(_) => Self::Download,
+            JobSpec::Metadata { .. } => Self::Metadata,
+        }
+    }
+}
+
+/// One line of waiting jobs: a ring of clients that take turns.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Lane {
+    /// What its jobs are about.
+    pub kind: Kind,
+    /// Where they are done.
+    pub region: Region,
+    /// How urgent they are.
+    pub priority: Priority,
+}
+
+impl fmt::Display for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let priority = match self.priority {
+            Priority::Normal => "normal",
+            Priority::Low => "low",
+        };
+        write!(f, "{}:{}:{priority}", self.kind.word(), self.region)
+    }
+}
+
+impl FromStr for Lane {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut parts = text.split(':');
+        let (Some(kind), Some(region), Some(priority), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(());
+        };
+        let kind = [Kind::Download, Kind::Metadata].into_iter().find(|known| known.word() == kind).ok_or(())?;
+        let priority = match priority {
+            "normal" => Priority::Normal,
+            "low" => Priority::Low,
+            _ => return Err(()),
+        };
+        Ok(Self { kind, region: region.parse().map_err(|_| ())?, priority })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lanes_are_read_back() {
+        for kind in [Kind::Download, Kind::Metadata] {
+            for priority in [Priority::Normal, Priority::Low] {
+                let lane = Lane { kind, region: "eu-1".parse().unwrap(), priority };
+                assert_eq!(lane.to_string().parse(), Ok(lane));
+            }
+        }
+    }
+
+    #[test]
+    fn every_key_of_a_shard_has_its_hash_tag() {
+        assert!(TABLE.iter().all(|(name, _)| key(name).starts_with("haul1:{0}:")));
+        assert!(worker("w").starts_with("haul1:{0}:") && workers().starts_with("haul1:{0}:"));
+    }
+}

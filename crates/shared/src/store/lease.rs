@@ -1,0 +1,318 @@
+//! Leases: who may write to a running job.
+//!
+//! A worker holds a job for a limited time. Every write carries the lease's fence and Redis refuses any fence
+//! but the newest, so a worker that slept past its lease cannot undo its successor's work.
+//!
+//! Not here: when to renew (`worker::heartbeat`), how the work is done (`worker::pipeline`).
+
+use std::time::Duration;
+
+use super::keys::{Kind, Lane};
+use super::scripts::{self, invocation};
+use super::submission::METADATA_TTL;
+use super::{JobStore, StoreError, ms};
+use crate::ids::{Fence, JobId, WorkerId};
+use crate::job::{Artifact, Failure, FailureKind, JobSpec, Progress};
+use crate::media::MediaInfo;
+use crate::storage::ObjectKey;
+
+/// Leases that may be lost before a job counts as one that takes workers down.
+const POISON: u32 = 3;
+
+/// Jobs looked after in one call of each kind of upkeep.
+const UPKEEP_BATCH: u32 = 100;
+
+/// How long a reserved object is kept when its job is never completed: longer than any upload.
+const RESERVATION: Duration = Duration::from_secs(24 * 3600);
+
+/// The right to write to a running job, for a limited time.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Lease {
+    /// Which job.
+    pub job: JobId,
+    /// Which lease of it.
+    pub fence: Fence,
+    /// What it is about.
+    pub kind: Kind,
+}
+
+/// A job taken from the queue.
+#[derive(Debug, Clone)]
+pub struct Leased {
+    /// The right to write to it.
+    pub lease: Lease,
+    /// What is to be done; `None` when this version cannot read it (hand it back with [`JobStore::defer`]).
+    pub spec: Option<JobSpec>,
+    /// Which attempt this is, from 1.
+    pub attempt: u32,
+    /// Attempts that may be begun.
+    pub max_attempts: u32,
+}
+
+/// What a worker says of a running job.
+#[derive(Debug, Clone)]
+pub struct Beat {
+    /// Which.
+    pub lease: Lease,
+    /// How far it is.
+    pub progress: Progress,
+    /// What is known of the medium, once it is.
+    pub media: Option<MediaInfo>,
+}
+
+/// What the store answers to a beat, or to a reservation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pulse {
+    /// Go on.
+    Ok,
+    /// Nobody wants it any more: stop, then report with [`JobStore::fail`].
+    Cancel,
+    /// The lease was lost: stop, write nothing.
+    Lost,
+}
+
+/// What became of a job whose worker says that it is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Done {
+    /// It is completed.
+    Completed,
+    /// It had been cancelled meanwhile: the object is to be removed.
+    Cancelled,
+}
+
+/// What became of a job whose worker gave up an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It waits for another attempt.
+    Waiting,
+    /// It has failed.
+    Failed,
+    /// It was cancelled.
+    Cancelled,
+}
+
+impl JobStore {
+    /// Takes the next job of the first of these lanes that has one. All lanes are of one kind.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`]: a job may have been taken; its lease then runs out.
+    pub async fn lease(&self, worker: &WorkerId, lanes: &[Lane]) -> Result<Option<Leased>, StoreError> {
+        let Some(kind) = lanes.first().map(|lane| lane.kind) else { return Ok(None) };
+        let mut call = invocation(&scripts::LEASE);
+        call.arg(worker.to_string()).arg(ms(self.0.settings.lease)).arg(Kind::Download.word());
+        for lane in lanes {
+            call.arg(lane.to_string());
+        }
+        let answer: Vec<Vec<u8>> = self.run(&call).await?;
+        let [job, fence, attempt, max_attempts, spec] = &answer[..] else { return Ok(None) };
+        let lease = Lease { job: read(job)?, fence: Fence(read(fence)?), kind };
+        Ok(Some(Leased {
+            lease,
+            spec: serde_json::from_slice(spec).ok(),
+            attempt: read(attempt)?,
+            max_attempts: read(max_attempts)?,
+        }))
+    }
+
+    /// Renews leases and stores progress; answers in the same order.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn heartbeat(&self, beats: &[Beat]) -> Result<Vec<Pulse>, StoreError> {
+        let mut call = invocation(&scripts::HEARTBEAT);
+        call.arg(ms(self.0.settings.lease));
+        for beat in beats {
+            let progress = serde_json::to_vec(&beat.progress).map_err(|_| StoreError::Unreadable("progress"))?;
+            let media = match &beat.media {
+                Some(media) => serde_json::to_vec(media).map_err(|_| StoreError::Unreadable("a medium"))?,
+                None => Vec::new(),
+            };
+            call.arg(beat.lease.job.to_string()).arg(beat.lease.fence.0).arg(progress).arg(media);
+        }
+        let answers: Vec<String> = self.run_surely(&call).await?;
+        if answers.len() != beats.len() {
+            return Err(StoreError::Unreadable("an answer"));
+        }
+        answers.iter().map(|answer| pulse(answer)).collect()
+    }
+
+    /// Notes an object that is about to be written, so that it is removed should the job never be completed.
+    /// To be asked right before the upload: a worker that was cut off learns here that it has lost its job.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn reserve(&self, lease: &Lease, object: &ObjectKey) -> Result<Pulse, StoreError> {
+        let mut call = invocation(&scripts::RESERVE);
+        call.arg(lease.job.to_string()).arg(lease.fence.0).arg(object.as_str()).arg(ms(RESERVATION));
+        let answer: String = self.run_surely(&call).await?;
+        pulse(&answer)
+    }
+
+    /// Ends the job with a result in the store. An unanswered call may be sent again: with the same lease the
+    /// answer is the same. `stages` are the durations of this attempt's stages.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`], [`StoreError::Unavailable`].
+    pub async fn complete(
+        &self,
+        lease: &Lease,
+        artifact: &Artifact,
+        stages: &[(&'static str, Duration)],
+    ) -> Result<Done, StoreError> {
+        let settings = &self.0.settings;
+        // Handed out again only while a link made from it can live its whole time.
+        let margin = (settings.link_ttl + Duration::from_secs(300)).min(settings.result_ttl / 2);
+        let result = serde_json::to_vec(artifact).map_err(|_| StoreError::Unreadable("a result"))?;
+        let mut call = invocation(&scripts::COMPLETE);
+        call.arg(lease.job.to_string())
+            .arg(lease.fence.0)
+            .arg(result)
+            .arg(artifact.object.as_str())
+            .arg(artifact.size_bytes)
+            .arg(ms(settings.result_ttl))
+            .arg(ms(self.record_ttl(lease.kind)))
+            .arg(ms(settings.result_ttl.saturating_sub(margin)));
+        for (name, duration) in stages {
+            call.arg(*name).arg(format!("{:.3}", duration.as_secs_f64()));
+        }
+        self.done(&call).await
+    }
+
+    /// Ends a metadata job: what was found is in the cache.
+    ///
+    /// # Errors
+    /// As [`JobStore::complete`].
+    pub async fn found(&self, lease: &Lease) -> Result<Done, StoreError> {
+        let ttl = ms(self.record_ttl(lease.kind));
+        let mut call = invocation(&scripts::COMPLETE);
+        call.arg(lease.job.to_string()).arg(lease.fence.0).arg("null").arg("").arg(0).arg(ttl).arg(ttl).arg(0);
+        self.done(&call).await
+    }
+
+    async fn done(&self, call: &redis::ScriptInvocation<'_>) -> Result<Done, StoreError> {
+        let answer: String = self.run_surely(call).await?;
+        match answer.as_str() {
+            "ok" => Ok(Done::Completed),
+            "cancel" => Ok(Done::Cancelled),
+            "lost" => Err(StoreError::LeaseLost),
+            _ => Err(StoreError::Unreadable("an answer")),
+        }
+    }
+
+    /// Gives up this attempt. The failure's kind decides whether another follows, after `delay`.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`] (also when an unanswered call had been carried out), [`StoreError::Unavailable`].
+    pub async fn fail(&self, lease: &Lease, failure: &Failure, delay: Duration) -> Result<Ended, StoreError> {
+        let mut call = invocation(&scripts::FAIL);
+        call.arg(lease.job.to_string())
+            .arg(lease.fence.0)
+            .arg(u8::from(failure.kind.is_retryable()))
+            .arg(ms(delay))
+            .arg(encoded(failure)?)
+            .arg(ms(self.record_ttl(lease.kind)));
+        let answer: String = self.run_surely(&call).await?;
+        match answer.as_str() {
+            "waiting" => Ok(Ended::Waiting),
+            "failed" => Ok(Ended::Failed),
+            "cancelled" => Ok(Ended::Cancelled),
+            "lost" => Err(StoreError::LeaseLost),
+            _ => Err(StoreError::Unreadable("an answer")),
+        }
+    }
+
+    /// Hands an unfinished job back to the front of its client's line; no attempt is spent.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`]. That the lease was lost is none: somebody else has the job then.
+    pub async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
+        let mut call = invocation(&scripts::RELEASE);
+        call.arg(lease.job.to_string()).arg(lease.fence.0).arg(ms(self.record_ttl(lease.kind)));
+        self.run_surely::<String>(&call).await.map(drop)
+    }
+
+    /// Hands a job back for later: this worker cannot do it now. No attempt is spent.
+    ///
+    /// # Errors
+    /// As [`JobStore::release`].
+    pub async fn defer(&self, lease: &Lease, delay: Duration) -> Result<(), StoreError> {
+        let mut call = invocation(&scripts::DEFER);
+        call.arg(lease.job.to_string()).arg(lease.fence.0).arg(ms(delay)).arg(ms(self.record_ttl(lease.kind)));
+        self.run_surely::<String>(&call).await.map(drop)
+    }
+
+    /// Looks after what time does to jobs: delays end, leases run out, jobs expire. Any process may call it.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn upkeep(&self) -> Result<(), StoreError> {
+        let keep = ms(self.0.settings.job_ttl);
+        let mut promote = invocation(&scripts::PROMOTE);
+        self.run::<u64>(promote.arg(UPKEEP_BATCH)).await?;
+        let mut reap = invocation(&scripts::REAP);
+        let lost = Failure::new(FailureKind::WorkerLost, "the lease ran out");
+        reap.arg(UPKEEP_BATCH).arg(POISON).arg(encoded(&lost)?).arg(keep);
+        let reaped: u64 = self.run(&reap).await?;
+        if reaped > 0 {
+            tracing::warn!(reaped, "{reaped} leases ran out: their workers are gone or cut off");
+        }
+        let mut expire = invocation(&scripts::EXPIRE);
+        self.run::<u64>(expire.arg(UPKEEP_BATCH).arg(keep)).await?;
+        Ok(())
+    }
+
+    /// Names objects that are to be removed from the store, and takes those of `removed` off the list.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`], [`StoreError::Unreadable`].
+    pub async fn collect(&self, removed: &[Garbage], limit: u32) -> Result<Vec<Garbage>, StoreError> {
+        let mut call = invocation(&scripts::COLLECT);
+        call.arg(limit);
+        for garbage in removed {
+            call.arg(&garbage.entry);
+        }
+        let due: Vec<String> = self.run_surely(&call).await?;
+        due.into_iter().map(Garbage::read).collect()
+    }
+
+    fn record_ttl(&self, kind: Kind) -> Duration {
+        match kind {
+            Kind::Download => self.0.settings.job_ttl,
+            Kind::Metadata => METADATA_TTL,
+        }
+    }
+}
+
+/// An object whose time is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Garbage {
+    entry: String,
+    /// Where it is.
+    pub object: ObjectKey,
+}
+
+impl Garbage {
+    fn read(entry: String) -> Result<Self, StoreError> {
+        let key = entry.split_once(':').map(|(_, key)| key).unwrap_or_default();
+        let object = ObjectKey::parse(key).map_err(|_| StoreError::Unreadable("an object key"))?;
+        Ok(Self { entry, object })
+    }
+}
+
+fn pulse(answer: &str) -> Result<Pulse, StoreError> {
+    match answer {
+        "ok" => Ok(Pulse::Ok),
+        "cancel" => Ok(Pulse::Cancel),
+        "lost" => Ok(Pulse::Lost),
+        _ => Err(StoreError::Unreadable("an answer")),
+    }
+}
+
+fn encoded(failure: &Failure) -> Result<Vec<u8>, StoreError> {
+    serde_json::to_vec(failure).map_err(|_| StoreError::Unreadable("a failure"))
+}
+
+fn read<T: std::str::FromStr>(bytes: &[u8]) -> Result<T, StoreError> {
+    let text = std::str::from_utf8(bytes).ok();
+    text.and_then(|text| text.parse().ok()).ok_or(StoreError::Unreadable("an answer"))
+}

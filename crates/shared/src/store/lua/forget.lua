@@ -1,0 +1,19 @@
+-- forget: the holder of a ticket wants an ended job gone. The last ticket takes record and result along.
+-- ARGV  1 ticket
+-- Returns "ok" | "unfinished" | "gone"
+local tkey = K.ticket .. ARGV[1]
+local t = call('HMGET', tkey, 'jid', 'st', 'cl')
+if not t[1] then return 'gone' end
+local j = load(t[1])
+if j and not t[2] and not may('forget', j.st) then return 'unfinished' end
+
+call('DEL', tkey)
+call('ZREM', K.own .. t[3], ARGV[1])
+call('ZREM', K.recent, ARGV[1])
+if j and not t[2] and call('HINCRBY', K.job .. j.id, 'n', -1) <= 0 then
+  local object = call('HGET', K.job .. j.id, 'obj')
+  if object then call('ZADD', K.garbage, 'XX', int(NOW), object) end
+  if call('GET', K.flight .. j.fp) == j.id then call('DEL', K.flight .. j.fp) end
+  call('DEL', K.job .. j.id)
+end
+return 'ok'

@@ -1,0 +1,125 @@
+-- What every script shares: the clock, a job's record, and `move`, the one way from state to state.
+-- Before this text stand three tables made by Rust: K (key names, of KEYS), S (state words), MAY (action -> states).
+-- Nothing here decodes a spec, a request, progress or a result: they are opaque bytes.
+
+local call = redis.call
+local NOW, MICROS
+do
+  local t = call('TIME')
+  MICROS = t[1] * 1000000 + t[2]
+  NOW = math.floor(MICROS / 1000)
+end
+
+-- Numbers leave Lua as text: `tostring` would write large ones as 1.7e+15.
+local function int(x) return string.format('%.0f', x) end
+
+local function load(jid)
+  local v = call('HMGET', K.job .. jid, 'st', 'own', 'chg', 'lane', 'tok', 'cx', 'fp', 'n', 'att', 'max', 'kind')
+  if not v[1] then return nil end
+  return { id = jid, st = v[1], own = v[2], chg = v[3], lane = v[4], tok = v[5], cx = v[6], fp = v[7],
+    n = tonumber(v[8]), att = tonumber(v[9]), max = tonumber(v[10]), kind = v[11] }
+end
+
+local function may(action, state) return MAY[action][state] == true end
+
+-- Watchers of the job look again.
+local function changed(jid) call('PUBLISH', K.changed, jid) end
+
+-- One token wakes one waiting worker. Bounded: with so many waiting, everyone who is awake finds work.
+local function wake(lane)
+  if call('LLEN', K.wake .. lane) < 64 then call('RPUSH', K.wake .. lane, 1) end
+end
+
+-- A client with work stands in the ring of its lane, or in its park while it runs as much as it may.
+-- Newcomers start at the present virtual time: nobody saves up turns by staying away.
+local function join_ring(lane, client)
+  if call('HEXISTS', K.park .. client, lane) == 0 then
+    call('ZADD', K.ring .. lane, 'NX', call('HGET', K.vt, lane) or '0', client)
+  end
+  wake(lane)
+end
+
+local function unpark(client)
+  local parked = call('HGETALL', K.park .. client)
+  if #parked == 0 then return end
+  for i = 1, #parked, 2 do
+    call('ZADD', K.ring .. parked[i], parked[i + 1], client)
+    wake(parked[i])
+  end
+  call('DEL', K.park .. client)
+end
+
+local function count(hash, field, by)
+  if call('HINCRBY', hash, field, by) <= 0 then call('HDEL', hash, field) end
+end
+
+local function idle(state) return state == S.queued or state == S.waiting end
+
+-- Moves job `j` to state `to` and keeps every list and counter true to it.
+--   queued: `at.head` puts it before its client's other jobs
+--   waiting: `at.due` in ms       running: `at.deadline` in ms, `at.client` to charge
+--   an end: `at.keep` in ms, how long the record stays
+local function move(j, to, at)
+  local key = K.job .. j.id
+  if j.st == S.running then
+    call('ZREM', K.lease, j.id)
+    count(K.run, j.chg, -1)
+    unpark(j.chg)
+  elseif j.st == S.queued then
+    call('ZREM', K.queued .. j.lane, j.id)
+    if to ~= S.running then call('LREM', K.list .. j.lane .. ':' .. j.own, 1, j.id) end
+  elseif j.st == S.waiting then
+    call('ZREM', K.delay, j.id)
+    call('HDEL', key, 'due')
+  end
+  if idle(j.st) and not idle(to) then count(K.load, j.own, -1) end
+  if idle(to) and not idle(j.st) then call('HINCRBY', K.load, j.own, 1) end
+
+  if to == S.queued then
+    call(at.head and 'LPUSH' or 'RPUSH', K.list .. j.lane .. ':' .. j.own, j.id)
+    call('ZADD', K.queued .. j.lane, int(NOW), j.id)
+    join_ring(j.lane, j.own)
+  elseif to == S.waiting then
+    call('ZADD', K.delay, int(at.due), j.id)
+    call('HSET', key, 'due', int(at.due))
+  elseif to == S.running then
+    call('ZADD', K.lease, int(at.deadline), j.id)
+    call('HINCRBY', K.run, at.client, 1)
+    call('HSET', key, 'chg', at.client)
+    call('HSETNX', key, 'sa', int(NOW))
+  else
+    call('ZREM', K.live, j.id)
+    call('HINCRBY', K.count, j.kind .. ':' .. to, 1)
+    call('HSET', key, 'ft', int(NOW))
+    call('PEXPIRE', key, at.keep)
+    call('LPUSH', K.ends, int(NOW))
+    call('LTRIM', K.ends, 0, 63)
+    if to ~= S.completed and call('GET', K.flight .. j.fp) == j.id then call('DEL', K.flight .. j.fp) end
+  end
+  call('HSET', key, 'st', to)
+  j.st = to
+  changed(j.id)
+end
+
+-- A write to a running job is its newest owner's, or nobody's.
+local function owned(jid, fence, action)
+  local j = load(jid)
+  if not j or j.tok ~= fence or not may(action, j.st) then return nil end
+  return j
+end
+
+-- Whoever held the job may not come back to it.
+local function raise_fence(j)
+  call('HSET', K.job .. j.id, 'tok', int(tonumber(j.tok or '0') + 1))
+end
+
+-- The attempt that ends here did not count; nothing of it is shown.
+local function unspend(j)
+  call('HINCRBY', K.job .. j.id, 'att', -1)
+  call('HDEL', K.job .. j.id, 'pg')
+end
+
+local function sample(name, seconds)
+  call('LPUSH', K.time .. name, seconds)
+  call('LTRIM', K.time .. name, 0, 511)
+end

@@ -1,0 +1,13 @@
+-- release: the worker hands an untouched job back, to the front of its client's line. No attempt is spent.
+-- ARGV  1 job id   2 fence   3 ms to keep the record, should it have been cancelled
+-- Returns "ok" | "cancelled" | "lost"
+local j = owned(ARGV[1], ARGV[2], 'release')
+if not j then return 'lost' end
+raise_fence(j)
+unspend(j)
+if j.cx then
+  move(j, S.cancelled, { keep = ARGV[3] })
+  return 'cancelled'
+end
+move(j, S.queued, { head = true })
+return 'ok'
