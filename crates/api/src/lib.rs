@@ -1,1 +1,3 @@
-//! x
+//! HTTP in, jobs out: the API of Haul.
+
+pub mod config;

@@ -4,6 +4,8 @@
 //! through its states by scripts in Redis ([`store`]). A worker leases it, makes a file, puts it into
 //! [`storage`], and completes the job; only then does a link exist.
 
+pub mod config;
+pub mod egress;
 pub mod ids;
 pub mod job;
 pub mod media;

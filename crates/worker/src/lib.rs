@@ -1,3 +1,4 @@
 //! The worker: takes jobs, runs programs, stores results.
 
+pub mod config;
 pub mod process;

@@ -1,0 +1,277 @@
+//! The API's configuration: one struct, whole and checked before a port is opened.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use haul_shared::config::parse::{self, Parsed};
+use haul_shared::config::{
+    Env, Faults, Lives, LogConfig, Mode, Process, QueueConfig, Rate, Reader, RedisConfig, Regions, StorageConfig,
+    check_reserved, egress_policy, mode, vars,
+};
+use haul_shared::egress::EgressPolicy;
+use haul_shared::ids::Region;
+use ipnet::IpNet;
+use url::Url;
+
+/// Everything that the API was told at start.
+#[derive(Debug, Clone)]
+pub struct ApiConfig {
+    /// Whom it serves.
+    pub mode: Mode,
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Where metrics and statistics are in public mode.
+    pub admin_listen: Option<SocketAddr>,
+    /// What links begin with; `None`: see [`ApiConfig::base_url`].
+    pub public_url: Option<Url>,
+    /// Whose `Forwarded` headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The file of API keys; read by `auth`.
+    pub api_keys_file: Option<PathBuf>,
+    /// Whose pages may call.
+    pub cors: CorsOrigins,
+    /// What one client may ask for.
+    pub rates: Rates,
+    /// Download requests in one batch.
+    pub batch_limit: usize,
+    /// Memory for cached metadata, in bytes; 0 is none.
+    pub metadata_cache_bytes: u64,
+    /// How Redis is reached.
+    pub redis: RedisConfig,
+    /// Where results live.
+    pub storage: StorageConfig,
+    /// How long things last.
+    pub lives: Lives,
+    /// The rules of the queue.
+    pub queue: QueueConfig,
+    /// Where a job goes that names no region.
+    pub region: Region,
+    /// Where jobs may go.
+    pub regions: Vec<Region>,
+    /// What a URL may name.
+    pub egress: EgressPolicy,
+    /// What is logged.
+    pub log: LogConfig,
+}
+
+/// Requests per client; `None` is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rates {
+    /// For metadata.
+    pub metadata: Option<Rate>,
+    /// For downloads.
+    pub downloads: Option<Rate>,
+    /// For everything else.
+    pub reads: Option<Rate>,
+}
+
+/// Whose pages may call the API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CorsOrigins {
+    /// Everybody's.
+    Any,
+    /// These; none by default.
+    These(Vec<String>),
+}
+
+impl ApiConfig {
+    /// Reads and checks everything.
+    ///
+    /// # Errors
+    /// All faults at once.
+    pub fn from_env(env: &Env) -> Result<Self, Faults> {
+        let reader = &mut Reader::new(env, Process::Api);
+        let regions = Regions::read(reader);
+        let config = Self {
+            mode: mode(reader),
+            listen: reader.value(&vars::LISTEN, parse::socket_address),
+            admin_listen: reader.optional(&vars::ADMIN_LISTEN, parse::socket_address),
+            public_url: reader.optional(&vars::PUBLIC_URL, parse::http_url),
+            trusted_proxies: reader.optional(&vars::TRUSTED_PROXIES, parse::list(parse::cidr)).unwrap_or_default(),
+            api_keys_file: reader.optional(&vars::API_KEYS_FILE, parse::path).map(Into::into),
+            cors: reader.optional(&vars::CORS_ORIGINS, cors_origins).unwrap_or(CorsOrigins::These(Vec::new())),
+            rates: Rates {
+                metadata: reader.value(&vars::RATE_METADATA, parse::or_off(parse::rate)),
+                downloads: reader.value(&vars::RATE_DOWNLOADS, parse::or_off(parse::rate)),
+                reads: reader.value(&vars::RATE_READS, parse::or_off(parse::rate)),
+            },
+            batch_limit: reader.value(&vars::BATCH_LIMIT, parse::number(1, 100)),
+            metadata_cache_bytes: reader.value(&vars::METADATA_CACHE_SIZE, parse::bytes(0, 1 << 40)),
+            redis: RedisConfig::read(reader),
+            storage: StorageConfig::read(reader),
+            lives: Lives::read(reader),
+            queue: QueueConfig::read(reader),
+            region: regions.own[0].clone(),
+            regions: regions.all,
+            egress: egress_policy(reader),
+            log: LogConfig::read(reader),
+        };
+        config.check_exposure(reader);
+        check_later(reader);
+        reader.finish(config)
+    }
+
+    /// What links begin with, given the address that was bound. A wildcard address is nothing that a client
+    /// could connect to, so loopback stands for it.
+    #[must_use]
+    pub fn base_url(&self, bound: SocketAddr) -> Url {
+        let mut reachable = bound;
+        if bound.ip().is_unspecified() {
+            reachable.set_ip(if bound.is_ipv4() { [127, 0, 0, 1].into() } else { [0, 0, 0, 0, 0, 0, 0, 1].into() });
+        }
+        let listening = || Url::parse(&format!("http://{reachable}")).expect("a socket address is a host and port");
+        self.public_url.clone().unwrap_or_else(listening)
+    }
+
+    fn check_exposure(&self, reader: &mut Reader<'_>) {
+        let guarded = reader.value(&vars::OPEN, parse::boolean) || self.api_keys_file.is_some();
+        if self.mode == Mode::Private && !guarded && !self.listen.ip().to_canonical().is_loopback() {
+            let what = format!(
+                "{} can be reached from other machines; set HAUL_API_KEYS_FILE, or HAUL_OPEN=true if something else \
+                 guards that address",
+                self.listen
+            );
+            reader.fault(&vars::LISTEN, what);
+        }
+        if self.admin_listen.is_some_and(|admin| admin.port() != 0 && admin == self.listen) {
+            reader.fault(&vars::ADMIN_LISTEN, "is the same as HAUL_LISTEN");
+        }
+    }
+}
+
+fn cors_origins(text: &str) -> Parsed<CorsOrigins> {
+    let origin = |text: &str| {
+        let origin = parse::http_url(text).ok().map(|url| url.origin().ascii_serialization());
+        // browsers send the canonical spelling, so nothing else would ever match
+        origin.filter(|origin| origin == text).ok_or_else(|| "origins such as https://app.example, or *".to_owned())
+    };
+    if text == "*" { Ok(CorsOrigins::Any) } else { parse::list(origin)(text).map(CorsOrigins::These) }
+}
+
+/// Checks the variables that nothing follows from yet.
+fn check_later(reader: &mut Reader<'_>) {
+    check_reserved(reader);
+    reader.value(&vars::REGION_FALLBACK, parse::duration(Duration::ZERO, Duration::from_secs(24 * 3600)));
+    reader.optional(&vars::REGION_HEADER, header_name);
+    reader.optional(&vars::REGION_MAP, parse::list(place));
+    reader.optional(&vars::WEBHOOK_SECRETS, parse::list(webhook_secret));
+    reader.optional(&vars::COMPAT_METUBE, path_or_host);
+    reader.optional(&vars::COMPAT_COBALT, path_or_host);
+}
+
+fn header_name(text: &str) -> Parsed<()> {
+    let name = axum::http::HeaderName::try_from(text);
+    name.map(drop).map_err(|_| "the name of an HTTP header".to_owned())
+}
+
+fn place(text: &str) -> Parsed<()> {
+    let region = text.split_once('=').filter(|(place, _)| !place.is_empty()).map(|(_, region)| region);
+    let known = region.is_some_and(|region| region.parse::<Region>().is_ok());
+    if known { Ok(()) } else { Err("place=region pairs such as DE=eu".to_owned()) }
+}
+
+fn webhook_secret(text: &str) -> Parsed<()> {
+    use base64::Engine as _;
+    let key = text.strip_prefix("whsec_").and_then(|key| base64::engine::general_purpose::STANDARD.decode(key).ok());
+    // Standard Webhooks 1.0: between 24 and 64 bytes
+    let fits = key.is_some_and(|key| (24..=64).contains(&key.len()));
+    if fits { Ok(()) } else { Err("secrets of whsec_ and the base64 of 24 to 64 bytes".to_owned()) }
+}
+
+fn path_or_host(text: &str) -> Parsed<()> {
+    let host = || !text.contains('/') && url::Host::parse(text).is_ok();
+    if text.starts_with('/') || host() { Ok(()) } else { Err("a path that begins with /, or a host name".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults(pairs: &[(&str, &str)]) -> String {
+        let env = Env::of_pairs(pairs.iter().copied());
+        ApiConfig::from_env(&env).map_or_else(|faults| faults.to_string(), |_| "none".to_owned())
+    }
+
+    #[test]
+    fn an_empty_environment_is_a_private_api_on_loopback() {
+        let config = ApiConfig::from_env(&Env::of_pairs::<&str, &str>([])).unwrap();
+        assert_eq!(config.mode, Mode::Private);
+        assert_eq!(config.base_url(config.listen).as_str(), "http://127.0.0.1:8080/");
+        assert_eq!(config.rates.downloads.unwrap().to_string(), "3/m");
+        assert_eq!(config.region.as_str(), "default");
+        assert_eq!(config.regions, std::slice::from_ref(&config.region));
+        assert_eq!(config.egress.ports, [80, 443, 8080, 8443]);
+        assert!(matches!(config.storage, StorageConfig::Disk { .. }));
+    }
+
+    #[test]
+    fn an_address_that_others_reach_wants_keys_or_a_word() {
+        let wide = ("HAUL_LISTEN", "0.0.0.0:8080");
+        let refusal = faults(&[wide]);
+        assert!(refusal.contains("HAUL_LISTEN: 0.0.0.0:8080 can be reached from other machines"), "{refusal}");
+        for guard in [("HAUL_OPEN", "true"), ("HAUL_API_KEYS_FILE", "keys.toml"), ("HAUL_MODE", "public")] {
+            assert_eq!(faults(&[wide, guard]), "none", "{guard:?}");
+        }
+        assert_eq!(faults(&[("HAUL_LISTEN", "[::1]:0")]), "none");
+    }
+
+    #[test]
+    fn values_that_must_agree_are_refused_when_they_do_not() {
+        expect_test::expect![[r#"
+            the configuration is not usable
+              HAUL_REGION: eu is none of HAUL_REGIONS
+              HAUL_REDIS_CLUSTER: Redis Cluster is not supported yet; name one server in HAUL_REDIS_URL
+              HAUL_S3_BUCKET: has to name the bucket when HAUL_STORAGE is s3
+              HAUL_JOB_TTL: 1h is less than HAUL_RESULT_TTL (24h)
+              HAUL_DURABILITY: waiting for a replica is not supported yet; use aof
+              HAUL_LEASE: 2s is less than three times the heartbeat (1s)"#]]
+        .assert_eq(&faults(&[
+            ("HAUL_REGION", "eu"),
+            ("HAUL_REGIONS", "us,asia"),
+            ("HAUL_REDIS_CLUSTER", "true"),
+            ("HAUL_STORAGE", "s3"),
+            ("HAUL_JOB_TTL", "1h"),
+            ("HAUL_DURABILITY", "replica"),
+            ("HAUL_LEASE", "2s"),
+        ]));
+    }
+
+    #[test]
+    fn what_comes_later_is_checked_now() {
+        for (name, good, wrong) in [
+            ("HAUL_REGION_MAP", "DE=eu,US=us", "DE"),
+            ("HAUL_REGION_HEADER", "CF-IPCountry", "CF IPCountry"),
+            ("HAUL_REGION_FALLBACK", "10m", "10"),
+            ("HAUL_COMPAT_METUBE", "/metube", "a b"),
+            ("HAUL_COMPAT_COBALT", "cobalt.example", "a/b"),
+            ("HAUL_OTLP_ENDPOINT", "http://127.0.0.1:4318", "127.0.0.1:4318"),
+            ("HAUL_WEBHOOK_SECRETS", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_c2hvcnQ="),
+        ] {
+            assert_eq!(faults(&[(name, good)]), "none", "{name}={good}");
+            assert!(faults(&[(name, wrong)]).contains(name), "{name}={wrong}");
+        }
+        let refusal = faults(&[("HAUL_WEBHOOK_SECRETS", "hunter2")]);
+        assert!(refusal.contains("HAUL_WEBHOOK_SECRETS") && !refusal.contains("hunter2"), "{refusal}");
+    }
+
+    #[test]
+    fn origins_are_spelled_as_browsers_send_them() {
+        let these = |names: &[&str]| Ok(CorsOrigins::These(names.iter().map(ToString::to_string).collect()));
+        assert_eq!(cors_origins("*"), Ok(CorsOrigins::Any));
+        assert_eq!(cors_origins("https://a.example, http://b:81"), these(&["https://a.example", "http://b:81"]));
+        for wrong in ["a.example", "https://a.example/", "https://A.example", "https://a.example:443", "*,https://a"] {
+            assert!(cors_origins(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn links_begin_with_what_clients_can_reach() {
+        let mut config = ApiConfig::from_env(&Env::of_pairs::<&str, &str>([])).unwrap();
+        let base = |config: &ApiConfig, bound: &str| config.base_url(bound.parse().unwrap()).to_string();
+        assert_eq!(base(&config, "0.0.0.0:81"), "http://127.0.0.1:81/");
+        assert_eq!(base(&config, "[::]:81"), "http://[::1]:81/");
+        config.public_url = Some("https://dl.example/haul".parse().unwrap());
+        assert_eq!(base(&config, "0.0.0.0:81"), "https://dl.example/haul");
+    }
+}

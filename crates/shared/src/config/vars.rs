@@ -1,0 +1,353 @@
+//! Every environment variable of Haul, once: its name, its default, who reads it, and what it means.
+//!
+//! `--help`, `.env.example` and `docs/CONFIGURATION.md` are made from this table ([`super::render`]). Not here:
+//! how a text becomes a value (`super::parse`), which values must agree (`super::sections` and the processes' own).
+
+use Effect::{Checked, Refused};
+use Group::{Egress, Http, Limits, Lives, Logs, Network, Programs, Queue, Redis, Regions, Service, Storage};
+use Process::{Api, Both, Worker};
+
+/// Who reads a variable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "named after the processes")]
+pub enum Process {
+    Both,
+    Api,
+    Worker,
+}
+
+impl Process {
+    /// Does a process of this kind read what `of` reads?
+    #[must_use]
+    pub fn reads(self, of: Self) -> bool {
+        of == Both || self == of
+    }
+}
+
+/// Where a variable stands in the documents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "`title` says what each is")]
+pub enum Group {
+    Service,
+    Redis,
+    Storage,
+    Lives,
+    Queue,
+    Regions,
+    Egress,
+    Http,
+    Programs,
+    Network,
+    Limits,
+    Logs,
+}
+
+impl Group {
+    /// All groups, in the order of the documents.
+    pub const ALL: [Self; 12] =
+        [Service, Redis, Storage, Lives, Queue, Regions, Egress, Http, Programs, Network, Limits, Logs];
+
+    /// The heading.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Service => "Service",
+            Redis => "Redis",
+            Storage => "Storage",
+            Lives => "Lives",
+            Queue => "Queue",
+            Regions => "Regions",
+            Egress => "What may be reached",
+            Http => "HTTP API",
+            Programs => "Programs and places of a worker",
+            Network => "How a worker downloads",
+            Limits => "Limits of a job",
+            Logs => "Logs and traces",
+        }
+    }
+}
+
+/// Whether a variable does what it says already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// It does.
+    Now,
+    /// It is read and checked, but nothing follows from it yet.
+    Checked,
+    /// Setting it is refused: ignoring it would mislead.
+    Refused,
+}
+
+/// One variable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Var {
+    /// Its name in the environment.
+    pub name: &'static str,
+    /// The text that stands for it when it is not set.
+    pub default: Option<&'static str>,
+    /// Who reads it.
+    pub process: Process,
+    /// Its value is never shown.
+    pub secret: bool,
+    /// Where it stands in the documents.
+    pub group: Group,
+    /// What it means, in Markdown.
+    pub doc: &'static str,
+    /// Whether it does so already.
+    pub effect: Effect,
+}
+
+impl Var {
+    const fn new(name: &'static str, group: Group, process: Process, doc: &'static str) -> Self {
+        Self { name, default: None, process, secret: false, group, doc, effect: Effect::Now }
+    }
+
+    const fn or(self, default: &'static str) -> Self {
+        Self { default: Some(default), ..self }
+    }
+
+    const fn secret(self) -> Self {
+        Self { secret: true, ..self }
+    }
+
+    const fn effect(self, effect: Effect) -> Self {
+        Self { effect, ..self }
+    }
+}
+
+macro_rules! table {
+    ($($name:ident = $text:literal, $group:ident, $process:ident, $doc:literal $(, . $method:ident($($value:expr)?))*;)*) => {
+        $(#[doc = concat!("`", $text, "`: ", $doc)]
+        pub const $name: Var = Var::new($text, $group, $process, $doc)$(.$method($($value)?))*;)*
+
+        /// All variables.
+        pub const ALL: &[Var] = &[$($name),*];
+    };
+}
+
+table! {
+    MODE = "HAUL_MODE", Service, Both,
+        "`private` or `public`. `private` refuses a `HAUL_LISTEN` that is not loopback without `HAUL_API_KEYS_FILE`, unless `HAUL_OPEN=true`. `public` serves strangers: no listing without a key, metrics and statistics on `HAUL_ADMIN_LISTEN` only.",
+        .or("private");
+    OPEN = "HAUL_OPEN", Service, Api,
+        "`true` says that something else guards the address of `HAUL_LISTEN`.",
+        .or("false");
+    LISTEN = "HAUL_LISTEN", Service, Api,
+        "Address and port of the API.",
+        .or("127.0.0.1:8080");
+    ADMIN_LISTEN = "HAUL_ADMIN_LISTEN", Service, Api,
+        "Address and port of `/metrics` and `/api/v1/stats` in public mode.";
+    WORKER_LISTEN = "HAUL_WORKER_LISTEN", Service, Worker,
+        "Address and port of the worker's health and metrics.",
+        .or("127.0.0.1:9091");
+    SHUTDOWN_GRACE = "HAUL_SHUTDOWN_GRACE", Service, Worker,
+        "How long running jobs may go on after the first SIGTERM or SIGINT; then they are handed back unharmed.",
+        .or("30s");
+
+    REDIS_URL = "HAUL_REDIS_URL", Redis, Both,
+        "The Redis that holds the queue, as `redis://` or `rediss://`. It must not evict keys.",
+        .or("redis://127.0.0.1:6379"), .secret();
+    CACHE_REDIS_URL = "HAUL_CACHE_REDIS_URL", Redis, Both,
+        "The Redis that holds the metadata cache. Without it: that of `HAUL_REDIS_URL`.",
+        .secret();
+    REDIS_CLUSTER = "HAUL_REDIS_CLUSTER", Redis, Both,
+        "`true`: `HAUL_REDIS_URL` names nodes of a Redis Cluster, separated by commas. Not supported yet: `true` is refused.",
+        .or("false");
+    REDIS_POOL_SIZE = "HAUL_REDIS_POOL_SIZE", Redis, Both,
+        "Connections to Redis per process, 1 to 1024.",
+        .or("16");
+
+    STORAGE = "HAUL_STORAGE", Storage, Both,
+        "Where results live: `disk` or `s3`.",
+        .or("disk");
+    DATA_DIR = "HAUL_DATA_DIR", Storage, Both,
+        "Directory of the disk store, and of a worker's scratch unless `HAUL_WORK_DIR` is set.",
+        .or("./data");
+    SIGNING_KEY = "HAUL_SIGNING_KEY", Storage, Api,
+        "Signs the links of the disk store; the same on every API. At least 32 random characters are advised. Without it each API process draws its own, and links end with it.",
+        .secret();
+    S3_BUCKET = "HAUL_S3_BUCKET", Storage, Both,
+        "The bucket. Needed with `HAUL_STORAGE=s3`. Credentials come from the standard AWS variables and chain.";
+    S3_ENDPOINT = "HAUL_S3_ENDPOINT", Storage, Both,
+        "URL of the S3 server, for other servers than Amazon's.";
+    S3_REGION = "HAUL_S3_REGION", Storage, Both,
+        "Region that requests are signed for (`auto` for R2).",
+        .or("us-east-1");
+    S3_PUBLIC_ENDPOINT = "HAUL_S3_PUBLIC_ENDPOINT", Storage, Api,
+        "URL of the S3 server as clients reach it; links are signed for it. Without it: `HAUL_S3_ENDPOINT`.";
+    S3_PATH_STYLE = "HAUL_S3_PATH_STYLE", Storage, Both,
+        "`true`: the bucket is in the path, not in the host name. Without it: `true` when `HAUL_S3_ENDPOINT` is set.";
+    S3_SSE = "HAUL_S3_SSE", Storage, Both,
+        "Encryption that the S3 server shall apply: `AES256`, `aws:kms`, or `aws:kms:KEY`.";
+
+    LINK_TTL = "HAUL_LINK_TTL", Lives, Both,
+        "How long a link works, at most 7 days; never longer than its result is kept.",
+        .or("1h");
+    RESULT_TTL = "HAUL_RESULT_TTL", Lives, Both,
+        "How long a result is kept; also the most that a request's `expires_in` may ask for.",
+        .or("24h");
+    METADATA_TTL = "HAUL_METADATA_TTL", Lives, Both,
+        "How long metadata in the cache is fresh.",
+        .or("1h");
+    JOB_TTL = "HAUL_JOB_TTL", Lives, Both,
+        "How long the record of a job is kept, and how long an unfinished one may last. At least `HAUL_RESULT_TTL`.",
+        .or("48h");
+    METADATA_CACHE_SIZE = "HAUL_METADATA_CACHE_SIZE", Lives, Api,
+        "Memory for cached metadata in the API process; `0` switches this level off.",
+        .or("32MiB");
+
+    MAX_ATTEMPTS = "HAUL_MAX_ATTEMPTS", Queue, Both,
+        "How often a job may be begun, 1 to 50.",
+        .or("4");
+    LEASE = "HAUL_LEASE", Queue, Both,
+        "How long a job belongs to a worker that is silent. At least three times the heartbeat, which is 1 s.",
+        .or("30s");
+    QUEUE_LIMIT = "HAUL_QUEUE_LIMIT", Queue, Both,
+        "How many jobs may wait, or `off`.",
+        .or("10000");
+    CLIENT_QUEUE_LIMIT = "HAUL_CLIENT_QUEUE_LIMIT", Queue, Both,
+        "How many jobs of one client may wait, or `off`.",
+        .or("100");
+    CLIENT_RUNNING_LIMIT = "HAUL_CLIENT_RUNNING_LIMIT", Queue, Both,
+        "How many jobs of one client may run at once, or `off`.",
+        .or("4");
+    DURABILITY = "HAUL_DURABILITY", Queue, Both,
+        "`aof`: an accepted job is in Redis' append-only file. `replica`: it has also reached a replica. Not supported yet: `replica` is refused.",
+        .or("aof");
+
+    REGION = "HAUL_REGION", Regions, Both,
+        "The API's region; the worker's regions in order of preference, separated by commas. 1-32 of `a-z`, `0-9`, `-`.",
+        .or("default");
+    REGIONS = "HAUL_REGIONS", Regions, Both,
+        "All regions of the deployment, separated by commas. Without it: those of `HAUL_REGION`.";
+    REGION_FALLBACK = "HAUL_REGION_FALLBACK", Regions, Api,
+        "How long a job waits for a region without a live worker before another may take it.",
+        .or("5m"), .effect(Checked);
+    REGION_HEADER = "HAUL_REGION_HEADER", Regions, Api,
+        "Header of a trusted proxy that names the client's place.",
+        .effect(Checked);
+    REGION_MAP = "HAUL_REGION_MAP", Regions, Api,
+        "Which region serves which place: `place=region` pairs, separated by commas.",
+        .effect(Checked);
+
+    EGRESS_ALLOW = "HAUL_EGRESS_ALLOW", Egress, Both,
+        "CIDR blocks that may be reached although they are not public, on every port and by literal address or special name. For tests and private media servers.";
+    EGRESS_PORTS = "HAUL_EGRESS_PORTS", Egress, Both,
+        "Ports that may be reached in the rest of the world.",
+        .or("80,443,8080,8443");
+
+    PUBLIC_URL = "HAUL_PUBLIC_URL", Http, Api,
+        "URL of the API as clients reach it; links begin with it. Without it: `http://` and the address of `HAUL_LISTEN`.";
+    TRUSTED_PROXIES = "HAUL_TRUSTED_PROXIES", Http, Api,
+        "CIDR blocks of the proxies whose `Forwarded` and `X-Forwarded-For` are believed.";
+    API_KEYS_FILE = "HAUL_API_KEYS_FILE", Http, Api,
+        "TOML file of API keys, read again when it changes. With it every `/api` route wants a key.";
+    WEBHOOK_SECRETS = "HAUL_WEBHOOK_SECRETS", Http, Api,
+        "Secrets that webhooks are signed with, each `whsec_` and base64, separated by commas, the newest first.",
+        .secret(), .effect(Checked);
+    CORS_ORIGINS = "HAUL_CORS_ORIGINS", Http, Api,
+        "Origins whose pages may call the API, separated by commas, or `*`. None by default.";
+    RATE_METADATA = "HAUL_RATE_METADATA", Http, Api,
+        "Metadata requests per client, such as `10/m`; also `/s` and `/h`, or `off`.",
+        .or("10/m");
+    RATE_DOWNLOADS = "HAUL_RATE_DOWNLOADS", Http, Api,
+        "Download requests per client, or `off`.",
+        .or("3/m");
+    RATE_READS = "HAUL_RATE_READS", Http, Api,
+        "Other requests per client, or `off`.",
+        .or("60/s");
+    BATCH_LIMIT = "HAUL_BATCH_LIMIT", Http, Api,
+        "Download requests in one batch, 1 to 100.",
+        .or("10");
+    COMPAT_METUBE = "HAUL_COMPAT_METUBE", Http, Api,
+        "Path or host name at which MeTube's dialect is served.",
+        .effect(Checked);
+    COMPAT_COBALT = "HAUL_COMPAT_COBALT", Http, Api,
+        "Path or host name at which cobalt's dialect is served.",
+        .effect(Checked);
+
+    SLOTS = "HAUL_SLOTS", Programs, Worker,
+        "Jobs that a worker runs at once, 1 to 256.",
+        .or("2");
+    WORK_DIR = "HAUL_WORK_DIR", Programs, Worker,
+        "Directory of the worker's scratch. Without it: `work` below `HAUL_DATA_DIR`.";
+    YTDLP = "HAUL_YTDLP", Programs, Worker,
+        "The yt-dlp program: a path, or a name on `PATH`.",
+        .or("yt-dlp");
+    FFMPEG = "HAUL_FFMPEG", Programs, Worker,
+        "The ffmpeg program: a path, or a name on `PATH`.",
+        .or("ffmpeg");
+    FFPROBE = "HAUL_FFPROBE", Programs, Worker,
+        "The ffprobe program: a path, or a name on `PATH`.",
+        .or("ffprobe");
+    EXTRACTORS = "HAUL_EXTRACTORS", Programs, Worker,
+        "Sites that may be asked: `all`, or yt-dlp's names separated by commas, `-` before one that may not (`all,-generic`).",
+        .or("all");
+    WARM_EXTRACTORS = "HAUL_WARM_EXTRACTORS", Programs, Worker,
+        "Warm yt-dlp servers, 0 to 64; `0`: the plain command line.",
+        .or("1"), .effect(Checked);
+    SANDBOX = "HAUL_SANDBOX", Programs, Worker,
+        "`auto`: the best confinement of the programs that works here. `off` only in private mode.",
+        .or("auto"), .effect(Checked);
+
+    CONCURRENT_FRAGMENTS = "HAUL_CONCURRENT_FRAGMENTS", Network, Worker,
+        "Fragments of one stream fetched at once, 1 to 64 (`--concurrent-fragments`).",
+        .or("8");
+    HTTP_CHUNK_SIZE = "HAUL_HTTP_CHUNK_SIZE", Network, Worker,
+        "Size of the ranges in which a file is asked for (`--http-chunk-size`). Without it: the extractors that need it set it.";
+    BUFFER_SIZE = "HAUL_BUFFER_SIZE", Network, Worker,
+        "Size of the download buffer (`--buffer-size`). Without it: yt-dlp's own.";
+    RETRIES = "HAUL_RETRIES", Network, Worker,
+        "Retries of a request within an attempt, 0 to 100 (`--retries`).",
+        .or("5");
+    FRAGMENT_RETRIES = "HAUL_FRAGMENT_RETRIES", Network, Worker,
+        "Retries of a fragment within an attempt, 0 to 100 (`--fragment-retries`).",
+        .or("5");
+    RATE_LIMIT = "HAUL_RATE_LIMIT", Network, Worker,
+        "Bytes per second that one download may take (`--limit-rate`). None by default.";
+    COOKIES_DIR = "HAUL_COOKIES_DIR", Network, Worker,
+        "Directory of cookie files by site.",
+        .effect(Refused);
+    PROXY = "HAUL_PROXY", Network, Worker,
+        "Proxy through which sites are reached.",
+        .secret(), .effect(Refused);
+
+    JOB_TIMEOUT = "HAUL_JOB_TIMEOUT", Limits, Worker,
+        "Wall clock of one attempt.",
+        .or("1h");
+    SILENCE_TIMEOUT = "HAUL_SILENCE_TIMEOUT", Limits, Worker,
+        "How long a download may show no byte and no output.",
+        .or("2m");
+    MAX_FILE_SIZE = "HAUL_MAX_FILE_SIZE", Limits, Worker,
+        "Bytes that one job may download.",
+        .or("10GiB");
+    MAX_DURATION = "HAUL_MAX_DURATION", Limits, Worker,
+        "Playing time that a medium may have. None by default.";
+    MIN_FREE_DISK = "HAUL_MIN_FREE_DISK", Limits, Worker,
+        "Free space below which a worker takes no job.",
+        .or("2GiB");
+
+    LOG = "HAUL_LOG", Logs, Both,
+        "What is logged: a level, or `target=level` pairs (`info,haul_worker=debug`).",
+        .or("info");
+    LOG_FORMAT = "HAUL_LOG_FORMAT", Logs, Both,
+        "`text` or `json`. Without it: `text` on a terminal, else `json`.";
+    LOG_DIR = "HAUL_LOG_DIR", Logs, Both,
+        "Directory for log files of 10 MiB, of which 5 are kept. Without it: standard error.";
+    OTLP_ENDPOINT = "HAUL_OTLP_ENDPOINT", Logs, Both,
+        "URL of an OTLP collector for traces.",
+        .effect(Checked);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_stands_once_and_begins_with_haul() {
+        for (index, var) in ALL.iter().enumerate() {
+            assert!(var.name.starts_with("HAUL_"), "{}", var.name);
+            assert!(ALL[..index].iter().all(|other| other.name != var.name), "{} stands twice", var.name);
+        }
+    }
+}
