@@ -33,7 +33,7 @@ pub enum SpawnError {
     Refused(PathBuf, #[source] io::Error),
 }
 
-/// A running program with its whole process group. Dropped, it kills the group.
+/// A running program with all its descendants. Dropped, it kills them.
 pub struct Supervised {
     group: Group,
     stdout: Lines<ChildStdout>,
@@ -185,8 +185,13 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        if !self.ended {
-            // the wrapper's own kill-on-drop reaches the leader only
+        if self.ended {
+            return;
+        }
+        // the launcher kills every descendant now. Not the group at once: that would kill the launcher, and spare
+        // whoever has left the group
+        drop(self.lifeline.take());
+        if !matches!(self.leader.try_wait(), Ok(None)) {
             let _ = self.leader.start_kill();
         }
     }

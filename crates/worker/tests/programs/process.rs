@@ -136,7 +136,8 @@ async fn a_program_that_ignores_the_request_to_end_is_killed_within_five_seconds
 }
 
 #[tokio::test]
-async fn a_dropped_program_takes_its_group_along() {
+async fn a_dropped_program_takes_its_descendants_along() {
+    // once, only the group was killed: what had left it lived on
     let dir = TempDir::new().unwrap();
     let mut program = Supervised::start(&sh(&dir, &format!("{FAMILY} while :; do sleep 1; done"))).unwrap();
     let watch = patient();
@@ -144,11 +145,11 @@ async fn a_dropped_program_takes_its_group_along() {
         let run = program.run(&watch, |_| {});
         tokio::select! {
             _ = run => panic!("it must not end"),
-            () = eventually("the start", || has(&dir, "stay")) => {}
+            () = eventually("the start", || has(&dir, "stay") && has(&dir, "leave")) => {}
         }
     }
     drop(program);
-    eventually("the end of the group", || !lives(&pid(&dir, "stay"))).await;
+    eventually("the end of all", || !lives(&pid(&dir, "stay")) && !lives(&pid(&dir, "leave"))).await;
 }
 
 #[tokio::test]
