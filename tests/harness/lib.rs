@@ -1,1 +1,3 @@
-//! x
+//! The stage for tests: real parts, started for one test and gone with it.
+
+pub mod redis;

@@ -1,3 +1,4 @@
 //! Behaviour through the public surface, one module per subject, one binary so that it links once.
 
+mod store;
 mod tidy;

@@ -104,16 +104,10 @@ impl JobStore {
     /// [`StoreError::Unavailable`].
     pub async fn stats(&self) -> Result<Stats, StoreError> {
         let mut connection = self.connection().await?;
-        let (lanes, counts, leased, delayed, (seconds, micros)): (
-            Vec<String>,
-            BTreeMap<String, i64>,
-            Vec<String>,
-            u64,
-            (u64, u64),
-        ) = redis::pipe()
-            .smembers(keys::key("lanes"))
-            .hgetall(keys::key("count"))
-            .zrange(keys::key("lease"), 0, 9_999)
+        let lanes: Vec<String> = connection.smembers(keys::key("lanes")).await?;
+        let counts: BTreeMap<String, i64> = connection.hgetall(keys::key("count")).await?;
+        let (running, delayed, (seconds, micros)): (u64, u64, (u64, u64)) = redis::pipe()
+            .zcard(keys::key("lease"))
             .zcard(keys::key("delay"))
             .cmd("TIME")
             .query_async(&mut connection)
@@ -140,7 +134,7 @@ impl JobStore {
                 let number = match state {
                     StateKind::Queued => queues.iter().map(|queue| queue.depth).sum(),
                     StateKind::Waiting => delayed,
-                    StateKind::Running => leased.len() as u64,
+                    StateKind::Running => running,
                     StateKind::Completed | StateKind::Failed | StateKind::Cancelled | StateKind::Expired => {
                         count(&format!("{}:{}", Kind::Download.word(), state.word()))
                     }

@@ -1,4 +1,5 @@
 -- cancel: one ticket lets go of an unfinished job. The last one ends it; until then it runs on for the others.
+-- KEYS  those of the shard, by name in K
 -- ARGV  1 ticket   2 ms to keep the record
 -- Returns "now" | "stopping" | "ended" | "gone"
 local tkey = K.ticket .. ARGV[1]

@@ -1,4 +1,5 @@
 -- complete: the result exists and is verified. With the same fence the answer is the same.
+-- KEYS  those of the shard, by name in K
 -- ARGV  1 job id   2 fence   3 result   4 object (empty: none)   5 its size   6 ms to keep the object
 --       7 ms to keep the record   8 ms during which others may share the result (0: not at all)   9.. name, seconds
 -- Returns "ok" | "cancel" | "lost"

@@ -1,4 +1,5 @@
 -- expire: jobs that outlived their time unfinished. Their fence rises, so that no worker ends them otherwise.
+-- KEYS  those of the shard, by name in K
 -- ARGV  1 how many at most   2 ms to keep the record
 -- Returns how many
 local old = call('ZRANGEBYSCORE', K.live, '-inf', int(NOW), 'LIMIT', 0, ARGV[1])

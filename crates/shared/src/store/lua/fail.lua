@@ -1,4 +1,5 @@
 -- fail: this attempt is over. Cancelled jobs end cancelled; others wait for another attempt if one is left and worth it.
+-- KEYS  those of the shard, by name in K
 -- ARGV  1 job id   2 fence   3 "1": worth another attempt   4 delay in ms   5 failure   6 ms to keep the record
 -- Returns "waiting" | "failed" | "cancelled" | "lost"
 local j = owned(ARGV[1], ARGV[2], 'fail')

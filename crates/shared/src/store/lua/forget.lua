@@ -1,4 +1,5 @@
 -- forget: the holder of a ticket wants an ended job gone. The last ticket takes record and result along.
+-- KEYS  those of the shard, by name in K
 -- ARGV  1 ticket
 -- Returns "ok" | "unfinished" | "gone"
 local tkey = K.ticket .. ARGV[1]

@@ -1,5 +1,6 @@
 -- heartbeat: keep running jobs for their owner, and store how far they are.
 -- A worker whose lease was taken back is welcome as long as nobody else has started: its job runs on.
+-- KEYS  those of the shard, by name in K
 -- ARGV  1 lease length in ms   then for each job: id, fence, progress, media (empty: nothing new)
 -- Returns for each job "ok" | "cancel" | "lost"
 local answers = {}

@@ -1,5 +1,6 @@
 -- lease: the next job for a worker with a free slot.
 -- Clients take turns by virtual time; one that runs as much as it may is parked beside the ring until a job of its ends.
+-- KEYS  those of the shard, by name in K
 -- ARGV  1 worker   2 lease length in ms   3 kind whose waits are sampled   4.. lanes in order of preference
 -- Returns {} | {job id, fence, attempt, max attempts, spec}
 local STEPS = 64 -- stale entries and parked clients passed over in one call; a wake token calls again

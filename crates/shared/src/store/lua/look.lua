@@ -1,4 +1,5 @@
 -- look: a job as the holder of one ticket sees it. Changes nothing.
+-- KEYS  those of the shard, by name in K
 -- ARGV  1 ticket
 -- Returns {} | {now, place in line (0: not in line), ticket: jid st at cl ct ttl req,
 --          job: st lane rg att max wk sa ft due pg med res err del}
@@ -12,13 +13,13 @@ if not j[1] then return {} end
 local function place()
   local lane, client = j[2], t[4]
   local before = call('LPOS', K.list .. lane .. ':' .. client, t[1]) or 0
-  local mine = tonumber(call('ZSCORE', K.ring .. lane, client) or '0')
-  local ring = call('ZRANGE', K.ring .. lane, 0, 127, 'WITHSCORES')
-  local ahead = before
-  for i = 1, #ring, 2 do
-    if ring[i] ~= client then
-      local turns = before + (tonumber(ring[i + 1]) < mine and 1 or 0)
-      ahead = ahead + math.min(call('LLEN', K.list .. lane .. ':' .. ring[i]), turns)
+  local ring = call('ZRANGE', K.ring .. lane, 0, 127)
+  local ahead, turns = before, before + 1 -- clients that stand before this one in the ring have one turn more
+  for _, other in ipairs(ring) do
+    if other == client then
+      turns = before
+    else
+      ahead = ahead + math.min(call('LLEN', K.list .. lane .. ':' .. other), turns)
     end
   end
   return ahead + 1

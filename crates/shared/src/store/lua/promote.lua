@@ -1,4 +1,5 @@
 -- promote: delays that are over. A retried job goes before its client's other jobs.
+-- KEYS  those of the shard, by name in K
 -- ARGV  1 how many at most
 -- Returns how many
 local due = call('ZRANGEBYSCORE', K.delay, '-inf', int(NOW), 'LIMIT', 0, ARGV[1])

@@ -1,5 +1,6 @@
 -- reap: leases that ran out. Their workers are gone or cut off: the job is tried again, but one that has
 -- taken down worker after worker ends. The fence stays, so that an owner who was only slow may come back.
+-- KEYS  those of the shard, by name in K
 -- ARGV  1 how many at most   2 lost leases after which a job has failed   3 that failure   4 ms to keep the record
 -- Returns how many
 local late = call('ZRANGEBYSCORE', K.lease, '-inf', int(NOW), 'LIMIT', 0, ARGV[1])

@@ -1,4 +1,5 @@
 -- release: the worker hands an untouched job back, to the front of its client's line. No attempt is spent.
+-- KEYS  those of the shard, by name in K
 -- ARGV  1 job id   2 fence   3 ms to keep the record, should it have been cancelled
 -- Returns "ok" | "cancelled" | "lost"
 local j = owned(ARGV[1], ARGV[2], 'release')

@@ -1,4 +1,5 @@
 -- reserve: note an object before it is written, so that it is removed should its job never be completed.
+-- KEYS  those of the shard, by name in K
 -- ARGV  1 job id   2 fence   3 object   4 ms to hold it
 -- Returns "ok" | "cancel" | "lost"
 local j = owned(ARGV[1], ARGV[2], 'reserve')

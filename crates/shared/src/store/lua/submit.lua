@@ -1,4 +1,5 @@
 -- submit: a new job, a share in one that goes on, or in a finished result; with `retry`, under an old ticket.
+-- KEYS  those of the shard, by name in K
 -- ARGV  1 new job id     2 ticket         3 client          4 fingerprint    5 spec          6 lane
 --       7 kind           8 max attempts   9 queue limit     10 client limit  (empty: none)   11 running limit (empty: none)
 --       12 weight        13 request       14 ms to keep the result for this ticket           15 ms the ticket lives

@@ -1,0 +1,84 @@
+//! A Redis of one's own: a real `redis-server` on a free loopback port, gone with the value.
+
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use tempfile::TempDir;
+
+/// A running server.
+pub struct Redis {
+    process: Child,
+    port: u16,
+    _dir: TempDir,
+}
+
+impl Redis {
+    /// Starts a server with the settings that Haul asks for, and waits until it answers.
+    ///
+    /// # Errors
+    /// When `redis-server` is not installed or does not come up within 10 s.
+    pub async fn start() -> Result<Self> {
+        // Between looking for a free port and using it, somebody else may take it: then another is tried.
+        for _ in 0..5 {
+            let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+            let dir = tempfile::tempdir()?;
+            let mut process = Command::new("redis-server")
+                .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", "", "--appendonly", "yes"])
+                .args(["--maxmemory-policy", "noeviction", "--hash-max-listpack-value", "1024"])
+                .arg("--dir")
+                .arg(dir.path())
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .context("redis-server cannot be started")?;
+            if answers(port, &mut process).await? {
+                return Ok(Self { process, port, _dir: dir });
+            }
+        }
+        bail!("redis-server did not come up")
+    }
+
+    /// Its URL.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// A connection beside those of the service, to look behind the scenes.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn connection(&self) -> Result<redis::aio::MultiplexedConnection> {
+        Ok(redis::Client::open(self.url())?.get_multiplexed_async_connection().await?)
+    }
+}
+
+/// Waits for the server; `false` when it ended instead.
+async fn answers(port: u16, process: &mut Child) -> Result<bool> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let client = redis::Client::open(format!("redis://127.0.0.1:{port}"))?;
+    while Instant::now() < deadline {
+        if process.try_wait()?.is_some() {
+            return Ok(false);
+        }
+        if let Ok(mut connection) = client.get_multiplexed_async_connection().await
+            && redis::cmd("PING").query_async::<()>(&mut connection).await.is_ok()
+        {
+            return Ok(true);
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let _ = process.kill();
+    let _ = process.wait();
+    Ok(false)
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

@@ -1,0 +1,240 @@
+//! What may happen to a job, and who may do it.
+
+use super::*;
+
+#[tokio::test]
+async fn a_job_goes_from_line_to_result_and_leaves_no_trace_of_work() -> Result<()> {
+    let bench = Bench::new().await?;
+    let ticket = bench.submit("a", "https://example.com/v").await?;
+    assert_eq!(bench.job(ticket).await?.state, JobState::Queued { position: 1 });
+
+    let leased = bench.must_lease().await?;
+    assert_eq!((leased.attempt, leased.max_attempts), (1, 2));
+    assert_eq!(bench.store.heartbeat(&[beat(&leased, 41.5)]).await?, [Pulse::Ok]);
+    let JobState::Running { progress, .. } = bench.job(ticket).await?.state else { panic!("not running") };
+    assert_eq!(progress.percent, 41.5);
+
+    let made = artifact(&leased);
+    assert_eq!(bench.store.reserve(&leased.lease, &made.object).await?, Pulse::Ok);
+    assert_eq!(bench.store.complete(&leased.lease, &made, &[("download", MINUTE)]).await?, Done::Completed);
+    assert_eq!(bench.store.complete(&leased.lease, &made, &[]).await?, Done::Completed, "an answer may be lost");
+    let JobState::Completed { artifact, .. } = bench.job(ticket).await?.state else { panic!("not completed") };
+    assert_eq!(artifact, made);
+    assert_eq!(bench.traces().await?, [0; 5]);
+
+    let stats = bench.store.stats().await?;
+    assert_eq!((stats.jobs[&StateKind::Completed], stats.stored_bytes, stats.stored_objects), (1, 1000, 1));
+    assert_eq!(stats.samples["download"], [60.0]);
+    assert_eq!(stats.samples["wait"].len(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_worker_that_lost_its_lease_cannot_write_to_the_job() -> Result<()> {
+    let bench = Bench::new().await?;
+    let ticket = bench.submit("a", "https://example.com/v").await?;
+    let stale = bench.must_lease().await?;
+    bench.run_out(stale.lease.job).await?;
+    bench.end_delays().await?;
+    let fresh = bench.must_lease().await?;
+    assert!(fresh.lease.fence > stale.lease.fence);
+    assert_eq!(fresh.attempt, 1, "a lost worker is not a failed attempt");
+
+    assert_eq!(bench.store.heartbeat(&[beat(&stale, 90.0)]).await?, [Pulse::Lost]);
+    assert_eq!(bench.store.reserve(&stale.lease, &artifact(&stale).object).await?, Pulse::Lost);
+    let late = bench.store.complete(&stale.lease, &artifact(&stale), &[]).await;
+    assert!(matches!(late, Err(StoreError::LeaseLost)), "{late:?}");
+    let late = bench.store.fail(&stale.lease, &trouble(FailureKind::Network), MINUTE).await;
+    assert!(matches!(late, Err(StoreError::LeaseLost)), "{late:?}");
+    bench.store.release(&stale.lease).await?;
+    bench.store.defer(&stale.lease, MINUTE).await?;
+    assert_eq!(bench.kind(ticket).await?, StateKind::Running);
+
+    bench.store.complete(&fresh.lease, &artifact(&fresh), &[]).await?;
+    let JobState::Completed { artifact: made, .. } = bench.job(ticket).await?.state else { panic!("not completed") };
+    assert_eq!(made.object, artifact(&fresh).object);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_slow_owner_keeps_its_job_as_long_as_nobody_else_began() -> Result<()> {
+    let bench = Bench::new().await?;
+    let ticket = bench.submit("a", "https://example.com/v").await?;
+    let slow = bench.must_lease().await?;
+    bench.run_out(slow.lease.job).await?;
+    assert_eq!(bench.kind(ticket).await?, StateKind::Waiting);
+    assert_eq!(bench.store.heartbeat(&[beat(&slow, 50.0)]).await?, [Pulse::Ok]);
+    assert_eq!((bench.kind(ticket).await?, bench.job(ticket).await?.attempt), (StateKind::Running, 1));
+    bench.run_out(slow.lease.job).await?;
+    assert_eq!(bench.store.complete(&slow.lease, &artifact(&slow), &[]).await?, Done::Completed);
+    assert_eq!(bench.traces().await?, [0; 5]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_job_that_takes_down_three_workers_has_failed() -> Result<()> {
+    let bench = Bench::new().await?;
+    let ticket = bench.submit("a", "https://example.com/v").await?;
+    for _ in 0..3 {
+        bench.end_delays().await?;
+        let leased = bench.must_lease().await?;
+        bench.run_out(leased.lease.job).await?;
+    }
+    let JobState::Failed { failure, .. } = bench.job(ticket).await?.state else { panic!("not failed") };
+    assert_eq!(failure.kind, FailureKind::WorkerLost);
+    assert_eq!(bench.traces().await?, [0; 5]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_failure_is_tried_again_while_it_is_worth_it_and_attempts_are_left() -> Result<()> {
+    let bench = Bench::new().await?;
+    let ticket = bench.submit("a", "https://example.com/v").await?;
+    let first = bench.must_lease().await?;
+    let network = trouble(FailureKind::Network);
+    assert_eq!(bench.store.fail(&first.lease, &network, MINUTE).await?, Ended::Waiting);
+    assert!(matches!(bench.job(ticket).await?.state, JobState::Waiting { last: Some(last), .. } if last == network));
+    // The heartbeat that was under way when the attempt ended must not bring it back.
+    assert_eq!(bench.store.heartbeat(&[beat(&first, 50.0)]).await?, [Pulse::Lost]);
+    assert!(bench.lease().await?.is_none(), "the delay is not over");
+    bench.end_delays().await?;
+    let second = bench.must_lease().await?;
+    assert_eq!(second.attempt, 2);
+    assert_eq!(bench.store.fail(&second.lease, &network, MINUTE).await?, Ended::Failed);
+
+    let hopeless = bench.submit("a", "https://example.com/private").await?;
+    let leased = bench.must_lease().await?;
+    assert_eq!(bench.store.fail(&leased.lease, &trouble(FailureKind::Private), MINUTE).await?, Ended::Failed);
+    assert_eq!(bench.kind(hopeless).await?, StateKind::Failed);
+    assert_eq!(bench.traces().await?, [0; 5]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_last_ticket_that_leaves_stops_the_run_and_only_the_last() -> Result<()> {
+    let bench = Bench::new().await?;
+    let a = bench.submit("a", "https://example.com/v").await?;
+    let b = bench.submit("b", "https://example.com/v").await?;
+    let leased = bench.must_lease().await?;
+    assert_eq!(bench.store.cancel(a).await?, Cancelled::Now);
+    assert_eq!((bench.kind(a).await?, bench.kind(b).await?), (StateKind::Cancelled, StateKind::Running));
+    assert_eq!(bench.store.heartbeat(&[beat(&leased, 1.0)]).await?, [Pulse::Ok]);
+
+    assert_eq!(bench.store.cancel(b).await?, Cancelled::Stopping);
+    assert_eq!(bench.store.cancel(b).await?, Cancelled::Stopping, "again while it stops");
+    assert_eq!(bench.store.heartbeat(&[beat(&leased, 1.0)]).await?, [Pulse::Cancel]);
+    let c = bench.submit("c", "https://example.com/v").await?;
+    assert_eq!(bench.store.complete(&leased.lease, &artifact(&leased), &[]).await?, Done::Cancelled);
+    assert_eq!(bench.kind(b).await?, StateKind::Cancelled);
+    assert_eq!(bench.kind(c).await?, StateKind::Queued, "who asks anew has a run of their own");
+    assert_eq!(bench.store.cancel(b).await?, Cancelled::AlreadyEnded);
+    Ok(())
+}
+
+#[tokio::test]
+async fn cancelling_in_line_is_immediate_and_a_retry_begins_anew_under_the_same_ticket() -> Result<()> {
+    let bench = Bench::new().await?;
+    let order = order("a", "https://example.com/v");
+    bench.store.submit(&order).await?;
+    assert_eq!(bench.store.resubmit(&order).await?, Submitted::NotRetryable);
+    assert_eq!(bench.store.cancel(order.ticket).await?, Cancelled::Now);
+    assert_eq!(bench.kind(order.ticket).await?, StateKind::Cancelled);
+    assert!(bench.lease().await?.is_none());
+
+    assert_eq!(bench.store.resubmit(&order).await?, Submitted::Accepted(order.ticket));
+    let leased = bench.must_lease().await?;
+    bench.store.complete(&leased.lease, &artifact(&leased), &[]).await?;
+    assert_eq!(bench.kind(order.ticket).await?, StateKind::Completed);
+    assert_eq!(bench.store.resubmit(&order).await?, Submitted::NotRetryable);
+    assert_eq!(bench.store.list(&Scope::Everyone, None, 10).await?.len(), 1, "one ticket, one row");
+    Ok(())
+}
+
+#[tokio::test]
+async fn forgetting_the_last_ticket_gives_the_object_to_the_sweep() -> Result<()> {
+    let bench = Bench::new().await?;
+    let a = bench.submit("a", "https://example.com/v").await?;
+    let b = bench.submit("b", "https://example.com/v").await?;
+    assert!(!bench.store.forget(a).await?, "it has not ended");
+    let leased = bench.must_lease().await?;
+    let made = artifact(&leased);
+    bench.store.complete(&leased.lease, &made, &[]).await?;
+
+    assert!(bench.store.forget(a).await?);
+    assert!(bench.store.get(a).await?.is_none() && !bench.store.forget(a).await?);
+    assert!(bench.store.collect(&[], 10).await?.is_empty(), "b may still fetch it");
+    assert!(bench.store.forget(b).await?);
+    let due = bench.store.collect(&[], 10).await?;
+    assert_eq!(due.iter().map(|garbage| &garbage.object).collect::<Vec<_>>(), [&made.object]);
+    assert!(bench.store.collect(&due, 10).await?.is_empty());
+    let stats = bench.store.stats().await?;
+    assert_eq!((stats.stored_bytes, stats.stored_objects), (0, 0));
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_object_whose_job_was_never_completed_is_swept_when_its_reservation_ends() -> Result<()> {
+    let bench = Bench::new().await?;
+    bench.submit("a", "https://example.com/v").await?;
+    let leased = bench.must_lease().await?;
+    let object = artifact(&leased).object;
+    bench.store.reserve(&leased.lease, &object).await?;
+    let mut connection = bench.redis.connection().await?;
+    let held: Vec<String> =
+        redis::cmd("ZRANGE").arg("haul1:{0}:gc").arg(0).arg(-1).query_async(&mut connection).await?;
+    assert_eq!(held, [format!("-0:{object}")]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_idempotency_key_gives_one_ticket_to_one_body() -> Result<()> {
+    let bench = Bench::new().await?;
+    let promise = |body: &str| Some(Idempotency { key: "k".into(), body_sha256: body.into() });
+    let first = Submission { idempotency: promise("b1"), ..order("a", "https://example.com/v") };
+    let again = Submission { idempotency: promise("b1"), ..order("a", "https://example.com/v") };
+    let other = Submission { idempotency: promise("b2"), ..order("a", "https://example.com/w") };
+    let stranger = Submission { idempotency: promise("b2"), ..order("b", "https://example.com/w") };
+    assert_eq!(bench.store.submit(&first).await?, Submitted::Accepted(first.ticket));
+    assert_eq!(bench.store.submit(&again).await?, Submitted::Replayed(first.ticket));
+    assert_eq!(bench.store.submit(&other).await?, Submitted::IdempotencyConflict);
+    assert_eq!(bench.store.submit(&stranger).await?, Submitted::Accepted(stranger.ticket), "keys are per client");
+    Ok(())
+}
+
+/// Every action in every state: what the table does not allow changes nothing.
+#[tokio::test]
+async fn no_action_leaves_a_state_that_the_table_does_not_name() -> Result<()> {
+    use haul_shared::job::Action;
+    let may = |action: Action, state| ALLOWED.iter().any(|(known, from)| *known == action && from.contains(&state));
+    for state in [StateKind::Completed, StateKind::Failed, StateKind::Cancelled] {
+        let bench = Bench::new().await?;
+        let ticket = bench.submit("a", "https://example.com/v").await?;
+        let leased = bench.must_lease().await?;
+        match state {
+            StateKind::Completed => drop(bench.store.complete(&leased.lease, &artifact(&leased), &[]).await?),
+            StateKind::Failed => {
+                bench.store.fail(&leased.lease, &trouble(FailureKind::Private), MINUTE).await?;
+            }
+            _ => {
+                bench.store.cancel(ticket).await?;
+                bench.store.fail(&leased.lease, &trouble(FailureKind::Private), MINUTE).await?;
+            }
+        }
+        assert_eq!(bench.kind(ticket).await?, state);
+        let mut forged = leased.clone();
+        for fence in [leased.lease.fence.0, leased.lease.fence.0 + 1] {
+            forged.lease.fence = Fence(fence);
+            bench.store.heartbeat(&[beat(&forged, 1.0)]).await?;
+            bench.store.reserve(&forged.lease, &artifact(&forged).object).await?;
+            bench.store.release(&forged.lease).await?;
+            bench.store.defer(&forged.lease, MINUTE).await?;
+            let _ = bench.store.fail(&forged.lease, &trouble(FailureKind::Network), MINUTE).await;
+        }
+        assert!(!may(Action::Heartbeat, state) && !may(Action::Fail, state) && !may(Action::Cancel, state));
+        assert_eq!(bench.store.cancel(ticket).await?, Cancelled::AlreadyEnded);
+        bench.store.upkeep().await?;
+        assert_eq!(bench.kind(ticket).await?, state);
+        assert_eq!(bench.traces().await?, [0; 5]);
+    }
+    Ok(())
+}

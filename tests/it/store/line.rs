@@ -1,0 +1,144 @@
+//! Who is served when: single flight, turns, limits, lists, and who hears of it.
+
+use super::*;
+
+#[tokio::test]
+async fn a_hundred_identical_orders_are_one_run_with_a_hundred_tickets() -> Result<()> {
+    let bench = Bench::new().await?;
+    let orders: Vec<Submission> =
+        (0..100).map(|n| order(&format!("client {}", n % 7), "https://example.com/v")).collect();
+    let answers = futures::future::join_all(orders.iter().map(|order| bench.store.submit(order))).await;
+    for (order, answer) in orders.iter().zip(answers) {
+        assert_eq!(answer?, Submitted::Accepted(order.ticket));
+    }
+    let leased = bench.must_lease().await?;
+    assert!(bench.lease().await?.is_none(), "there is one run only");
+    bench.store.complete(&leased.lease, &artifact(&leased), &[]).await?;
+    for order in &orders {
+        assert_eq!(bench.kind(order.ticket).await?, StateKind::Completed);
+    }
+    let late = order("late", "https://example.com/v");
+    assert_eq!(bench.store.submit(&late).await?, Submitted::Reused(late.ticket));
+    assert_eq!(bench.traces().await?, [0; 5]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_full_queue_and_a_full_share_are_told_apart() -> Result<()> {
+    let bench = Bench::with(|settings| settings.queue_limit = Some(3)).await?;
+    let small = |url: &str| Submission {
+        limits: ClientLimits { max_queued: Some(2), max_running: None, weight: 1 },
+        ..order("a", url)
+    };
+    for n in 0..2 {
+        bench.store.submit(&small(&format!("https://example.com/{n}"))).await?;
+    }
+    let answer = bench.store.submit(&small("https://example.com/2")).await?;
+    assert!(matches!(answer, Submitted::ClientQueueFull { retry_after } if retry_after >= Duration::from_secs(4)));
+    bench.submit("b", "https://example.com/3").await?;
+    let answer = bench.store.submit(&order("c", "https://example.com/4")).await?;
+    assert!(matches!(answer, Submitted::QueueFull { .. }), "{answer:?}");
+    // A running job waits no more: there is room again.
+    bench.must_lease().await?;
+    bench.must_lease().await?;
+    assert!(matches!(bench.store.submit(&small("https://example.com/5")).await?, Submitted::Accepted(_)));
+    Ok(())
+}
+
+#[tokio::test]
+async fn clients_take_turns_and_one_at_its_limit_is_passed_over() -> Result<()> {
+    let bench = Bench::new().await?;
+    let greedy = |n: u32| Submission {
+        limits: ClientLimits { max_queued: None, max_running: Some(2), weight: 1 },
+        ..order("greedy", &format!("https://example.com/{n}"))
+    };
+    for n in 0..5 {
+        bench.store.submit(&greedy(n)).await?;
+    }
+    let first = bench.must_lease().await?;
+    let small = bench.submit("small", "https://example.com/s").await?;
+    assert_eq!(bench.job(small).await?.state, JobState::Queued { position: 1 }, "four others came before it");
+    bench.must_lease().await?;
+    assert_eq!(bench.kind(small).await?, StateKind::Running);
+    bench.must_lease().await?;
+    assert!(bench.lease().await?.is_none(), "two of its jobs run, that is its limit");
+    bench.store.release(&first.lease).await?;
+    assert_eq!(bench.must_lease().await?.lease.job, first.lease.job, "a released job goes first");
+    Ok(())
+}
+
+#[tokio::test]
+async fn joining_a_long_backlog_does_not_inherit_it() -> Result<()> {
+    let bench = Bench::new().await?;
+    for n in 0..50 {
+        bench.submit("backlog", &format!("https://example.com/{n}")).await?;
+    }
+    let joined = bench.submit("newcomer", "https://example.com/49").await?;
+    bench.must_lease().await?;
+    bench.must_lease().await?;
+    assert_eq!(bench.kind(joined).await?, StateKind::Running);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_job_that_outlives_its_time_in_line_expires() -> Result<()> {
+    let bench = Bench::with(|settings| settings.job_ttl = Duration::from_millis(1)).await?;
+    let order = order("a", "https://example.com/v");
+    bench.store.submit(&order).await?;
+    // The ticket, too, lived two milliseconds: what must be left is nothing.
+    bench.store.upkeep().await?;
+    while bench.store.get(order.ticket).await?.is_some() {
+        bench.store.upkeep().await?;
+    }
+    assert!(bench.lease().await?.is_none());
+    assert_eq!(bench.traces().await?, [0; 5]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn lists_are_newest_first_per_client_and_page_without_gap() -> Result<()> {
+    let bench = Bench::new().await?;
+    let mut tickets = Vec::new();
+    for n in 0..45 {
+        tickets.push(bench.submit(if n % 3 == 0 { "a" } else { "b" }, &format!("https://example.com/{n}")).await?);
+    }
+    let mut seen = Vec::new();
+    let mut after = None;
+    loop {
+        let page = bench.store.list(&Scope::Everyone, after, 7).await?;
+        seen.extend(page.iter().map(|job| job.ticket));
+        let Some(last) = page.last() else { break };
+        after = Some(haul_shared::store::Position { created_ms: last.created.as_millisecond(), ticket: last.ticket });
+    }
+    assert_eq!(seen.len(), 45);
+    let unique: std::collections::HashSet<_> = seen.iter().collect();
+    assert_eq!(unique.len(), 45);
+    assert_eq!(bench.store.list(&Scope::Client(client("a")), None, 100).await?.len(), 15);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_watcher_hears_of_a_change_made_by_another_process() -> Result<()> {
+    let bench = Bench::new().await?;
+    let ticket = bench.submit("a", "https://example.com/v").await?;
+    let mut watch = bench.store.watch(ticket).await?.expect("there is such a job");
+    let leased = bench.must_lease().await?;
+    watch.changed().await;
+    assert_eq!(bench.kind(ticket).await?, StateKind::Running);
+    bench.store.complete(&leased.lease, &artifact(&leased), &[]).await?;
+    while bench.kind(ticket).await? != StateKind::Completed {
+        watch.changed().await;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_waiting_worker_is_woken_by_a_submission() -> Result<()> {
+    let bench = Bench::new().await?;
+    let mut call = bench.store.wake_call(&[lane(Priority::Normal), lane(Priority::Low)]);
+    let waiting = tokio::spawn(async move { call.wait().await });
+    bench.submit("a", "https://example.com/v").await?;
+    waiting.await??;
+    assert!(bench.lease().await?.is_some());
+    Ok(())
+}

@@ -1,0 +1,168 @@
+//! The job store against a real Redis. Here: a bench to try it on.
+
+mod life;
+mod line;
+
+use std::time::Duration;
+
+use anyhow::Result;
+use haul_shared::ids::{ClientKey, Fence, JobId, Ticket, WorkerId};
+use haul_shared::job::{
+    Artifact, Delivery, DownloadSpec, Failure, FailureKind, Job, JobSpec, JobState, Progress, Stage,
+};
+use haul_shared::job::{StateKind, state::ALLOWED};
+use haul_shared::media::{Codec, Fallback, Format, Priority, Quality};
+use haul_shared::storage::ObjectKey;
+use haul_shared::store::{
+    Beat, Cancelled, ClientLimits, Done, Ended, Idempotency, JobStore, Kind, Lane, Leased, Pulse, Scope, StoreError,
+    StoreSettings, Submission, Submitted,
+};
+use haul_tests::redis::Redis;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// A store of one's own and a worker to lease with.
+struct Bench {
+    redis: Redis,
+    store: JobStore,
+    worker: WorkerId,
+}
+
+impl Bench {
+    async fn new() -> Result<Self> {
+        Self::with(|_| {}).await
+    }
+
+    async fn with(adjust: impl FnOnce(&mut StoreSettings)) -> Result<Self> {
+        let redis = Redis::start().await?;
+        let mut settings = StoreSettings {
+            job_ttl: MINUTE * 10,
+            result_ttl: MINUTE * 5,
+            link_ttl: MINUTE,
+            lease: MINUTE,
+            queue_limit: None,
+        };
+        adjust(&mut settings);
+        let store = JobStore::new(&redis.url(), 8, settings)?;
+        Ok(Self { redis, store, worker: WorkerId::on_host("bench") })
+    }
+
+    async fn submit(&self, client: &str, url: &str) -> Result<Ticket> {
+        let order = order(client, url);
+        assert_eq!(self.store.submit(&order).await?, Submitted::Accepted(order.ticket));
+        Ok(order.ticket)
+    }
+
+    async fn lease(&self) -> Result<Option<Leased>> {
+        Ok(self.store.lease(&self.worker, &[lane(Priority::Normal)]).await?)
+    }
+
+    async fn must_lease(&self) -> Result<Leased> {
+        self.lease().await?.ok_or_else(|| anyhow::anyhow!("no job to lease"))
+    }
+
+    async fn job(&self, ticket: Ticket) -> Result<Job> {
+        self.store.get(ticket).await?.ok_or_else(|| anyhow::anyhow!("no job behind {ticket}"))
+    }
+
+    async fn kind(&self, ticket: Ticket) -> Result<StateKind> {
+        Ok(self.job(ticket).await?.state.kind())
+    }
+
+    /// Every list and counter of work that is under way: all zero when nothing is.
+    async fn traces(&self) -> Result<Vec<u64>> {
+        let mut connection = self.redis.connection().await?;
+        let mut sizes = Vec::new();
+        for (command, key) in
+            [("ZCARD", "lease"), ("ZCARD", "delay"), ("ZCARD", "live"), ("HLEN", "run"), ("HLEN", "load")]
+        {
+            sizes.push(redis::cmd(command).arg(format!("haul1:{{0}}:{key}")).query_async(&mut connection).await?);
+        }
+        Ok(sizes)
+    }
+
+    /// Lets a lease run out without waiting for it.
+    async fn run_out(&self, job: JobId) -> Result<()> {
+        let mut connection = self.redis.connection().await?;
+        redis::cmd("ZADD")
+            .arg("haul1:{0}:lease")
+            .arg(1)
+            .arg(job.to_string())
+            .query_async::<()>(&mut connection)
+            .await?;
+        Ok(self.store.upkeep().await?)
+    }
+
+    /// Lets every delay end without waiting for it.
+    async fn end_delays(&self) -> Result<()> {
+        let mut connection = self.redis.connection().await?;
+        let waiting: Vec<String> =
+            redis::cmd("ZRANGE").arg("haul1:{0}:delay").arg(0).arg(-1).query_async(&mut connection).await?;
+        for job in waiting {
+            redis::cmd("ZADD").arg("haul1:{0}:delay").arg(1).arg(job).query_async::<()>(&mut connection).await?;
+        }
+        Ok(self.store.upkeep().await?)
+    }
+}
+
+fn lane(priority: Priority) -> Lane {
+    Lane { kind: Kind::Download, region: "default".parse().unwrap(), priority }
+}
+
+fn client(name: &str) -> ClientKey {
+    ClientKey::of_api_key(name)
+}
+
+fn order(name: &str, url: &str) -> Submission {
+    Submission {
+        ticket: Ticket::new(),
+        client: client(name),
+        limits: ClientLimits { max_queued: None, max_running: None, weight: 1 },
+        spec: JobSpec::Download(DownloadSpec {
+            url: serde_json::from_value(url.into()).unwrap(),
+            format: Format::Mp4,
+            quality: Quality::Best,
+            codec: Codec::Any,
+            fallback: Fallback::Nearest,
+            audio_bitrate_kbps: 192,
+            embed_metadata: true,
+            embed_chapters: true,
+            playlist_index: 1,
+        }),
+        region: "default".parse().unwrap(),
+        priority: Priority::Normal,
+        request: b"{}".to_vec(),
+        expires_in: MINUTE * 5,
+        max_attempts: 2,
+        idempotency: None,
+    }
+}
+
+fn artifact(leased: &Leased) -> Artifact {
+    Artifact {
+        object: ObjectKey::new(leased.lease.job, leased.lease.fence, "mp4"),
+        stem: "talk".into(),
+        extension: "mp4".into(),
+        size_bytes: 1000,
+        content_type: "video/mp4".into(),
+        sha256: "0".repeat(64),
+        duration_seconds: Some(1.0),
+        width: Some(640),
+        height: Some(360),
+        vcodec: Some("h264".into()),
+        acodec: Some("aac".into()),
+        container: "mp4".into(),
+        asked: Some("best".into()),
+        got: Some("360p".into()),
+        delivery: Delivery::Ytdlp,
+    }
+}
+
+fn beat(leased: &Leased, percent: f64) -> Beat {
+    let progress = Progress { percent, ..Progress::at(Stage::Download, 0.0) };
+    Beat { lease: leased.lease.clone(), progress, media: None }
+}
+
+fn trouble(kind: FailureKind) -> Failure {
+    Failure::new(kind, "it broke")
+}
