@@ -290,3 +290,27 @@ fn every_link_of_a_page_leads_somewhere() {
     }
     none("a page links to a file that does not exist", &offences);
 }
+
+#[test]
+fn every_variable_that_is_named_exists() {
+    let known = fs::read_to_string(top().join(".env.example")).expect(".env.example is in the tree");
+    let names = |text: &str| -> BTreeSet<String> {
+        let starts = text.match_indices("HAUL_").map(|(at, _)| &text[at..]);
+        starts
+            .map(|rest| {
+                rest.chars().take_while(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || *c == '_').collect()
+            })
+            .collect()
+    };
+    let known = names(&known);
+    let mut offences = Vec::new();
+    let speaks = |file: &Source| {
+        file.is("md") || file.is("yml") || file.path.starts_with("deploy/") || file.path.starts_with("Docker")
+    };
+    for file in tree().iter().filter(|file| speaks(file)) {
+        // `HAUL_*` and `HAUL_` speak of all of them
+        let wrong = names(&file.text).into_iter().filter(|name| name != "HAUL_" && !known.contains(name));
+        offences.extend(wrong.map(|name| format!("{}: {name}", file.path)));
+    }
+    none("a variable is named that does not exist", &offences);
+}
