@@ -1,3 +1,5 @@
 //! The stage for tests: real parts, started for one test and gone with it.
 
 pub mod redis;
+pub mod s3;
+pub mod small_disk;

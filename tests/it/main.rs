@@ -1,4 +1,5 @@
 //! Behaviour through the public surface, one module per subject, one binary so that it links once.
 
+mod storage;
 mod store;
 mod tidy;

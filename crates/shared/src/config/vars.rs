@@ -164,7 +164,7 @@ table! {
         "Directory of the disk store, and of a worker's scratch unless `HAUL_WORK_DIR` is set.",
         .or("./data");
     SIGNING_KEY = "HAUL_SIGNING_KEY", Storage, Api,
-        "Signs the links of the disk store; the same on every API. At least 32 random characters are advised. Without it each API process draws its own, and links end with it.",
+        "Signs the links of the disk store; the same on every API. At least 32 random characters are advised. Without it one is made at the first start and kept as `signing.key` in the data directory.",
         .secret();
     S3_BUCKET = "HAUL_S3_BUCKET", Storage, Both,
         "The bucket. Needed with `HAUL_STORAGE=s3`. Credentials come from the standard AWS variables and chain.";

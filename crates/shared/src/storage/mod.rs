@@ -23,11 +23,13 @@ use futures::stream::BoxStream;
 use jiff::Timestamp;
 use url::Url;
 
+use crate::config::StorageConfig;
+
 pub use disk::DiskStore;
 pub use key::{BadObjectKey, ObjectKey};
 pub use link::{LinkError, SignedLink, SigningKey};
 pub use name::{clean_stem, content_disposition, content_type_of};
-pub use s3::{AccessKey, Encryption, S3Options, S3Store};
+pub use s3::{AccessKey, S3Options, S3Store};
 
 /// The store of results: one directory, or one bucket. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -109,6 +111,25 @@ pub enum StorageError {
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
 impl Storage {
+    /// Opens the configured store. On disk, what is missing is made; a bucket must exist, and is not asked yet.
+    ///
+    /// # Errors
+    /// As [`DiskStore::open`].
+    pub async fn connect(config: &StorageConfig, role: Role) -> Result<Self, StorageError> {
+        match config.clone() {
+            StorageConfig::Disk { data_dir, signing_key } => {
+                let open = move || DiskStore::open(data_dir.as_std_path(), signing_key.as_ref(), role);
+                let opened = tokio::task::spawn_blocking(open).await;
+                opened.unwrap_or_else(|stopped| Err(StorageError::Unavailable(stopped.into()))).map(Self::Disk)
+            }
+            StorageConfig::S3 { bucket, endpoint, region, public_endpoint, path_style, sse } => {
+                let credentials = None;
+                let options = S3Options { bucket, endpoint, region, public_endpoint, path_style, sse, credentials };
+                Ok(Self::S3(S3Store::open(&options, &role).await))
+            }
+        }
+    }
+
     /// Stores the bytes of `file` under `key`, durable when it returns. `uploaded` hears how many bytes are there so
     /// far. Called again for the same key and file, it gives the same object. Nothing is left behind when it fails or
     /// is dropped, save that an object whose last step was already under way may appear.
@@ -198,3 +219,13 @@ impl Storage {
 }
 
 const READY_WITHIN: Duration = Duration::from_secs(5);
+
+async fn size_of(file: &Path) -> Result<u64, StorageError> {
+    // not followed: a link would put whatever it points at into the store
+    let metadata = tokio::fs::symlink_metadata(file).await.map_err(StorageError::File)?;
+    if metadata.is_file() {
+        Ok(metadata.len())
+    } else {
+        Err(StorageError::File(io::Error::other("not a regular file")))
+    }
+}

@@ -25,7 +25,8 @@ use futures::{StreamExt as _, stream};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
-use super::{LinkSpec, ObjectBody, ObjectKey, ObjectMeta, Role, StorageError, content_disposition};
+use super::{LinkSpec, ObjectBody, ObjectKey, ObjectMeta, Role, StorageError, content_disposition, size_of};
+use crate::config::Sse;
 use fault::{is_absent, refuse, told};
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
@@ -52,14 +53,14 @@ pub struct S3Options {
     pub bucket: String,
     /// The server, when it is not Amazon's.
     pub endpoint: Option<Url>,
-    /// Default: `us-east-1` with an endpoint, else what the standard AWS chain finds.
-    pub region: Option<String>,
+    /// What requests are signed for; `auto` for R2.
+    pub region: String,
     /// How clients reach the same server, for links; default: `endpoint`.
     pub public_endpoint: Option<Url>,
-    /// The bucket in the path rather than in the host name; default: with an endpoint.
-    pub path_style: Option<bool>,
+    /// The bucket in the path rather than in the host name.
+    pub path_style: bool,
     /// Encryption by the server; default: what the bucket says.
-    pub encryption: Option<Encryption>,
+    pub sse: Option<Sse>,
     /// Default: the standard AWS variables and chain.
     pub credentials: Option<AccessKey>,
 }
@@ -73,15 +74,6 @@ pub struct AccessKey {
     pub secret: SecretString,
 }
 
-/// Encryption of objects by the server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Encryption {
-    /// With keys of the store.
-    Aes256,
-    /// With the account's default key of AWS KMS.
-    AwsKms,
-}
-
 /// The store in a bucket.
 #[derive(Debug, Clone)]
 pub struct S3Store {
@@ -90,17 +82,16 @@ pub struct S3Store {
     public: Client,
     bucket: String,
     encryption: Option<ServerSideEncryption>,
+    /// None: the account's own.
+    kms_key: Option<String>,
     writes: bool,
 }
 
 impl S3Store {
     /// Prepares the clients. Nothing is sent to the bucket; [`super::Storage::ready`] tells whether it answers.
     pub async fn open(options: &S3Options, role: &Role) -> Self {
-        let region = options.region.clone().or_else(|| options.endpoint.is_some().then(|| "us-east-1".to_owned()));
-        let mut loader = aws_config::defaults(BehaviorVersion::latest());
-        if let Some(region) = region {
-            loader = loader.region(Region::new(region));
-        }
+        let region = Region::new(options.region.clone());
+        let mut loader = aws_config::defaults(BehaviorVersion::latest()).region(region);
         if let Some(key) = &options.credentials {
             let secret = key.secret.expose_secret().to_owned();
             loader = loader.credentials_provider(Credentials::new(&key.id, secret, None, None, "haul"));
@@ -108,7 +99,7 @@ impl S3Store {
         let shared = loader.load().await;
         let client = |endpoint: Option<&Url>| {
             let mut config = aws_sdk_s3::config::Builder::from(&shared)
-                .force_path_style(options.path_style.unwrap_or(endpoint.is_some()))
+                .force_path_style(options.path_style)
                 .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
                 .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
                 .stalled_stream_protection(StalledStreamProtectionConfig::enabled().grace_period(STALLED_AFTER).build())
@@ -119,14 +110,17 @@ impl S3Store {
             }
             Client::from_conf(config.build())
         };
+        let (encryption, kms_key) = match options.sse.clone() {
+            None => (None, None),
+            Some(Sse::Aes256) => (Some(ServerSideEncryption::Aes256), None),
+            Some(Sse::Kms { key }) => (Some(ServerSideEncryption::AwsKms), key),
+        };
         Self {
             client: client(options.endpoint.as_ref()),
             public: client(options.public_endpoint.as_ref().or(options.endpoint.as_ref())),
             bucket: options.bucket.clone(),
-            encryption: options.encryption.map(|encryption| match encryption {
-                Encryption::Aes256 => ServerSideEncryption::Aes256,
-                Encryption::AwsKms => ServerSideEncryption::AwsKms,
-            }),
+            encryption,
+            kms_key,
             writes: matches!(role, Role::Worker),
         }
     }
@@ -138,7 +132,7 @@ impl S3Store {
         meta: &ObjectMeta,
         uploaded: impl Fn(u64) + Send + Sync,
     ) -> Result<(), StorageError> {
-        let size_bytes = tokio::fs::metadata(file).await.map_err(StorageError::File)?.len();
+        let size_bytes = size_of(file).await?;
         if size_bytes > ONE_PUT {
             return multipart::put(self, key, file, size_bytes, meta, uploaded).await;
         }
@@ -152,6 +146,7 @@ impl S3Store {
             .cache_control(CACHE_CONTROL)
             .metadata("sha256", &meta.sha256)
             .set_server_side_encryption(self.encryption.clone())
+            .set_ssekms_key_id(self.kms_key.clone())
             .customize()
             .config_override(slow())
             .send()
@@ -204,10 +199,17 @@ impl S3Store {
     }
 
     pub(super) async fn ready(&self) -> Result<(), StorageError> {
+        match self.client.head_bucket().bucket(&self.bucket).send().await {
+            Err(error) if is_absent(&error) => return Err(refuse(error)),
+            Err(error) if error.as_service_error().is_none() => return Err(told(error)),
+            // also when a policy does not let us ask this: the call that counts will tell
+            _ => {}
+        }
         if self.writes {
             let asked = self.client.put_object().bucket(&self.bucket).key(READY_KEY);
             let asked = asked.body(ByteStream::from_static(b"ready")).content_type("text/plain");
-            return asked.set_server_side_encryption(self.encryption.clone()).send().await.map(drop).map_err(told);
+            let asked = asked.set_server_side_encryption(self.encryption.clone());
+            return asked.set_ssekms_key_id(self.kms_key.clone()).send().await.map(drop).map_err(told);
         }
         let asked = self.client.get_object().bucket(&self.bucket).key(READY_KEY);
         match asked.send().await {

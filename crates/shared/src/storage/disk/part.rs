@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{blocking, fault, make_directories, remove_empty_parents};
-use crate::storage::StorageError;
+use crate::storage::{StorageError, size_of};
 
 /// How much is copied at once, in bytes.
 const COPY_CHUNK: usize = 1024 * 1024;
@@ -24,7 +24,7 @@ pub(super) async fn put(
     file: &Path,
     uploaded: impl Fn(u64) + Send + Sync,
 ) -> Result<(), StorageError> {
-    let size_bytes = size_of(file).await.map_err(StorageError::File)?;
+    let size_bytes = size_of(file).await?;
     let part = Part { objects: objects.to_owned(), object: object.to_owned() };
 
     let (source, place) = (file.to_owned(), object.to_owned());
@@ -59,12 +59,6 @@ enum Begun {
     Linked,
     /// The file is in another file system: its bytes are to be copied.
     Empty(fs::File),
-}
-
-async fn size_of(file: &Path) -> io::Result<u64> {
-    // not followed: a link would put whatever it points at into the store, now or later
-    let metadata = tokio::fs::symlink_metadata(file).await?;
-    if metadata.is_file() { Ok(metadata.len()) } else { Err(io::Error::other("not a regular file")) }
 }
 
 fn begin(file: &Path, object: &Path) -> io::Result<Begun> {
@@ -134,14 +128,5 @@ mod tests {
             assert_eq!(made, source);
             assert!(!beside(&object).exists());
         }
-    }
-
-    #[tokio::test]
-    async fn a_symbolic_link_is_not_stored() {
-        let top = tempfile::tempdir().expect("a directory");
-        let file = top.path().join("scratch");
-        std::os::unix::fs::symlink("/etc/hostname", &file).expect("a link");
-        let answer = put(top.path(), &top.path().join("m/media.mp4"), &file, |_| {}).await;
-        assert!(matches!(answer, Err(StorageError::File(_))));
     }
 }

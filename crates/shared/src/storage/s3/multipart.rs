@@ -41,7 +41,8 @@ pub(super) async fn put(
         .content_type(&meta.content_type)
         .cache_control(CACHE_CONTROL)
         .metadata("sha256", &meta.sha256)
-        .set_server_side_encryption(store.encryption.clone());
+        .set_server_side_encryption(store.encryption.clone())
+        .set_ssekms_key_id(store.kms_key.clone());
     let begun = Upload::begin(create, store.client.clone(), store.bucket.clone(), key.clone());
     // in a task of its own: dropped while the answer is on its way, the upload still gets its guard
     let upload = tokio::spawn(begun).await.map_err(|stopped| StorageError::Unavailable(stopped.into()))??;

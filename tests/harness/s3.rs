@@ -1,0 +1,206 @@
+//! A real S3 protocol within the test: s3s-fs with signatures, behind a hook that fails the calls it is told to fail
+//! and keeps count of what it sees.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use haul_shared::storage::{AccessKey, S3Options};
+use s3s::auth::SimpleAuth;
+use s3s::service::{S3Service, S3ServiceBuilder};
+use s3s_fs::FileSystem;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use url::Url;
+
+/// The bucket that is there.
+pub const BUCKET: &str = "media";
+/// The credentials that are right.
+pub const ACCESS_KEY_ID: &str = "haul-tests";
+/// Their secret half.
+pub const SECRET_ACCESS_KEY: &str = "a secret of the tests";
+
+/// What a request asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "named like the operations of S3")]
+pub enum Call {
+    Get,
+    Head,
+    Put,
+    Delete,
+    CreateMultipart,
+    UploadPart,
+    CompleteMultipart,
+    AbortMultipart,
+}
+
+/// What becomes of a call that is chosen to fail.
+#[derive(Debug, Clone, Copy)]
+pub enum Fault {
+    /// It is refused with this status, and not done.
+    Refused(u16),
+    /// It is done, but the answer is this status.
+    AnswerLost(u16),
+    /// It is never answered.
+    Silence,
+}
+
+/// How many calls came in, and how many were answered with success.
+#[derive(Debug, Clone, Default)]
+pub struct Counts {
+    seen: BTreeMap<Call, usize>,
+    done: BTreeMap<Call, usize>,
+}
+
+impl Counts {
+    /// Calls that came in, failed ones too.
+    pub fn seen(&self, call: Call) -> usize {
+        self.seen.get(&call).copied().unwrap_or_default()
+    }
+
+    /// Calls that were answered with success.
+    pub fn done(&self, call: Call) -> usize {
+        self.done.get(&call).copied().unwrap_or_default()
+    }
+}
+
+/// A server on a port of its own, gone when dropped.
+pub struct S3 {
+    /// Where it listens.
+    pub endpoint: Url,
+    directory: TempDir,
+    hook: Arc<Hook>,
+    server: JoinHandle<()>,
+}
+
+struct Hook {
+    service: S3Service,
+    faults: Mutex<Vec<(Call, usize, Fault)>>,
+    counts: watch::Sender<Counts>,
+}
+
+impl S3 {
+    /// Starts a server with one empty bucket.
+    pub async fn start() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        std::fs::create_dir(directory.path().join(BUCKET)).expect("a bucket");
+        let files = FileSystem::new(directory.path()).expect("a store");
+        let mut builder = S3ServiceBuilder::new(files);
+        builder.set_auth(SimpleAuth::from_single(ACCESS_KEY_ID, SECRET_ACCESS_KEY));
+        let hook = Arc::new(Hook {
+            service: builder.build(),
+            faults: Mutex::default(),
+            counts: watch::Sender::new(Counts::default()),
+        });
+
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let router = axum::Router::new().fallback(answer).with_state(hook.clone());
+        let server = tokio::spawn(async move { axum::serve(listener, router).await.expect("serves until aborted") });
+        let endpoint = Url::parse(&format!("http://{address}")).expect("an address");
+        Self { endpoint, directory, hook, server }
+    }
+
+    /// How to reach it.
+    pub fn options(&self) -> S3Options {
+        S3Options {
+            bucket: BUCKET.to_owned(),
+            endpoint: Some(self.endpoint.clone()),
+            region: "us-east-1".to_owned(),
+            public_endpoint: None,
+            path_style: true,
+            sse: None,
+            credentials: Some(AccessKey { id: ACCESS_KEY_ID.to_owned(), secret: SECRET_ACCESS_KEY.into() }),
+        }
+    }
+
+    /// Fails the next `times` calls of this kind.
+    pub fn fail(&self, call: Call, times: usize, fault: Fault) {
+        self.hook.faults.lock().expect("no panic").push((call, times, fault));
+    }
+
+    /// What was seen so far.
+    pub fn counts(&self) -> Counts {
+        self.hook.counts.borrow().clone()
+    }
+
+    /// Waits until the counts are so; at most 20 s.
+    pub async fn wait_until(&self, so: impl Fn(&Counts) -> bool) {
+        let mut counts = self.hook.counts.subscribe();
+        let waited = tokio::time::timeout(Duration::from_secs(20), counts.wait_for(so)).await;
+        assert!(waited.is_ok(), "waited in vain: {:?}", self.counts());
+    }
+
+    /// Files of uploads that were neither completed nor aborted.
+    pub fn orphans(&self) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(self.directory.path()).expect("the store is there");
+        let paths = entries.map(|entry| entry.expect("readable").path());
+        paths.filter(|path| path.to_string_lossy().contains(".upload")).collect()
+    }
+}
+
+impl Drop for S3 {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn answer(State(hook): State<Arc<Hook>>, request: Request) -> Response {
+    let call = call_of(request.method(), request.uri().query().unwrap_or_default());
+    hook.counts.send_modify(|counts| *counts.seen.entry(call).or_default() += 1);
+    let fault = hook.take_fault(call);
+    match fault {
+        Some(Fault::Refused(status)) => {
+            // read to the end, as a server does that answers late
+            let _read = axum::body::to_bytes(request.into_body(), usize::MAX).await;
+            return status_of(status);
+        }
+        Some(Fault::Silence) => std::future::pending().await,
+        Some(Fault::AnswerLost(_)) | None => {}
+    }
+    let answer = match hook.service.call(request.map(s3s::Body::http_body_unsync)).await {
+        Ok(answer) => answer.map(Body::new),
+        Err(_) => return status_of(500),
+    };
+    if answer.status().is_success() {
+        hook.counts.send_modify(|counts| *counts.done.entry(call).or_default() += 1);
+    }
+    match fault {
+        Some(Fault::AnswerLost(status)) => status_of(status),
+        _ => answer.into_response(),
+    }
+}
+
+impl Hook {
+    fn take_fault(&self, call: Call) -> Option<Fault> {
+        let mut faults = self.faults.lock().expect("no panic");
+        let (_, times, fault) = faults.iter_mut().find(|(of, times, _)| *of == call && *times > 0)?;
+        *times -= 1;
+        Some(*fault)
+    }
+}
+
+fn status_of(status: u16) -> Response {
+    StatusCode::from_u16(status).expect("a status").into_response()
+}
+
+fn call_of(method: &Method, query: &str) -> Call {
+    let has = |name: &str| query.split('&').any(|pair| pair.split('=').next() == Some(name));
+    match *method {
+        Method::POST if has("uploads") => Call::CreateMultipart,
+        Method::POST => Call::CompleteMultipart,
+        Method::PUT if has("partNumber") => Call::UploadPart,
+        Method::PUT => Call::Put,
+        Method::DELETE if has("uploadId") => Call::AbortMultipart,
+        Method::DELETE => Call::Delete,
+        Method::HEAD => Call::Head,
+        _ => Call::Get,
+    }
+}
