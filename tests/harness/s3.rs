@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{Method, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use haul_shared::storage::{AccessKey, S3Options};
 use s3s::auth::SimpleAuth;
@@ -84,6 +84,7 @@ struct Hook {
     service: S3Service,
     faults: Mutex<Vec<(Call, usize, Fault)>>,
     counts: watch::Sender<Counts>,
+    headers: Mutex<BTreeMap<Call, HeaderMap>>,
 }
 
 impl S3 {
@@ -98,6 +99,7 @@ impl S3 {
             service: builder.build(),
             faults: Mutex::default(),
             counts: watch::Sender::new(Counts::default()),
+            headers: Mutex::default(),
         });
 
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -138,6 +140,11 @@ impl S3 {
         assert!(waited.is_ok(), "waited in vain: {:?}", self.counts());
     }
 
+    /// The headers of the last call of this kind.
+    pub fn headers(&self, call: Call) -> HeaderMap {
+        self.hook.headers.lock().expect("no panic").get(&call).cloned().unwrap_or_default()
+    }
+
     /// Files of uploads that were neither completed nor aborted.
     pub fn orphans(&self) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(self.directory.path()).expect("the store is there");
@@ -154,6 +161,7 @@ impl Drop for S3 {
 
 async fn answer(State(hook): State<Arc<Hook>>, request: Request) -> Response {
     let call = call_of(request.method(), request.uri().query().unwrap_or_default());
+    hook.headers.lock().expect("no panic").insert(call, request.headers().clone());
     hook.counts.send_modify(|counts| *counts.seen.entry(call).or_default() += 1);
     let fault = hook.take_fault(call);
     match fault {

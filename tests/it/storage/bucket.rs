@@ -1,5 +1,6 @@
 //! What only a bucket has: uploads in parts, credentials, a server that fails.
 
+use haul_shared::config::Sse;
 use haul_shared::storage::{AccessKey, S3Options};
 
 use super::*;
@@ -121,4 +122,29 @@ async fn links_lead_to_the_address_that_clients_know() {
     let week = Duration::from_secs(7 * 24 * 3600 + 1);
     let answer = site.api.link(&key(), &LinkSpec { expires_in: week, ..spec(60) }).await;
     assert!(matches!(answer, Err(StorageError::Refused(_))), "{answer:?}");
+}
+
+/// Garage refuses the SDK's checksum trailers and others store them inside the object; some servers ignore
+/// `If-None-Match`, so nothing may rest on it.
+#[tokio::test]
+async fn only_what_every_server_understands_is_sent() {
+    let site = Site::s3().await;
+    let options = S3Options { sse: Some(Sse::Kms { key: Some("key-1".to_owned()) }), ..s3(&site).options() };
+    let worker = Storage::S3(S3Store::open(&options, &Role::Worker).await);
+    for (call, bytes) in [(Call::Put, 10), (Call::CreateMultipart, 17 * MIB)] {
+        let (file, _) = site.file("scratch.mp4", bytes);
+        worker.put(&key(), &file, &meta(), |_| {}).await.unwrap();
+        let sent = s3(&site).headers(call);
+        assert_eq!(sent["content-type"], "video/mp4", "{call:?}");
+        assert_eq!(sent["cache-control"], "private, max-age=86400, immutable", "{call:?}");
+        assert_eq!(sent["x-amz-meta-sha256"], meta().sha256, "{call:?}");
+        assert_eq!(sent["x-amz-server-side-encryption"], "aws:kms", "{call:?}");
+        assert_eq!(sent["x-amz-server-side-encryption-aws-kms-key-id"], "key-1", "{call:?}");
+    }
+    for call in [Call::Put, Call::CreateMultipart, Call::UploadPart, Call::CompleteMultipart] {
+        let sent = s3(&site).headers(call);
+        let odd = |name: &str| name.contains("checksum") || name.contains("trailer") || name == "if-none-match";
+        let odd: Vec<_> = sent.keys().filter(|name| odd(name.as_str())).collect();
+        assert!(!sent.is_empty() && odd.is_empty(), "{call:?} {odd:?}");
+    }
 }

@@ -40,6 +40,8 @@ const ATTEMPTS: u32 = 3;
 const PRESIGN_WITHIN: Duration = Duration::from_secs(10);
 /// Larger files are sent in parts, in bytes.
 const ONE_PUT: u64 = 16 * 1024 * 1024;
+/// How much of a file is read at once, in bytes; the SDK's 4 KiB would be a trip to another thread each.
+const FILE_CHUNK: usize = 256 * 1024;
 /// Objects never change, and belong to one client.
 const CACHE_CONTROL: &str = "private, max-age=86400, immutable";
 /// What a worker writes and the API reads to see whether the bucket answers; below `m/` like all objects, so that a
@@ -222,7 +224,8 @@ impl S3Store {
 
 /// The bytes `offset..offset + length` of a file, read as they are sent, and again when an attempt failed.
 async fn body_of(file: &Path, offset: u64, length: u64) -> Result<ByteStream, StorageError> {
-    let body = ByteStream::read_from().path(file).offset(offset).length(Length::Exact(length)).build().await;
+    let body = ByteStream::read_from().path(file).buffer_size(FILE_CHUNK).offset(offset).length(Length::Exact(length));
+    let body = body.build().await;
     body.map_err(|error| StorageError::File(std::io::Error::other(error)))
 }
 
