@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_program_that_is_not_there_is_told_at_start() {
-        for wrong in ["no-such-program", "/etc/hostname", "/usr/bin"] {
+        for wrong in ["no-such-program", "/etc/passwd", "/usr/bin"] {
             let refusal = read(&[("HAUL_FFMPEG", wrong)]).unwrap_err();
             assert!(refusal.contains(&format!("HAUL_FFMPEG: there is no program {wrong:?}")), "{refusal}");
         }

@@ -178,7 +178,7 @@ table! {
     S3_PATH_STYLE = "HAUL_S3_PATH_STYLE", Storage, Both,
         "`true`: the bucket is in the path, not in the host name. Without it: `true` when `HAUL_S3_ENDPOINT` is set.";
     S3_SSE = "HAUL_S3_SSE", Storage, Both,
-        "Encryption that the S3 server shall apply: `AES256`, `aws:kms`, or `aws:kms:KEY`.";
+        "Encryption that the S3 server shall apply: `AES256`, `aws:kms`, or `aws:kms:KEY`. Without it: what the bucket says.";
 
     LINK_TTL = "HAUL_LINK_TTL", Lives, Both,
         "How long a link works, at most 7 days; never longer than its result is kept.",
