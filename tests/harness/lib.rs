@@ -1,5 +1,7 @@
 //! The stage for tests: real parts, started for one test and gone with it.
 
+pub mod media;
+pub mod origin;
 pub mod redis;
 pub mod s3;
 pub mod small_disk;

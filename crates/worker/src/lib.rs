@@ -1,4 +1,5 @@
 //! The worker: takes jobs, runs programs, stores results.
 
 pub mod config;
+pub mod container;
 pub mod process;

@@ -1,0 +1,298 @@
+//! A site on loopback that serves the test media, as it should be or spoilt on purpose.
+//!
+//! `origin.url("/hls-ts/master.m3u8")` is the file; `origin.spoilt(Fault::Missing("360p-1.ts"), "/hls-ts/master.m3u8")`
+//! is the same with a fault, which a playlist hands on to its segments because it is the first part of the path.
+//!
+//! Not here: how the media are made (`media`).
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::fmt;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures::StreamExt as _;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::media;
+
+const PIECE_BYTES: usize = 16 * 1024;
+
+/// How an answer is spoilt. A file is named by the end of its path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Every answer is sent at this many bytes per second.
+    Throttle(u64),
+    /// The right length is announced, and every connection is cut after this many bytes of the body.
+    Cut(usize),
+    /// The first so many per cent of the file are served as if they were the whole; above 100, more is announced
+    /// than is sent.
+    Lying(usize),
+    /// The file of this name is not found.
+    Missing(&'static str),
+    /// The file of this name is served by half, as if it were the whole.
+    Halved(&'static str),
+    /// The first requests for each path, as many as the second number, get this status, with `Retry-After: 1`.
+    Status(u16, u64),
+    /// The connection is accepted, and nothing is ever sent.
+    Hang,
+    /// One byte per second.
+    Drip,
+}
+
+/// As the first part of a path.
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Throttle(rate) => write!(f, "throttle={rate}"),
+            Self::Cut(bytes) => write!(f, "cut={bytes}"),
+            Self::Lying(percent) => write!(f, "lying={percent}"),
+            Self::Missing(name) => write!(f, "missing={name}"),
+            Self::Halved(name) => write!(f, "halved={name}"),
+            Self::Status(status, times) => write!(f, "status={status}-{times}"),
+            Self::Hang => f.write_str("hang="),
+            Self::Drip => f.write_str("throttle=1"),
+        }
+    }
+}
+
+/// A running site; it ends when dropped.
+#[derive(Debug)]
+pub struct Origin {
+    address: SocketAddr,
+    site: Arc<Site>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Debug, Default)]
+struct Site {
+    hits: Mutex<HashMap<String, u64>>,
+    /// Files that one test put there, by path.
+    own: Mutex<HashMap<String, Bytes>>,
+}
+
+impl Origin {
+    /// Starts a site on a free port of 127.0.0.1. Beside the media it has `/page.html` (a page without media),
+    /// `/empty.mp4` (zero bytes), and `/endless.mp4` (a video without end).
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
+        let address = listener.local_addr().expect("a bound socket has an address");
+        let site = Arc::new(Site::default());
+        let router = Router::new().fallback(serve).with_state(Arc::clone(&site));
+        tokio::task::spawn_blocking(media::folder).await.expect("the media can be made");
+        let task = tokio::spawn(async move {
+            axum::serve(listener, router).await.expect("a server without limit does not end");
+        });
+        Self { address, site, task }
+    }
+
+    /// The address of a path that begins with `/`.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// The address of a path with a fault.
+    #[must_use]
+    pub fn spoilt(&self, fault: Fault, path: &str) -> String {
+        self.url(&format!("/{fault}{path}"))
+    }
+
+    /// Serves bytes of the test's own at a path; the media type follows from the name.
+    pub fn put(&self, path: &str, body: impl Into<Bytes>) {
+        self.site.own.lock().expect("no holder panics").insert(path.to_owned(), body.into());
+    }
+
+    /// Serves, at a path that ends in `.mp4`, a playlist that names a file of the machine: what a stock
+    /// post-processor would read and hand out.
+    pub fn put_playlist_of(&self, path: &str, local: &Path) {
+        let playlist = format!("#EXTM3U\n#EXT-X-TARGETDURATION:8\n#EXTINF:8,\n{}\n#EXT-X-ENDLIST\n", local.display());
+        self.put(path, playlist);
+    }
+
+    /// How often a path was asked for, faults and all, whatever came of it.
+    #[must_use]
+    pub fn hits(&self, path: &str) -> u64 {
+        self.site.hits.lock().expect("no holder panics").get(path).copied().unwrap_or(0)
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Origin {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn serve(State(site): State<Arc<Site>>, request: Request) -> Response {
+    let path = request.uri().path().to_owned();
+    let hit = site.hit(&path);
+    let (fault, path) = match path[1..].split_once('/') {
+        Some((first, rest)) if first.contains('=') => (first.split_once('='), format!("/{rest}")),
+        _ => (None, path),
+    };
+    let (fault, value) = fault.unwrap_or_default();
+    let number = value.parse::<usize>().unwrap_or_default();
+    let Some(mut body) = site.file(&path) else { return StatusCode::NOT_FOUND.into_response() };
+    let mut answer = Answer { rate: None, cut: None, announce: None };
+    match fault {
+        "throttle" => answer.rate = Some(number.max(1)),
+        "cut" => answer.cut = Some(number),
+        "lying" if number > 100 => answer.announce = Some(body.len() * number / 100),
+        "lying" => body.truncate(body.len() * number / 100),
+        "missing" if path.ends_with(value) => return StatusCode::NOT_FOUND.into_response(),
+        "halved" if path.ends_with(value) => body.truncate(body.len() / 2),
+        "status" => {
+            let (status, times) = value.split_once('-').expect("a status has its number of times");
+            if hit <= times.parse().expect("a number of times") {
+                let status = status.parse::<u16>().ok().and_then(|code| StatusCode::from_u16(code).ok());
+                return (status.expect("a status"), [(header::RETRY_AFTER, "1")]).into_response();
+            }
+        }
+        "hang" => return std::future::pending().await,
+        _ => {}
+    }
+    if path == "/endless.mp4" {
+        return endless(body);
+    }
+    answer.of(&path, body, request.headers())
+}
+
+impl Site {
+    fn hit(&self, path: &str) -> u64 {
+        let mut hits = self.hits.lock().expect("no holder panics");
+        let count = hits.entry(path.to_owned()).or_default();
+        *count += 1;
+        *count
+    }
+
+    fn file(&self, path: &str) -> Option<Bytes> {
+        if let Some(own) = self.own.lock().expect("no holder panics").get(path) {
+            return Some(own.clone());
+        }
+        match path {
+            "/page.html" => Some(Bytes::from_static(b"<!doctype html><title>Nothing to see</title><p>Only words.")),
+            "/empty.mp4" => Some(Bytes::new()),
+            "/endless.mp4" => fs::read(media::file("progressive.mp4")).ok().map(Bytes::from),
+            _ if path.contains("..") => None,
+            _ => fs::read(media::file(&path[1..])).ok().map(Bytes::from),
+        }
+    }
+}
+
+/// What is peculiar about the answer: bytes per second, bytes after which it is cut, the length announced.
+struct Answer {
+    rate: Option<usize>,
+    cut: Option<usize>,
+    announce: Option<usize>,
+}
+
+impl Answer {
+    fn of(self, path: &str, whole: Bytes, asked: &HeaderMap) -> Response {
+        let range = asked.get(header::RANGE).and_then(|value| value.to_str().ok());
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(path)));
+        headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        let (status, body) = match range.map(|range| read_range(range, whole.len())) {
+            None | Some(Range::NotUnderstood) => (StatusCode::OK, whole),
+            Some(Range::Part(from, until)) => {
+                let text = format!("bytes {from}-{}/{}", until - 1, whole.len());
+                headers.insert(header::CONTENT_RANGE, text.parse().expect("digits are a header"));
+                (StatusCode::PARTIAL_CONTENT, whole.slice(from..until))
+            }
+            Some(Range::Outside) => {
+                let text = format!("bytes */{}", whole.len());
+                headers.insert(header::CONTENT_RANGE, text.parse().expect("digits are a header"));
+                (StatusCode::RANGE_NOT_SATISFIABLE, Bytes::new())
+            }
+        };
+        headers.insert(header::CONTENT_LENGTH, self.announce.unwrap_or(body.len()).into());
+        (status, headers, self.send(body)).into_response()
+    }
+
+    fn send(&self, body: Bytes) -> Body {
+        let breaks = self.cut.is_some_and(|cut| cut < body.len()) || self.announce.is_some();
+        let body = body.slice(..self.cut.unwrap_or(body.len()).min(body.len()));
+        let piece = self.rate.map_or(PIECE_BYTES, |rate| (rate / 10).clamp(1, PIECE_BYTES));
+        let pause = self.rate.map(|rate| Duration::from_secs_f64(piece as f64 / rate as f64));
+        let pieces = futures::stream::unfold((body, pause), move |(mut rest, pause)| async move {
+            if rest.is_empty() {
+                return None;
+            }
+            if let Some(pause) = pause {
+                tokio::time::sleep(pause).await;
+            }
+            let piece = rest.split_to(piece.min(rest.len()));
+            Some((Ok(piece), (rest, pause)))
+        });
+        let end = futures::stream::iter(breaks.then_some(())).then(|()| async {
+            // what was written before is lost if the error follows at once
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            Err(std::io::Error::other("cut on purpose"))
+        });
+        Body::from_stream(pieces.chain(end))
+    }
+}
+
+/// A real beginning, then zeros for ever, without a length.
+fn endless(beginning: Bytes) -> Response {
+    let zeros = futures::stream::repeat(Bytes::from_static(&[0; PIECE_BYTES]));
+    let body = futures::stream::iter([beginning]).chain(zeros).map(Ok::<_, Infallible>);
+    ([(header::CONTENT_TYPE, "video/mp4")], Body::from_stream(body)).into_response()
+}
+
+enum Range {
+    /// From and until, the end not included.
+    Part(usize, usize),
+    Outside,
+    NotUnderstood,
+}
+
+/// Reads a single range of RFC 9110 §14.
+fn read_range(text: &str, length: usize) -> Range {
+    let Some((from, to)) = text.strip_prefix("bytes=").and_then(|range| range.split_once('-')) else {
+        return Range::NotUnderstood;
+    };
+    match (from.parse::<usize>(), to.parse::<usize>()) {
+        (Ok(from), _) if from >= length => Range::Outside,
+        (Ok(from), Ok(to)) if to >= from => Range::Part(from, (to + 1).min(length)),
+        (Ok(from), Err(_)) if to.is_empty() => Range::Part(from, length),
+        (Err(_), Ok(last)) if from.is_empty() && last > 0 => Range::Part(length.saturating_sub(last), length),
+        _ => Range::NotUnderstood,
+    }
+}
+
+fn content_type(path: &str) -> &'static str {
+    match path.rsplit('.').next().unwrap_or_default() {
+        "mp4" => "video/mp4",
+        "m4s" => "video/iso.segment",
+        "webm" => "video/webm",
+        "mkv" => "video/x-matroska",
+        "ts" => "video/mp2t",
+        "m4a" => "audio/mp4",
+        "aac" => "audio/aac",
+        "mp3" => "audio/mpeg",
+        "opus" => "audio/ogg",
+        "flac" => "audio/flac",
+        "wav" => "audio/wav",
+        "m3u8" => "application/vnd.apple.mpegurl",
+        "mpd" => "application/dash+xml",
+        "html" => "text/html; charset=utf-8",
+        _ => "application/octet-stream",
+    }
+}
