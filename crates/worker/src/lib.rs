@@ -3,3 +3,4 @@
 pub mod config;
 pub mod container;
 pub mod process;
+pub mod ytdlp;

@@ -1,0 +1,225 @@
+//! yt-dlp: asked what is at an address, and told to download exactly what we chose.
+//!
+//! [`command`] makes its command lines, [`progress`], [`info`] and [`failure`] read its words; all without IO. Here
+//! they are put together with `process`.
+//!
+//! Not here: which formats are taken (`select`), what is made of them (`ffmpeg`), whether they are what they claim
+//! (`ffmpeg::verify`): an exit code of 0 proves nothing, and here only the promised files are counted.
+
+pub mod command;
+pub mod failure;
+pub mod info;
+pub mod progress;
+mod value;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use haul_shared::job::{Failure, FailureKind};
+use haul_shared::source::SourceUrl;
+use tokio_util::sync::CancellationToken;
+
+use crate::process::{self, Ended, Limits, Pace, SpawnError, Spec, Stream, Supervised, Watch};
+
+pub use command::YtdlpSettings;
+pub use info::{Info, Live, SiteFormat, Track};
+pub use progress::{Event, Report};
+
+/// Private memory of one process: enough for the JavaScript runtime, and a page that blows up ends in a clean error.
+const MEMORY: u64 = 1 << 30;
+/// Slower than this for this long is stalled.
+const SLOWEST: Pace = Pace { bytes: 30 << 10, window: Duration::from_secs(30) };
+/// Where the interpreter of the program is found.
+const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
+/// Extensions that yt-dlp may give to a file. `unknown_video` is a file of which the site does not say what it is.
+const EXTENSIONS: [&str; 33] = [
+    "3gp",
+    "aac",
+    "ac3",
+    "aiff",
+    "alac",
+    "asf",
+    "avi",
+    "eac3",
+    "f4v",
+    "flac",
+    "flv",
+    "m2ts",
+    "m4a",
+    "m4v",
+    "mka",
+    "mkv",
+    "mov",
+    "mp2",
+    "mp3",
+    "mp4",
+    "mpeg",
+    "mpg",
+    "mts",
+    "oga",
+    "ogg",
+    "ogv",
+    "opus",
+    "ts",
+    "unknown_video",
+    "wav",
+    "weba",
+    "webm",
+    "wma",
+];
+
+/// How far one run may go.
+#[derive(Debug, Clone)]
+pub struct Bounds {
+    /// The longest that it may take.
+    pub wall: Duration,
+    /// The longest without output and without a byte.
+    pub silence: Duration,
+    /// The largest file, in bytes.
+    pub file_size: Option<u64>,
+    /// Ends the run.
+    pub cancel: CancellationToken,
+}
+
+/// A file that was downloaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DownloadedFile {
+    /// In the folder of the run.
+    pub path: PathBuf,
+    /// Which format it holds.
+    pub format_id: String,
+    /// As yt-dlp named it, without a dot.
+    pub ext: String,
+}
+
+/// Runs yt-dlp. Each call wants a folder of its own, where nothing else is.
+#[derive(Debug, Clone)]
+pub struct Ytdlp {
+    settings: YtdlpSettings,
+}
+
+impl Ytdlp {
+    /// A runner of the program that the settings name.
+    #[must_use]
+    pub fn new(settings: YtdlpSettings) -> Self {
+        Self { settings }
+    }
+
+    /// Asks what is at an address: of a list, its entry with this number (from 1), with all its formats.
+    ///
+    /// # Errors
+    /// Why there is nothing to download. After a cancel the failure has no meaning.
+    pub async fn extract(&self, url: &SourceUrl, entry: u32, dir: &Path, bounds: &Bounds) -> Result<Info, Failure> {
+        let json = self.ask(command::extract(&self.settings, url, dir, entry), dir, bounds).await?;
+        Info::parse_entry(&json).ok_or_else(|| Failure::new(FailureKind::Unavailable, "the list has no such entry"))
+    }
+
+    /// Asks what is at an address, for display: a list is listed.
+    ///
+    /// # Errors
+    /// As [`Self::extract`].
+    pub async fn metadata(&self, url: &SourceUrl, dir: &Path, bounds: &Bounds) -> Result<Info, Failure> {
+        let json = self.ask(command::metadata(&self.settings, url, dir), dir, bounds).await?;
+        Info::parse(&json).ok_or_else(|| Failure::new(FailureKind::ExtractorError, "yt-dlp printed no JSON"))
+    }
+
+    /// Downloads these formats, in this order, into the folder. Every format has given a file, or it has failed.
+    ///
+    /// # Errors
+    /// Why there are no files, or not all of them. After a cancel the failure has no meaning.
+    pub async fn download(
+        &self,
+        url: &SourceUrl,
+        entry: u32,
+        format_ids: &[&str],
+        dir: &Path,
+        bounds: &Bounds,
+        mut on_event: impl FnMut(&Event),
+    ) -> Result<Vec<DownloadedFile>, Failure> {
+        let line = command::download(&self.settings, url, dir, entry, format_ids.iter().copied());
+        let spec = self.spec(line, dir, bounds);
+        let folder = dir.to_owned();
+        let watch = Watch {
+            activity: Some(Arc::new(move || bytes_in(&folder))),
+            slowest: Some(SLOWEST),
+            ..Watch::new(bounds.wall, bounds.silence, bounds.cancel.clone())
+        };
+        let mut files = Vec::new();
+        let mut was_live = false;
+        let mut program = Supervised::start(&spec).map_err(|error| not_started(&error))?;
+        let ended = program
+            .run(&watch, |line| {
+                let Some(event) =
+                    (line.from == Stream::Stdout && !line.cut).then(|| progress::event(&line.text)).flatten()
+                else {
+                    return;
+                };
+                match &event {
+                    Event::Begin { is_live, .. } => was_live |= is_live,
+                    Event::File { path, format_id, ext } => files.push((path.clone(), format_id.clone(), ext.clone())),
+                    Event::Progress(_) => {}
+                }
+                on_event(&event);
+            })
+            .await;
+        if !ended.is_success() {
+            return Err(failure::failure(ended, program.stderr_tail(), was_live));
+        }
+        format_ids.iter().map(|id| find(&files, id, dir)).collect()
+    }
+
+    async fn ask(&self, line: Vec<std::ffi::OsString>, dir: &Path, bounds: &Bounds) -> Result<String, Failure> {
+        let spec = self.spec(line, dir, bounds);
+        let watch = Watch::new(bounds.wall, bounds.silence, bounds.cancel.clone());
+        let output = process::output(&spec, &watch).await.map_err(|error| not_started(&error))?;
+        match output.ended {
+            Ended::Exited(0) if output.cut => Err(Failure::new(FailureKind::InvalidMedia, "the metadata is too large")),
+            Ended::Exited(0) => Ok(output.stdout),
+            ended => Err(failure::failure(ended, &output.stderr_tail, false)),
+        }
+    }
+
+    fn spec(&self, line: Vec<std::ffi::OsString>, dir: &Path, bounds: &Bounds) -> Spec {
+        let limits = Limits { file_size: bounds.file_size, data: Some(MEMORY), open_files: None };
+        Spec::new(&self.settings.program, dir)
+            .args(line)
+            .limits(limits)
+            .env("PATH", PATH)
+            .env("HOME", dir)
+            .env("TMPDIR", dir)
+            .env("XDG_CACHE_HOME", dir)
+            .env("LANG", "C.UTF-8")
+            .env("YTDLP_NO_PLUGINS", "1")
+            .env("PYTHONNOUSERSITE", "1")
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+    }
+}
+
+/// The file that holds a format: said by yt-dlp, of an allowed kind, in our folder, and really there.
+fn find(files: &[(String, String, String)], format_id: &str, dir: &Path) -> Result<DownloadedFile, Failure> {
+    let Some((path, _, ext)) = files.iter().find(|(_, id, _)| id == format_id) else {
+        return Err(Failure::new(FailureKind::FormatUnavailable, "a chosen format gave no file"));
+    };
+    if !EXTENSIONS.contains(&ext.as_str()) {
+        return Err(Failure::new(FailureKind::InvalidMedia, format!("a file of the kind {ext}")));
+    }
+    let name = Path::new(path).file_name().unwrap_or_default();
+    let path = dir.join(name);
+    let is_there = std::fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_file() && meta.len() > 0);
+    if !is_there {
+        return Err(Failure::new(FailureKind::CorruptMedia, "a file that yt-dlp named is not there, or is empty"));
+    }
+    Ok(DownloadedFile { path, format_id: format_id.to_owned(), ext: ext.clone() })
+}
+
+fn not_started(error: &SpawnError) -> Failure {
+    Failure::new(FailureKind::Internal, error.to_string())
+}
+
+/// The sizes of the files in a folder, together.
+fn bytes_in(dir: &Path) -> u64 {
+    let files = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    files.filter_map(|file| file.metadata().ok()).filter(std::fs::Metadata::is_file).map(|meta| meta.len()).sum()
+}
