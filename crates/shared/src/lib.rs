@@ -11,6 +11,8 @@ pub mod job;
 pub mod media;
 pub mod metadata;
 pub mod redis;
+pub mod shutdown;
 pub mod source;
 pub mod storage;
 pub mod store;
+pub mod telemetry;

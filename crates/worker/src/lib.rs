@@ -1,5 +1,6 @@
 //! The worker: takes jobs, runs programs, stores results.
 
+pub mod cli;
 pub mod config;
 pub mod container;
 pub mod process;

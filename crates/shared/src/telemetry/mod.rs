@@ -1,0 +1,133 @@
+//! Logs: what is logged, how it looks, and where it goes.
+//!
+//! Text on a terminal and JSON elsewhere, to standard error or to files of bounded size. Not here: what may stand
+//! in a log line (no link, secret, full source URL or client address: kept by the types that are logged).
+
+mod rotate;
+
+use std::io::{self, IsTerminal as _};
+
+use tracing::Subscriber;
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::config::{LogConfig, LogFormat};
+use rotate::RotatingFile;
+
+/// Lines that wait for a slow disk; more are dropped, for a log must not stop the service.
+const LINES_WAITING: usize = 8192;
+
+/// Why there is no log.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The directory cannot be made or written.
+    #[error("the log directory cannot be used")]
+    Directory(#[source] io::Error),
+    /// The filter is none, or a log was started before.
+    #[error("the log cannot be started")]
+    Start(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Keeps the log going; lines that wait are written when it is dropped.
+#[derive(Debug)]
+#[must_use]
+pub struct Telemetry(#[expect(dead_code, reason = "held for its drop")] Option<WorkerGuard>);
+
+/// Starts the log of this process. `name` is that of its files: `<name>.log`, then `<name>.log.1` and older.
+///
+/// # Errors
+/// [`TelemetryError`].
+pub fn start(config: &LogConfig, name: &str) -> Result<Telemetry, TelemetryError> {
+    let Some(dir) = &config.dir else {
+        let is_terminal = io::stderr().is_terminal();
+        let preferred = if is_terminal { LogFormat::Text } else { LogFormat::Json };
+        subscriber(config, preferred, is_terminal, io::stderr)?
+            .try_init()
+            .map_err(|error| start_fault(error.into()))?;
+        return Ok(Telemetry(None));
+    };
+    let file = RotatingFile::open(dir.as_std_path(), name).map_err(TelemetryError::Directory)?;
+    let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(LINES_WAITING).finish(file);
+    subscriber(config, LogFormat::Json, false, writer)?.try_init().map_err(|error| start_fault(error.into()))?;
+    Ok(Telemetry(Some(guard)))
+}
+
+type AnySubscriber = Box<dyn Subscriber + Send + Sync>;
+
+fn subscriber<W>(
+    config: &LogConfig,
+    preferred: LogFormat,
+    colours: bool,
+    writer: W,
+) -> Result<AnySubscriber, TelemetryError>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let filter = EnvFilter::builder().parse(&config.filter).map_err(|error| start_fault(error.into()))?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(colours);
+    Ok(match config.format.unwrap_or(preferred) {
+        LogFormat::Text => Box::new(builder.finish()),
+        LogFormat::Json => Box::new(builder.json().flatten_event(true).finish()),
+    })
+}
+
+fn start_fault(error: Box<dyn std::error::Error + Send + Sync>) -> TelemetryError {
+    TelemetryError::Start(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Memory(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Memory {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(config: &LogConfig, preferred: LogFormat) -> String {
+        let memory = Memory::default();
+        let writer = memory.clone();
+        let subscriber = subscriber(config, preferred, false, move || writer.clone()).unwrap();
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!(job.id = 7, "job {} done", 7);
+            tracing::debug!("not asked for");
+        });
+        let bytes = memory.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn the_format_is_the_one_asked_for_else_the_fitting_one() {
+        let config = |format| LogConfig { filter: "info".to_owned(), format, dir: None };
+        let json: serde_json::Value = serde_json::from_str(&logged(&config(None), LogFormat::Json)).unwrap();
+        assert_eq!((&json["message"], &json["job.id"]), (&"job 7 done".into(), &7.into()));
+        let text = logged(&config(Some(LogFormat::Text)), LogFormat::Json);
+        assert!(text.contains("job 7 done") && !text.contains("not asked for"), "{text}");
+    }
+
+    #[test]
+    fn what_an_origin_sends_cannot_forge_a_line() {
+        let config = LogConfig { filter: "info".to_owned(), format: None, dir: None };
+        let memory = Memory::default();
+        let writer = memory.clone();
+        let subscriber = subscriber(&config, LogFormat::Json, false, move || writer.clone()).unwrap();
+        let title = "a\nb\u{1b}[31m";
+        tracing::subscriber::with_default(subscriber, || tracing::info!(title, "title {title}"));
+        let bytes = memory.0.lock().unwrap().clone();
+        assert_eq!(bytes.iter().filter(|byte| **byte == b'\n').count(), 1);
+        assert!(!bytes.contains(&0x1b));
+    }
+}

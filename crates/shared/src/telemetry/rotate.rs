@@ -1,0 +1,133 @@
+//! A log file that cannot fill the disk: at most [`KEPT`] files of [`LIMIT_BYTES`].
+//!
+//! `tracing_appender` rotates by time only, which bounds nothing. One process per directory and name: two that
+//! share one would rename each other's files.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// Size at which a file is put aside.
+const LIMIT_BYTES: u64 = 10 * 1024 * 1024;
+/// Files, the one that is written included.
+const KEPT: u32 = 5;
+
+/// Writes `<name>.log`; when that is full it becomes `<name>.log.1`, and what was `.1` becomes `.2`.
+#[derive(Debug)]
+pub(super) struct RotatingFile {
+    path: PathBuf,
+    file: File,
+    size_bytes: u64,
+    limit_bytes: u64,
+}
+
+impl RotatingFile {
+    /// Goes on with the file of an earlier run; makes the directory if there is none.
+    pub(super) fn open(dir: &Path, name: &str) -> io::Result<Self> {
+        Self::with_limit(dir, name, LIMIT_BYTES)
+    }
+
+    fn with_limit(dir: &Path, name: &str, limit_bytes: u64) -> io::Result<Self> {
+        fs::create_dir_all(dir)?;
+        let path = dir.join(format!("{name}.log"));
+        let file = append_to(&path)?;
+        let size_bytes = file.metadata()?.len();
+        Ok(Self { path, file, size_bytes, limit_bytes })
+    }
+
+    fn rotate(&mut self) -> io::Result<()> {
+        for age in (1..KEPT).rev() {
+            let younger = if age == 1 { self.path.clone() } else { self.aged(age - 1) };
+            match fs::rename(younger, self.aged(age)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
+        }
+        self.file = append_to(&self.path)?;
+        self.size_bytes = 0;
+        Ok(())
+    }
+
+    fn aged(&self, age: u32) -> PathBuf {
+        let mut path = self.path.clone().into_os_string();
+        path.push(format!(".{age}"));
+        path.into()
+    }
+}
+
+fn append_to(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
+impl Write for RotatingFile {
+    /// A call is a line: it is never divided between two files.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let added = line.len() as u64;
+        if self.size_bytes > 0 && self.size_bytes + added > self.limit_bytes {
+            self.rotate()?;
+        }
+        self.file.write_all(line)?;
+        self.size_bytes += added;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(dir: &Path) -> Vec<(String, String)> {
+        let mut files: Vec<_> = fs::read_dir(dir)
+            .unwrap()
+            .map(|entry| entry.unwrap())
+            .map(|entry| (entry.file_name().into_string().unwrap(), fs::read_to_string(entry.path()).unwrap()))
+            .collect();
+        files.sort();
+        files
+    }
+
+    fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+        expected.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
+    }
+
+    #[test]
+    fn five_files_are_kept_and_the_oldest_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = RotatingFile::with_limit(dir.path(), "haul", 8).unwrap();
+        for line in 1..=11 {
+            log.write_all(format!("{line:02}\n").as_bytes()).unwrap();
+        }
+        let expected = [
+            ("haul.log", "11\n"),
+            ("haul.log.1", "09\n10\n"),
+            ("haul.log.2", "07\n08\n"),
+            ("haul.log.3", "05\n06\n"),
+            ("haul.log.4", "03\n04\n"),
+        ];
+        assert_eq!(files(dir.path()), pairs(&expected));
+    }
+
+    #[test]
+    fn a_restart_goes_on_with_the_file_and_its_size() {
+        let dir = tempfile::tempdir().unwrap();
+        let deep = dir.path().join("logs");
+        RotatingFile::with_limit(&deep, "haul", 8).unwrap().write_all(b"one\n").unwrap();
+        let mut log = RotatingFile::with_limit(&deep, "haul", 8).unwrap();
+        log.write_all(b"two\n").unwrap();
+        log.write_all(b"three\n").unwrap();
+        assert_eq!(files(&deep), pairs(&[("haul.log", "three\n"), ("haul.log.1", "one\ntwo\n")]));
+    }
+
+    #[test]
+    fn a_line_longer_than_a_file_is_kept_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = RotatingFile::with_limit(dir.path(), "haul", 4).unwrap();
+        log.write_all(b"a long line\n").unwrap();
+        log.write_all(b"b\n").unwrap();
+        assert_eq!(files(dir.path()), pairs(&[("haul.log", "b\n"), ("haul.log.1", "a long line\n")]));
+    }
+}

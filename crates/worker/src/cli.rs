@@ -1,0 +1,36 @@
+//! The command line of `haul-worker`. What it does is configured by the environment alone.
+
+use clap::{Parser, Subcommand};
+use haul_shared::config::{Process, render};
+
+/// Takes jobs from the queue of Haul and runs them.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "haul-worker", version, after_help = render::help(Process::Worker))]
+pub struct Cli {
+    /// What to do instead of working.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What the program can do beside its work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Exits with 0 when the running worker is ready.
+    Healthcheck,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound_and_its_help_has_the_variables() {
+        Cli::command().debug_assert();
+        let help = Cli::command().render_help().to_string();
+        assert!(help.contains("healthcheck") && help.contains("HAUL_SLOTS"), "{help}");
+        assert_eq!(Cli::parse_from(["haul-worker", "healthcheck"]).command, Some(Command::Healthcheck));
+        assert_eq!(Cli::parse_from(["haul-worker"]).command, None);
+    }
+}
