@@ -25,8 +25,8 @@ impl Redis {
             let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
             let dir = tempfile::tempdir()?;
             let mut process = Command::new("redis-server")
-                .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", "", "--appendonly", "yes"])
-                .args(["--maxmemory-policy", "noeviction", "--hash-max-listpack-value", "1024"])
+                .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/redis/redis.conf"))
+                .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
                 .arg("--dir")
                 .arg(dir.path())
                 .stdin(Stdio::null())
