@@ -4,3 +4,4 @@ mod origin;
 mod storage;
 mod store;
 mod tidy;
+mod ytdlp;
