@@ -178,14 +178,14 @@ async fn when_the_worker_is_killed_its_programs_die() {
 async fn a_silent_program_is_ended_and_a_talking_or_working_one_is_not() {
     let dir = TempDir::new().unwrap();
     let mut watch = patient();
-    watch.silence = Duration::from_millis(800);
+    watch.silence = Duration::from_secs(2);
     let run = async |script: &str, watch: &Watch| output(&sh(&dir, script), watch).await.unwrap().ended;
     assert_eq!(run("echo once; sleep 60", &watch).await, Ended::Silent);
-    assert_eq!(run("for i in 1 2 3 4 5 6; do echo $i >&2; sleep 0.25; done", &watch).await, Ended::Exited(0));
+    assert_eq!(run("for i in 1 2 3 4 5 6; do echo $i >&2; sleep 0.5; done", &watch).await, Ended::Exited(0));
 
     let file = dir.path().join("grows");
     watch.activity = Some(size_of(&file));
-    assert_eq!(run("for i in 1 2 3 4 5 6; do echo $i >> grows; sleep 0.25; done", &watch).await, Ended::Exited(0));
+    assert_eq!(run("for i in 1 2 3 4 5 6; do echo $i >> grows; sleep 0.5; done", &watch).await, Ended::Exited(0));
     assert_eq!(run("echo more >> grows; sleep 60", &watch).await, Ended::Silent);
 }
 
