@@ -4,4 +4,5 @@ pub mod media;
 pub mod origin;
 pub mod redis;
 pub mod s3;
+pub mod site;
 pub mod small_disk;

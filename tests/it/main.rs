@@ -1,5 +1,6 @@
 //! Behaviour through the public surface, one module per subject, one binary so that it links once.
 
+mod api;
 mod origin;
 mod storage;
 mod store;

@@ -1,4 +1,38 @@
 //! HTTP in, jobs out: the API of Haul.
+//!
+//! A request is checked in full ([`request`]), becomes a job in the store ([`submit`]), and is shown as what the
+//! contract promises ([`views`]). [`router`] has all routes on one page; [`run`] is the whole program, to which `main`
+//! gives signals and a test gives tokens.
+//!
+//! Absent on purpose: no program is started here, no URL of a client is fetched, and nothing is kept that a second API
+//! would miss, caches and limits aside.
 
 pub mod cli;
 pub mod config;
+
+pub mod app;
+pub mod router;
+pub mod routes;
+
+pub mod body;
+pub mod query;
+pub mod request;
+pub mod submit;
+
+pub mod conditional;
+pub mod cursor;
+pub mod error;
+pub mod openapi;
+pub mod views;
+
+pub mod auth;
+pub mod client_ip;
+pub mod limits;
+pub mod metadata;
+pub mod metrics;
+pub mod observe;
+pub mod serve;
+
+mod run;
+
+pub use run::{Listeners, StartError, run};

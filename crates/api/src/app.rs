@@ -1,0 +1,88 @@
+//! What all handlers share.
+
+use axum::extract::{FromRequestParts, Path};
+use axum::http::request::Parts;
+use haul_shared::ids::Ticket;
+use haul_shared::job::Job;
+use haul_shared::storage::Storage;
+use haul_shared::store::JobStore;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use crate::auth::{Caller, KeyRing};
+use crate::config::ApiConfig;
+use crate::error::{ApiError, ApiResult, Code};
+use crate::limits::Limits;
+use crate::metadata::MetadataService;
+use crate::metrics::Metrics;
+use crate::request::{DownloadRequest, Rules};
+
+/// The parts of one running API. It keeps no state that a second API would miss, caches and limits aside.
+pub struct App {
+    /// What it was told at start.
+    pub config: ApiConfig,
+    /// Where clients reach it.
+    pub base_url: Url,
+    /// What a request may ask.
+    pub rules: Rules,
+    /// The jobs.
+    pub jobs: JobStore,
+    /// Their results.
+    pub storage: Storage,
+    /// Metadata.
+    pub metadata: MetadataService,
+    /// Who may call; `None`: everybody who gets here.
+    pub keys: Option<KeyRing>,
+    /// How often.
+    pub limits: Limits,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Says that no new work is taken and nobody should wait any more.
+    pub shutdown: CancellationToken,
+}
+
+impl App {
+    /// The download behind an id, if the caller may see it.
+    ///
+    /// # Errors
+    /// `not_found`, the same for an id that never was and for one that is somebody else's.
+    pub async fn find(&self, caller: &Caller, ticket: Ticket) -> ApiResult<Job> {
+        let unknown = || ApiError::new(Code::NotFound);
+        let job = self.jobs.get(ticket).await?.ok_or_else(unknown)?;
+        let is_download = !job.request.is_empty();
+        if is_download && caller.may_see(&job) { Ok(job) } else { Err(unknown()) }
+    }
+
+    /// What a download's client asked.
+    ///
+    /// # Errors
+    /// `not_found` for a job that no client asked for, `internal` for a record that this version cannot read.
+    pub fn request_of(&self, job: &Job) -> ApiResult<DownloadRequest> {
+        if job.request.is_empty() {
+            return Err(ApiError::new(Code::NotFound));
+        }
+        serde_json::from_slice(&job.request).map_err(|error| ApiError::new(Code::Internal).because(&error))
+    }
+
+    /// Counts a refusal, if it is one of an address.
+    pub fn count_refusal(&self, refusal: &ApiError) {
+        if let Some(reason) = refusal.denied() {
+            self.metrics.saw_egress_denied(reason);
+        }
+    }
+}
+
+/// The `{id}` of a path.
+#[derive(Debug, Clone, Copy)]
+pub struct Id(pub Ticket);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = ApiError;
+
+    /// `not_found` also for what is no id: to a client it makes no difference.
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> ApiResult<Self> {
+        let id = Path::<String>::from_request_parts(parts, state).await.ok();
+        let ticket = id.and_then(|Path(id)| id.parse().ok());
+        ticket.map(Self).ok_or_else(|| ApiError::new(Code::NotFound))
+    }
+}

@@ -1,0 +1,181 @@
+//! Who is calling: a key, or an address; what the caller may have, and what it may see.
+//!
+//! With a keys file every route below `/api` wants a key. Without one the caller is an address, and the id of a job
+//! is all that is needed to see it; it cannot be guessed.
+
+mod keys;
+
+pub use keys::{ApiKey, KeyRing, KeysError, OwnRates};
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use haul_shared::config::Mode;
+use haul_shared::ids::ClientKey;
+use haul_shared::job::Job;
+use haul_shared::store::{ClientLimits, Scope};
+
+use crate::app::App;
+use crate::client_ip::client_ip;
+use crate::config::Rates;
+use crate::error::{ApiError, ApiResult, Code};
+
+/// Who is calling. Taken from the request by handlers, put there by [`identify`] or [`identify_by_address`].
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Whom limits, idempotency and lists are counted against.
+    pub client: ClientKey,
+    /// What it may have in the queue.
+    pub limits: ClientLimits,
+    /// How often it may ask.
+    pub rates: Rates,
+    /// What it may see.
+    pub sight: Sight,
+}
+
+/// What a caller sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sight {
+    /// The jobs of its key.
+    Own {
+        /// And what programs said of failures.
+        admin: bool,
+    },
+    /// Every job, also in lists: a private service without keys.
+    All,
+    /// Every job whose id it has, and no list: a stranger.
+    Known,
+}
+
+impl Caller {
+    /// May it see this job?
+    #[must_use]
+    pub fn may_see(&self, job: &Job) -> bool {
+        match self.sight {
+            Sight::Own { .. } => job.client == self.client,
+            Sight::All | Sight::Known => true,
+        }
+    }
+
+    /// Whose jobs its lists show.
+    ///
+    /// # Errors
+    /// `forbidden` for a stranger.
+    pub fn listing(&self) -> ApiResult<Scope> {
+        match self.sight {
+            Sight::Own { .. } => Ok(Scope::Client(self.client.clone())),
+            Sight::All => Ok(Scope::Everyone),
+            Sight::Known => Err(ApiError::new(Code::Forbidden).detail("Lists are not shown without an API key.")),
+        }
+    }
+
+    /// May it read what programs said?
+    #[must_use]
+    pub fn is_admin(&self) -> bool {
+        self.sight == Sight::Own { admin: true }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> ApiResult<Self> {
+        // a route without the layer is a fault of ours
+        parts.extensions.get().cloned().ok_or_else(|| ApiError::new(Code::Internal))
+    }
+}
+
+/// Layer of `/api`: finds out who is calling, and refuses who has no key where keys are asked for.
+pub async fn identify(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+    let caller = match &app.keys {
+        None => by_address(&app, &request),
+        Some(ring) => match bearer(request.headers()).and_then(|key| ring.find(key)) {
+            Some(key) => by_key(&app, key),
+            None => return unauthorized().into_response(),
+        },
+    };
+    request.extensions_mut().insert(caller);
+    next.run(request).await
+}
+
+/// Layer of the routes outside `/api` that have limits: the caller is its address, whatever else it sends.
+pub async fn identify_by_address(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+    let caller = by_address(&app, &request);
+    request.extensions_mut().insert(caller);
+    next.run(request).await
+}
+
+fn unauthorized() -> ApiError {
+    ApiError::new(Code::Unauthorized).header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+}
+
+fn by_key(app: &App, key: ApiKey) -> Caller {
+    let defaults = app.config.rates;
+    Caller {
+        client: ClientKey::of_api_key(&key.name),
+        limits: ClientLimits {
+            max_queued: key.max_queued.or(app.config.queue.client_max_queued),
+            max_running: key.max_running.or(app.config.queue.client_max_running),
+            weight: key.weight,
+        },
+        rates: Rates {
+            metadata: key.rates.metadata.unwrap_or(defaults.metadata),
+            downloads: key.rates.downloads.unwrap_or(defaults.downloads),
+            reads: key.rates.reads.unwrap_or(defaults.reads),
+        },
+        sight: Sight::Own { admin: key.admin },
+    }
+}
+
+fn by_address(app: &App, request: &Request) -> Caller {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    // without a peer (a server that does not say it) all callers are one, which is safe, if unkind
+    let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.ip());
+    Caller {
+        client: ClientKey::of_address(client_ip(peer, request.headers(), &app.config.trusted_proxies)),
+        limits: ClientLimits {
+            max_queued: app.config.queue.client_max_queued,
+            max_running: app.config.queue.client_max_running,
+            weight: 1,
+        },
+        rates: app.config.rates,
+        sight: match app.config.mode {
+            Mode::Private => Sight::All,
+            Mode::Public => Sight::Known,
+        },
+    }
+}
+
+/// The key of `Authorization: Bearer KEY` (RFC 6750; the scheme in any case).
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, key) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let key = key.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !key.is_empty()).then_some(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_sent_as_a_bearer_token() {
+        let table = [
+            ("Bearer k", Some("k")),
+            ("bearer  k ", Some("k")),
+            ("Bearer", None),
+            ("Bearer ", None),
+            ("Basic k", None),
+            ("k", None),
+        ];
+        for (sent, expected) in table {
+            let headers = HeaderMap::from_iter([(header::AUTHORIZATION, sent.parse().unwrap())]);
+            assert_eq!(bearer(&headers), expected, "{sent}");
+        }
+        assert_eq!(bearer(&HeaderMap::new()), None);
+    }
+}

@@ -1,0 +1,116 @@
+//! Writing a refusal: the one place where a problem's body is made, and where its cause is logged.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::Request;
+use axum::http::{HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{ApiError, Code, Fault};
+use crate::observe::RequestId;
+
+/// The body of every error.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Problem {
+    /// A name for the kind of problem; nothing is to be found there.
+    #[serde(rename = "type")]
+    #[schema(example = "urn:haul:problem:invalid_request")]
+    kind: String,
+    /// The status in words.
+    title: &'static str,
+    /// The status.
+    status: u16,
+    /// What happened, for people.
+    detail: Cow<'static, str>,
+    /// What happened, for programs: stable, snake_case.
+    #[schema(example = "invalid_request")]
+    code: &'static str,
+    /// What to quote when asking the operator.
+    request_id: String,
+    /// Seconds after which another try makes sense.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after: Option<u64>,
+    /// Every fault of the request at once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<Fault>,
+}
+
+impl ApiError {
+    /// Tells the log what went wrong inside, if anything did. Whoever shows a refusal calls it, once.
+    pub fn log(&self, id: &RequestId) {
+        if let Some(source) = &self.0.source {
+            tracing::error!(request_id = %id, code = self.0.code, "request {id} failed: {source}");
+        }
+    }
+
+    /// The body that a client reads.
+    #[must_use]
+    pub fn problem(&self, request: &RequestId) -> Problem {
+        Problem {
+            kind: format!("urn:haul:problem:{}", self.0.code),
+            title: self.0.status.canonical_reason().unwrap_or("Error"),
+            status: self.0.status.as_u16(),
+            detail: self.0.detail.clone(),
+            code: self.0.code,
+            request_id: request.to_string(),
+            retry_after: self.0.retry_after.map(whole_seconds),
+            errors: self.0.faults.clone(),
+        }
+    }
+}
+
+/// Layer: gives every refusal its body, whoever made it.
+pub async fn render(id: RequestId, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let status = response.status();
+    let error = match response.extensions_mut().remove::<ApiError>() {
+        Some(error) => error,
+        None if is_bare(&response) => ApiError::new(Code::of_status(status)),
+        None => return response,
+    };
+    error.log(&id);
+    let mut headers = std::mem::take(response.headers_mut());
+    headers.remove(header::CONTENT_LENGTH);
+    headers.extend(error.0.headers.clone());
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(wait) = error.0.retry_after {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
+    }
+    let mut problem = (status, Json(error.problem(&id))).into_response();
+    problem.headers_mut().extend(headers);
+    problem
+}
+
+/// Is this a refusal of the framework, with no body for programs?
+fn is_bare(response: &Response) -> bool {
+    let refused = response.status().is_client_error() || response.status().is_server_error();
+    let content_type = response.headers().get(header::CONTENT_TYPE);
+    refused && content_type.is_none_or(|kind| kind.as_bytes().starts_with(b"text/plain"))
+}
+
+/// What a panic in a handler becomes. What it said goes to the log; the hook of the runtime has said where.
+pub fn of_panic(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
+    ApiError::new(Code::Internal).into_response()
+}
+
+fn whole_seconds(wait: Duration) -> u64 {
+    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_obeys_retry_after_is_not_refused_again() {
+        for (wait, seconds) in [(0, 1), (1, 1), (1000, 1), (1001, 2), (59_999, 60)] {
+            assert_eq!(whole_seconds(Duration::from_millis(wait)), seconds);
+        }
+    }
+}

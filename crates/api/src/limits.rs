@@ -1,0 +1,222 @@
+//! How often one caller may ask: the outer wall, one leaky bucket (GCRA) per class, rate and caller in this process.
+//!
+//! A bucket of `3/m` holds three requests and gets one back every 20 s. The buckets are tower_governor's, keyed by our
+//! own [`ByCaller`]; its layer is not used, because it rounds `Retry-After` down (to 0, even) and charges one per
+//! request, where a batch costs as much as its items.
+//!
+//! Not here: what a client may have in the queue; the store counts that over all processes.
+
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use governor::clock::{Clock as _, DefaultClock};
+use governor::middleware::StateInformationMiddleware;
+use haul_shared::config::Rate;
+use haul_shared::ids::ClientKey;
+use tokio_util::sync::CancellationToken;
+use tower_governor::GovernorError;
+use tower_governor::governor::{GovernorConfig, GovernorConfigBuilder};
+use tower_governor::key_extractor::KeyExtractor;
+
+use crate::app::App;
+use crate::auth::Caller;
+use crate::error::{ApiError, Code};
+
+const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+
+/// How often callers that did not come back are forgotten.
+const FORGET: Duration = Duration::from_secs(60);
+
+/// What is being asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// Metadata of a medium: a worker may have to look.
+    Metadata,
+    /// A download.
+    Downloads,
+    /// Everything else.
+    Reads,
+}
+
+impl Class {
+    /// The word of the metric's label.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Metadata => "metadata",
+            Self::Downloads => "downloads",
+            Self::Reads => "reads",
+        }
+    }
+
+    fn rate(self, caller: &Caller) -> Option<Rate> {
+        match self {
+            Self::Metadata => caller.rates.metadata,
+            Self::Downloads => caller.rates.downloads,
+            Self::Reads => caller.rates.reads,
+        }
+    }
+}
+
+/// Finds the bucket of a request: its caller's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ByCaller;
+
+impl KeyExtractor for ByCaller {
+    type Key = ClientKey;
+
+    fn extract<T>(&self, request: &axum::http::Request<T>) -> Result<ClientKey, GovernorError> {
+        let caller = request.extensions().get::<Caller>();
+        caller.map(|caller| caller.client.clone()).ok_or(GovernorError::UnableToExtractKey)
+    }
+}
+
+type Buckets = Arc<GovernorConfig<ByCaller, StateInformationMiddleware>>;
+
+/// All buckets of this process.
+#[derive(Debug, Default)]
+pub struct Limits(Mutex<HashMap<(Class, NonZeroU32, Duration), Buckets>>);
+
+/// How a caller stands after a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    limit: u32,
+    remaining: u32,
+    reset: Duration,
+}
+
+impl Standing {
+    /// Tells the caller, unless a stricter limit has told it already.
+    pub fn tell(&self, headers: &mut HeaderMap) {
+        for (name, number) in [
+            (LIMIT, u64::from(self.limit)),
+            (REMAINING, u64::from(self.remaining)),
+            (RESET, self.reset.as_secs_f64().ceil() as u64),
+        ] {
+            headers.entry(name).or_insert_with(|| HeaderValue::from(number));
+        }
+    }
+}
+
+impl Limits {
+    /// Charges one request to a caller. `None`: there is no limit.
+    ///
+    /// # Errors
+    /// `rate_limited` with the time until the bucket has room again.
+    pub fn charge(&self, class: Class, caller: &Caller) -> Result<Option<Standing>, ApiError> {
+        let Some(rate) = class.rate(caller) else { return Ok(None) };
+        let limit = rate.count.get();
+        // what is missing in the bucket comes back one by one
+        let reset = |remaining: u32| rate.per.mul_f64(f64::from(limit - remaining.min(limit)) / f64::from(limit));
+        match self.buckets(class, rate).limiter().check_key(&caller.client) {
+            Ok(state) => {
+                let remaining = state.remaining_burst_capacity();
+                Ok(Some(Standing { limit, remaining, reset: reset(remaining) }))
+            }
+            Err(refused) => {
+                let wait = refused.wait_time_from(DefaultClock::default().now());
+                let mut headers = HeaderMap::new();
+                Standing { limit, remaining: 0, reset: reset(0) }.tell(&mut headers);
+                let error = ApiError::new(Code::RateLimited).retry_after(wait);
+                Err(headers.into_iter().fold(error, |error, (name, value)| match name {
+                    Some(name) => error.header(name, value),
+                    None => error,
+                }))
+            }
+        }
+    }
+
+    /// Forgets, until `shutdown`, callers whose buckets are full again; otherwise they would add up for ever.
+    pub async fn tidy(&self, shutdown: CancellationToken) {
+        let mut ticks = tokio::time::interval(FORGET);
+        while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
+            let all: Vec<Buckets> = self.0.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+            all.iter().for_each(|buckets| buckets.limiter().retain_recent());
+        }
+    }
+
+    fn buckets(&self, class: Class, rate: Rate) -> Buckets {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = all.entry((class, rate.count, rate.per)).or_insert_with(|| {
+            let config = GovernorConfigBuilder::default()
+                .period(rate.per / rate.count.get())
+                .burst_size(rate.count.get())
+                .key_extractor(ByCaller)
+                .use_headers()
+                .finish();
+            Arc::new(config.expect("a rate is at least one, and a period longer than nothing"))
+        });
+        Arc::clone(made)
+    }
+}
+
+/// Layer: charges the request to its caller, or refuses it.
+pub async fn limit(State((app, class)): State<(Arc<App>, Class)>, request: Request, next: Next) -> Response {
+    let Some(caller) = request.extensions().get::<Caller>() else {
+        return ApiError::new(Code::Internal).into_response();
+    };
+    match app.limits.charge(class, caller) {
+        Ok(standing) => {
+            let mut response = next.run(request).await;
+            if let Some(standing) = standing {
+                standing.tell(response.headers_mut());
+            }
+            response
+        }
+        Err(refused) => {
+            app.metrics.saw_rate_limit(class.word());
+            refused.into_response()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+    use haul_shared::store::ClientLimits;
+
+    use super::*;
+    use crate::auth::Sight;
+    use crate::config::Rates;
+
+    fn caller(address: &str, downloads: Option<Rate>) -> Caller {
+        Caller {
+            client: ClientKey::of_address(address.parse().unwrap()),
+            limits: ClientLimits { max_queued: None, max_running: None, weight: 1 },
+            rates: Rates { metadata: None, downloads, reads: None },
+            sight: Sight::All,
+        }
+    }
+
+    #[test]
+    fn a_caller_has_its_burst_and_then_waits_and_nobody_waits_for_it() {
+        let limits = Limits::default();
+        let rate = "3/m".parse().ok();
+        let one = caller("192.0.2.1", rate);
+        for remaining in [2, 1, 0] {
+            let standing = limits.charge(Class::Downloads, &one).unwrap().unwrap();
+            assert_eq!((standing.limit, standing.remaining), (3, remaining));
+        }
+        let refused = limits.charge(Class::Downloads, &one).unwrap_err();
+        assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert!(limits.charge(Class::Downloads, &caller("192.0.2.2", rate)).is_ok());
+        assert_eq!(limits.charge(Class::Metadata, &one).unwrap(), None);
+    }
+
+    #[test]
+    fn callers_with_another_rate_have_other_buckets() {
+        let limits = Limits::default();
+        let slow = caller("192.0.2.1", "1/h".parse().ok());
+        limits.charge(Class::Downloads, &slow).unwrap();
+        limits.charge(Class::Downloads, &slow).unwrap_err();
+        limits.charge(Class::Downloads, &caller("192.0.2.1", "2/h".parse().ok())).unwrap();
+    }
+}

@@ -1,0 +1,206 @@
+//! What Prometheus sees of an API: the only place where the names of its metrics are spelled.
+//!
+//! One registry per process, never the global one, so that two APIs in one test do not add up. Labels come from
+//! closed sets. What only the store knows (depth of queues, jobs by status) is read at the scrape.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use haul_shared::egress::Denied;
+use haul_shared::job::StateKind;
+use haul_shared::media::Priority;
+use haul_shared::store::Stats;
+use prometheus::{
+    Encoder as _, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
+};
+
+/// Seconds; from a cache hit to a long poll.
+const REQUEST_BUCKETS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+
+/// The metrics of one process.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    request_duration: HistogramVec,
+    rate_limited: IntCounterVec,
+    metadata_cache: IntCounterVec,
+    results_reused: IntCounter,
+    egress_denied: IntCounterVec,
+    queue_depth: IntGaugeVec,
+    queue_oldest: GaugeVec,
+    jobs: IntCounterVec,
+    pool: IntGaugeVec,
+    storage: IntGauge,
+}
+
+impl Metrics {
+    /// All metrics, at zero.
+    ///
+    /// # Panics
+    /// When a name is not one that Prometheus takes, or comes twice.
+    #[must_use]
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        let make = Maker(&registry);
+        let build = make.gauges("haul_build_info", "What runs here.", &["version", "ytdlp"]);
+        // the API starts no program
+        build.with_label_values(&[env!("CARGO_PKG_VERSION"), "none"]).set(1);
+        let request_duration = HistogramVec::new(
+            HistogramOpts::new("haul_http_request_duration_seconds", "Time to the head of the answer.")
+                .buckets(REQUEST_BUCKETS.to_vec()),
+            &["method", "route"],
+        );
+        let request_duration = make.registered(request_duration);
+        Self {
+            requests: make.counters("haul_http_requests_total", "Requests answered.", &["method", "route", "status"]),
+            request_duration,
+            rate_limited: make.counters("haul_rate_limited_total", "Requests refused by a limit.", &["class"]),
+            metadata_cache: make.counters("haul_metadata_cache_total", "Metadata asked for.", &["result"]),
+            results_reused: make.registered(IntCounter::new(
+                "haul_results_reused_total",
+                "Downloads answered with a result that existed.",
+            )),
+            egress_denied: make.counters("haul_egress_denied_total", "Addresses refused.", &["reason"]),
+            queue_depth: make.gauges("haul_queue_depth", "Jobs waiting.", &["region", "priority"]),
+            queue_oldest: make.registered(GaugeVec::new(
+                Opts::new("haul_queue_oldest_seconds", "Age of the oldest waiting job."),
+                &["region"],
+            )),
+            jobs: make.counters("haul_jobs_total", "Jobs ended, over all processes.", &["status"]),
+            pool: make.gauges("haul_redis_pool_connections", "Connections to Redis.", &["state"]),
+            storage: make.registered(IntGauge::new("haul_storage_bytes", "Bytes of results in the store.")),
+            registry,
+        }
+    }
+
+    /// A request was answered.
+    pub fn saw_request(&self, method: &str, route: &str, status: StatusCode, took: Duration) {
+        self.requests.with_label_values(&[method, route, status.as_str()]).inc();
+        self.request_duration.with_label_values(&[method, route]).observe(took.as_secs_f64());
+    }
+
+    /// A request was refused by the limit of this class.
+    pub fn saw_rate_limit(&self, class: &str) {
+        self.rate_limited.with_label_values(&[class]).inc();
+    }
+
+    /// Metadata was asked for; `result` is `hit`, `miss` or `stale`.
+    pub fn saw_metadata(&self, result: &str) {
+        self.metadata_cache.with_label_values(&[result]).inc();
+    }
+
+    /// A finished result was handed out again.
+    pub fn saw_reuse(&self) {
+        self.results_reused.inc();
+    }
+
+    /// An address was refused when it was asked for, for this reason.
+    pub fn saw_egress_denied(&self, reason: Denied) {
+        self.egress_denied.with_label_values(&[reason.word()]).inc();
+    }
+
+    /// Hits, and all answers, of the metadata cache of this process.
+    #[must_use]
+    pub fn metadata_answers(&self) -> (u64, u64) {
+        let of = |result: &str| self.metadata_cache.with_label_values(&[result]).get();
+        (of("hit") + of("stale"), of("hit") + of("stale") + of("miss"))
+    }
+
+    /// Takes over what the store says. Pool: connections in use, and idle.
+    pub fn refresh(&self, stats: &Stats, pool: (usize, usize)) {
+        self.queue_depth.reset();
+        self.queue_oldest.reset();
+        for queue in &stats.queues {
+            let region = queue.region.as_str();
+            self.queue_depth.with_label_values(&[region, priority_word(queue.priority)]).set(signed(queue.depth));
+            let oldest = self.queue_oldest.with_label_values(&[region]);
+            oldest.set(oldest.get().max(queue.oldest.unwrap_or_default().as_secs_f64()));
+        }
+        for state in StateKind::ALL.into_iter().filter(|state| state.is_end()) {
+            let ended = stats.jobs.get(&state).copied().unwrap_or_default();
+            let counter = self.jobs.with_label_values(&[state.word()]);
+            counter.inc_by(ended.saturating_sub(counter.get()));
+        }
+        self.storage.set(signed(stats.stored_bytes));
+        self.refresh_pool(pool);
+    }
+
+    /// Takes over what is known without the store.
+    pub fn refresh_pool(&self, (used, idle): (usize, usize)) {
+        self.pool.with_label_values(&["used"]).set(signed(used as u64));
+        self.pool.with_label_values(&["idle"]).set(signed(idle as u64));
+    }
+
+    /// All metrics in Prometheus' text format, and its content type.
+    #[must_use]
+    pub fn text(&self) -> (&'static str, Vec<u8>) {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text).expect("memory takes all bytes");
+        ("text/plain; version=0.0.4; charset=utf-8", text)
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The word of a priority, as requests have it.
+#[must_use]
+pub fn priority_word(priority: Priority) -> &'static str {
+    match priority {
+        Priority::Normal => "normal",
+        Priority::Low => "low",
+    }
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// Makes metrics and registers them in the same step.
+struct Maker<'a>(&'a Registry);
+
+impl Maker<'_> {
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        self.registered(IntCounterVec::new(Opts::new(name, help), labels))
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+        self.registered(IntGaugeVec::new(Opts::new(name, help), labels))
+    }
+
+    fn registered<M: prometheus::core::Collector + Clone + 'static>(&self, metric: prometheus::Result<M>) -> M {
+        let metric = metric.expect("a good name");
+        self.0.register(Box::new(metric.clone())).expect("a name that comes once");
+        metric
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_of_the_store_never_fall() {
+        let metrics = Metrics::new();
+        let mut stats = Stats {
+            queues: Vec::new(),
+            jobs: [(StateKind::Completed, 7)].into(),
+            leases_lost: 0,
+            workers: Vec::new(),
+            stored_bytes: 1,
+            stored_objects: 1,
+            samples: Default::default(),
+        };
+        metrics.refresh(&stats, (0, 0));
+        stats.jobs.insert(StateKind::Completed, 5);
+        metrics.refresh(&stats, (1, 2));
+        let text = String::from_utf8(metrics.text().1).unwrap();
+        assert!(text.contains("haul_jobs_total{status=\"completed\"} 7"), "{text}");
+        assert!(text.contains("haul_redis_pool_connections{state=\"idle\"} 2"), "{text}");
+    }
+}

@@ -1,0 +1,282 @@
+//! The download request: what a client may ask, checked in full.
+//!
+//! [`read`] finds every fault of a body at once, because a client that is told one at a time asks once for each.
+//! What it returns has all defaults filled in; it is kept with the job and shown as `request`. A field whose effect
+//! does not exist yet is checked like the others and then refused, never ignored.
+//!
+//! Not here: whether the address may be reached (`shared::egress`), what a request makes of a medium (the worker).
+
+mod fields;
+mod node;
+mod wire;
+
+pub use node::Node;
+pub use wire::{Clip, DownloadRequest, SponsorBlock, SubtitleMode, Subtitles, Webhook};
+
+use std::time::Duration;
+
+use haul_shared::egress::EgressPolicy;
+use haul_shared::ids::Region;
+use haul_shared::job::{DownloadSpec, JobSpec};
+use haul_shared::source::{SourceUrl, UrlRefusal};
+
+use crate::error::{ApiError, Code, Fault};
+use fields::{Fields, Read, flag, seconds, text, whole, word};
+
+const FORMATS: &[&str] = &["mp4", "webm", "mkv", "original", "mp3", "m4a", "opus", "flac", "wav"];
+const QUALITIES: &[&str] = &["best", "4320p", "2160p", "1440p", "1080p", "720p", "480p", "360p", "240p", "144p"];
+const CODECS: &[&str] = &["any", "h264", "h265", "vp9", "av1"];
+const FALLBACKS: &[&str] = &["nearest", "strict"];
+const PRIORITIES: &[&str] = &["normal", "low"];
+const SUBTITLE_MODES: &[&str] = &["embed", "sidecar"];
+/// SponsorBlock's categories, as yt-dlp's `--sponsorblock-mark` names them.
+const SEGMENTS: &[&str] = &[
+    "sponsor",
+    "intro",
+    "outro",
+    "selfpromo",
+    "preview",
+    "filler",
+    "interaction",
+    "music_offtopic",
+    "hook",
+    "poi_highlight",
+    "chapter",
+];
+
+/// What the answer to a request depends on besides the request.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// The API's own region: the default.
+    pub home: Region,
+    /// All regions that can be asked for.
+    pub regions: Vec<Region>,
+    /// The longest life of a result, and the default.
+    pub result_ttl: Duration,
+    /// Which addresses may be asked for.
+    pub egress: EgressPolicy,
+}
+
+/// A request without fault.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// As it is shown.
+    pub request: DownloadRequest,
+    /// Its address, checked.
+    pub source: SourceUrl,
+}
+
+impl Order {
+    /// What a worker is told.
+    #[must_use]
+    pub fn spec(&self) -> JobSpec {
+        let request = &self.request;
+        JobSpec::Download(DownloadSpec {
+            url: self.source.clone(),
+            format: request.format,
+            quality: request.quality,
+            codec: request.codec,
+            fallback: request.fallback,
+            audio_bitrate_kbps: request.audio_bitrate_kbps,
+            embed_metadata: request.embed_metadata,
+            embed_chapters: request.embed_chapters,
+            playlist_index: request.playlist_index,
+        })
+    }
+}
+
+/// Reads the body of a download request.
+///
+/// # Errors
+/// `unsupported_url` or `egress_denied` when the address is the only fault, otherwise `invalid_request` with all.
+pub fn read(body: &Node, rules: &Rules) -> Result<Order, ApiError> {
+    let mut faults = Vec::new();
+    let Some(mut fields) = Fields::of(body, "", &mut faults) else { return Err(ApiError::invalid(faults)) };
+    let address = read_url(&mut fields, &rules.egress);
+    let request = read_options(&mut fields, rules);
+    fields.end();
+    let (url, source) = without_fault(address, faults)?;
+    Ok(Order { request: DownloadRequest { url, ..request }, source })
+}
+
+/// Reads a body of an address and nothing else.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_address(body: &Node, egress: &EgressPolicy) -> Result<SourceUrl, ApiError> {
+    let mut faults = Vec::new();
+    let Some(mut fields) = Fields::of(body, "", &mut faults) else { return Err(ApiError::invalid(faults)) };
+    let address = read_url(&mut fields, egress);
+    fields.end();
+    without_fault(address, faults).map(|(_, source)| source)
+}
+
+/// Reads the body of a batch: the requests in it, each still unread.
+///
+/// # Errors
+/// `invalid_request` unless it has 1 to `most` of them and nothing else.
+pub fn read_batch(body: &Node, most: usize) -> Result<&[Node], ApiError> {
+    let mut faults = Vec::new();
+    let mut items: &[Node] = &[];
+    if let Some(mut fields) = Fields::of(body, "", &mut faults) {
+        match fields.take_node("downloads") {
+            Some(Node::List(list)) if (1..=most).contains(&list.len()) => items = list,
+            Some(Node::List(_)) => fields.fault("downloads", format!("must have 1 to {most} items")),
+            Some(_) => fields.fault("downloads", "must be a list"),
+            None => fields.fault("downloads", "is required"),
+        }
+        fields.end();
+    }
+    if faults.is_empty() { Ok(items) } else { Err(ApiError::invalid(faults)) }
+}
+
+/// Checks an address that came otherwise than in a body, as `/url`.
+///
+/// # Errors
+/// As [`read`].
+pub fn check_address(text: &str, egress: &EgressPolicy) -> Result<SourceUrl, ApiError> {
+    SourceUrl::parse(text, egress)
+        .map_err(|refusal| refused(Some(refusal)).faults(vec![Fault::new("/url", refusal.to_string())]))
+}
+
+/// The address as sent, and checked. What is wrong is noted as a fault, and what the policy says of it returned.
+fn read_url(fields: &mut Fields<'_, '_>, egress: &EgressPolicy) -> Result<(String, SourceUrl), Option<UrlRefusal>> {
+    let Some(node) = fields.take_node("url") else {
+        fields.fault("url", "is required");
+        return Err(None);
+    };
+    let Node::Text(text) = node else {
+        fields.fault("url", "must be a string");
+        return Err(None);
+    };
+    SourceUrl::parse(text, egress).map(|source| (text.clone(), source)).map_err(|refusal| {
+        fields.fault("url", refusal.to_string());
+        Some(refusal)
+    })
+}
+
+/// The address, unless there was any fault. Its own code is told only where nothing else is wrong.
+fn without_fault<T>(address: Result<T, Option<UrlRefusal>>, faults: Vec<Fault>) -> Result<T, ApiError> {
+    match address {
+        Ok(address) if faults.is_empty() => Ok(address),
+        Err(refusal) if faults.len() == 1 => Err(refused(refusal).faults(faults)),
+        Ok(_) | Err(_) => Err(ApiError::invalid(faults)),
+    }
+}
+
+fn refused(refusal: Option<UrlRefusal>) -> ApiError {
+    match refusal {
+        None | Some(UrlRefusal::Malformed | UrlRefusal::TooLong) => ApiError::new(Code::InvalidRequest),
+        Some(UrlRefusal::Unsupported) => ApiError::new(Code::UnsupportedUrl),
+        Some(UrlRefusal::Denied(denied)) => ApiError::new(Code::EgressDenied).because_denied(denied),
+    }
+}
+
+fn read_options(fields: &mut Fields<'_, '_>, rules: &Rules) -> DownloadRequest {
+    let mut request = DownloadRequest::of_url(String::new());
+    macro_rules! set {
+        ($field:ident, $read:expr) => {
+            if let Some(value) = fields.take(stringify!($field), $read) {
+                request.$field = value;
+            }
+        };
+    }
+    set!(format, |node| word(node, FORMATS));
+    set!(quality, |node| word(node, QUALITIES));
+    set!(codec, |node| word(node, CODECS));
+    set!(fallback, |node| word(node, FALLBACKS));
+    set!(audio_bitrate_kbps, |node| whole(node, 32, 320).map(|kbps| kbps as u16));
+    set!(embed_metadata, flag);
+    set!(embed_chapters, flag);
+    set!(playlist_index, |node| whole(node, 1, 100_000).map(|index| index as u32));
+    set!(priority, |node| word(node, PRIORITIES));
+    request.filename = fields.take_nullable("filename", |node| text(node, 1, 100));
+    request.external_id = fields.take_nullable("external_id", |node| text(node, 1, 128));
+    request.tags = fields.take_list("tags", 10, |node| text(node, 1, 64)).unwrap_or_default();
+    request.region = Some(fields.take("region", |node| known_region(node, rules)).unwrap_or(rules.home.clone()));
+    let longest = rules.result_ttl.as_secs();
+    request.expires_in = fields.take("expires_in", |node| whole(node, 60.min(longest), longest)).unwrap_or(longest);
+    read_without_effect(fields, &mut request);
+    request
+}
+
+fn known_region(node: &Node, rules: &Rules) -> Read<Region> {
+    let Node::Text(name) = node else { return Err("must be a string".into()) };
+    rules.regions.iter().find(|region| region.as_str() == name).cloned().ok_or_else(|| "is not a known region".into())
+}
+
+/// The fields that nothing in this version acts on: one that is right but not the default is refused as well.
+fn read_without_effect(fields: &mut Fields<'_, '_>, request: &mut DownloadRequest) {
+    const NOT_YET: &str = "is not supported by this version";
+
+    let before = fields.fault_count();
+    let clip = fields.take_object("clip", read_clip);
+    let clip_is_right = fields.fault_count() == before;
+    if clip.is_some() && clip_is_right {
+        fields.fault("clip", NOT_YET);
+    }
+
+    let before = fields.fault_count();
+    let subtitles = fields.take_object("subtitles", read_subtitles);
+    if subtitles.is_some() && fields.fault_count() == before {
+        fields.fault("subtitles", NOT_YET);
+    }
+
+    let before = fields.fault_count();
+    let segments = fields.take_object("sponsorblock", |inner| {
+        let mut list = |key| inner.take_list(key, SEGMENTS.len(), |node| word(node, SEGMENTS)).unwrap_or_default();
+        SponsorBlock { mark: list("mark"), remove: list("remove") }
+    });
+    if segments.is_some_and(|segments| segments != request.sponsorblock) && fields.fault_count() == before {
+        fields.fault("sponsorblock", NOT_YET);
+    }
+
+    let before = fields.fault_count();
+    let webhook = fields.take_object("webhook", read_webhook);
+    if webhook.is_some() && fields.fault_count() == before {
+        fields.fault("webhook", NOT_YET);
+    }
+
+    for key in ["embed_thumbnail", "streaming"] {
+        if fields.take(key, flag) == Some(true) {
+            fields.fault(key, NOT_YET);
+        }
+    }
+    if fields.take_nullable("live_seconds", |node| whole(node, 1, 86_400)).is_some() {
+        fields.fault("live_seconds", NOT_YET);
+    }
+}
+
+fn read_clip(fields: &mut Fields<'_, '_>) -> Clip {
+    let start = fields.take("start", seconds);
+    let end = fields.take_nullable("end", seconds);
+    if end.is_some_and(|end| end <= start.unwrap_or(0.0)) {
+        fields.fault("end", "must be after start");
+    }
+    Clip { start: start.unwrap_or(0.0), end, exact: fields.take("exact", flag).unwrap_or(false) }
+}
+
+fn read_subtitles(fields: &mut Fields<'_, '_>) -> Subtitles {
+    Subtitles {
+        languages: fields.take_list("languages", 20, |node| text(node, 1, 35)).unwrap_or_default(),
+        automatic: fields.take("automatic", flag).unwrap_or(false),
+        mode: fields.take("mode", |node| word(node, SUBTITLE_MODES)).unwrap_or_default(),
+    }
+}
+
+fn read_webhook(fields: &mut Fields<'_, '_>) -> Option<Webhook> {
+    let mut present = false;
+    let url = fields.take("url", |node| {
+        present = true;
+        let text = text(node, 1, SourceUrl::MAX_CHARS)?;
+        let url = url::Url::parse(&text).map_err(|_| "must be a URL")?;
+        if matches!(url.scheme(), "http" | "https") { Ok(text) } else { Err("must be http or https".into()) }
+    });
+    if !present {
+        fields.fault("url", "is required");
+    }
+    url.map(|url| Webhook { url })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,160 @@
+//! Requests, right and wrong.
+
+use std::time::Duration;
+
+use haul_shared::media::Format;
+use serde_json::json;
+
+use super::*;
+
+fn rules() -> Rules {
+    Rules {
+        home: "eu".parse().unwrap(),
+        regions: ["eu", "us"].map(|name| name.parse().unwrap()).to_vec(),
+        result_ttl: Duration::from_secs(86_400),
+        egress: EgressPolicy { allow: Vec::new(), ports: vec![80, 443] },
+    }
+}
+
+fn check(body: &serde_json::Value) -> Result<Order, ApiError> {
+    read(&Node::parse(body.to_string().as_bytes()).unwrap(), &rules())
+}
+
+/// `code /pointer /pointer ...` of a refusal.
+fn refusal(body: &str) -> String {
+    let error = read(&Node::parse(body.as_bytes()).unwrap(), &rules()).unwrap_err();
+    error.summary()
+}
+
+#[test]
+fn all_defaults_are_filled_in() {
+    let order = check(&json!({ "url": "https://media.example/talk" })).unwrap();
+    let shown = serde_json::to_value(&order.request).unwrap();
+    let expected = json!({
+        "url": "https://media.example/talk",
+        "format": "mp4", "quality": "best", "codec": "any", "fallback": "nearest", "audio_bitrate_kbps": 192,
+        "clip": null, "subtitles": null,
+        "embed_metadata": true, "embed_thumbnail": false, "embed_chapters": true,
+        "sponsorblock": { "mark": [], "remove": [] },
+        "playlist_index": 1, "streaming": false, "live_seconds": null, "filename": null,
+        "priority": "normal", "region": "eu", "webhook": null, "external_id": null, "tags": [], "expires_in": 86_400,
+    });
+    assert_eq!(shown, expected);
+}
+
+#[test]
+fn every_word_of_the_contract_is_taken() {
+    let full = json!({
+        "url": "https://media.example/talk#part",
+        "format": "webm", "quality": "1080p", "codec": "vp9", "fallback": "strict", "audio_bitrate_kbps": 320,
+        "clip": null, "subtitles": null,
+        "embed_metadata": false, "embed_thumbnail": false, "embed_chapters": false,
+        "sponsorblock": { "mark": [], "remove": [] },
+        "playlist_index": 7, "streaming": false, "live_seconds": null, "filename": "Ein Vortrag",
+        "priority": "low", "region": "us", "webhook": null, "external_id": "order-17", "tags": ["talks", "2026"],
+        "expires_in": 60,
+    });
+    let order = check(&full).unwrap();
+    assert_eq!(serde_json::to_value(&order.request).unwrap(), full);
+    let JobSpec::Download(spec) = order.spec() else { panic!("a download") };
+    assert_eq!((spec.format, spec.playlist_index, spec.embed_metadata), (Format::Webm, 7, false));
+    for format in FORMATS {
+        let order = check(&json!({ "url": "https://media.example/", "format": format })).unwrap();
+        assert_eq!(serde_json::to_value(order.request.format).unwrap(), *format);
+    }
+    for quality in QUALITIES {
+        check(&json!({ "url": "https://media.example/", "quality": quality })).unwrap();
+    }
+}
+
+#[test]
+fn a_stored_request_of_an_older_version_stays_readable() {
+    let request: DownloadRequest = serde_json::from_str("{\"url\":\"https://media.example/\"}").unwrap();
+    assert_eq!(request, DownloadRequest::of_url("https://media.example/".to_owned()));
+}
+
+#[test]
+fn every_fault_is_told_at_its_place() {
+    let table = [
+        ("[]", "invalid_request "),
+        ("null", "invalid_request "),
+        ("{}", "invalid_request /url"),
+        (r#"{"url": null}"#, "invalid_request /url"),
+        (r#"{"url": 7}"#, "invalid_request /url"),
+        (r#"{"url": "no url"}"#, "invalid_request /url"),
+        (r#"{"url": "ftp://media.example/"}"#, "unsupported_url /url"),
+        (r#"{"url": "https://u:p@media.example/"}"#, "unsupported_url /url"),
+        (r#"{"url": "http://localhost/"}"#, "egress_denied /url"),
+        (r#"{"url": "ftp://media.example/", "tags": 1}"#, "invalid_request /url /tags"),
+        (r#"{"url": "https://a.example/", "url": "https://b.example/"}"#, "invalid_request /url"),
+        (r#"{"url": "https://a.example/", "urk": 1, "a/b~c": 2}"#, "invalid_request /urk /a~1b~0c"),
+        (r#"{"url": "https://a.example/", "clip": {"start": 42, "end": 10}}"#, "invalid_request /clip/end"),
+        (
+            r#"{"url": "https://a.example/", "clip": {"start": -1, "end": "x", "by": 1}}"#,
+            "invalid_request /clip/start /clip/end /clip/by",
+        ),
+        (r#"{"url": "https://a.example/", "clip": {"start": 1, "end": 2}}"#, "invalid_request /clip"),
+        (
+            r#"{"url": "https://a.example/", "subtitles": {"languages": ["en", 7], "mode": "burn"}}"#,
+            "invalid_request /subtitles/languages/1 /subtitles/mode",
+        ),
+        (r#"{"url": "https://a.example/", "subtitles": {"languages": ["en"]}}"#, "invalid_request /subtitles"),
+        (
+            r#"{"url": "https://a.example/", "sponsorblock": {"remove": ["sponsor", "ads"]}}"#,
+            "invalid_request /sponsorblock/remove/1",
+        ),
+        (r#"{"url": "https://a.example/", "sponsorblock": {"remove": ["sponsor"]}}"#, "invalid_request /sponsorblock"),
+        (r#"{"url": "https://a.example/", "webhook": {}}"#, "invalid_request /webhook/url"),
+        (r#"{"url": "https://a.example/", "webhook": {"url": "https://b.example/"}}"#, "invalid_request /webhook"),
+        (
+            r#"{"url": "https://a.example/", "embed_thumbnail": true, "streaming": true}"#,
+            "invalid_request /embed_thumbnail /streaming",
+        ),
+        (r#"{"url": "https://a.example/", "live_seconds": 600}"#, "invalid_request /live_seconds"),
+        (r#"{"url": "https://a.example/", "tags": ["a", "", 3]}"#, "invalid_request /tags/1 /tags/2"),
+        (r#"{"url": "https://a.example/", "format": null}"#, "invalid_request /format"),
+        (r#"{"url": "https://a.example/", "region": "mars"}"#, "invalid_request /region"),
+    ];
+    for (body, expected) in table {
+        assert_eq!(refusal(body), expected, "{body}");
+    }
+}
+
+#[test]
+fn numbers_and_lengths_have_bounds() {
+    let field = |name: &str, value: serde_json::Value| {
+        let mut body = json!({ "url": "https://media.example/" });
+        body[name] = value;
+        check(&body).is_ok()
+    };
+    let text = |length: usize| json!("é".repeat(length));
+    let table = [
+        ("audio_bitrate_kbps", json!(32), json!(31)),
+        ("audio_bitrate_kbps", json!(320), json!(321)),
+        ("audio_bitrate_kbps", json!(128.0), json!(128.5)),
+        ("playlist_index", json!(1), json!(0)),
+        ("playlist_index", json!(100_000), json!(-1)),
+        ("expires_in", json!(60), json!(59)),
+        ("expires_in", json!(86_400), json!(86_401)),
+        ("filename", text(100), text(101)),
+        ("filename", json!(null), json!("")),
+        ("external_id", text(128), text(129)),
+        ("tags", json!(vec![text(64); 10]), json!(vec![text(1); 11])),
+        ("tags", json!([]), json!([text(65)])),
+        ("filename", json!("a b"), json!("a\nb")),
+        ("embed_metadata", json!(true), json!("true")),
+    ];
+    for (name, right, wrong) in table {
+        assert!(field(name, right.clone()), "{name}: {right}");
+        assert!(!field(name, wrong.clone()), "{name}: {wrong}");
+    }
+}
+
+#[test]
+fn a_batch_is_a_list_of_one_or_more() {
+    let of = |body: &str| read_batch(&Node::parse(body.as_bytes()).unwrap(), 2).map(<[Node]>::len);
+    assert_eq!(of(r#"{"downloads": [{}, 7]}"#).unwrap(), 2);
+    for wrong in ["{}", "[]", r#"{"downloads": []}"#, r#"{"downloads": [1, 2, 3]}"#, r#"{"downloads": [1], "x": 1}"#] {
+        assert!(of(wrong).is_err(), "{wrong}");
+    }
+}

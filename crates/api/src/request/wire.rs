@@ -1,0 +1,183 @@
+//! The words of a download request, as types: kept with the job, and shown as `request`.
+//!
+//! Reading one back takes a default for what is missing, so that a record of an older version stays readable.
+
+use haul_shared::ids::Region;
+use haul_shared::media::{Codec, Fallback, Format, Priority, Quality};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A download request with all defaults filled in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct DownloadRequest {
+    /// Where the medium is: http or https, at most 2048 characters.
+    #[schema(max_length = 2048, example = "https://media.example/talk")]
+    pub url: String,
+    /// What the result shall be.
+    #[serde(default)]
+    #[schema(value_type = String, default = "mp4", example = "mp4", pattern = "^(mp4|webm|mkv|original|mp3|m4a|opus|flac|wav)$")]
+    pub format: Format,
+    /// At most this picture size, by its short side.
+    #[serde(default)]
+    #[schema(value_type = String, default = "best", example = "1080p", pattern = "^(best|4320p|2160p|1440p|1080p|720p|480p|360p|240p|144p)$")]
+    pub quality: Quality,
+    /// The preferred video codec.
+    #[serde(default)]
+    #[schema(value_type = String, default = "any", example = "any", pattern = "^(any|h264|h265|vp9|av1)$")]
+    pub codec: Codec,
+    /// `strict`: fail with `format_unavailable` rather than give less.
+    #[serde(default)]
+    #[schema(value_type = String, default = "nearest", example = "nearest", pattern = "^(nearest|strict)$")]
+    pub fallback: Fallback,
+    /// Of lossy audio formats.
+    #[serde(default = "default_bitrate")]
+    #[schema(minimum = 32, maximum = 320)]
+    pub audio_bitrate_kbps: u16,
+    /// Only this part. Not supported by this version.
+    #[serde(default)]
+    pub clip: Option<Clip>,
+    /// Subtitles to fetch. Not supported by this version.
+    #[serde(default)]
+    pub subtitles: Option<Subtitles>,
+    /// Write title, artist and date into the file.
+    #[serde(default = "yes")]
+    pub embed_metadata: bool,
+    /// Write the picture into the file. Not supported by this version.
+    #[serde(default)]
+    pub embed_thumbnail: bool,
+    /// Write chapters into the file.
+    #[serde(default = "yes")]
+    pub embed_chapters: bool,
+    /// Segments to mark or cut. Not supported by this version.
+    #[serde(default)]
+    pub sponsorblock: SponsorBlock,
+    /// Which entry, when the URL is a playlist.
+    #[serde(default = "first")]
+    #[schema(minimum = 1, maximum = 100_000)]
+    pub playlist_index: u32,
+    /// A file that can be played while it is fetched. Not supported by this version.
+    #[serde(default)]
+    pub streaming: bool,
+    /// Record a live stream up to this long. Not supported by this version.
+    #[serde(default)]
+    pub live_seconds: Option<u32>,
+    /// Suggested name, without extension.
+    #[serde(default)]
+    #[schema(max_length = 100)]
+    pub filename: Option<String>,
+    /// In which queue.
+    #[serde(default)]
+    #[schema(value_type = String, default = "normal", example = "normal", pattern = "^(normal|low)$")]
+    pub priority: Priority,
+    /// Where it is fetched; the API's own region when it is left out.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "default")]
+    pub region: Option<Region>,
+    /// Whom to tell. Not supported by this version.
+    #[serde(default)]
+    pub webhook: Option<Webhook>,
+    /// The client's own name for it.
+    #[serde(default)]
+    #[schema(max_length = 128)]
+    pub external_id: Option<String>,
+    /// Words to find it by.
+    #[serde(default)]
+    #[schema(max_items = 10)]
+    pub tags: Vec<String>,
+    /// How long the result is kept, in seconds; as long as the service keeps any when it is left out.
+    #[serde(default)]
+    #[schema(minimum = 60)]
+    pub expires_in: u64,
+}
+
+impl DownloadRequest {
+    /// Nothing but defaults. Region and life are the service's and stay unsaid.
+    #[must_use]
+    pub fn of_url(url: String) -> Self {
+        Self {
+            url,
+            format: Format::default(),
+            quality: Quality::default(),
+            codec: Codec::default(),
+            fallback: Fallback::default(),
+            audio_bitrate_kbps: default_bitrate(),
+            clip: None,
+            subtitles: None,
+            embed_metadata: yes(),
+            embed_thumbnail: false,
+            embed_chapters: yes(),
+            sponsorblock: SponsorBlock::default(),
+            playlist_index: first(),
+            streaming: false,
+            live_seconds: None,
+            filename: None,
+            priority: Priority::default(),
+            region: None,
+            webhook: None,
+            external_id: None,
+            tags: Vec::new(),
+            expires_in: 0,
+        }
+    }
+}
+
+fn default_bitrate() -> u16 {
+    192
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn first() -> u32 {
+    1
+}
+
+/// A part of a medium, in seconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Clip {
+    /// From here.
+    pub start: f64,
+    /// To here; to the end when absent.
+    pub end: Option<f64>,
+    /// Re-encode where a cut between key frames needs it.
+    pub exact: bool,
+}
+
+/// Which subtitles, and where to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Subtitles {
+    /// Languages, in order of preference.
+    pub languages: Vec<String>,
+    /// Also those that a machine made.
+    pub automatic: bool,
+    /// Where to.
+    pub mode: SubtitleMode,
+}
+
+/// Where subtitles go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SubtitleMode {
+    /// Into the file.
+    #[default]
+    Embed,
+    /// Beside it.
+    Sidecar,
+}
+
+/// Segments that SponsorBlock knows of.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+pub struct SponsorBlock {
+    /// Make chapters of these.
+    pub mark: Vec<String>,
+    /// Cut these out.
+    pub remove: Vec<String>,
+}
+
+/// Whom to tell when it ends.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Webhook {
+    /// http or https.
+    pub url: String,
+}

@@ -1,0 +1,189 @@
+//! All routes on one page, each with its limit, its time, and the size of its body.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
+use axum::response::Response;
+use axum::routing::get;
+use axum::{Json, Router};
+use haul_shared::config::Mode;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
+use tower_http::cors::{AllowOrigin, Any, CorsLayer};
+use tower_http::limit::RequestBodyLimitLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
+use tower_http::timeout::TimeoutLayer;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+use crate::auth::{identify, identify_by_address};
+use crate::config::CorsOrigins;
+use crate::limits::{Class, limit};
+use crate::routes::{batch, downloads, files, health, list, metadata, operators};
+use crate::{error, observe, openapi};
+
+/// Bytes of a request's body.
+const LARGEST_BODY: usize = 64 * 1024;
+/// For an answer that waits for nothing but the store.
+const SOON: Duration = Duration::from_secs(30);
+/// For an answer that waits up to a minute for a change or a worker.
+const PATIENT: Duration = Duration::from_secs(75);
+
+/// The page brings its own scripts and styles, some of them inline.
+const PAGE_POLICY: &str =
+    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'";
+/// Everything else is data.
+const DATA_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
+
+/// The routes of the API, and those of the listener for operators.
+pub struct Routers {
+    /// For clients.
+    pub public: Router,
+    /// For operators.
+    pub admin: Router,
+}
+
+/// Mounts everything.
+pub fn routers(app: &Arc<App>) -> Routers {
+    let charged = |class| from_fn_with_state((Arc::clone(app), class), limit);
+    let within = |time| TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, time);
+
+    let queueing = OpenApiRouter::new()
+        .routes(routes!(downloads::submit))
+        .routes(routes!(downloads::retry))
+        .route_layer(charged(Class::Downloads))
+        .route_layer(within(SOON));
+    let looking = OpenApiRouter::new()
+        .routes(routes!(metadata::look))
+        .route_layer(charged(Class::Metadata))
+        .route_layer(within(PATIENT));
+    let waiting = OpenApiRouter::new()
+        .routes(routes!(downloads::show))
+        .route_layer(charged(Class::Reads))
+        .route_layer(within(PATIENT));
+    let reading = OpenApiRouter::new()
+        // a batch charges each of its items to the limit of downloads, beside its own reading
+        .routes(routes!(batch::submit_all))
+        .routes(routes!(list::list))
+        .routes(routes!(downloads::remove))
+        .routes(routes!(files::link))
+        .routes(routes!(files::content))
+        .routes(routes!(metadata::forget))
+        .route_layer(charged(Class::Reads))
+        .route_layer(within(SOON));
+    let numbers = || {
+        let stats = OpenApiRouter::new().routes(routes!(operators::stats));
+        stats.route_layer(charged(Class::Reads)).route_layer(within(SOON))
+    };
+    let guarded = |api: OpenApiRouter<Arc<App>>| {
+        api.route_layer(RequestBodyLimitLayer::new(LARGEST_BODY))
+            .route_layer(from_fn_with_state(Arc::clone(app), identify))
+    };
+    let health = || OpenApiRouter::new().routes(routes!(health::alive)).routes(routes!(health::ready));
+    let metrics = || Router::new().route("/metrics", get(operators::metrics));
+
+    let is_public = app.config.mode == Mode::Public;
+    let mut api = queueing.merge(looking).merge(waiting).merge(reading);
+    if !is_public {
+        api = api.merge(numbers());
+    }
+    let described = OpenApiRouter::with_openapi(openapi::document()).merge(guarded(api)).merge(health());
+    let (routes, document) = described.split_for_parts();
+    let files = Router::new()
+        .route("/files/{*key}", get(files::signed))
+        .route_layer(charged(Class::Reads))
+        .route_layer(within(SOON))
+        .route_layer(from_fn_with_state(Arc::clone(app), identify_by_address));
+    let page = Router::new()
+        .route(openapi::PATH, get(|| async move { Json(document) }))
+        .merge(openapi::page())
+        .route_layer(default_header(header::CONTENT_SECURITY_POLICY, PAGE_POLICY));
+
+    let mut public = routes.merge(files).merge(page);
+    if !is_public {
+        public = public.merge(metrics());
+    }
+    let (admin, _) = guarded(numbers()).merge(health()).split_for_parts();
+    Routers { public: finish(app, public, cors(&app.config.cors)), admin: finish(app, admin.merge(metrics()), None) }
+}
+
+/// Puts around all routes what every answer has. The last layer is the outermost.
+fn finish(app: &Arc<App>, router: Router<Arc<App>>, cors: Option<CorsLayer>) -> Router {
+    let media = |kind| NotForContentType::const_new(kind);
+    let worth_it =
+        DefaultPredicate::new().and(media("video/")).and(media("audio/")).and(media("application/octet-stream"));
+    let router = router.layer(CatchPanicLayer::custom(error::of_panic)).layer(from_fn(error::render));
+    let router = match cors {
+        Some(cors) => router.layer(cors),
+        None => router,
+    };
+    router
+        .layer(CompressionLayer::new().compress_when(worth_it))
+        .layer(map_response(weaken_tag))
+        .layer(default_header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer(default_header(header::REFERRER_POLICY, "no-referrer"))
+        .layer(default_header(header::CONTENT_SECURITY_POLICY, DATA_POLICY))
+        .layer(from_fn_with_state(Arc::clone(app), observe::observe))
+        .with_state(Arc::clone(app))
+}
+
+/// A header for answers that do not have it.
+fn default_header(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
+    SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
+}
+
+/// A compressed answer has not the bytes that its strong tag stands for (RFC 9110 §8.8.1).
+async fn weaken_tag(mut response: Response) -> Response {
+    if response.headers().contains_key(header::CONTENT_ENCODING)
+        && let Some(tag) = response.headers_mut().get_mut(header::ETAG)
+        && tag.as_bytes().starts_with(b"\"")
+        && let Ok(weak) = HeaderValue::from_bytes(&[b"W/", tag.as_bytes()].concat())
+    {
+        *tag = weak;
+    }
+    response
+}
+
+/// Who may call from a page of another origin; nobody unless it was configured.
+fn cors(origins: &CorsOrigins) -> Option<CorsLayer> {
+    let origins = match origins {
+        CorsOrigins::Any => AllowOrigin::from(Any),
+        CorsOrigins::These(list) if list.is_empty() => return None,
+        CorsOrigins::These(list) => {
+            AllowOrigin::list(list.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()))
+        }
+    };
+    let exposed = [
+        header::ETAG,
+        header::LOCATION,
+        header::RETRY_AFTER,
+        header::AGE,
+        header::CONTENT_DISPOSITION,
+        header::CONTENT_RANGE,
+        observe::REQUEST_ID,
+        HeaderName::from_static("haul-cache"),
+        HeaderName::from_static("x-ratelimit-limit"),
+        HeaderName::from_static("x-ratelimit-remaining"),
+        HeaderName::from_static("x-ratelimit-reset"),
+    ];
+    let sent = [
+        header::AUTHORIZATION,
+        header::CONTENT_TYPE,
+        header::IF_NONE_MATCH,
+        header::IF_RANGE,
+        header::RANGE,
+        observe::REQUEST_ID,
+        HeaderName::from_static("idempotency-key"),
+    ];
+    let layer = CorsLayer::new()
+        .allow_origin(origins)
+        .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::DELETE])
+        .allow_headers(sent)
+        .expose_headers(exposed)
+        .max_age(Duration::from_secs(600));
+    Some(layer)
+}

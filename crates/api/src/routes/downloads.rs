@@ -1,0 +1,192 @@
+//! One download: queue it, follow it, take it back, try it again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use haul_shared::ids::Ticket;
+use haul_shared::job::Job;
+use haul_shared::store::Cancelled;
+use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
+
+use crate::app::{App, Id};
+use crate::auth::Caller;
+use crate::body::JsonBody;
+use crate::conditional;
+use crate::error::{ApiError, ApiResult, Code, Problem};
+use crate::query::Params;
+use crate::request::DownloadRequest;
+use crate::submit::{self, Queued, idempotency_key};
+use crate::views::{JobView, job_url};
+
+/// Longest `wait`.
+const LONGEST_WAIT_SECONDS: u64 = 60;
+
+/// Queue a download.
+#[utoipa::path(
+    post, path = "/api/v1/downloads", tag = "downloads", request_body = DownloadRequest,
+    params(("Idempotency-Key" = Option<String>, Header, description = "1-255 visible ASCII characters, kept for 24 hours: the same key and request give the same job.")),
+    responses(
+        (status = 202, description = "It is queued.", body = JobView, headers(("Location" = String, description = "Where the job is."))),
+        (status = 200, description = "A finished result is reused.", body = JobView),
+        (status = 400, description = "`malformed_json`", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "`idempotency_conflict`", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "`invalid_request`, `unsupported_url`, `egress_denied`", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "`rate_limited`, `client_queue_full`", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`queue_full`", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn submit(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    headers: HeaderMap,
+    JsonBody(body): JsonBody,
+) -> ApiResult<Response> {
+    let key = idempotency_key(&headers)?;
+    let queued = submit::submit(&app, &caller, &body, key).await?;
+    Ok(accepted(&app, &caller, queued))
+}
+
+/// The job.
+#[utoipa::path(
+    get, path = "/api/v1/downloads/{id}", tag = "downloads",
+    params(
+        ("id" = String, Path, description = "The job's id."),
+        ("wait" = Option<u64>, Query, minimum = 0, maximum = 60, description = "Seconds to hold the answer until the job changes."),
+        ("If-None-Match" = Option<String>, Header, description = "The `ETag` of the last answer."),
+    ),
+    responses(
+        (status = 200, description = "The job.", body = JobView, headers(("ETag" = String, description = "Changes with the job."))),
+        (status = 304, description = "The job is still as `If-None-Match` has it."),
+        (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "`invalid_request`: a wrong `wait`", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn show(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Id(id): Id,
+    mut params: Params,
+    headers: HeaderMap,
+) -> ApiResult<Response> {
+    let wait = params.number("wait", 0..=LONGEST_WAIT_SECONDS).unwrap_or(0);
+    params.end()?;
+    let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    let answer = if wait == 0 {
+        Representation::of(&app, &caller, &app.find(&caller, id).await?)?
+    } else {
+        wait_for_change(&app, &caller, id, known, Duration::from_secs(wait)).await?
+    };
+    Ok(answer.into_response_unless(known))
+}
+
+/// Cancel a download, or delete one that has ended.
+#[utoipa::path(
+    delete, path = "/api/v1/downloads/{id}", tag = "downloads",
+    params(("id" = String, Path, description = "The job's id.")),
+    responses(
+        (status = 202, description = "It was queued or running, and is cancelled.", body = JobView),
+        (status = 204, description = "It had ended; result and record are deleted."),
+        (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn remove(State(app): State<Arc<App>>, caller: Caller, Id(id): Id) -> ApiResult<Response> {
+    app.find(&caller, id).await?;
+    match app.jobs.cancel(id).await? {
+        Cancelled::Now | Cancelled::Stopping => {
+            let job = app.find(&caller, id).await?;
+            let request = app.request_of(&job)?;
+            Ok(accepted(&app, &caller, Queued { status: StatusCode::ACCEPTED, job, request }))
+        }
+        Cancelled::AlreadyEnded if app.jobs.forget(id).await? => Ok(StatusCode::NO_CONTENT.into_response()),
+        Cancelled::AlreadyEnded | Cancelled::Gone => Err(ApiError::new(Code::NotFound)),
+    }
+}
+
+/// Queue a failed or cancelled download again, under the same id.
+#[utoipa::path(
+    post, path = "/api/v1/downloads/{id}/retry", tag = "downloads",
+    params(("id" = String, Path, description = "The job's id.")),
+    responses(
+        (status = 202, description = "It is queued.", body = JobView),
+        (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "`not_retryable`", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn retry(State(app): State<Arc<App>>, caller: Caller, Id(id): Id) -> ApiResult<Response> {
+    let job = app.find(&caller, id).await?;
+    let request = app.request_of(&job)?;
+    let queued = submit::resubmit(&app, &caller, &job, request).await?;
+    // a finished result may stand in for the new run, and the id is the old one in any case
+    Ok(accepted(&app, &caller, Queued { status: StatusCode::ACCEPTED, ..queued }))
+}
+
+fn accepted(app: &App, caller: &Caller, queued: Queued) -> Response {
+    let location = job_url(&app.base_url, &queued.job);
+    let view = JobView::of(&queued.job, queued.request, &app.base_url, caller.is_admin());
+    (queued.status, [(header::LOCATION, location)], axum::Json(view)).into_response()
+}
+
+/// Holds the answer until the job looks different from what the client knows; at most `wait`.
+async fn wait_for_change(
+    app: &App,
+    caller: &Caller,
+    id: Ticket,
+    known: Option<&str>,
+    wait: Duration,
+) -> ApiResult<Representation> {
+    let deadline = Instant::now() + wait;
+    app.find(caller, id).await?;
+    // subscribed before the first look: a change between the two wakes us
+    let mut watch = app.jobs.watch(id).await?.ok_or_else(|| ApiError::new(Code::NotFound))?;
+    let mut first: Option<String> = None;
+    loop {
+        let job = app.find(caller, id).await?;
+        let now = Representation::of(app, caller, &job)?;
+        let changed = match (known, &first) {
+            (Some(known), _) => !conditional::lists(known, &now.etag),
+            (None, Some(first)) => *first != now.etag,
+            (None, None) => false,
+        };
+        if changed || job.state.kind().is_end() || Instant::now() >= deadline || app.shutdown.is_cancelled() {
+            return Ok(now);
+        }
+        first.get_or_insert(now.etag);
+        tokio::select! {
+            () = watch.changed() => {}
+            () = tokio::time::sleep_until(deadline) => {}
+            () = app.shutdown.cancelled() => {}
+        }
+    }
+}
+
+/// A job as it is sent, and the tag of exactly these bytes.
+struct Representation {
+    body: Vec<u8>,
+    etag: String,
+}
+
+impl Representation {
+    fn of(app: &App, caller: &Caller, job: &Job) -> ApiResult<Self> {
+        let view = JobView::of(job, app.request_of(job)?, &app.base_url, caller.is_admin());
+        let body = serde_json::to_vec(&view).expect("a view has only plain fields");
+        let etag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(&Sha256::digest(&body)[..16]));
+        Ok(Self { body, etag })
+    }
+
+    fn into_response_unless(self, known: Option<&str>) -> Response {
+        let etag = HeaderValue::from_str(&self.etag).expect("base64 in quotes");
+        let headers = [(header::ETAG, etag), (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"))];
+        if known.is_some_and(|known| conditional::lists(known, &self.etag)) {
+            return (StatusCode::NOT_MODIFIED, headers).into_response();
+        }
+        let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+        (headers, json, Body::from(self.body)).into_response()
+    }
+}

@@ -1,0 +1,268 @@
+//! Results on their way to clients: as a link to the store, and as bytes through this process.
+//!
+//! Bytes are sent as they are read, in constant memory. The store that cannot be reached directly (a directory)
+//! has its links answered here as well.
+
+use std::io;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures::{StreamExt as _, stream};
+use haul_shared::job::{Artifact, Job, JobState};
+use haul_shared::storage::{LinkError, LinkSpec, ObjectKey, content_disposition};
+use jiff::Timestamp;
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+use utoipa::ToSchema;
+
+use crate::app::{App, Id};
+use crate::auth::Caller;
+use crate::conditional::{Validators, Wanted, http_date, wanted};
+use crate::error::{ApiError, ApiResult, Code, Problem};
+use crate::query::Params;
+use crate::views::{filename, time};
+
+/// How long the store may take over one chunk.
+const CHUNK: Duration = Duration::from_secs(30);
+
+/// Where a result can be fetched, and what it is.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LinkView {
+    /// For anyone who holds it, until it expires; honours ranges.
+    url: String,
+    expires_at: String,
+    filename: String,
+    size_bytes: u64,
+    content_type: String,
+    /// Hex, of the bytes.
+    sha256: String,
+}
+
+/// A link to the result.
+#[utoipa::path(
+    get, path = "/api/v1/downloads/{id}/link", tag = "results",
+    params(
+        ("id" = String, Path, description = "The job's id."),
+        ("redirect" = Option<bool>, Query, description = "Answer with a redirect instead."),
+        ("inline" = Option<bool>, Query, description = "For playing instead of saving."),
+    ),
+    responses(
+        (status = 200, description = "The link.", body = LinkView),
+        (status = 302, description = "With `redirect=true`."),
+        (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "`not_ready`, `cancelled`, or why it failed", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "`expired`", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn link(State(app): State<Arc<App>>, caller: Caller, Id(id): Id, mut params: Params) -> ApiResult<Response> {
+    let (redirect, inline) = (params.flag("redirect"), params.flag("inline"));
+    params.end()?;
+    let job = app.find(&caller, id).await?;
+    let result = Fetchable::of(&job)?;
+    let artifact = result.artifact;
+    let filename = filename(artifact, &app.request_of(&job)?);
+    // whole seconds, as signatures have them, so that what is told is what holds
+    let life = result.left.min(app.config.lives.link).as_secs().max(1);
+    let expires_at = Timestamp::now() + Duration::from_secs(life);
+    let spec = LinkSpec {
+        expires_in: Duration::from_secs(life),
+        filename: filename.clone(),
+        content_type: artifact.content_type.clone(),
+        inline,
+    };
+    let url = app.storage.link(&artifact.object, &spec).await?.to_string();
+    let secret = [(header::CACHE_CONTROL, "no-store"), (header::REFERRER_POLICY, "no-referrer")];
+    if redirect {
+        return Ok((StatusCode::FOUND, secret, [(header::LOCATION, url)]).into_response());
+    }
+    let view = LinkView {
+        url,
+        expires_at: time(expires_at),
+        filename,
+        size_bytes: artifact.size_bytes,
+        content_type: artifact.content_type.clone(),
+        sha256: artifact.sha256.clone(),
+    };
+    Ok((secret, Json(view)).into_response())
+}
+
+/// The result itself, for clients that cannot reach the store.
+#[utoipa::path(
+    get, path = "/api/v1/downloads/{id}/content", tag = "results",
+    params(
+        ("id" = String, Path, description = "The job's id."),
+        ("inline" = Option<bool>, Query, description = "For playing instead of saving."),
+        ("Range" = Option<String>, Header, description = "One range of bytes."),
+    ),
+    responses(
+        (status = 200, description = "All bytes.", content_type = "application/octet-stream"),
+        (status = 206, description = "The range.", content_type = "application/octet-stream"),
+        (status = 304, description = "The client has it."),
+        (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "`not_ready`, `cancelled`, or why it failed", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "`expired`", body = Problem, content_type = "application/problem+json"),
+        (status = 416, description = "`range_not_satisfiable`", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn content(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Id(id): Id,
+    mut params: Params,
+    method: Method,
+    headers: HeaderMap,
+) -> ApiResult<Response> {
+    let inline = params.flag("inline");
+    params.end()?;
+    let job = app.find(&caller, id).await?;
+    let result = Fetchable::of(&job)?;
+    let file = File {
+        key: result.artifact.object.clone(),
+        total: result.artifact.size_bytes,
+        validators: Validators { etag: format!("\"{}\"", result.artifact.sha256), modified: Some(result.finished) },
+        disposition: content_disposition(&filename(result.artifact, &app.request_of(&job)?), inline),
+        content_type: result.artifact.content_type.clone(),
+        fresh: result.left,
+    };
+    send(&app, &file, &method, &headers).await
+}
+
+/// A link of the disk store. The signature is all that it takes.
+pub async fn signed(
+    State(app): State<Arc<App>>,
+    Path(key): Path<String>,
+    RawQuery(query): RawQuery,
+    method: Method,
+    headers: HeaderMap,
+) -> ApiResult<Response> {
+    let link = app.storage.verify_link(&key, &query.unwrap_or_default()).map_err(|refusal| match refusal {
+        LinkError::Expired => ApiError::new(Code::Expired).detail("The link has expired; ask for a new one."),
+        LinkError::Forged => ApiError::new(Code::Forbidden).detail("This is not a link that this service made."),
+    })?;
+    let total = app.storage.open(&link.key, None).await?.total_bytes;
+    let left = link.expires_at.saturating_sub(Timestamp::now().as_second());
+    let file = File {
+        total,
+        // an object never changes, so its name will do
+        validators: Validators {
+            etag: format!("\"{}\"", URL_SAFE_NO_PAD.encode(&Sha256::digest(link.key.as_str())[..16])),
+            modified: None,
+        },
+        disposition: content_disposition(&link.filename, link.inline),
+        content_type: link.content_type,
+        fresh: Duration::from_secs(left.try_into().unwrap_or(0)),
+        key: link.key,
+    };
+    send(&app, &file, &method, &headers).await
+}
+
+/// A result that is there.
+struct Fetchable<'a> {
+    artifact: &'a Artifact,
+    finished: Timestamp,
+    /// Until it expires.
+    left: Duration,
+}
+
+impl<'a> Fetchable<'a> {
+    /// The result of a job, or why there is none.
+    fn of(job: &'a Job) -> ApiResult<Self> {
+        match &job.state {
+            JobState::Queued { .. } | JobState::Waiting { .. } | JobState::Running { .. } => {
+                Err(ApiError::new(Code::NotReady))
+            }
+            JobState::Failed { failure, .. } => Err(ApiError::no_result(failure.kind)),
+            JobState::Cancelled { .. } => Err(ApiError::new(Code::Cancelled)),
+            JobState::Expired { .. } => Err(ApiError::new(Code::Expired)),
+            JobState::Completed { artifact, finished, expires } => {
+                let left = Duration::try_from(expires.duration_since(Timestamp::now())).unwrap_or_default();
+                if left.is_zero() {
+                    return Err(ApiError::new(Code::Expired));
+                }
+                Ok(Self { artifact, finished: *finished, left })
+            }
+        }
+    }
+}
+
+/// A file that is to be sent, or a part of it.
+struct File {
+    key: ObjectKey,
+    total: u64,
+    validators: Validators,
+    disposition: String,
+    content_type: String,
+    /// How long a client may keep it without asking again.
+    fresh: Duration,
+}
+
+async fn send(app: &App, file: &File, method: &Method, headers: &HeaderMap) -> ApiResult<Response> {
+    let (status, range) = match wanted(method, headers, &file.validators, file.total) {
+        Wanted::Whole => (StatusCode::OK, None),
+        Wanted::Part(range) => (StatusCode::PARTIAL_CONTENT, Some(range)),
+        Wanted::Nothing => return Ok((StatusCode::NOT_MODIFIED, file.validator_headers()?).into_response()),
+        Wanted::Other => return Err(ApiError::new(Code::PreconditionFailed)),
+        Wanted::Outside => {
+            let size = header_value(&format!("bytes */{}", file.total))?;
+            return Err(ApiError::new(Code::RangeNotSatisfiable).header(header::CONTENT_RANGE, size));
+        }
+    };
+    let body = if *method == Method::HEAD { Body::empty() } else { read(app, &file.key, range.clone()).await? };
+    Ok((status, file.headers(range)?, body).into_response())
+}
+
+/// The bytes as they come. A store that stops sending ends the answer, so that no client waits for ever.
+async fn read(app: &App, key: &ObjectKey, range: Option<RangeInclusive<u64>>) -> ApiResult<Body> {
+    let object = app.storage.open(key, range).await?;
+    let bytes = stream::unfold(object.body, |mut body| async move {
+        let chunk = match tokio::time::timeout(CHUNK, body.next()).await {
+            Ok(chunk) => chunk?,
+            Err(late) => Err(io::Error::new(io::ErrorKind::TimedOut, late)),
+        };
+        Some((chunk, body))
+    });
+    Ok(Body::from_stream(bytes))
+}
+
+impl File {
+    fn validator_headers(&self) -> ApiResult<HeaderMap> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ETAG, header_value(&self.validators.etag)?);
+        if let Some(modified) = self.validators.modified {
+            headers.insert(header::LAST_MODIFIED, header_value(&http_date(modified))?);
+        }
+        let cache = format!("private, max-age={}, immutable", self.fresh.as_secs());
+        headers.insert(header::CACHE_CONTROL, header_value(&cache)?);
+        Ok(headers)
+    }
+
+    fn headers(&self, range: Option<RangeInclusive<u64>>) -> ApiResult<HeaderMap> {
+        let mut headers = self.validator_headers()?;
+        headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        headers.insert(header::CONTENT_TYPE, header_value(&self.content_type)?);
+        headers.insert(header::CONTENT_DISPOSITION, header_value(&self.disposition)?);
+        let length = match range {
+            None => self.total,
+            Some(range) => {
+                let (first, last) = (range.start(), range.end());
+                headers.insert(header::CONTENT_RANGE, header_value(&format!("bytes {first}-{last}/{}", self.total))?);
+                last - first + 1
+            }
+        };
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        Ok(headers)
+    }
+}
+
+/// Made of our own text, so a failure is a fault of ours.
+fn header_value(text: &str) -> ApiResult<HeaderValue> {
+    HeaderValue::from_str(text).map_err(|error| ApiError::new(Code::Internal).because(&error))
+}

@@ -1,0 +1,106 @@
+//! The list of downloads, newest first.
+//!
+//! Filters are applied here, page by page of the store, within a bound: a list that was looked through that far and
+//! gave less than was asked for still has a `next_cursor`, and the client goes on from there.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use haul_shared::job::Job;
+use haul_shared::store::Position;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::app::App;
+use crate::auth::Caller;
+use crate::cursor;
+use crate::error::{ApiResult, Problem};
+use crate::query::Params;
+use crate::request::DownloadRequest;
+use crate::views::{JobView, STATUS_WORDS, status_word};
+
+const DEFAULT_LIMIT: u64 = 20;
+/// Jobs taken from the store at once.
+const PAGE: usize = 100;
+/// Jobs looked at for one answer.
+const MOST_SCANNED: usize = 2000;
+
+/// Part of a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ListView {
+    downloads: Vec<JobView>,
+    /// Where to go on; null at the end.
+    next_cursor: Option<String>,
+}
+
+/// Which downloads are asked for.
+struct Filter {
+    status: Option<&'static str>,
+    tag: Option<String>,
+    external_id: Option<String>,
+}
+
+impl Filter {
+    fn fits(&self, job: &Job, request: &DownloadRequest) -> bool {
+        self.status.is_none_or(|status| status == status_word(&job.state))
+            && self.tag.as_ref().is_none_or(|tag| request.tags.contains(tag))
+            && self.external_id.as_ref().is_none_or(|id| request.external_id.as_ref() == Some(id))
+    }
+}
+
+/// The caller's downloads, newest first.
+#[utoipa::path(
+    get, path = "/api/v1/downloads", tag = "downloads",
+    params(
+        ("limit" = Option<u64>, Query, minimum = 1, maximum = 100, description = "At most so many; 20 by default."),
+        ("cursor" = Option<String>, Query, description = "The `next_cursor` of the part before."),
+        ("status" = Option<String>, Query, description = "Only those with this status."),
+        ("tag" = Option<String>, Query, description = "Only those with this tag."),
+        ("external_id" = Option<String>, Query, description = "Only those with this name of the client's own."),
+    ),
+    responses(
+        (status = 200, description = "A part of the list.", body = ListView),
+        (status = 403, description = "`forbidden`: a public service, and no key", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "`invalid_request`", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn list(State(app): State<Arc<App>>, caller: Caller, mut params: Params) -> ApiResult<Json<ListView>> {
+    let scope = caller.listing()?;
+    let limit = params.number("limit", 1..=100).unwrap_or(DEFAULT_LIMIT) as usize;
+    let mut after = params.parsed("cursor", "the next_cursor of an earlier answer", cursor::read);
+    let expected = format!("one of {}", STATUS_WORDS.join(", "));
+    let filter = Filter {
+        status: params.parsed("status", &expected, |word| STATUS_WORDS.into_iter().find(|known| *known == word)),
+        tag: params.text("tag"),
+        external_id: params.text("external_id"),
+    };
+    params.end()?;
+
+    let mut downloads = Vec::new();
+    let mut scanned = 0;
+    loop {
+        let jobs = app.jobs.list(&scope, after, PAGE).await?;
+        let is_last = jobs.len() < PAGE;
+        let jobs_left = jobs.len();
+        for (index, job) in jobs.into_iter().enumerate() {
+            after = Some(Position { created_ms: job.created.as_millisecond(), ticket: job.ticket });
+            scanned += 1;
+            // what is no download (a look at metadata) has no place in the list
+            let Ok(request) = app.request_of(&job) else { continue };
+            if !filter.fits(&job, &request) {
+                continue;
+            }
+            downloads.push(JobView::of(&job, request, &app.base_url, caller.is_admin()));
+            if downloads.len() == limit {
+                let is_end = is_last && index + 1 == jobs_left;
+                let next_cursor = after.filter(|_| !is_end).map(cursor::write);
+                return Ok(Json(ListView { downloads, next_cursor }));
+            }
+        }
+        if is_last || scanned >= MOST_SCANNED {
+            let next_cursor = after.filter(|_| !is_last).map(cursor::write);
+            return Ok(Json(ListView { downloads, next_cursor }));
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The handlers. Each parses, asks once, shows.
+
+pub mod batch;
+pub mod downloads;
+pub mod files;
+pub mod health;
+pub mod list;
+pub mod metadata;
+pub mod operators;

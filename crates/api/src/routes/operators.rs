@@ -1,0 +1,177 @@
+//! What operators look at: numbers for people, and numbers for Prometheus.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use haul_shared::job::StateKind;
+use haul_shared::store::{Stats, WorkerInfo};
+use serde::Serialize;
+use tokio::time::timeout;
+use utoipa::ToSchema;
+
+use crate::app::App;
+use crate::error::{ApiError, ApiResult, Code};
+use crate::metrics::priority_word;
+use crate::views::time;
+
+/// How long a scrape waits for the store: less than Prometheus waits for us.
+const SCRAPE: Duration = Duration::from_secs(3);
+
+/// How the deployment is.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct StatsView {
+    queues: Vec<QueueView>,
+    workers: Vec<WorkerView>,
+    /// By status; of the ends, since the store began.
+    jobs: BTreeMap<&'static str, u64>,
+    metadata_cache: CacheView,
+    storage: StorageView,
+    /// Time from queued to begun, lately.
+    queue_wait_seconds: Percentiles,
+    /// Time in each stage, lately.
+    stage_seconds: BTreeMap<&'static str, Percentiles>,
+}
+
+/// One queue.
+#[derive(Debug, Serialize, ToSchema)]
+struct QueueView {
+    region: String,
+    #[schema(value_type = String)]
+    priority: &'static str,
+    depth: u64,
+    oldest_seconds: Option<f64>,
+}
+
+/// A live worker.
+#[derive(Debug, Serialize, ToSchema)]
+struct WorkerView {
+    id: String,
+    regions: Vec<String>,
+    slots: u32,
+    running: u32,
+    version: String,
+    ytdlp: String,
+    started_at: String,
+}
+
+/// How often metadata was known, in this process.
+#[derive(Debug, Serialize, ToSchema)]
+struct CacheView {
+    answers: u64,
+    /// 0 to 1; null before the first.
+    hit_rate: Option<f64>,
+}
+
+/// What the store holds.
+#[derive(Debug, Serialize, ToSchema)]
+struct StorageView {
+    used_bytes: u64,
+    objects: u64,
+}
+
+/// Of a sample; null while it is empty.
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
+struct Percentiles {
+    p50: Option<f64>,
+    p95: Option<f64>,
+}
+
+/// Queues, workers, jobs, cache, storage, and how long things take.
+#[utoipa::path(
+    get, path = "/api/v1/stats", tag = "operators",
+    responses((status = 200, description = "Numbers for a person or a dashboard.", body = StatsView))
+)]
+pub async fn stats(State(app): State<Arc<App>>) -> ApiResult<Json<StatsView>> {
+    let stats = timeout(SCRAPE, app.jobs.stats()).await.map_err(|_| ApiError::new(Code::ServiceUnavailable))??;
+    Ok(Json(StatsView::of(stats, app.metrics.metadata_answers())))
+}
+
+/// All metrics. Those of the store are as old as the last scrape that it answered in time.
+pub async fn metrics(State(app): State<Arc<App>>) -> Response {
+    match timeout(SCRAPE, app.jobs.stats()).await {
+        Ok(Ok(stats)) => app.metrics.refresh(&stats, app.jobs.pool_state()),
+        Ok(Err(error)) => tracing::warn!("the store gave no numbers: {error}"),
+        Err(_) => tracing::warn!("the store gave no numbers in time"),
+    }
+    let (content_type, text) = app.metrics.text();
+    ([(header::CONTENT_TYPE, content_type)], text).into_response()
+}
+
+impl StatsView {
+    fn of(stats: Stats, (hits, answers): (u64, u64)) -> Self {
+        let mut jobs: BTreeMap<&'static str, u64> = BTreeMap::new();
+        for kind in StateKind::ALL {
+            // as clients see it, a job that waits for a retry is queued
+            let word = if kind == StateKind::Waiting { StateKind::Queued.word() } else { kind.word() };
+            *jobs.entry(word).or_default() += stats.jobs.get(&kind).copied().unwrap_or_default();
+        }
+        let (waits, stages): (BTreeMap<_, _>, BTreeMap<_, _>) = stats
+            .samples
+            .iter()
+            .map(|(name, sample)| (*name, Percentiles::of(sample)))
+            .partition(|(name, _)| *name == "wait");
+        Self {
+            queues: stats
+                .queues
+                .iter()
+                .map(|queue| QueueView {
+                    region: queue.region.to_string(),
+                    priority: priority_word(queue.priority),
+                    depth: queue.depth,
+                    oldest_seconds: queue.oldest.map(|age| age.as_secs_f64()),
+                })
+                .collect(),
+            workers: stats.workers.into_iter().map(WorkerView::of).collect(),
+            jobs,
+            metadata_cache: CacheView { answers, hit_rate: (answers > 0).then(|| hits as f64 / answers as f64) },
+            storage: StorageView { used_bytes: stats.stored_bytes, objects: stats.stored_objects },
+            queue_wait_seconds: waits.into_values().next().unwrap_or(Percentiles { p50: None, p95: None }),
+            stage_seconds: stages,
+        }
+    }
+}
+
+impl WorkerView {
+    fn of(worker: WorkerInfo) -> Self {
+        Self {
+            id: worker.id,
+            regions: worker.regions.iter().map(ToString::to_string).collect(),
+            slots: worker.slots,
+            running: worker.running,
+            version: worker.version,
+            ytdlp: worker.ytdlp,
+            started_at: time(worker.started),
+        }
+    }
+}
+
+impl Percentiles {
+    fn of(sample: &[f64]) -> Self {
+        let mut sorted = sample.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        // nearest rank: the smallest value that so many are not above
+        let at = |share: f64| {
+            let rank = (share * sorted.len() as f64).ceil() as usize;
+            sorted.get(rank.saturating_sub(1)).copied()
+        };
+        Self { p50: at(0.50), p95: at(0.95) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_values_of_the_sample() {
+        let hundred: Vec<f64> = (1..=100).rev().map(f64::from).collect();
+        assert_eq!(Percentiles::of(&hundred), Percentiles { p50: Some(50.0), p95: Some(95.0) });
+        assert_eq!(Percentiles::of(&[7.0]), Percentiles { p50: Some(7.0), p95: Some(7.0) });
+        assert_eq!(Percentiles::of(&[]), Percentiles { p50: None, p95: None });
+    }
+}

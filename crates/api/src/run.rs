@@ -1,0 +1,141 @@
+//! The whole program: parts put together, served until told to stop, taken down in order.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use haul_shared::metadata::MetadataCache;
+use haul_shared::redis::{RedisUnfit, check_queue_server};
+use haul_shared::storage::{Role, Storage, StorageError};
+use haul_shared::store::{JobStore, StoreSettings};
+use secrecy::ExposeSecret as _;
+use tokio::net::TcpListener;
+use tokio_util::task::TaskTracker;
+
+use crate::app::App;
+use crate::auth::{KeyRing, KeysError};
+use crate::config::ApiConfig;
+use crate::limits::Limits;
+use crate::metadata::MetadataService;
+use crate::metrics::Metrics;
+use crate::request::Rules;
+use crate::router::{Routers, routers};
+use crate::serve::{Shutdown, serve};
+
+/// Why an API does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address is taken, or not ours.
+    #[error("cannot listen on {0}")]
+    Listen(SocketAddr, #[source] io::Error),
+    /// Redis cannot hold the queue.
+    #[error("redis cannot be used")]
+    Redis(#[from] RedisUnfit),
+    /// The store of results cannot be opened.
+    #[error("the store of results cannot be used")]
+    Storage(#[from] StorageError),
+    /// The keys cannot be read.
+    #[error("the keys cannot be used")]
+    Keys(#[from] KeysError),
+}
+
+/// The open ports of one API.
+#[derive(Debug)]
+pub struct Listeners {
+    /// For clients.
+    pub public: TcpListener,
+    /// For operators.
+    pub admin: Option<TcpListener>,
+}
+
+impl Listeners {
+    /// Opens the ports that the configuration names.
+    ///
+    /// # Errors
+    /// [`StartError::Listen`].
+    pub async fn bind(config: &ApiConfig) -> Result<Self, StartError> {
+        let bind = async |address| TcpListener::bind(address).await.map_err(|error| StartError::Listen(address, error));
+        let public = bind(config.listen).await?;
+        let admin = match config.admin_listen {
+            Some(address) => Some(bind(address).await?),
+            None => None,
+        };
+        Ok(Self { public, admin })
+    }
+}
+
+/// Runs an API until the shutdown is over.
+///
+/// # Errors
+/// [`StartError`]; once it serves it does not fail.
+pub async fn run(config: ApiConfig, listeners: Listeners, shutdown: Shutdown) -> Result<(), StartError> {
+    let address = listeners.public.local_addr().map_err(|error| StartError::Listen(config.listen, error))?;
+    let tasks = TaskTracker::new();
+    let app = Arc::new(build(config, address, &shutdown, &tasks).await?);
+    let Routers { public, admin } = routers(&app);
+
+    let (limits, keys, stop) = (Arc::clone(&app), Arc::clone(&app), shutdown.stop.clone());
+    tasks.spawn(async move { limits.limits.tidy(stop).await });
+    let stop = shutdown.stop.clone();
+    tasks.spawn(async move {
+        if let Some(ring) = &keys.keys {
+            ring.follow(stop).await;
+        }
+    });
+
+    tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening on {address}");
+    let serve_admin = async {
+        if let Some(listener) = listeners.admin {
+            serve(listener, admin, shutdown.clone()).await;
+        }
+    };
+    tokio::join!(serve(listeners.public, public, shutdown.clone()), serve_admin);
+    tasks.close();
+    tokio::select! {
+        () = tasks.wait() => {}
+        () = tokio::time::sleep(shutdown.grace) => {}
+        () = shutdown.kill.cancelled() => {}
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn build(
+    config: ApiConfig,
+    address: SocketAddr,
+    shutdown: &Shutdown,
+    tasks: &TaskTracker,
+) -> Result<App, StartError> {
+    let base_url = config.base_url(address);
+    let (queue_url, cache_url) = (config.redis.url.expose_secret(), config.redis.cache_url.expose_secret());
+    check_queue_server(queue_url).await?;
+    let settings = StoreSettings {
+        job_ttl: config.lives.job,
+        result_ttl: config.lives.result,
+        link_ttl: config.lives.link,
+        lease: config.queue.lease,
+        queue_limit: config.queue.max_queued,
+    };
+    let jobs = JobStore::new(queue_url, config.redis.pool_size, settings)?;
+    let cache = MetadataCache::new(cache_url, config.redis.pool_size, config.lives.metadata)?;
+    let storage = Storage::connect(&config.storage, Role::Api { public_url: base_url.clone() }).await?;
+    let keys = config.api_keys_file.as_deref().map(KeyRing::open).transpose()?;
+    let home = config.region.clone();
+    Ok(App {
+        metadata: MetadataService::new(config.metadata_cache_bytes, cache, jobs.clone(), home.clone(), tasks.clone()),
+        rules: Rules {
+            home,
+            regions: config.regions.clone(),
+            result_ttl: config.lives.result,
+            egress: config.egress.clone(),
+        },
+        base_url,
+        jobs,
+        storage,
+        keys,
+        limits: Limits::default(),
+        metrics: Metrics::new(),
+        shutdown: shutdown.stop.clone(),
+        config,
+    })
+}

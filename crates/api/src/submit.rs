@@ -1,0 +1,133 @@
+//! From a checked order to a queued job: the one way in, for a request alone, in a batch, and tried again.
+
+use axum::http::{HeaderMap, StatusCode};
+use haul_shared::ids::Ticket;
+use haul_shared::job::Job;
+use haul_shared::store::{Idempotency, Submission, Submitted};
+use sha2::{Digest as _, Sha256};
+
+use crate::app::App;
+use crate::auth::Caller;
+use crate::error::{ApiError, ApiResult, Code};
+use crate::request::{DownloadRequest, Node, Order, read};
+
+/// A job that a caller may now follow, and the status that says how it came about.
+#[derive(Debug)]
+pub struct Queued {
+    /// `202`, or `200` when a finished result was there.
+    pub status: StatusCode,
+    /// The job, as it is now.
+    pub job: Job,
+    /// What was asked.
+    pub request: DownloadRequest,
+}
+
+/// Checks a body and queues what it asks for. `key` is the caller's `Idempotency-Key`.
+///
+/// # Errors
+/// Those of [`read`], `idempotency_conflict`, `queue_full`, `client_queue_full`, `service_unavailable`.
+pub async fn submit(app: &App, caller: &Caller, body: &Node, key: Option<String>) -> ApiResult<Queued> {
+    let order = read(body, &app.rules).inspect_err(|refusal| app.count_refusal(refusal))?;
+    let mut submission = submission(app, caller, Ticket::new(), &order);
+    // what has to be the same is what was asked, not how it was spelled
+    let body_sha256 = hex(&Sha256::digest(&submission.request));
+    submission.idempotency = key.map(|key| Idempotency { key, body_sha256 });
+    let submitted = app.jobs.submit(&submission).await?;
+    finish(app, submitted).await
+}
+
+/// Queues an ended job again, under its old id.
+///
+/// # Errors
+/// `not_retryable`, `not_found`, and those of [`submit`] but the conflict.
+pub async fn resubmit(app: &App, caller: &Caller, job: &Job, request: DownloadRequest) -> ApiResult<Queued> {
+    let source = crate::request::check_address(&request.url, &app.rules.egress)?;
+    let order = Order { request, source };
+    let submitted = app.jobs.resubmit(&submission(app, caller, job.ticket, &order)).await?;
+    finish(app, submitted).await
+}
+
+fn submission(app: &App, caller: &Caller, ticket: Ticket, order: &Order) -> Submission {
+    let request = &order.request;
+    Submission {
+        ticket,
+        client: caller.client.clone(),
+        limits: caller.limits,
+        spec: order.spec(),
+        region: request.region.clone().unwrap_or_else(|| app.rules.home.clone()),
+        priority: request.priority,
+        request: serde_json::to_vec(request).expect("a request has only plain fields"),
+        expires_in: std::time::Duration::from_secs(request.expires_in),
+        max_attempts: app.config.queue.max_attempts,
+        idempotency: None,
+    }
+}
+
+async fn finish(app: &App, submitted: Submitted) -> ApiResult<Queued> {
+    let (status, ticket) = ticket_of(submitted)?;
+    if status == StatusCode::OK {
+        app.metrics.saw_reuse();
+    }
+    let job = app.jobs.get(ticket).await?.ok_or_else(|| ApiError::new(Code::NotFound))?;
+    let request = app.request_of(&job)?;
+    Ok(Queued { status, job, request })
+}
+
+/// The ticket that came of a submission, and the status that says how.
+///
+/// # Errors
+/// What the store refused.
+pub fn ticket_of(submitted: Submitted) -> ApiResult<(StatusCode, Ticket)> {
+    match submitted {
+        Submitted::Accepted(ticket) | Submitted::Replayed(ticket) => Ok((StatusCode::ACCEPTED, ticket)),
+        Submitted::Reused(ticket) => Ok((StatusCode::OK, ticket)),
+        Submitted::IdempotencyConflict => Err(ApiError::new(Code::IdempotencyConflict)),
+        Submitted::QueueFull { retry_after } => Err(ApiError::new(Code::QueueFull).retry_after(retry_after)),
+        Submitted::ClientQueueFull { retry_after } => {
+            Err(ApiError::new(Code::ClientQueueFull).retry_after(retry_after))
+        }
+        Submitted::NotRetryable => Err(ApiError::new(Code::NotRetryable)),
+        Submitted::Gone => Err(ApiError::new(Code::NotFound)),
+    }
+}
+
+/// The header `Idempotency-Key`: 1-255 visible ASCII characters.
+///
+/// # Errors
+/// `invalid_request`.
+pub fn idempotency_key(headers: &HeaderMap) -> ApiResult<Option<String>> {
+    const NAME: &str = "Idempotency-Key";
+    let mut sent = headers.get_all(NAME).iter();
+    let Some(value) = sent.next() else { return Ok(None) };
+    let fits = (1..=255).contains(&value.len()) && value.as_bytes().iter().all(u8::is_ascii_graphic);
+    match value.to_str() {
+        Ok(key) if fits && sent.next().is_none() => Ok(Some(key.to_owned())),
+        _ => Err(ApiError::invalid_parameter(NAME, "must be one header of 1 to 255 visible ASCII characters")),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idempotency_key_is_visible_ascii() {
+        let longest = "k".repeat(255);
+        let too_long = "k".repeat(256);
+        for (sent, fits) in
+            [("a", true), ("order-17/~", true), (&longest, true), ("", false), ("a b", false), (&too_long, false)]
+        {
+            let headers = HeaderMap::from_iter([("idempotency-key".parse().unwrap(), sent.parse().unwrap())]);
+            assert_eq!(idempotency_key(&headers).is_ok(), fits, "{sent}");
+        }
+        assert_eq!(idempotency_key(&HeaderMap::new()).unwrap(), None);
+        let mut twice = HeaderMap::new();
+        twice.append("idempotency-key", "a".parse().unwrap());
+        twice.append("idempotency-key", "b".parse().unwrap());
+        assert!(idempotency_key(&twice).is_err());
+    }
+}

@@ -1,0 +1,303 @@
+//! How a job looks to a client: the contract's shape, made from the job and nothing else.
+//!
+//! Absent values are `null`, never missing, and a link that leads nowhere yet is `null`. No type of the domain is
+//! serialised as it is: what is renamed inside must not change what clients read.
+
+use haul_shared::job::{Artifact, Delivery, Failure, Job, JobState, Progress};
+use haul_shared::media::MediaInfo;
+use haul_shared::storage::clean_stem;
+use jiff::Timestamp;
+use serde::Serialize;
+use url::Url;
+use utoipa::ToSchema;
+
+use crate::request::DownloadRequest;
+
+/// A download, as its holder sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(title = "Job")]
+pub struct JobView {
+    /// The only handle there is.
+    #[schema(format = "uuid", example = "5b0c1f0e-4f0b-4c57-9a52-3b1f2f3a7c11")]
+    pub id: String,
+    /// `queued`, `running`, `completed`, `failed`, `cancelled` or `expired`.
+    #[schema(value_type = String, example = "running")]
+    pub status: &'static str,
+    /// While running: `extract`, `download`, `process`, `verify` or `upload`.
+    #[schema(value_type = Option<String>, example = "download")]
+    stage: Option<&'static str>,
+    progress: ProgressView,
+    /// How many jobs are served before this one, plus one; while queued.
+    queue_position: Option<u64>,
+    /// Attempts begun so far.
+    attempt: u32,
+    max_attempts: u32,
+    /// While it waits for a retry.
+    next_attempt_at: Option<String>,
+    /// Who works on it.
+    worker: Option<String>,
+    region: String,
+    created_at: String,
+    started_at: Option<String>,
+    finished_at: Option<String>,
+    /// Until when the result can be fetched.
+    expires_at: Option<String>,
+    request: DownloadRequest,
+    media: Option<MediaView>,
+    result: Option<ResultView>,
+    /// Why it failed; while it waits for a retry, why the last attempt did.
+    error: Option<ErrorView>,
+    links: LinksView,
+}
+
+/// How far it is.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+struct ProgressView {
+    /// Of all stages; 100 only when it is completed.
+    percent: f64,
+    downloaded_bytes: Option<u64>,
+    total_bytes: Option<u64>,
+    speed_bytes_per_second: Option<u64>,
+    eta_seconds: Option<u64>,
+}
+
+/// What is known of the medium.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+struct MediaView {
+    title: Option<String>,
+    uploader: Option<String>,
+    duration_seconds: Option<f64>,
+    webpage_url: Option<String>,
+    extractor: Option<String>,
+}
+
+/// What was made.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+struct ResultView {
+    filename: String,
+    size_bytes: u64,
+    content_type: String,
+    /// Hex, of the bytes.
+    sha256: String,
+    duration_seconds: Option<f64>,
+    width: Option<u32>,
+    height: Option<u32>,
+    vcodec: Option<String>,
+    acodec: Option<String>,
+    container: String,
+    /// The quality asked for; null for audio.
+    asked: Option<String>,
+    /// The quality it has; null for audio.
+    got: Option<String>,
+    /// Which way the bytes took: `relay`, `native` or `ytdlp`.
+    #[schema(value_type = String, example = "ytdlp")]
+    delivery: &'static str,
+}
+
+/// Why there is no result.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+struct ErrorView {
+    /// Stable, snake_case.
+    #[schema(value_type = String, example = "geo_blocked")]
+    code: &'static str,
+    /// For people.
+    #[schema(value_type = String)]
+    message: &'static str,
+    /// Might another try succeed?
+    retryable: bool,
+    /// What the program said; for callers with `admin` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+}
+
+/// Where to go on.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+struct LinksView {
+    #[serde(rename = "self")]
+    this: String,
+    events: Option<String>,
+    link: Option<String>,
+    content: Option<String>,
+    thumbnail: Option<String>,
+}
+
+impl JobView {
+    /// The job, for a caller who is an `admin` or not. `base` is where clients reach this API.
+    #[must_use]
+    pub fn of(job: &Job, request: DownloadRequest, base: &Url, admin: bool) -> Self {
+        let this = job_url(base, job);
+        let shown = Shown::of(&job.state);
+        let error = |failure: &Failure| ErrorView {
+            code: failure.kind.code(),
+            message: failure.kind.sentence(),
+            retryable: failure.kind.is_retryable(),
+            detail: admin.then(|| failure.detail.clone()),
+        };
+        Self {
+            id: job.ticket.to_string(),
+            status: shown.status,
+            stage: shown.progress.map(|progress| progress.stage.word()),
+            progress: ProgressView::of(&job.state),
+            queue_position: shown.position,
+            attempt: job.attempt,
+            max_attempts: job.max_attempts,
+            next_attempt_at: shown.due.map(time),
+            worker: shown.worker,
+            region: job.region.to_string(),
+            created_at: time(job.created),
+            started_at: job.started.map(time),
+            finished_at: shown.finished.map(time),
+            expires_at: shown.expires.map(time),
+            media: job.media.as_ref().map(MediaView::of),
+            result: shown.artifact.map(|artifact| ResultView::of(artifact, &request)),
+            error: shown.failure.map(error),
+            links: LinksView {
+                events: None,
+                link: shown.can_be_fetched.then(|| format!("{this}/link")),
+                content: shown.can_be_fetched.then(|| format!("{this}/content")),
+                thumbnail: None,
+                this,
+            },
+            request,
+        }
+    }
+}
+
+/// Which fields a state has something for.
+#[derive(Default)]
+struct Shown<'a> {
+    status: &'static str,
+    progress: Option<&'a Progress>,
+    position: Option<u64>,
+    due: Option<Timestamp>,
+    worker: Option<String>,
+    finished: Option<Timestamp>,
+    expires: Option<Timestamp>,
+    artifact: Option<&'a Artifact>,
+    failure: Option<&'a Failure>,
+    can_be_fetched: bool,
+}
+
+impl<'a> Shown<'a> {
+    fn of(state: &'a JobState) -> Self {
+        let status = status_word(state);
+        let nothing = Self { status, ..Self::default() };
+        match state {
+            JobState::Queued { position } => Self { position: Some(*position), ..nothing },
+            JobState::Waiting { due, last } => Self { due: Some(*due), failure: last.as_ref(), ..nothing },
+            JobState::Running { worker, progress } => {
+                Self { worker: Some(worker.to_string()), progress: Some(progress), ..nothing }
+            }
+            JobState::Completed { artifact, finished, expires } => Self {
+                artifact: Some(artifact),
+                finished: Some(*finished),
+                expires: Some(*expires),
+                can_be_fetched: true,
+                ..nothing
+            },
+            JobState::Failed { failure, finished } => {
+                Self { failure: Some(failure), finished: Some(*finished), ..nothing }
+            }
+            JobState::Cancelled { at } => Self { finished: Some(*at), ..nothing },
+            JobState::Expired { artifact, finished, at } => {
+                Self { artifact: artifact.as_ref(), finished: Some(*finished), expires: Some(*at), ..nothing }
+            }
+        }
+    }
+}
+
+impl ProgressView {
+    fn of(state: &JobState) -> Self {
+        let at = |percent: f64| Self {
+            percent,
+            downloaded_bytes: None,
+            total_bytes: None,
+            speed_bytes_per_second: None,
+            eta_seconds: None,
+        };
+        match state {
+            JobState::Queued { .. }
+            | JobState::Waiting { .. }
+            | JobState::Failed { .. }
+            | JobState::Cancelled { .. } => at(0.0),
+            JobState::Running { progress, .. } => Self {
+                // one decimal: a hundredth is no news, and would make every answer a new one
+                percent: (progress.percent * 10.0).floor() / 10.0,
+                downloaded_bytes: progress.downloaded_bytes,
+                total_bytes: progress.total_bytes,
+                speed_bytes_per_second: progress.speed_bytes_per_second,
+                eta_seconds: progress.eta_seconds,
+            },
+            JobState::Completed { .. } => at(100.0),
+            JobState::Expired { artifact, .. } => at(if artifact.is_some() { 100.0 } else { 0.0 }),
+        }
+    }
+}
+
+impl MediaView {
+    fn of(media: &MediaInfo) -> Self {
+        let MediaInfo { title, uploader, duration_seconds, webpage_url, extractor } = media.clone();
+        Self { title, uploader, duration_seconds, webpage_url, extractor }
+    }
+}
+
+impl ResultView {
+    fn of(artifact: &Artifact, request: &DownloadRequest) -> Self {
+        Self {
+            filename: filename(artifact, request),
+            size_bytes: artifact.size_bytes,
+            content_type: artifact.content_type.clone(),
+            sha256: artifact.sha256.clone(),
+            duration_seconds: artifact.duration_seconds,
+            width: artifact.width,
+            height: artifact.height,
+            vcodec: artifact.vcodec.clone(),
+            acodec: artifact.acodec.clone(),
+            container: artifact.container.clone(),
+            asked: artifact.asked.clone(),
+            got: artifact.got.clone(),
+            delivery: match artifact.delivery {
+                Delivery::Ytdlp => "ytdlp",
+            },
+        }
+    }
+}
+
+/// The name under which a client saves a result: what it suggested, else the title.
+#[must_use]
+pub fn filename(artifact: &Artifact, request: &DownloadRequest) -> String {
+    let stem = request.filename.as_deref().map_or_else(|| artifact.stem.clone(), clean_stem);
+    format!("{stem}.{}", artifact.extension)
+}
+
+/// Where a job is.
+#[must_use]
+pub fn job_url(base: &Url, job: &Job) -> String {
+    format!("{}/api/v1/downloads/{}", base.as_str().trim_end_matches('/'), job.ticket)
+}
+
+/// The word of the contract. A job that waits for a retry is queued.
+#[must_use]
+pub fn status_word(state: &JobState) -> &'static str {
+    match state {
+        JobState::Queued { .. } | JobState::Waiting { .. } => "queued",
+        JobState::Running { .. } => "running",
+        JobState::Completed { .. } => "completed",
+        JobState::Failed { .. } => "failed",
+        JobState::Cancelled { .. } => "cancelled",
+        JobState::Expired { .. } => "expired",
+    }
+}
+
+/// All words of [`status_word`].
+pub const STATUS_WORDS: [&str; 6] = ["queued", "running", "completed", "failed", "cancelled", "expired"];
+
+/// A time as clients read it: RFC 3339 in UTC with milliseconds.
+#[must_use]
+pub fn time(time: Timestamp) -> String {
+    format!("{time:.3}")
+}
+
+#[cfg(test)]
+#[path = "views_tests.rs"]
+mod tests;

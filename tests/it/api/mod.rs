@@ -1,0 +1,8 @@
+//! The API over real HTTP, with a real Redis and a real directory; the test plays the worker where one is needed.
+
+mod access;
+mod downloads;
+mod faults;
+mod limits;
+mod operators;
+mod results;

@@ -1,0 +1,119 @@
+//! What operators and machines read: health, numbers, the description of the API.
+
+use anyhow::Result;
+use haul_tests::site::{Site, send};
+use reqwest::Method;
+use serde_json::json;
+
+#[tokio::test]
+async fn ready_means_that_redis_and_storage_answer() -> Result<()> {
+    let site = Site::start().await?;
+    assert_eq!(site.get("/healthz").await?.json(), json!({ "status": "ok" }));
+    let ready = site.get("/readyz").await?;
+    assert_eq!(ready.json(), json!({ "status": "ready", "redis": "ok", "storage": "ok" }));
+    let mut connection = site.redis.connection().await?;
+    // the server ends before it can answer
+    let _ = redis::cmd("SHUTDOWN").arg("NOSAVE").query_async::<()>(&mut connection).await;
+    let unready = site.get("/readyz").await?;
+    assert_eq!((unready.status.as_u16(), &unready.json()["storage"]), (503, &json!("ok")));
+    assert_ne!(unready.json()["redis"], "ok");
+    let refused = site.get("/api/v1/downloads").await?;
+    assert_eq!(refused.told(), "503 service_unavailable");
+    assert!(refused.header("retry-after").parse::<u64>()? >= 1);
+    assert_eq!(site.get("/healthz").await?.status, 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn metrics_tell_of_requests_by_route_and_of_queues() -> Result<()> {
+    let site = Site::start().await?;
+    let job = site.submit("http://127.0.0.1/v.mp4").await?;
+    site.get(&job).await?;
+    site.get("/no/such/route").await?;
+    let answer = site.get("/metrics").await?;
+    assert!(answer.header("content-type").starts_with("text/plain; version=0.0.4"), "{answer:?}");
+    let metrics = String::from_utf8(answer.body)?;
+    for line in [
+        "haul_http_requests_total{method=\"GET\",route=\"/api/v1/downloads/{id}\",status=\"200\"} 1",
+        "haul_http_requests_total{method=\"POST\",route=\"/api/v1/downloads\",status=\"202\"} 1",
+        "haul_http_requests_total{method=\"GET\",route=\"none\",status=\"404\"} 1",
+        "haul_queue_depth{priority=\"normal\",region=\"default\"} 1",
+        "haul_queue_oldest_seconds{region=\"default\"}",
+        "haul_redis_pool_connections{state=",
+        "haul_build_info{",
+    ] {
+        assert!(metrics.contains(line), "{line} in\n{metrics}");
+    }
+    assert!(!metrics.contains("no/such/route"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn stats_are_for_people() -> Result<()> {
+    let site = Site::start().await?;
+    site.submit("http://127.0.0.1/1.mp4").await?;
+    site.complete(b"media").await?;
+    site.submit("http://127.0.0.1/2.mp4").await?;
+    let stats = site.get("/api/v1/stats").await?.json();
+    assert_eq!((&stats["jobs"]["completed"], &stats["jobs"]["queued"]), (&json!(1), &json!(1)));
+    assert_eq!((&stats["storage"]["used_bytes"], &stats["workers"]), (&json!(5), &json!([])));
+    assert_eq!(stats["queues"][0]["region"], "default");
+    assert!(stats["queue_wait_seconds"]["p50"].is_number());
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_description_names_every_route() -> Result<()> {
+    let site = Site::start().await?;
+    let document = site.get("/openapi.json").await?.json();
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"), "{}", document["openapi"]);
+    let mut routes: Vec<String> = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let methods = item.as_object().unwrap().keys().filter(|key| ["get", "post", "delete"].contains(&key.as_str()));
+        routes.extend(methods.map(|method| format!("{method} {path}")));
+    }
+    routes.sort_unstable();
+    let expected = [
+        "delete /api/v1/downloads/{id}",
+        "delete /api/v1/metadata",
+        "get /api/v1/downloads",
+        "get /api/v1/downloads/{id}",
+        "get /api/v1/downloads/{id}/content",
+        "get /api/v1/downloads/{id}/link",
+        "get /api/v1/stats",
+        "get /healthz",
+        "get /readyz",
+        "post /api/v1/downloads",
+        "post /api/v1/downloads/batch",
+        "post /api/v1/downloads/{id}/retry",
+        "post /api/v1/metadata",
+    ];
+    assert_eq!(routes, expected);
+    assert_eq!(document["components"]["schemas"]["DownloadRequest"]["required"], json!(["url"]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_page_needs_nothing_from_elsewhere() -> Result<()> {
+    let site = Site::start().await?;
+    assert_eq!(site.get("/docs").await?.status, 303);
+    let page = String::from_utf8(site.get("/docs/").await?.body)?;
+    assert!(page.contains("swagger-ui") && !page.contains("//cdn") && !page.contains("https://"), "{page}");
+    assert_eq!(site.get("/docs/swagger-ui-bundle.js").await?.status, 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn answers_are_compressed_for_who_asks() -> Result<()> {
+    let site = Site::start().await?;
+    for coding in ["gzip", "br", "zstd"] {
+        let answer = send(site.request(Method::GET, "/openapi.json").header("accept-encoding", coding)).await?;
+        assert_eq!(answer.header("content-encoding"), coding);
+    }
+    let job = site.submit("http://127.0.0.1/v.mp4").await?;
+    let packed = send(site.request(Method::GET, &job).header("accept-encoding", "gzip")).await?;
+    assert!(packed.header("etag").starts_with("W/\""), "{packed:?}");
+    let again = send(site.request(Method::GET, &job).header("if-none-match", packed.header("etag"))).await?;
+    assert_eq!(again.status, 304);
+    Ok(())
+}
