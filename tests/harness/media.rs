@@ -161,3 +161,23 @@ fn ffmpeg(folder: &Path, recipe: &str) {
         .expect("ffmpeg is installed");
     assert!(output.status.success(), "{recipe}: {}", String::from_utf8_lossy(&output.stderr));
 }
+
+/// The bytes of several files one after the other: what a downloader makes of an initialisation and its segments.
+///
+/// # Panics
+/// When one of them does not exist.
+#[must_use]
+pub fn joined(names: &[String]) -> Vec<u8> {
+    names.iter().flat_map(|name| fs::read(file(name)).expect("it is one of the media")).collect()
+}
+
+/// Where a program is that is found on the path.
+///
+/// # Panics
+/// When it is not installed.
+#[must_use]
+pub fn program(name: &str) -> PathBuf {
+    let output = Command::new("sh").args(["-c", "command -v \"$0\"", name]).output().expect("there is a shell");
+    assert!(output.status.success(), "{name} is not installed");
+    PathBuf::from(String::from_utf8_lossy(&output.stdout).trim())
+}

@@ -133,17 +133,23 @@ impl Container {
         use AudioCodec::{Aac, Ac3, Alac, Flac, Mp3, Opus, PcmS16, Vorbis};
         match self {
             Self::Mkv => true,
-            Self::Mp4 => matches!(codec, Aac | Mp3 | Ac3 | Alac | Opus | Flac),
+            Self::Mp4 => matches!(codec, Aac | Mp3 | Ac3 | Alac | Opus),
             Self::Webm => matches!(codec, Opus | Vorbis),
             Self::MpegTs => matches!(codec, Aac | Mp3 | Ac3),
-            Self::M4a => codec == Aac,
-            Self::Aac | Self::Flv => codec == Aac,
+            Self::M4a | Self::Aac | Self::Flv => codec == Aac,
             Self::Mp3 => codec == Mp3,
             Self::Ogg => codec == Opus,
             Self::Flac => codec == Flac,
             Self::Wav => codec == PcmS16,
             Self::Avi => matches!(codec, Mp3 | Ac3 | PcmS16),
         }
+    }
+
+    /// Is a file of this container, by its bytes alone, one of that? Mp4 and m4a begin alike.
+    #[must_use]
+    pub fn is_kind_of(self, other: Self) -> bool {
+        let alike = |container| matches!(container, Self::Mp4 | Self::M4a);
+        self == other || (alike(self) && alike(other))
     }
 
     /// File name extension, from a closed list.

@@ -3,5 +3,8 @@
 pub mod cli;
 pub mod config;
 pub mod container;
+pub mod ffmpeg;
 pub mod process;
+pub mod select;
+pub mod verify;
 pub mod ytdlp;

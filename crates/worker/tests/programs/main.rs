@@ -2,4 +2,5 @@
 //!
 //! Here and not with the other integration tests, because cargo builds `haul-jail` for the tests of its own package.
 
+mod media;
 mod process;

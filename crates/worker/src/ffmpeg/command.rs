@@ -1,0 +1,179 @@
+//! Argument lists of ffmpeg. Pure: from a plan to words.
+//!
+//! Every input names its demuxer, so that ffmpeg does not guess by content, and stands behind both allow-lists: a site
+//! can send a playlist under the name of a video, and ffmpeg would open what it names. File names are ours, never a
+//! site's, and marked `file:`, so that none is read as a protocol.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use haul_shared::job::DownloadSpec;
+
+use super::probe::words;
+use crate::container::{AudioCodec, Container, VideoCodec};
+use crate::select::{Plan, Sound};
+
+/// The demuxers that may run, wherever an input leads.
+const FORMATS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mp3,aac,ogg,flac,wav,avi,flv,ffmetadata";
+
+/// What is known for sure of a downloaded file.
+#[derive(Debug, Clone, Copy)]
+pub struct Input<'a> {
+    /// Where it is; absolute.
+    pub file: &'a Path,
+    /// What its first bytes say it is.
+    pub container: Container,
+}
+
+/// Which of our texts go into the file.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Embedded<'a> {
+    /// An ffmetadata file, see [`super::tags`].
+    pub file: Option<&'a Path>,
+    /// It has title, artist, date.
+    pub tags: bool,
+    /// It has chapters.
+    pub chapters: bool,
+}
+
+/// The options of one input, for ffmpeg and ffprobe alike, with the `-i` that ends them.
+pub(super) fn input(file: &Path, container: Container) -> Vec<OsString> {
+    guarded(file, demuxer(container))
+}
+
+fn guarded(file: &Path, demuxer: &str) -> Vec<OsString> {
+    let mut arguments = words("-protocol_whitelist file,pipe -format_whitelist");
+    arguments.extend([FORMATS.into(), "-f".into(), demuxer.into(), "-i".into(), url(file)]);
+    arguments
+}
+
+fn url(file: &Path) -> OsString {
+    let mut url = OsString::from("file:");
+    url.push(file);
+    url
+}
+
+/// Arguments that make one file of one or two downloaded ones, picture first.
+#[must_use]
+pub fn make(
+    plan: &Plan,
+    spec: &DownloadSpec,
+    inputs: &[Input<'_>],
+    embedded: Embedded<'_>,
+    output: &Path,
+) -> Vec<OsString> {
+    let mut arguments = words("-nostdin -hide_banner -loglevel error -nostats -progress pipe:1 -stats_period 0.5 -y");
+    for one in inputs {
+        arguments.extend(input(one.file, one.container));
+    }
+    if let Some(file) = embedded.file {
+        arguments.extend(guarded(file, "ffmetadata"));
+    }
+    // a stream is copied unless said otherwise; one thread, as the slots share the machine
+    arguments.extend(words("-threads 1 -c copy"));
+    if let Some(video) = &plan.video {
+        arguments.extend(map(video.input, video.index));
+        if video.codec == VideoCodec::H265 && plan.container == Container::Mp4 {
+            arguments.extend(words("-tag:v hvc1"));
+        }
+    }
+    if let Some(audio) = &plan.audio {
+        arguments.extend(map(audio.input, audio.index));
+        arguments.extend(sound(audio.sound, audio.channels, spec));
+        let raw = matches!(inputs.get(audio.input).map(|one| one.container), Some(Container::MpegTs | Container::Aac));
+        if raw && audio.sound == Sound::Copy(AudioCodec::Aac) && plan.container != Container::MpegTs {
+            arguments.extend(words("-bsf:a aac_adtstoasc"));
+        }
+    }
+    let ours = inputs.len();
+    let source = |is_ours: bool, otherwise: &str| if is_ours { ours.to_string() } else { otherwise.to_owned() };
+    arguments.extend(["-map_metadata".into(), source(embedded.tags, "0").into()]);
+    let chapters = if spec.embed_chapters { source(embedded.chapters, "0") } else { "-1".to_owned() };
+    arguments.extend(["-map_chapters".into(), chapters.into()]);
+    if matches!(plan.container, Container::Mp4 | Container::M4a) {
+        arguments.extend(words("-movflags +faststart"));
+    }
+    arguments.extend(["-f".into(), muxer(plan.container).into(), url(output)]);
+    arguments
+}
+
+fn map(input: usize, index: u32) -> [OsString; 2] {
+    ["-map".into(), format!("{input}:{index}").into()]
+}
+
+/// How sound is coded anew. `channels` as in the source.
+fn sound(sound: Sound, channels: u32, spec: &DownloadSpec) -> Vec<OsString> {
+    let kbps = u32::from(spec.audio_bitrate_kbps);
+    match sound {
+        Sound::Copy(_) => Vec::new(),
+        // neither mp3 nor ordinary players of opus know more than two channels
+        Sound::Mp3 => words(&format!("-c:a libmp3lame -b:a {kbps}k -ac {}", channels.min(2))),
+        Sound::Aac => words(&format!("-c:a aac -b:a {kbps}k")),
+        Sound::Opus => {
+            // the encoder refuses more than 256 kbit/s for each channel
+            words(&format!("-c:a libopus -b:a {}k -ac {}", kbps.min(256 * channels), channels.min(2)))
+        }
+        Sound::Flac => words("-c:a flac"),
+        Sound::Wav => words("-c:a pcm_s16le"),
+    }
+}
+
+fn demuxer(container: Container) -> &'static str {
+    match container {
+        Container::Mp4 | Container::M4a => "mov",
+        Container::Webm | Container::Mkv => "matroska",
+        Container::MpegTs => "mpegts",
+        Container::Mp3 => "mp3",
+        Container::Aac => "aac",
+        Container::Ogg => "ogg",
+        Container::Flac => "flac",
+        Container::Wav => "wav",
+        Container::Avi => "avi",
+        Container::Flv => "flv",
+    }
+}
+
+fn muxer(container: Container) -> &'static str {
+    match container {
+        Container::Mp4 => "mp4",
+        // not `ipod`, whose codec list is shorter
+        Container::M4a => "mp4",
+        Container::Webm => "webm",
+        Container::Mkv => "matroska",
+        Container::MpegTs => "mpegts",
+        Container::Mp3 => "mp3",
+        Container::Aac => "adts",
+        Container::Ogg => "ogg",
+        Container::Flac => "flac",
+        Container::Wav => "wav",
+        Container::Avi => "avi",
+        Container::Flv => "flv",
+    }
+}
+
+/// How far ffmpeg is, in seconds of the medium, from a line of its `-progress`.
+#[must_use]
+pub fn progress(line: &str) -> Option<f64> {
+    let micros: i64 = line.strip_prefix("out_time_us=")?.trim().parse().ok()?;
+    (micros >= 0).then(|| micros as f64 / 1e6)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_lines_are_read() {
+        // a run of ffmpeg 5.1
+        for (line, expected) in [
+            ("frame=200", None),
+            ("out_time_us=-21333", None),
+            ("out_time_us=N/A", None),
+            ("out_time_us=7978667", Some(7.978_667)),
+            ("out_time=00:00:07.978667", None),
+            ("progress=end", None),
+        ] {
+            assert_eq!(progress(line), expected, "{line}");
+        }
+    }
+}

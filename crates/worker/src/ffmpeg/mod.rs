@@ -1,0 +1,137 @@
+//! ffmpeg and ffprobe: the only two calls of each that the worker makes.
+//!
+//! Every file was sniffed before it comes here (`verify::sniff`), so the demuxer is named and never guessed. Arguments
+//! and texts are made by the pure modules below; this one runs them.
+//!
+//! Not here: how programs are confined and ended (`process`), what a file must be (`verify`), what is made (`select`).
+
+pub mod command;
+pub mod probe;
+pub mod tags;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use haul_shared::job::{DownloadSpec, Failure, FailureKind};
+
+use crate::container::Container;
+use crate::process::{self, Ended, Limits, Spec, Stream, Supervised, Watch};
+use crate::select::Plan;
+use crate::verify::packets::Timeline;
+use probe::{Probe, ProbeError};
+
+pub use command::{Embedded, Input};
+pub use tags::Tags;
+
+/// Where the programs are, and what they may use.
+#[derive(Debug, Clone)]
+pub struct Ffmpeg {
+    /// Absolute path of ffmpeg.
+    pub ffmpeg: PathBuf,
+    /// Absolute path of ffprobe.
+    pub ffprobe: PathBuf,
+    /// The launcher, if it is not beside this executable.
+    pub launcher: Option<PathBuf>,
+    /// Of each run.
+    pub limits: Limits,
+}
+
+impl Ffmpeg {
+    /// What ffprobe sees in a file of this container.
+    ///
+    /// # Errors
+    /// `corrupt_media` when it can't read the file, `invalid_media` when there is nothing to play or something absurd.
+    pub async fn probe(&self, file: &Path, container: Container, watch: &Watch) -> Result<Probe, Failure> {
+        let spec = self.spec(&self.ffprobe, file, probe::arguments(file, container));
+        let output = process::output(&spec, watch).await.map_err(|error| internal(&error))?;
+        check(output.ended, &output.stderr_tail)?;
+        Probe::parse(&output.stdout).map_err(|error| {
+            let kind = match error {
+                ProbeError::Unreadable => FailureKind::CorruptMedia,
+                ProbeError::Empty | ProbeError::Absurd(_) => FailureKind::InvalidMedia,
+            };
+            Failure::new(kind, format!("ffprobe: {error}"))
+        })
+    }
+
+    /// The time stamps of all packets of a file; reads it to its end, decodes nothing.
+    ///
+    /// # Errors
+    /// `corrupt_media` when it can't be read.
+    pub async fn timeline(&self, file: &Path, container: Container, watch: &Watch) -> Result<Timeline, Failure> {
+        let mut timeline = Timeline::of(container);
+        let spec = self.spec(&self.ffprobe, file, probe::packet_arguments(file, container));
+        let mut program = Supervised::start(&spec).map_err(|error| internal(&error))?;
+        let ended = program
+            .run(watch, |line| {
+                if line.from == Stream::Stdout {
+                    timeline.take(&line.text);
+                }
+            })
+            .await;
+        check(ended, program.stderr_tail())?;
+        Ok(timeline)
+    }
+
+    /// Makes the result; `on_progress` gets the seconds of the medium that are done.
+    ///
+    /// # Errors
+    /// `corrupt_media` when ffmpeg can't do it, `disk_full`, `timeout`, `stalled`.
+    pub async fn make(&self, job: &Make<'_>, watch: &Watch, mut on_progress: impl FnMut(f64)) -> Result<(), Failure> {
+        let arguments = command::make(job.plan, job.spec, job.inputs, job.embedded, job.output);
+        let spec = self.spec(&self.ffmpeg, job.output, arguments);
+        let mut program = Supervised::start(&spec).map_err(|error| internal(&error))?;
+        let ended = program
+            .run(watch, |line| {
+                if let Some(seconds) = (line.from == Stream::Stdout).then(|| command::progress(&line.text)).flatten() {
+                    on_progress(seconds);
+                }
+            })
+            .await;
+        check(ended, program.stderr_tail())
+    }
+
+    fn spec(&self, program: &Path, file: &Path, arguments: Vec<OsString>) -> Spec {
+        let folder = file.parent().unwrap_or(Path::new("/"));
+        let spec = Spec::new(program, folder).args(arguments).limits(self.limits);
+        let spec = spec.env("LANG", "C.UTF-8").env("HOME", folder).env("TMPDIR", folder);
+        match &self.launcher {
+            Some(launcher) => spec.launcher(launcher),
+            None => spec,
+        }
+    }
+}
+
+/// What is made of what.
+#[derive(Debug, Clone, Copy)]
+pub struct Make<'a> {
+    /// How.
+    pub plan: &'a Plan,
+    /// As asked.
+    pub spec: &'a DownloadSpec,
+    /// The downloaded files, in the order that the plan counts them by.
+    pub inputs: &'a [Input<'a>],
+    /// Our texts.
+    pub embedded: Embedded<'a>,
+    /// Where to; absolute, in the job's folder.
+    pub output: &'a Path,
+}
+
+/// How a run ended, as a failure. Whoever cancelled it knows so and does not ask.
+fn check(ended: Ended, stderr: &str) -> Result<(), Failure> {
+    let last = stderr.lines().last().unwrap_or_default();
+    let kind = match ended {
+        Ended::Exited(0) => return Ok(()),
+        // launcher: not found, not executable, failed itself
+        Ended::Exited(125..=127) | Ended::Cancelled => FailureKind::Internal,
+        Ended::Exited(_) | Ended::Signalled(_) if stderr.contains("No space left on device") => FailureKind::DiskFull,
+        Ended::Exited(_) | Ended::Signalled(_) => FailureKind::CorruptMedia,
+        Ended::TimedOut => FailureKind::Timeout,
+        Ended::Silent | Ended::Slow => FailureKind::Stalled,
+    };
+    Err(Failure::new(kind, format!("ffmpeg {ended}: {last}")))
+}
+
+fn internal(error: &process::SpawnError) -> Failure {
+    Failure::new(FailureKind::Internal, error.to_string())
+}

@@ -1,0 +1,113 @@
+//! Title, artist, date and chapters as a text that ffmpeg reads (its format `ffmetadata`).
+//!
+//! The address is not written: its query may hold a secret, and the file is handed around.
+
+use std::fmt::Write as _;
+
+use haul_shared::metadata::Chapter;
+
+/// Characters kept of one value.
+const LONGEST: usize = 2_000;
+/// Chapters kept.
+const MOST_CHAPTERS: usize = 1_000;
+
+/// What is written into the file; what is empty is left out.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Tags {
+    /// The medium's title.
+    pub title: Option<String>,
+    /// Its uploader.
+    pub artist: Option<String>,
+    /// `YYYY-MM-DD`.
+    pub date: Option<String>,
+    /// Its chapters, in order; times in seconds.
+    pub chapters: Vec<Chapter>,
+}
+
+impl Tags {
+    /// Is there a title, an artist, or a date?
+    #[must_use]
+    pub fn has_text(&self) -> bool {
+        self.title.is_some() || self.artist.is_some() || self.date.is_some()
+    }
+
+    /// The text of an ffmetadata file. `duration` ends the last chapter if nothing else does.
+    #[must_use]
+    pub fn to_ffmetadata(&self, duration: Option<f64>) -> String {
+        let mut text = String::from(";FFMETADATA1\n");
+        for (key, value) in [("title", &self.title), ("artist", &self.artist), ("date", &self.date)] {
+            if let Some(value) = value {
+                let _ = writeln!(text, "{key}={}", escaped(value));
+            }
+        }
+        for (at, chapter) in self.chapters.iter().take(MOST_CHAPTERS).enumerate() {
+            let next = self.chapters.get(at + 1).map(|next| next.start);
+            let Some(end) = chapter.end.or(next).or(duration) else { continue };
+            if !(chapter.start >= 0.0 && end > chapter.start && end.is_finite()) {
+                continue;
+            }
+            let millis = |seconds: f64| (seconds * 1000.0).round() as u64;
+            let _ = writeln!(text, "[CHAPTER]\nTIMEBASE=1/1000\nSTART={}\nEND={}", millis(chapter.start), millis(end));
+            let title = chapter.title.clone().unwrap_or_else(|| format!("Chapter {}", at + 1));
+            let _ = writeln!(text, "title={}", escaped(&title));
+        }
+        text
+    }
+}
+
+/// One line; `=`, `;`, `#`, `\` and line ends mean something to ffmpeg and get a backslash, or become a space.
+fn escaped(value: &str) -> String {
+    let mut text = String::with_capacity(value.len());
+    for c in value.chars().take(LONGEST) {
+        match c {
+            '=' | ';' | '#' | '\\' => text.extend(['\\', c]),
+            c if c.is_control() => text.push(' '),
+            c => text.push(c),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    #[test]
+    fn what_means_something_to_ffmpeg_is_escaped() {
+        let chapter = |title: Option<&str>, start, end| Chapter { title: title.map(str::to_owned), start, end };
+        let tags = Tags {
+            title: Some("a=b; #1 \\ two\nlines\0".to_owned()),
+            artist: None,
+            date: Some("2026-11-20".to_owned()),
+            chapters: vec![
+                chapter(Some("[CHAPTER]\nSTART=0"), 0.0, Some(1.5)),
+                chapter(None, 1.5, None),
+                chapter(Some("backwards"), 3.0, Some(2.0)),
+                chapter(Some("endless"), 4.0, None),
+            ],
+        };
+        expect![[r"
+            ;FFMETADATA1
+            title=a\=b\; \#1 \\ two lines 
+            date=2026-11-20
+            [CHAPTER]
+            TIMEBASE=1/1000
+            START=0
+            END=1500
+            title=[CHAPTER] START\=0
+            [CHAPTER]
+            TIMEBASE=1/1000
+            START=1500
+            END=3000
+            title=Chapter 2
+            [CHAPTER]
+            TIMEBASE=1/1000
+            START=4000
+            END=8000
+            title=endless
+        "]]
+        .assert_eq(&tags.to_ffmetadata(Some(8.0)));
+    }
+}

@@ -1,0 +1,262 @@
+//! Proof that a file is what it should be. Exit codes prove nothing.
+//!
+//! Twice: [`look`] judges what was downloaded, before ffmpeg makes a flawless short file of a cut one; [`verify`] judges
+//! the result, before it is stored. Both go from cheap to dear: size, first bytes, structure, ffprobe, time stamps.
+//! Nothing is decoded.
+//!
+//! Not here: what was asked and what is made of it (`select`), running programs (`ffmpeg`).
+
+pub mod packets;
+pub mod sniff;
+pub mod structure;
+
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::path::Path;
+use std::time::Duration;
+
+use haul_shared::job::{Artifact, Delivery, Failure, FailureKind};
+use haul_shared::storage::ObjectKey;
+use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
+
+use crate::container::Container;
+use crate::ffmpeg::Ffmpeg;
+use crate::ffmpeg::probe::Probe;
+use crate::process::Watch;
+use crate::select::{Plan, Seen};
+use packets::Timeline;
+
+/// Read at once when hashing, in bytes.
+const PIECE: usize = 1 << 20;
+/// Seconds without a packet, in the middle of a file, that are no accident: less than any segment of a stream is long.
+const HOLE: f64 = 0.5;
+
+/// What a downloaded file must be.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Expected {
+    /// It must have a moving picture.
+    pub video: bool,
+    /// It must have sound.
+    pub audio: bool,
+    /// By the site or its playlist, in seconds.
+    pub duration: Option<f64>,
+}
+
+/// What this service takes at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Bytes of one file.
+    pub size_bytes: u64,
+    /// How long it may play.
+    pub duration: Option<Duration>,
+}
+
+/// A result that was proven. Sizes in bytes, durations in seconds, picture in pixels.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "the fields are those of `Artifact`")]
+pub struct Verified {
+    pub extension: String,
+    pub size_bytes: u64,
+    pub content_type: String,
+    pub sha256: String,
+    pub duration_seconds: Option<f64>,
+    pub width: Option<u32>,
+    pub height: Option<u32>,
+    pub vcodec: Option<String>,
+    pub acodec: Option<String>,
+    pub container: String,
+    pub asked: Option<String>,
+    pub got: Option<String>,
+}
+
+impl Verified {
+    /// The result in its place in the store.
+    #[must_use]
+    pub fn into_artifact(self, object: ObjectKey, stem: String) -> Artifact {
+        Artifact {
+            object,
+            stem,
+            extension: self.extension,
+            size_bytes: self.size_bytes,
+            content_type: self.content_type,
+            sha256: self.sha256,
+            duration_seconds: self.duration_seconds,
+            width: self.width,
+            height: self.height,
+            vcodec: self.vcodec,
+            acodec: self.acodec,
+            container: self.container,
+            asked: self.asked,
+            got: self.got,
+            delivery: Delivery::Ytdlp,
+        }
+    }
+}
+
+/// Judges a downloaded file.
+///
+/// # Errors
+/// `invalid_media` when it is no medium that we take, `corrupt_media` when it is not whole or lacks what the site
+/// promised, `too_large`, `too_long`.
+pub async fn look(
+    ffmpeg: &Ffmpeg,
+    file: &Path,
+    expected: Expected,
+    bounds: Bounds,
+    watch: &Watch,
+) -> Result<Seen, Failure> {
+    let outside = outside(file.to_owned(), bounds).await?;
+    let probe = ffmpeg.probe(file, outside.container, watch).await?;
+    if expected.video && probe.video.is_none() {
+        return Err(corrupt("there is no picture"));
+    }
+    if expected.audio && probe.audio.is_none() {
+        return Err(corrupt("there is no sound"));
+    }
+    let timeline = ffmpeg.timeline(file, outside.container, watch).await?;
+    let duration = duration(&probe, &timeline, &outside, bounds)?;
+    if let Some(promised) = expected.duration.filter(|promised| !is_near(duration, *promised)) {
+        return Err(corrupt(format!("plays {duration:.1} s, the site says {promised:.1} s")));
+    }
+    let length = |index: Option<u32>| index.and_then(|index| timeline.duration_of(index));
+    let video_seconds = length(probe.video.as_ref().map(|video| video.index));
+    let audio_seconds = length(probe.audio.as_ref().map(|audio| audio.index));
+    Ok(Seen { container: outside.container, probe, video_seconds, audio_seconds })
+}
+
+/// Judges the result that was made of what was seen, and takes its hash.
+///
+/// # Errors
+/// `corrupt_media` when it is not what the plan says, `too_large`, `too_long`, `internal` when it can't be read.
+pub async fn verify(
+    ffmpeg: &Ffmpeg,
+    file: &Path,
+    plan: &Plan,
+    seen: &[Seen],
+    bounds: Bounds,
+    watch: &Watch,
+) -> Result<Verified, Failure> {
+    let outside = outside(file.to_owned(), bounds).await?;
+    if !outside.container.is_kind_of(plan.container) {
+        return Err(corrupt(format!("{:?} came out instead of {:?}", outside.container, plan.container)));
+    }
+    let probe = ffmpeg.probe(file, outside.container, watch).await?;
+    if probe.video.is_some() != plan.video.is_some() || probe.audio.is_some() != plan.audio.is_some() {
+        return Err(corrupt("streams were lost"));
+    }
+    let timeline = ffmpeg.timeline(file, outside.container, watch).await?;
+    let duration = duration(&probe, &timeline, &outside, bounds)?;
+    let expected = plan.expected_seconds(seen);
+    if expected.is_some_and(|expected| !is_near(duration, expected)) {
+        return Err(corrupt(format!("plays {duration:.1} s, its streams {:.1} s", expected.unwrap_or_default())));
+    }
+    let sha256 = hash(file.to_owned(), watch.cancel.clone()).await?;
+    let container = plan.container;
+    Ok(Verified {
+        extension: container.extension().to_owned(),
+        size_bytes: outside.size_bytes,
+        content_type: container.content_type(probe.video.is_some()).to_owned(),
+        sha256,
+        duration_seconds: Some(duration),
+        width: probe.video.as_ref().map(|video| video.width),
+        height: probe.video.as_ref().map(|video| video.height),
+        vcodec: probe.video.map(|video| video.codec_name),
+        acodec: probe.audio.map(|audio| audio.codec_name),
+        container: container.extension().to_owned(),
+        asked: plan.asked.map(|asked| asked.to_string()),
+        got: plan.got.map(|got| got.to_string()),
+    })
+}
+
+/// What can be known of a file without a program.
+#[derive(Debug)]
+struct Outside {
+    size_bytes: u64,
+    container: Container,
+    /// The duration that the container states was written by its maker, not guessed from its size.
+    states_duration: bool,
+}
+
+async fn outside(file: std::path::PathBuf, bounds: Bounds) -> Result<Outside, Failure> {
+    off_runtime(move || {
+        let mut file = File::open(file)?;
+        let size_bytes = file.metadata()?.len();
+        if size_bytes == 0 {
+            return Ok(Err(corrupt("the file is empty")));
+        }
+        if size_bytes > bounds.size_bytes {
+            return Ok(Err(Failure::new(FailureKind::TooLarge, format!("{size_bytes} bytes"))));
+        }
+        let mut head = Vec::with_capacity(sniff::WINDOW);
+        (&mut file).take(sniff::WINDOW as u64).read_to_end(&mut head)?;
+        let Some(container) = sniff::sniff(&head) else {
+            return Ok(Err(Failure::new(FailureKind::InvalidMedia, "no container that we know")));
+        };
+        file.rewind()?;
+        if structure::is_cut(&mut file, container)? {
+            return Ok(Err(corrupt("the file ends before its structure does")));
+        }
+        let states_duration = structure::states_duration(&mut file, container)?;
+        Ok(Ok(Outside { size_bytes, container, states_duration }))
+    })
+    .await?
+}
+
+/// How long the file plays, when it is whole.
+fn duration(probe: &Probe, timeline: &Timeline, outside: &Outside, bounds: Bounds) -> Result<f64, Failure> {
+    let Some(played) = timeline.duration() else { return Err(corrupt("there are no packets")) };
+    let stated = probe.duration.filter(|_| outside.states_duration);
+    if let Some(stated) = stated.filter(|stated| !is_near(played, *stated)) {
+        return Err(corrupt(format!("says {stated:.1} s, plays {played:.1} s")));
+    }
+    let video = probe.video.as_ref().map(|video| (video, timeline.hole(video.index)));
+    // a still picture is no hole, so only one among pictures that come like clockwork is; sound may pause by itself
+    let picture_missing = video.is_none_or(|(video, hole)| {
+        hole > HOLE && video.rate.is_some_and(|rate| timeline.is_clockwork(video.index, rate))
+    });
+    let sound_missing = probe.audio.as_ref().is_none_or(|audio| timeline.hole(audio.index) > HOLE);
+    if picture_missing && sound_missing {
+        return Err(corrupt("something is missing in the middle"));
+    }
+    let duration = stated.unwrap_or(played);
+    if bounds.duration.is_some_and(|longest| duration > longest.as_secs_f64()) {
+        return Err(Failure::new(FailureKind::TooLong, format!("plays {duration:.0} s")));
+    }
+    Ok(duration)
+}
+
+/// Within a second, or 2 % of what is expected.
+fn is_near(seconds: f64, expected: f64) -> bool {
+    (seconds - expected).abs() <= (expected * 0.02).max(1.0)
+}
+
+async fn hash(file: std::path::PathBuf, cancel: CancellationToken) -> Result<String, Failure> {
+    off_runtime(move || {
+        let (mut file, mut hash, mut piece) = (File::open(file)?, Sha256::new(), vec![0; PIECE]);
+        loop {
+            let read = file.read(&mut piece)?;
+            if read == 0 || cancel.is_cancelled() {
+                break;
+            }
+            hash.update(&piece[..read]);
+        }
+        if cancel.is_cancelled() {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    })
+    .await
+}
+
+async fn off_runtime<T: Send + 'static>(read: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T, Failure> {
+    match tokio::task::spawn_blocking(read).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(Failure::new(FailureKind::Internal, format!("the file can't be read: {error}"))),
+        Err(_) => Err(Failure::new(FailureKind::Internal, "reading the file panicked")),
+    }
+}
+
+fn corrupt(detail: impl Into<String>) -> Failure {
+    Failure::new(FailureKind::CorruptMedia, detail)
+}
