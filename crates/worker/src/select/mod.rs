@@ -7,6 +7,7 @@
 //!
 //! Not here: the site's own words (`ytdlp::info`), how a file is made (`ffmpeg`).
 
+mod offer;
 mod rank;
 pub mod settle;
 
@@ -15,92 +16,11 @@ use std::fmt;
 use haul_shared::job::{DownloadSpec, Failure, FailureKind};
 use haul_shared::media::{Codec, Fallback, Format, Quality};
 
-use crate::container::{AudioCodec, Container, VideoCodec};
+use crate::container::{Container, VideoCodec};
+use crate::ytdlp::{Info, Live};
 
+pub use offer::{Offer, Stream, Track};
 pub use settle::{Plan, Seen, Sound, settle};
-
-/// What a site offers under one address.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Offer {
-    /// Everything that can be fetched, in any order.
-    pub streams: Vec<Stream>,
-    /// It is being broadcast right now.
-    pub is_live: bool,
-}
-
-/// One stream of a site: picture, sound, or both.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Stream {
-    /// The site's name for it (yt-dlp: `format_id`).
-    pub id: String,
-    /// File name extension that the site gives it.
-    pub ext: String,
-    /// The picture.
-    pub video: Track<VideoCodec>,
-    /// The sound.
-    pub audio: Track<AudioCodec>,
-    /// Of the picture, in pixels.
-    pub width: Option<u32>,
-    /// Of the picture, in pixels.
-    pub height: Option<u32>,
-    /// Pictures per second.
-    pub fps: Option<f64>,
-    /// Of everything in it, in kbit/s.
-    pub bitrate_kbps: Option<f64>,
-    /// Below zero: the site or yt-dlp knows it to be worse than it looks.
-    pub preference: i64,
-    /// Higher is closer to the original language; below zero is a translation.
-    pub language_preference: i64,
-    /// Protected; can't be fetched.
-    pub has_drm: bool,
-}
-
-/// Is there a picture (or sound), and how is it coded?
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Track<C> {
-    /// The site says that there is none.
-    Absent,
-    /// The site does not say.
-    Unknown,
-    /// There is one, coded so.
-    Known(C),
-}
-
-impl<C: Copy> Track<C> {
-    /// The site does not rule it out.
-    #[must_use]
-    pub fn is_possible(self) -> bool {
-        !matches!(self, Self::Absent)
-    }
-
-    fn fits(self, holds: impl Fn(C) -> bool) -> bool {
-        match self {
-            Self::Absent | Self::Unknown => true,
-            Self::Known(codec) => holds(codec),
-        }
-    }
-}
-
-impl Stream {
-    /// The short side of the picture in pixels; for a site that gives one side only, that one.
-    #[must_use]
-    pub fn short_side(&self) -> Option<u32> {
-        match (self.width, self.height) {
-            (Some(width), Some(height)) => Some(width.min(height)),
-            (one, other) => one.or(other),
-        }
-        .filter(|pixels| *pixels > 0)
-    }
-
-    fn is_audio_only(&self) -> bool {
-        !self.video.is_possible() && self.audio.is_possible()
-    }
-
-    /// The site says outright that picture and sound come together.
-    fn is_muxed(&self) -> bool {
-        self.video.is_possible() && matches!(self.audio, Track::Known(_))
-    }
-}
 
 /// What to fetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -179,14 +99,24 @@ impl fmt::Display for Reason {
     }
 }
 
-/// Chooses.
+/// Chooses from what yt-dlp found.
 ///
 /// # Errors
-/// `live_not_supported`, `drm_protected` when every stream is protected, `format_unavailable` when nothing is left, or
-/// when nothing is exactly as asked and the request is strict.
-pub fn select(offer: &Offer, spec: &DownloadSpec) -> Result<Selection, Failure> {
-    if offer.is_live {
-        return Err(Failure::new(FailureKind::LiveNotSupported, "the medium is live"));
+/// `live_not_supported`, `not_yet_available`, `drm_protected` when every stream is protected, `format_unavailable` when
+/// nothing is left, or when nothing is exactly as asked and the request is strict.
+pub fn select(info: &Info, spec: &DownloadSpec) -> Result<Selection, Failure> {
+    choose(&Offer::of(info), spec)
+}
+
+/// Chooses from an offer; see [`select`].
+///
+/// # Errors
+/// As there.
+pub fn choose(offer: &Offer, spec: &DownloadSpec) -> Result<Selection, Failure> {
+    match offer.live {
+        Live::No => {}
+        Live::Now => return Err(Failure::new(FailureKind::LiveNotSupported, "the medium is live")),
+        Live::Upcoming => return Err(Failure::new(FailureKind::NotYetAvailable, "the broadcast has not begun")),
     }
     let playable = |stream: &&Stream| stream.video.is_possible() || stream.audio.is_possible();
     let (locked, open): (Vec<_>, Vec<_>) = offer.streams.iter().filter(playable).partition(|stream| stream.has_drm);

@@ -12,14 +12,14 @@ const PICTURE_FOR_SOUND: u32 = 480;
 
 /// A stream of sound alone, for a sound format: language, then one that need not be coded anew, then bits.
 pub(super) fn sound(stream: &Stream, fits: bool) -> impl Ord + use<> {
-    (stream.preference.min(0), stream.language_preference, fits, bitrate(stream))
+    (stream.preference.min(0), stream.language_preference, fits, bitrate(stream), stream.quality)
 }
 
 /// A stream of sound alone, to go with a picture.
 pub(super) fn sound_for_picture(stream: &Stream, fits: bool, format: Format) -> impl Ord + use<> {
     // every player of mp4 knows aac; opus in mp4 fits, but not all know it
     let familiar = format == Format::Mp4 && stream.audio == Track::Known(AudioCodec::Aac);
-    (stream.preference.min(0), stream.language_preference, fits, familiar, bitrate(stream))
+    (stream.preference.min(0), stream.language_preference, fits, familiar, bitrate(stream), stream.quality)
 }
 
 /// A stream with a picture, of which only the sound is wanted: the largest small one, else the smallest.
@@ -48,6 +48,7 @@ pub(super) fn picture(candidate: &Candidate<'_>, format: Format) -> impl Ord + u
         // this late, as a picture without sound has no language
         stream.language_preference,
         bitrate(stream),
+        stream.quality,
         candidate.audio.is_none(),
     )
 }

@@ -4,21 +4,22 @@ use haul_shared::media::Format;
 use proptest::prelude::*;
 
 use super::*;
+use crate::container::AudioCodec;
 
 /// `id ext video audio height kbps`; `-` is absent, `?` unknown.
 fn stream(text: &str) -> Stream {
-    let [id, ext, video, audio, height, kbps] = text.split_ascii_whitespace().collect::<Vec<_>>()[..] else {
+    let [id, _, video, audio, height, kbps] = text.split_ascii_whitespace().collect::<Vec<_>>()[..] else {
         panic!("six words: {text}")
     };
     Stream {
         id: id.to_owned(),
-        ext: ext.to_owned(),
         video: track(video, VideoCodec::of_name),
         audio: track(audio, AudioCodec::of_name),
         width: height.parse().ok().map(|height: u32| height * 16 / 9),
         height: height.parse().ok(),
         fps: None,
         bitrate_kbps: kbps.parse().ok(),
+        quality: 0,
         preference: 0,
         language_preference: 0,
         has_drm: false,
@@ -34,7 +35,7 @@ fn track<C>(word: &str, read: impl Fn(&str) -> C) -> Track<C> {
 }
 
 fn offer(rows: &str) -> Offer {
-    Offer { streams: rows.lines().map(str::trim).filter(|row| !row.is_empty()).map(stream).collect(), is_live: false }
+    Offer { streams: rows.lines().map(str::trim).filter(|row| !row.is_empty()).map(stream).collect(), live: Live::No }
 }
 
 pub(super) fn spec(format: &str, quality: &str) -> DownloadSpec {
@@ -112,7 +113,7 @@ fn the_verified_picks_are_made() {
         (DIRECT, "original", "best", "0 as it is ?"),
         (DIRECT, "wav", "best", "0 wav ?"),
     ] {
-        assert_eq!(shown(select(&offer(rows), &spec(format, quality))), expected, "{rows} {format} {quality}");
+        assert_eq!(shown(choose(&offer(rows), &spec(format, quality))), expected, "{rows} {format} {quality}");
     }
 }
 
@@ -131,19 +132,20 @@ fn strict_gives_what_was_asked_or_nothing() {
         (DIRECT, "webm", "720p", Codec::Av1, "0 webm ?"),
     ] {
         let spec = DownloadSpec { fallback: Fallback::Strict, codec, ..spec(format, quality) };
-        assert_eq!(shown(select(&offer(rows), &spec)), expected, "{rows} {format} {quality} {codec:?}");
+        assert_eq!(shown(choose(&offer(rows), &spec)), expected, "{rows} {format} {quality} {codec:?}");
     }
 }
 
 #[test]
 fn an_asked_codec_is_preferred_to_a_larger_picture() {
     let spec = DownloadSpec { codec: Codec::H264, ..spec("mp4", "best") };
-    assert_eq!(shown(select(&offer(MIXED), &spec)), "avc1080+aac mp4 1080p");
+    assert_eq!(shown(choose(&offer(MIXED), &spec)), "avc1080+aac mp4 1080p");
 }
 
 #[test]
 fn what_cannot_be_fetched_is_refused_with_its_reason() {
-    let live = Offer { is_live: true, ..offer(DASH) };
+    let live = Offer { live: Live::Now, ..offer(DASH) };
+    let early = Offer { live: Live::Upcoming, ..offer(DASH) };
     let mut locked = offer(DASH);
     locked.streams.iter_mut().for_each(|stream| stream.has_drm = true);
     let mut half_locked = offer(DASH);
@@ -152,6 +154,7 @@ fn what_cannot_be_fetched_is_refused_with_its_reason() {
     let silent = offer("v mp4 avc1.64 - 720 2000");
     for (offer, format, expected) in [
         (&live, "mp4", "live_not_supported"),
+        (&early, "mp4", "not_yet_available"),
         (&locked, "mp4", "drm_protected"),
         (&half_locked, "mp4", "4+7 mp4 1080p"),
         (&storyboard, "mp4", "format_unavailable"),
@@ -160,7 +163,7 @@ fn what_cannot_be_fetched_is_refused_with_its_reason() {
         (&silent, "mp3", "format_unavailable"),
         (&self::offer("a m4a - mp4a.40.2 ? 128"), "mp4", "format_unavailable"),
     ] {
-        assert_eq!(shown(select(offer, &spec(format, "best"))), expected);
+        assert_eq!(shown(choose(offer, &spec(format, "best"))), expected);
     }
 }
 
@@ -168,22 +171,22 @@ fn what_cannot_be_fetched_is_refused_with_its_reason() {
 fn a_portrait_picture_is_measured_by_its_short_side() {
     let mut portrait = offer("p mp4 avc1.64 mp4a.40.2 1920 4000");
     portrait.streams[0].width = Some(1080);
-    assert_eq!(shown(select(&portrait, &spec("mp4", "1080p"))), "p mp4 1080p");
+    assert_eq!(shown(choose(&portrait, &spec("mp4", "1080p"))), "p mp4 1080p");
 }
 
 #[test]
 fn the_original_language_comes_before_bits() {
     let mut offer = offer(&format!("{DASH}\n dub m4a - mp4a.40.2 ? 256"));
     offer.streams.iter_mut().find(|stream| stream.id == "dub").unwrap().language_preference = -10;
-    assert_eq!(shown(select(&offer, &spec("mp4", "720p"))), "3+7 mp4 720p");
-    assert_eq!(shown(select(&offer, &spec("m4a", "best"))), "7 m4a ?");
+    assert_eq!(shown(choose(&offer, &spec("mp4", "720p"))), "3+7 mp4 720p");
+    assert_eq!(shown(choose(&offer, &spec("m4a", "best"))), "7 m4a ?");
 }
 
 /// Fault: from a master playlist without CODECS yt-dlp takes the variant for whole, and the result is silent.
 #[test]
 fn sound_that_is_only_assumed_is_fetched_apart() {
     let master = offer("v mp4 ? ? 360 600\n a mp4 - ? ? ?");
-    assert_eq!(shown(select(&master, &spec("mp4", "best"))), "v+a mp4 360p");
+    assert_eq!(shown(choose(&master, &spec("mp4", "best"))), "v+a mp4 360p");
 }
 
 fn any_stream() -> impl Strategy<Value = Stream> {
@@ -205,7 +208,7 @@ proptest! {
         rung in 0..Quality::LADDER.len(),
         strict in any::<bool>(),
     ) {
-        let mut offer = Offer { streams, is_live: false };
+        let mut offer = Offer { streams, live: Live::No };
         for (at, stream) in offer.streams.iter_mut().enumerate() {
             stream.id = at.to_string();
         }
@@ -220,7 +223,7 @@ proptest! {
             true => stream.audio.is_possible(),
             false => stream.video.is_possible(),
         };
-        match select(&offer, &spec) {
+        match choose(&offer, &spec) {
             Ok(selection) => {
                 for id in selection.take.ids() {
                     let taken = &offer.streams[id.parse::<usize>().unwrap()];
