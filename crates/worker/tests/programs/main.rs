@@ -2,5 +2,6 @@
 //!
 //! Here and not with the other integration tests, because cargo builds `haul-jail` for the tests of its own package.
 
+mod chain;
 mod media;
 mod process;
