@@ -21,6 +21,7 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use crate::auth::Caller;
+use crate::config::ApiConfig;
 use crate::error::{ApiError, ApiResult, Code};
 use crate::submit::ticket_of;
 
@@ -68,7 +69,6 @@ pub struct Answer {
 struct Remembered {
     metadata: Arc<Metadata>,
     found: Instant,
-    stale: bool,
     /// In memory, roughly, in bytes.
     size: u32,
 }
@@ -80,21 +80,24 @@ pub struct MetadataService {
     redis: MetadataCache,
     jobs: JobStore,
     home: Region,
+    /// How long a finding is fresh.
+    fresh: Duration,
     /// Addresses that are being looked at behind a caller's back.
     refreshing: Arc<Mutex<HashSet<SourceUrl>>>,
     tasks: TaskTracker,
 }
 
 impl MetadataService {
-    /// A service that remembers at most `memory_bytes`, and whose looks are taken in the region `home`.
+    /// A service as it is configured.
     #[must_use]
-    pub fn new(memory_bytes: u64, redis: MetadataCache, jobs: JobStore, home: Region, tasks: TaskTracker) -> Self {
+    pub fn new(config: &ApiConfig, redis: MetadataCache, jobs: JobStore, tasks: TaskTracker) -> Self {
         let memory = Cache::builder()
             .weigher(|_: &SourceUrl, remembered: &Remembered| remembered.size)
-            .max_capacity(memory_bytes)
+            .max_capacity(config.metadata_cache_bytes)
             .time_to_live(BELIEVED)
             .build();
-        Self { memory, redis, jobs, home, refreshing: Arc::default(), tasks }
+        let (home, fresh) = (config.region.clone(), config.lives.metadata);
+        Self { memory, redis, jobs, home, fresh, refreshing: Arc::default(), tasks }
     }
 
     /// What is known of an address; asks a worker if nothing is.
@@ -132,11 +135,12 @@ impl MetadataService {
     }
 
     fn known(&self, source: &SourceUrl, caller: &Caller, known: Remembered) -> Answer {
-        let origin = if known.stale { Origin::Stale } else { Origin::Hit };
-        if known.stale {
+        let age = known.found.elapsed();
+        let origin = if age > self.fresh { Origin::Stale } else { Origin::Hit };
+        if origin == Origin::Stale {
             self.refresh(source.clone(), caller.clone());
         }
-        Answer { outcome: Ok(known.metadata), origin, age: known.found.elapsed() }
+        Answer { outcome: Ok(known.metadata), origin, age }
     }
 
     /// Looks again, unless somebody does.
@@ -206,7 +210,7 @@ impl Remembered {
         let size = serde_json::to_vec(&metadata).map_or(u32::MAX, |json| u32::try_from(json.len()).unwrap_or(u32::MAX));
         // a clock that started after the finding was made: as old as can be told
         let found = Instant::now().checked_sub(cached.age).unwrap_or_else(Instant::now);
-        Some(Self { metadata: Arc::from(metadata), found, stale: cached.stale, size })
+        Some(Self { metadata: Arc::from(metadata), found, size })
     }
 }
 

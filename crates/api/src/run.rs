@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use haul_shared::metadata::MetadataCache;
 use haul_shared::redis::{RedisUnfit, check_queue_server};
+use haul_shared::shutdown::Shutdown;
 use haul_shared::storage::{Role, Storage, StorageError};
 use haul_shared::store::{JobStore, StoreSettings};
 use secrecy::ExposeSecret as _;
@@ -20,7 +21,7 @@ use crate::metadata::MetadataService;
 use crate::metrics::Metrics;
 use crate::request::Rules;
 use crate::router::{Routers, routers};
-use crate::serve::{Shutdown, serve};
+use crate::serve::serve;
 
 /// Why an API does not start.
 #[derive(Debug, thiserror::Error)]
@@ -120,11 +121,10 @@ async fn build(
     let cache = MetadataCache::new(cache_url, config.redis.pool_size, config.lives.metadata)?;
     let storage = Storage::connect(&config.storage, Role::Api { public_url: base_url.clone() }).await?;
     let keys = config.api_keys_file.as_deref().map(KeyRing::open).transpose()?;
-    let home = config.region.clone();
     Ok(App {
-        metadata: MetadataService::new(config.metadata_cache_bytes, cache, jobs.clone(), home.clone(), tasks.clone()),
+        metadata: MetadataService::new(&config, cache, jobs.clone(), tasks.clone()),
         rules: Rules {
-            home,
+            home: config.region.clone(),
             regions: config.regions.clone(),
             result_ttl: config.lives.result,
             egress: config.egress.clone(),

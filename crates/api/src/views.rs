@@ -195,6 +195,7 @@ impl<'a> Shown<'a> {
                 can_be_fetched: true,
                 ..nothing
             },
+            JobState::Found { finished } => Self { finished: Some(*finished), ..nothing },
             JobState::Failed { failure, finished } => {
                 Self { failure: Some(failure), finished: Some(*finished), ..nothing }
             }
@@ -228,7 +229,7 @@ impl ProgressView {
                 speed_bytes_per_second: progress.speed_bytes_per_second,
                 eta_seconds: progress.eta_seconds,
             },
-            JobState::Completed { .. } => at(100.0),
+            JobState::Completed { .. } | JobState::Found { .. } => at(100.0),
             JobState::Expired { artifact, .. } => at(if artifact.is_some() { 100.0 } else { 0.0 }),
         }
     }
@@ -282,7 +283,7 @@ pub fn status_word(state: &JobState) -> &'static str {
     match state {
         JobState::Queued { .. } | JobState::Waiting { .. } => "queued",
         JobState::Running { .. } => "running",
-        JobState::Completed { .. } => "completed",
+        JobState::Completed { .. } | JobState::Found { .. } => "completed",
         JobState::Failed { .. } => "failed",
         JobState::Cancelled { .. } => "cancelled",
         JobState::Expired { .. } => "expired",

@@ -4,5 +4,6 @@ mod access;
 mod downloads;
 mod faults;
 mod limits;
+mod metadata;
 mod operators;
 mod results;

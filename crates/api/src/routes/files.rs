@@ -179,6 +179,7 @@ impl<'a> Fetchable<'a> {
             JobState::Queued { .. } | JobState::Waiting { .. } | JobState::Running { .. } => {
                 Err(ApiError::new(Code::NotReady))
             }
+            JobState::Found { .. } => Err(ApiError::new(Code::NotFound)),
             JobState::Failed { failure, .. } => Err(ApiError::no_result(failure.kind)),
             JobState::Cancelled { .. } => Err(ApiError::new(Code::Cancelled)),
             JobState::Expired { .. } => Err(ApiError::new(Code::Expired)),

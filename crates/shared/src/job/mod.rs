@@ -78,6 +78,11 @@ pub enum JobState {
         /// Until when this ticket's holder may fetch it.
         expires: Timestamp,
     },
+    /// A look at metadata is over. It makes no file: what was found is in the cache.
+    Found {
+        /// Since when.
+        finished: Timestamp,
+    },
     /// It ended without a result.
     Failed {
         /// Why.
@@ -109,7 +114,7 @@ impl JobState {
             Self::Queued { .. } => StateKind::Queued,
             Self::Waiting { .. } => StateKind::Waiting,
             Self::Running { .. } => StateKind::Running,
-            Self::Completed { .. } => StateKind::Completed,
+            Self::Completed { .. } | Self::Found { .. } => StateKind::Completed,
             Self::Failed { .. } => StateKind::Failed,
             Self::Cancelled { .. } => StateKind::Cancelled,
             Self::Expired { .. } => StateKind::Expired,

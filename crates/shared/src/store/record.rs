@@ -66,6 +66,10 @@ pub(super) fn job(ticket: Ticket, answer: Vec<Field>) -> Result<Option<(JobId, J
                 worker: WorkerId::stored(&text(&worker)?.unwrap_or_default()),
                 progress: json(&progress)?.unwrap_or_else(Progress::start),
             },
+            // `JobStore::found` leaves `null`
+            StateKind::Completed if artifact.as_deref() == Some(b"null".as_slice()) => {
+                JobState::Found { finished: ended }
+            }
             StateKind::Completed => {
                 let artifact = json(&artifact)?.ok_or(StoreError::Unreadable("a result"))?;
                 let kept = number(&keep)?.unwrap_or(0);

@@ -1,0 +1,170 @@
+//! Metadata through the caches; the test plays the worker that looks.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use haul_shared::egress::EgressPolicy;
+use haul_shared::ids::WorkerId;
+use haul_shared::job::{Failure, FailureKind, JobSpec};
+use haul_shared::media::Priority;
+use haul_shared::metadata::{Finding, Metadata, MetadataCache};
+use haul_shared::source::SourceUrl;
+use haul_shared::store::{Kind, Lane, Leased};
+use haul_tests::site::{Answer, Site};
+use serde_json::json;
+
+const LOOK: &str = "/api/v1/metadata";
+const MEDIA: &str = "http://127.0.0.1/v.mp4";
+
+fn cache(site: &Site) -> Result<MetadataCache> {
+    Ok(MetadataCache::new(&site.redis.url(), 2, Duration::from_secs(3600))?)
+}
+
+fn source() -> Result<SourceUrl> {
+    Ok(SourceUrl::parse(MEDIA, &EgressPolicy { allow: vec!["127.0.0.0/8".parse()?], ports: vec![80] })?)
+}
+
+fn found(title: &str) -> Finding {
+    Finding::Found(Box::new(Metadata { title: Some(title.to_owned()), ..Metadata::default() }))
+}
+
+/// Waits until somebody asks, and takes the question.
+async fn asked(site: &Site) -> Result<Leased> {
+    let lane = Lane { region: "default".parse()?, kind: Kind::Metadata, priority: Priority::Normal };
+    let (worker, lanes) = (WorkerId::on_host("site"), [lane]);
+    let question = async {
+        loop {
+            if let Some(leased) = site.jobs.lease(&worker, &lanes).await? {
+                return anyhow::Ok(leased);
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), question).await?
+}
+
+async fn answer(site: &Site, finding: Finding) -> Result<()> {
+    let leased = asked(site).await?;
+    let Some(JobSpec::Metadata { url }) = &leased.spec else { anyhow::bail!("a question") };
+    cache(site)?.put(url, &finding).await?;
+    site.jobs.found(&leased.lease).await?;
+    Ok(())
+}
+
+async fn look(site: &Site) -> Result<Answer> {
+    site.post(LOOK, &json!({ "url": MEDIA })).await
+}
+
+fn told(answer: &Answer) -> (String, &str) {
+    (answer.told(), answer.header("haul-cache"))
+}
+
+#[tokio::test]
+async fn many_who_ask_wait_for_one_look_and_later_ones_for_none() -> Result<()> {
+    let site = Site::start().await?;
+    let (one, two, worker) = tokio::join!(look(&site), look(&site), answer(&site, found("talk")));
+    worker?;
+    for answer in [one?, two?] {
+        assert_eq!((told(&answer), answer.json()["title"].clone()), (("200".to_owned(), "miss"), json!("talk")));
+    }
+    let known = look(&site).await?;
+    assert_eq!(told(&known), ("200".to_owned(), "hit"));
+    assert!(known.header("age").parse::<u64>()? < 20);
+    for field in ["id", "extractor", "duration_seconds", "thumbnail_url", "webpage_url", "upload_date", "uploader"] {
+        assert_eq!(known.json().get(field), Some(&json!(null)), "{field}");
+    }
+    for field in ["formats", "qualities", "subtitles", "chapters", "entries"] {
+        assert_eq!(known.json()[field], json!([]), "{field}");
+    }
+    assert_eq!(site.get("/api/v1/downloads").await?.json()["downloads"], json!([]));
+    let metrics = String::from_utf8(site.get("/metrics").await?.body)?;
+    assert!(metrics.contains("haul_metadata_cache_total{result=\"hit\"} 1"), "{metrics}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_one_api_learned_another_knows() -> Result<()> {
+    let site = Site::start().await?;
+    cache(&site)?.put(&source()?, &found("talk")).await?;
+    assert_eq!(told(&look(&site).await?), ("200".to_owned(), "hit"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_refusal_has_its_status_and_is_remembered() -> Result<()> {
+    let site = Site::start().await?;
+    let (first, worker) = tokio::join!(look(&site), answer(&site, Finding::Refused(FailureKind::GeoBlocked)));
+    worker?;
+    assert_eq!(told(&first?), ("403 geo_blocked".to_owned(), "miss"));
+    assert_eq!(told(&look(&site).await?), ("403 geo_blocked".to_owned(), "hit"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_look_that_fails_is_told_and_not_tried_for_long() -> Result<()> {
+    let site = Site::start().await?;
+    let worker = async {
+        let leased = asked(&site).await?;
+        site.jobs.fail(&leased.lease, &Failure::new(FailureKind::SiteRateLimited, "429"), Duration::ZERO).await?;
+        anyhow::Ok(())
+    };
+    let (answer, worker) = tokio::join!(look(&site), worker);
+    worker?;
+    let answer = answer?;
+    assert_eq!(told(&answer), ("503 site_rate_limited".to_owned(), "miss"));
+    assert!(answer.header("retry-after").parse::<u64>()? >= 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_forgotten_is_looked_at_again() -> Result<()> {
+    let site = Site::start().await?;
+    cache(&site)?.put(&source()?, &found("old")).await?;
+    look(&site).await?;
+    assert_eq!(site.delete(&format!("{LOOK}?url={MEDIA}")).await?.status, 204);
+    let (again, worker) = tokio::join!(look(&site), answer(&site, found("new")));
+    worker?;
+    assert_eq!(again?.json()["title"], "new");
+    for query in ["", "?url=nonsense", "?url=http://127.0.0.1/&x=1"] {
+        assert_eq!(site.delete(&format!("{LOOK}{query}")).await?.told(), "422 invalid_request", "{query}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_stale_is_shown_while_somebody_looks_again() -> Result<()> {
+    let site = Site::with(&[("HAUL_METADATA_TTL", "1s")]).await?;
+    cache(&site)?.put(&source()?, &found("old")).await?;
+    let stale = async {
+        loop {
+            let answer = look(&site).await?;
+            if answer.header("haul-cache") == "stale" {
+                return anyhow::Ok(answer);
+            }
+        }
+    };
+    let stale = tokio::time::timeout(Duration::from_secs(20), stale).await??;
+    assert_eq!(stale.json()["title"], "old");
+    answer(&site, found("new")).await?;
+    let renewed = async {
+        while look(&site).await?.json()["title"] != "new" {}
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(Duration::from_secs(20), renewed).await?
+}
+
+#[tokio::test]
+async fn an_address_is_checked_as_for_a_download() -> Result<()> {
+    let site = Site::start().await?;
+    for (body, expected) in [
+        (json!({}), "422 invalid_request"),
+        (json!({ "url": 7 }), "422 invalid_request"),
+        (json!({ "url": MEDIA, "format": "mp4" }), "422 invalid_request"),
+        (json!({ "url": "ftp://127.0.0.1/" }), "422 unsupported_url"),
+        (json!({ "url": "http://10.0.0.1/" }), "422 egress_denied"),
+    ] {
+        assert_eq!(site.post(LOOK, &body).await?.told(), expected, "{body}");
+    }
+    let metrics = String::from_utf8(site.get("/metrics").await?.body)?;
+    assert!(metrics.contains("haul_egress_denied_total{reason=\"address\"} 1"), "{metrics}");
+    Ok(())
+}
