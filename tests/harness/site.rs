@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use haul_api::config::ApiConfig;
-use haul_api::serve::Shutdown;
 use haul_api::{Listeners, StartError, run};
 use haul_shared::config::Env;
 use haul_shared::ids::{Ticket, WorkerId};
 use haul_shared::job::{Artifact, Delivery, Failure};
 use haul_shared::media::Priority;
+use haul_shared::shutdown::Shutdown;
 use haul_shared::storage::{ObjectKey, ObjectMeta, Role, Storage};
 use haul_shared::store::{JobStore, Kind, Lane, Leased, StoreSettings};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
@@ -19,7 +19,6 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 use crate::redis::Redis;
 
@@ -119,8 +118,7 @@ impl Site {
             Some(listener) => Some(format!("http://{}", listener.local_addr()?)),
             None => None,
         };
-        let shutdown =
-            Shutdown { stop: CancellationToken::new(), kill: CancellationToken::new(), grace: Duration::from_secs(10) };
+        let shutdown = Shutdown::new(Duration::from_secs(10));
         let running = tokio::spawn(run(config, listeners, shutdown.clone()));
         let http = reqwest::Client::builder()
             .timeout(Duration::from_secs(90))

@@ -1,2 +1,64 @@
-//! x
-fn main() {}
+//! The process `haul-api`: configuration, log and signals, and then [`haul_api::run`].
+//!
+//! Exit codes: 0 when it ended as it was told, 1 when it could not serve (or, asked for its health, is not ready), 2 when
+//! it was told nonsense.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use clap::Parser as _;
+use haul_api::cli::{Cli, Command};
+use haul_api::config::{ApiConfig, local_url};
+use haul_api::{Listeners, run};
+use haul_shared::config::Env;
+use haul_shared::shutdown::Shutdown;
+use haul_shared::telemetry;
+
+/// For requests under way when the process is told to stop.
+const GRACE: Duration = Duration::from_secs(30);
+/// For the answer to a healthcheck; probes of containers give up soon after.
+const HEALTH: Duration = Duration::from_secs(8);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let command = Cli::parse().command;
+    let env = Env::of_process();
+    let config = match ApiConfig::from_env(&env) {
+        Ok(config) => config,
+        Err(faults) => return tell(2, &faults),
+    };
+    let ended = match command {
+        Some(Command::Healthcheck) => healthcheck(&config).await,
+        None => serve(config, &env).await,
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => tell(1, &format_args!("{error:#}")),
+    }
+}
+
+async fn serve(config: ApiConfig, env: &Env) -> anyhow::Result<()> {
+    let _log = telemetry::start(&config.log, "haul-api")?;
+    for warning in env.warnings() {
+        tracing::warn!("{warning}");
+    }
+    let shutdown = Shutdown::on_signals(GRACE)?;
+    let listeners = Listeners::bind(&config).await?;
+    Ok(run(config, listeners, shutdown).await?)
+}
+
+/// Asks the API that runs with this configuration.
+async fn healthcheck(config: &ApiConfig) -> anyhow::Result<()> {
+    let client = reqwest::Client::builder().timeout(HEALTH).build()?;
+    let url = local_url(config.listen).join("/readyz")?;
+    let answer = client.get(url).send().await.context("the API does not answer")?;
+    ensure!(answer.status().is_success(), "the API is not ready");
+    Ok(())
+}
+
+#[expect(clippy::print_stderr, reason = "there may be no log yet, and a person looks at the terminal first")]
+fn tell(code: u8, what: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("haul-api: {what}");
+    ExitCode::from(code)
+}

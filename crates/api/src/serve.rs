@@ -15,6 +15,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use haul_shared::shutdown::Shutdown;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -24,7 +25,6 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, Sleep};
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
@@ -42,17 +42,6 @@ const MOST_RESETS: usize = 20;
 const MOST_HEADERS_BYTES: u32 = 32 * 1024;
 /// Until the next attempt when no connection can be taken: no open file is left, most likely.
 const BREATHE: Duration = Duration::from_millis(100);
-
-/// When to stop, and when to stop at once.
-#[derive(Debug, Clone)]
-pub struct Shutdown {
-    /// Take nothing new, finish what is under way.
-    pub stop: CancellationToken,
-    /// Drop everything.
-    pub kill: CancellationToken,
-    /// How long finishing may take.
-    pub grace: Duration,
-}
 
 /// Serves until the shutdown is over.
 pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) {

@@ -14,7 +14,7 @@ struct Server {
 async fn start(router: Router, grace: Duration) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let shutdown = Shutdown { stop: CancellationToken::new(), kill: CancellationToken::new(), grace };
+    let shutdown = Shutdown::new(grace);
     let done = tokio::spawn(serve(listener, router, shutdown.clone()));
     Server { address, shutdown, done }
 }
