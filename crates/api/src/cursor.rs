@@ -10,7 +10,7 @@ pub fn write(position: Position) -> String {
     URL_SAFE_NO_PAD.encode(format!("{}.{}", position.created_ms, position.ticket))
 }
 
-/// Reads a place back; `None` for what [`write`] did not make.
+/// Reads a place back; `None` for what [`write()`] did not make.
 #[must_use]
 pub fn read(cursor: &str) -> Option<Position> {
     let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
