@@ -70,7 +70,7 @@ pub async fn observe(State(app): State<Arc<App>>, mut request: Request, next: Ne
     response.headers_mut().insert(REQUEST_ID, id.value());
     let (status, took) = (response.status().as_u16(), began.elapsed());
     app.metrics.saw_request(method, route, response.status(), took);
-    let duration_ms = took.as_millis();
+    let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     tracing::info!(request_id = %id, method, route, status, duration_ms, "{method} {route} answered {status}");
     response
 }
