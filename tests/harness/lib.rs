@@ -6,3 +6,10 @@ pub mod redis;
 pub mod s3;
 pub mod site;
 pub mod small_disk;
+pub mod worker;
+
+/// Where `tests/run` installs the pinned yt-dlp and its JavaScript runtime.
+#[must_use]
+pub fn tools() -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools/venv/bin")
+}

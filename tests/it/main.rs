@@ -5,4 +5,5 @@ mod origin;
 mod storage;
 mod store;
 mod tidy;
+mod worker;
 mod ytdlp;

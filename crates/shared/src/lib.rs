@@ -6,11 +6,13 @@
 
 pub mod config;
 pub mod egress;
+pub mod healthcheck;
 pub mod ids;
 pub mod job;
 pub mod media;
 pub mod metadata;
 pub mod redis;
+pub mod serve;
 pub mod shutdown;
 pub mod source;
 pub mod storage;

@@ -1,10 +1,31 @@
 //! The worker: takes jobs, runs programs, stores results.
+//!
+//! A job goes through the modules in this order. [`claim`] takes it when a slot is free, [`attempt`] runs and settles
+//! it, [`pipeline`] is the work itself: [`ytdlp`] finds and fetches, [`select`] chooses, [`ffmpeg`] shapes,
+//! [`verify`] proves. [`board`] knows what is under way, [`heartbeat`] tells the store.
 
 pub mod cli;
 pub mod config;
+pub mod run;
+
+pub mod attempt;
+pub mod board;
+pub mod claim;
+pub mod context;
+pub mod heartbeat;
+
+pub mod meter;
+pub mod pipeline;
+pub mod scratch;
+pub mod stages;
+
 pub mod container;
 pub mod ffmpeg;
 pub mod process;
 pub mod select;
 pub mod verify;
 pub mod ytdlp;
+
+pub mod health;
+pub mod metrics;
+pub mod sweep;

@@ -1,2 +1,57 @@
-//! x
-fn main() {}
+//! The process `haul-worker`: configuration, log and signals, and then [`haul_worker::run`].
+//!
+//! Exit codes: 0 when it ended as it was told, 1 when it could not work (or, asked for its health, is not ready), 2 when
+//! it was told nonsense.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use haul_shared::config::Env;
+use haul_shared::healthcheck::healthcheck;
+use haul_shared::shutdown::Shutdown;
+use haul_shared::telemetry;
+use haul_worker::cli::{Cli, Command};
+use haul_worker::config::WorkerConfig;
+use haul_worker::run;
+use tokio::net::TcpListener;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let env = Env::of_process();
+    let config = match WorkerConfig::from_env(&env) {
+        Ok(config) => config,
+        Err(faults) => return tell(2, &faults),
+    };
+    let result = match cli.command {
+        Some(Command::Healthcheck) => ask(&config),
+        None => work(config, &env.warnings()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => tell(1, &format_args!("{error:#}")),
+    }
+}
+
+#[tokio::main]
+async fn work(config: WorkerConfig, warnings: &[String]) -> anyhow::Result<()> {
+    let _telemetry = telemetry::start(&config.log, "haul-worker")?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    let listener =
+        TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
+    let shutdown = Shutdown::on_signals(config.shutdown_grace)?;
+    run::run(config, listener, shutdown).await
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn ask(config: &WorkerConfig) -> anyhow::Result<()> {
+    Ok(healthcheck(config.listen).await?)
+}
+
+#[expect(clippy::print_stderr, reason = "there may be no log yet, and a person looks at the terminal first")]
+fn tell(code: u8, why: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("haul-worker: {why}");
+    ExitCode::from(code)
+}

@@ -12,15 +12,9 @@ use super::scripts::{self, invocation};
 use super::submission::METADATA_TTL;
 use super::{JobStore, StoreError, ms};
 use crate::ids::{Fence, JobId, WorkerId};
-use crate::job::{Artifact, Failure, FailureKind, JobSpec, Progress};
+use crate::job::{Artifact, Failure, JobSpec, Progress};
 use crate::media::MediaInfo;
 use crate::storage::ObjectKey;
-
-/// Leases that may be lost before a job counts as one that takes workers down.
-const POISON: u32 = 3;
-
-/// Jobs looked after in one call of each kind of upkeep.
-const UPKEEP_BATCH: u32 = 100;
 
 /// How long a reserved object is kept when its job is never completed: longer than any upload.
 const RESERVATION: Duration = Duration::from_secs(24 * 3600);
@@ -241,61 +235,11 @@ impl JobStore {
         self.run_surely::<String>(&call).await.map(drop)
     }
 
-    /// Looks after what time does to jobs: delays end, leases run out, jobs expire. Any process may call it.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`].
-    pub async fn upkeep(&self) -> Result<(), StoreError> {
-        let keep = ms(self.0.settings.job_ttl);
-        let mut promote = invocation(&scripts::PROMOTE);
-        self.run::<u64>(promote.arg(UPKEEP_BATCH)).await?;
-        let mut reap = invocation(&scripts::REAP);
-        let lost = Failure::new(FailureKind::WorkerLost, "the lease ran out");
-        reap.arg(UPKEEP_BATCH).arg(POISON).arg(encoded(&lost)?).arg(keep);
-        let reaped: u64 = self.run(&reap).await?;
-        if reaped > 0 {
-            tracing::warn!(reaped, "{reaped} leases ran out: their workers are gone or cut off");
-        }
-        let mut expire = invocation(&scripts::EXPIRE);
-        self.run::<u64>(expire.arg(UPKEEP_BATCH).arg(keep)).await?;
-        Ok(())
-    }
-
-    /// Names objects that are to be removed from the store, and takes those of `removed` off the list.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`], [`StoreError::Unreadable`].
-    pub async fn collect(&self, removed: &[Garbage], limit: u32) -> Result<Vec<Garbage>, StoreError> {
-        let mut call = invocation(&scripts::COLLECT);
-        call.arg(limit);
-        for garbage in removed {
-            call.arg(&garbage.entry);
-        }
-        let due: Vec<String> = self.run_surely(&call).await?;
-        due.into_iter().map(Garbage::read).collect()
-    }
-
     fn record_ttl(&self, kind: Kind) -> Duration {
         match kind {
             Kind::Download => self.0.settings.job_ttl,
             Kind::Metadata => METADATA_TTL,
         }
-    }
-}
-
-/// An object whose time is over.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Garbage {
-    entry: String,
-    /// Where it is.
-    pub object: ObjectKey,
-}
-
-impl Garbage {
-    fn read(entry: String) -> Result<Self, StoreError> {
-        let key = entry.split_once(':').map(|(_, key)| key).unwrap_or_default();
-        let object = ObjectKey::parse(key).map_err(|_| StoreError::Unreadable("an object key"))?;
-        Ok(Self { entry, object })
     }
 }
 
@@ -308,7 +252,7 @@ fn pulse(answer: &str) -> Result<Pulse, StoreError> {
     }
 }
 
-fn encoded(failure: &Failure) -> Result<Vec<u8>, StoreError> {
+pub(super) fn encoded(failure: &Failure) -> Result<Vec<u8>, StoreError> {
     serde_json::to_vec(failure).map_err(|_| StoreError::Unreadable("a failure"))
 }
 

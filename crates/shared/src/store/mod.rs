@@ -10,13 +10,15 @@ mod record;
 mod scripts;
 mod stats;
 mod submission;
+mod upkeep;
 mod wake;
 mod watch;
 
 pub use keys::{Kind, Lane};
-pub use lease::{Beat, Done, Ended, Garbage, Lease, Leased, Pulse};
+pub use lease::{Beat, Done, Ended, Lease, Leased, Pulse};
 pub use stats::{QueueDepth, Samples, Stats, WorkerInfo};
 pub use submission::{Cancelled, ClientLimits, Idempotency, Position, Scope, Submission, Submitted};
+pub use upkeep::Garbage;
 pub use wake::WakeCall;
 pub use watch::Watch;
 

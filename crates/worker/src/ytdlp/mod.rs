@@ -4,7 +4,7 @@
 //! they are put together with `process`.
 //!
 //! Not here: which formats are taken (`select`), what is made of them (`ffmpeg`), whether they are what they claim
-//! (`ffmpeg::verify`): an exit code of 0 proves nothing, and here only the promised files are counted.
+//! (`verify`): an exit code of 0 proves nothing, and here only the promised files are counted.
 
 pub mod command;
 pub mod failure;
@@ -105,6 +105,16 @@ impl Ytdlp {
     #[must_use]
     pub fn new(settings: YtdlpSettings) -> Self {
         Self { settings }
+    }
+
+    /// Which yt-dlp it is, `YYYY.MM.DD`.
+    ///
+    /// # Errors
+    /// When it cannot be run.
+    pub async fn version(&self, dir: &Path) -> Result<String, Failure> {
+        let quickly = Duration::from_secs(30);
+        let bounds = Bounds { wall: quickly, silence: quickly, file_size: None, cancel: CancellationToken::new() };
+        Ok(self.ask(vec!["--ignore-config".into(), "--version".into()], dir, &bounds).await?.trim().to_owned())
     }
 
     /// Asks what is at an address: of a list, its entry with this number (from 1), with all its formats.

@@ -1,0 +1,203 @@
+//! Connections: how many, for how long, and how they end.
+//!
+//! A client that sends half a head, or reads nothing of its answer, costs a connection; each such wait has a limit.
+//! On a stop no connection is taken any more, those that are busy may finish until the grace is over, and then all
+//! are dropped. `axum::serve` has none of these limits. Both processes open their ports through here.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, Sleep};
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
+
+use crate::shutdown::Shutdown;
+
+/// Connections at once; below the usual limit of 1,024 open files.
+const MOST_CONNECTIONS: usize = 800;
+/// For the head of a request, and for the first bytes of a connection.
+const HEAD: Duration = Duration::from_secs(10);
+/// For a client to take any byte of its answer.
+const STALL: Duration = Duration::from_secs(60);
+/// HTTP/2 streams of one connection at once.
+const MOST_STREAMS: u32 = 64;
+/// HTTP/2 streams that a client may open and take back before it is taken for an attacker (CVE-2023-44487).
+const MOST_RESETS: usize = 20;
+/// Bytes of all headers of one request.
+const MOST_HEADERS_BYTES: u32 = 32 * 1024;
+/// Until the next attempt when no connection can be taken: no open file is left, most likely.
+const BREATHE: Duration = Duration::from_millis(100);
+
+/// Serves until the shutdown is over.
+pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) {
+    let slots = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let graceful = GracefulShutdown::new();
+    let (tasks, drop_all) = (TaskTracker::new(), shutdown.kill.child_token());
+    loop {
+        // the slot first: a connection that cannot be served waits in the kernel, not here
+        let accepted = shutdown.stop.run_until_cancelled(async {
+            let slot = Arc::clone(&slots).acquire_owned().await.expect("the semaphore is never closed");
+            listener.accept().await.map(|(stream, peer)| (stream, peer, slot))
+        });
+        let (stream, peer, slot) = match accepted.await {
+            None => break,
+            Some(Ok(accepted)) => accepted,
+            Some(Err(error)) => {
+                tracing::warn!("a connection could not be taken: {error}");
+                tokio::time::sleep(BREATHE).await;
+                continue;
+            }
+        };
+        let watcher = graceful.watcher();
+        let (router, drop_all) = (router.clone(), drop_all.clone());
+        tasks.spawn(async move {
+            let _slot = slot;
+            let builder = builder();
+            let connection = builder.serve_connection(TokioIo::new(Guarded::new(stream)), service(router, peer));
+            // why a connection broke is the client's affair
+            let _ = drop_all.run_until_cancelled(watcher.watch(connection)).await;
+        });
+    }
+    drop(listener);
+    tasks.close();
+    tokio::select! {
+        () = graceful.shutdown() => {}
+        () = tokio::time::sleep(shutdown.grace) => tracing::warn!("connections are dropped: the grace is over"),
+        () = shutdown.kill.cancelled() => {}
+    }
+    drop_all.cancel();
+    tasks.wait().await;
+}
+
+fn builder() -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(MOST_HEADERS_BYTES as usize);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MOST_STREAMS)
+        .max_pending_accept_reset_streams(MOST_RESETS)
+        .max_local_error_reset_streams(MOST_RESETS)
+        .max_header_list_size(MOST_HEADERS_BYTES)
+        .keep_alive_interval(Duration::from_secs(30))
+        .keep_alive_timeout(HEAD);
+    builder
+}
+
+type Answer = Result<axum::response::Response, Infallible>;
+
+fn service(
+    router: Router,
+    peer: SocketAddr,
+) -> impl hyper::service::Service<
+    hyper::Request<Incoming>,
+    Response = axum::response::Response,
+    Error = Infallible,
+    Future = impl Future<Output = Answer> + Send + 'static,
+> {
+    service_fn(move |request: hyper::Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(ConnectInfo(peer));
+        router.clone().oneshot(request)
+    })
+}
+
+/// A connection on which every wait has an end.
+///
+/// hyper limits the time for a head, but only once it knows the version of HTTP, for which it reads up to 24 bytes
+/// without any limit; and it waits for ever for a client that reads nothing.
+struct Guarded {
+    stream: TcpStream,
+    /// Until the version is known.
+    first_bytes: Option<Pin<Box<Sleep>>>,
+    read_bytes: usize,
+    /// Runs while the client takes nothing.
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+/// Length of the HTTP/2 preface (RFC 9113 §3.4).
+const PREFACE_BYTES: usize = 24;
+
+impl Guarded {
+    fn new(stream: TcpStream) -> Self {
+        // answers are written whole; waiting for more to send would only delay them
+        let _ = stream.set_nodelay(true);
+        Self { stream, first_bytes: Some(Box::pin(tokio::time::sleep(HEAD))), read_bytes: 0, stalled: None }
+    }
+
+    /// Passes on what a write came to, and ends the connection when it has come to nothing for too long.
+    fn watch_write<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let timer = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + STALL)));
+        ready!(timer.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl AsyncRead for Guarded {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        self.read_bytes = self.read_bytes.saturating_add(buf.filled().len() - before);
+        if self.read_bytes >= PREFACE_BYTES {
+            self.first_bytes = None;
+        }
+        match (&read, &mut self.first_bytes) {
+            (Poll::Pending, Some(timer)) => {
+                ready!(timer.as_mut().poll(cx));
+                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+            }
+            _ => read,
+        }
+    }
+}
+
+impl AsyncWrite for Guarded {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.watch_write(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.watch_write(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+//! Claims: a free slot first, then a job for it, so that a claimed job always has a slot.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use haul_shared::ids::Region;
+use haul_shared::media::Priority;
+use haul_shared::store::{Kind, Lane, Leased, WakeCall};
+use rand::RngExt as _;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::attempt;
+use crate::context::Context;
+
+/// One turn in this many, jobs of low priority go first.
+const LOW_EVERY: u64 = 8;
+
+/// Before Redis, or the free disk, is asked again.
+const BREATH: Duration = Duration::from_secs(2);
+
+/// Takes jobs of one kind while there are slots, until the worker stops.
+pub async fn run(ctx: Arc<Context>, kind: Kind, slots: usize, tasks: TaskTracker, stop: CancellationToken) {
+    let slots = Arc::new(Semaphore::new(slots));
+    let regions = &ctx.config.regions;
+    let mut queue = Queue {
+        wake: ctx.store.wake_call(&lanes(kind, regions, false)),
+        normal_first: lanes(kind, regions, false),
+        low_first: lanes(kind, regions, true),
+        turn: 0,
+        warned: None,
+    };
+    loop {
+        let taken = stop.run_until_cancelled(Arc::clone(&slots).acquire_owned()).await;
+        let Some(Ok(slot)) = taken else { return };
+        let Some(leased) = queue.next(&ctx, &stop).await else { return };
+        let ctx = Arc::clone(&ctx);
+        tasks.spawn(async move {
+            attempt::run(&ctx, leased).await;
+            drop(slot);
+        });
+    }
+}
+
+/// The lines that a worker serves: its regions in order of preference, and in each the two priorities.
+fn lanes(kind: Kind, regions: &[Region], low_first: bool) -> Vec<Lane> {
+    let mut priorities = [Priority::Normal, Priority::Low];
+    if low_first {
+        priorities.reverse();
+    }
+    let lane = |region: &Region, priority| Lane { kind, region: region.clone(), priority };
+    regions.iter().flat_map(|region| priorities.map(|priority| lane(region, priority))).collect()
+}
+
+struct Queue {
+    wake: WakeCall,
+    normal_first: Vec<Lane>,
+    low_first: Vec<Lane>,
+    turn: u64,
+    warned: Option<Instant>,
+}
+
+impl Queue {
+    /// The next job; `None` when the worker stops.
+    async fn next(&mut self, ctx: &Context, stop: &CancellationToken) -> Option<Leased> {
+        while !stop.is_cancelled() {
+            if !ctx.has_room() {
+                self.warn("too little free disk to take a job");
+                stop.run_until_cancelled(tokio::time::sleep(BREATH)).await?;
+                continue;
+            }
+            self.turn += 1;
+            let lanes = if self.turn.is_multiple_of(LOW_EVERY) { &self.low_first } else { &self.normal_first };
+            // Never given up half-way: a job may have been taken.
+            let waited = match ctx.store.lease(&ctx.id, lanes).await {
+                Ok(Some(leased)) => return Some(leased),
+                Ok(None) => stop.run_until_cancelled(self.wake.wait()).await?,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = waited {
+                tracing::debug!(error = &error as &dyn std::error::Error, "no job could be asked for");
+                self.warn("redis does not answer; no job is taken until it does");
+                let pause = BREATH.mul_f64(rand::rng().random_range(0.5..1.0));
+                stop.run_until_cancelled(tokio::time::sleep(pause)).await?;
+            }
+        }
+        None
+    }
+
+    /// Says it once a minute.
+    fn warn(&mut self, what: &str) {
+        if self.warned.is_none_or(|last| last.elapsed() > Duration::from_secs(60)) {
+            self.warned = Some(Instant::now());
+            tracing::warn!("{what}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn preferred_regions_come_first_whatever_the_priority() {
+        let regions = ["eu".parse().unwrap(), "us".parse().unwrap()];
+        let order = |low_first| -> Vec<String> {
+            lanes(Kind::Download, &regions, low_first).iter().map(Lane::to_string).collect()
+        };
+        assert_eq!(order(false), ["download:eu:normal", "download:eu:low", "download:us:normal", "download:us:low"]);
+        assert_eq!(order(true), ["download:eu:low", "download:eu:normal", "download:us:low", "download:us:normal"]);
+    }
+}

@@ -1,0 +1,139 @@
+//! What Prometheus sees of a worker: the only place where the names of its metrics are spelled.
+//!
+//! One registry per process, never the global one. Labels come from closed sets, never from input. What all workers
+//! have done together (`haul_jobs_total`, depths, storage) is told by the API, from the store.
+
+use std::time::Duration;
+
+use haul_shared::egress::Denied;
+use haul_shared::job::{FailureKind, Stage};
+use prometheus::{
+    Encoder as _, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+
+/// Seconds; from a small file to a long film.
+const STAGE_BUCKETS: &[f64] = &[0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0];
+
+/// The metrics of one process.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    failures: IntCounterVec,
+    retries: IntCounterVec,
+    stages: HistogramVec,
+    running: IntGauge,
+    slots: IntGauge,
+    downloaded: IntCounter,
+    uploaded: IntCounter,
+    leases_lost: IntCounter,
+    egress_denied: IntCounterVec,
+    pool: IntGaugeVec,
+}
+
+impl Metrics {
+    /// All metrics, at zero.
+    ///
+    /// # Panics
+    /// When a name is not one that Prometheus takes, or comes twice.
+    #[must_use]
+    pub fn new(slots: usize, ytdlp_version: &str) -> Self {
+        let metrics = Self {
+            registry: Registry::new(),
+            failures: counters("haul_job_failures_total", "Jobs that have failed.", "code"),
+            retries: counters("haul_job_retries_total", "Attempts that are followed by another.", "code"),
+            stages: HistogramVec::new(
+                HistogramOpts::new("haul_stage_duration_seconds", "Time in a stage that ended well.")
+                    .buckets(STAGE_BUCKETS.to_vec()),
+                &["stage"],
+            )
+            .expect(VALID),
+            running: IntGauge::new("haul_jobs_running", "Jobs under way.").expect(VALID),
+            slots: IntGauge::new("haul_worker_slots", "Jobs that may be under way at once.").expect(VALID),
+            downloaded: counter("haul_downloaded_bytes_total", "Bytes of media fetched."),
+            uploaded: counter("haul_uploaded_bytes_total", "Bytes of results stored."),
+            leases_lost: counter("haul_leases_lost_total", "Jobs that were taken away from this worker."),
+            egress_denied: counters("haul_egress_denied_total", "Addresses refused.", "reason"),
+            pool: gauges("haul_redis_pool_connections", "Connections to Redis.", &["state"]),
+        };
+        let build = gauges("haul_build_info", "What runs here.", &["version", "ytdlp"]);
+        build.with_label_values(&[env!("CARGO_PKG_VERSION"), ytdlp_version]).set(1);
+        metrics.slots.set(i64::try_from(slots).unwrap_or(i64::MAX));
+        metrics.register(build);
+        metrics.register(metrics.failures.clone());
+        metrics.register(metrics.retries.clone());
+        metrics.register(metrics.stages.clone());
+        metrics.register(metrics.running.clone());
+        metrics.register(metrics.slots.clone());
+        metrics.register(metrics.downloaded.clone());
+        metrics.register(metrics.uploaded.clone());
+        metrics.register(metrics.leases_lost.clone());
+        metrics.register(metrics.egress_denied.clone());
+        metrics.register(metrics.pool.clone());
+        metrics
+    }
+
+    fn register(&self, collector: impl prometheus::core::Collector + 'static) {
+        self.registry.register(Box::new(collector)).expect(VALID);
+    }
+
+    /// A job ended without a result.
+    pub fn failed(&self, kind: FailureKind) {
+        self.failures.with_label_values(&[kind.code()]).inc();
+    }
+
+    /// An attempt ended, and another follows.
+    pub fn retried(&self, kind: FailureKind) {
+        self.retries.with_label_values(&[kind.code()]).inc();
+    }
+
+    /// A stage ended well.
+    pub fn finished(&self, stage: Stage, took: Duration) {
+        self.stages.with_label_values(&[stage.word()]).observe(took.as_secs_f64());
+    }
+
+    /// Bytes of media were fetched.
+    pub fn downloaded(&self, bytes: u64) {
+        self.downloaded.inc_by(bytes);
+    }
+
+    /// Bytes of a result were stored.
+    pub fn uploaded(&self, bytes: u64) {
+        self.uploaded.inc_by(bytes);
+    }
+
+    /// A job was taken away from this worker.
+    pub fn lease_lost(&self) {
+        self.leases_lost.inc();
+    }
+
+    /// An address was refused.
+    pub fn egress_denied(&self, denied: Denied) {
+        self.egress_denied.with_label_values(&[denied.word()]).inc();
+    }
+
+    /// All of them in Prometheus' text format 0.0.4, with what is under way now.
+    #[must_use]
+    pub fn text(&self, running: usize, (used, idle): (usize, usize)) -> Vec<u8> {
+        self.running.set(i64::try_from(running).unwrap_or(i64::MAX));
+        self.pool.with_label_values(&["used"]).set(i64::try_from(used).unwrap_or(i64::MAX));
+        self.pool.with_label_values(&["idle"]).set(i64::try_from(idle).unwrap_or(i64::MAX));
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text).expect("memory can be written to");
+        text
+    }
+}
+
+const VALID: &str = "names are valid and come once";
+
+fn counter(name: &str, help: &str) -> IntCounter {
+    IntCounter::new(name, help).expect(VALID)
+}
+
+fn counters(name: &str, help: &str, label: &str) -> IntCounterVec {
+    IntCounterVec::new(Opts::new(name, help), &[label]).expect(VALID)
+}
+
+fn gauges(name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+    IntGaugeVec::new(Opts::new(name, help), labels).expect(VALID)
+}

@@ -1,0 +1,221 @@
+//! A download job, step by step.
+
+use std::path::{Path, PathBuf};
+
+use haul_shared::job::{DownloadSpec, Failure, FailureKind, Stage};
+use haul_shared::storage::{ObjectKey, ObjectMeta, clean_stem};
+use haul_shared::store::Pulse;
+
+use super::{Limits, Made, scratch_failure, storage_failure};
+use crate::board::{Running, StopReason};
+use crate::context::Context;
+use crate::ffmpeg::{Embedded, Input, Make, Tags};
+use crate::meter::{Measured, Meter};
+use crate::select::{Plan, Seen, Selection, Take, select, settle};
+use crate::stages::Stages;
+use crate::verify::{self, Expected, Verified};
+use crate::ytdlp::{DownloadedFile, Event, Info, SiteFormat};
+
+/// Makes a verified result of an order, and puts it into the store.
+///
+/// # Errors
+/// Why there is none. After a stop the failure has no meaning.
+pub async fn download(ctx: &Context, job: &Running, spec: &DownloadSpec) -> Result<Made, Failure> {
+    let run = Run { limits: Limits::new(ctx, job, ctx.config.limits.timeout), ctx, job, spec };
+    let mut stages = Stages::new(job, &ctx.metrics);
+    let scratch = run.limits.scratch()?;
+
+    stages.enter(Stage::Extract);
+    let info = run.extract(&folder(&scratch, "extract")?).await?;
+    let selection = run.choose(&info)?;
+
+    stages.enter(Stage::Download);
+    let files = run.fetch(&info, &selection, &folder(&scratch, "download")?).await?;
+
+    stages.enter(Stage::Process);
+    let seen = run.look(&info, &selection, &files).await?;
+    let plan = settle(&seen, spec)?;
+    let result = run.make(&info, &plan, &files, &seen, &folder(&scratch, "result")?).await?;
+
+    stages.enter(Stage::Verify);
+    let verified = verify::verify(&ctx.ffmpeg, &result, &plan, &seen, run.verify_bounds(), &run.limits.watch()).await?;
+
+    stages.enter(Stage::Upload);
+    let object = run.upload(&result, &verified).await?;
+    let stem = clean_stem(info.title.as_deref().unwrap_or_default());
+    Ok(Made { artifact: verified.into_artifact(object, stem), stages: stages.finish() })
+}
+
+/// A folder of its own for each step: what one leaves does not confuse the next.
+fn folder(scratch: &tempfile::TempDir, name: &str) -> Result<PathBuf, Failure> {
+    let folder = scratch.path().join(name);
+    std::fs::create_dir(&folder).map_err(|error| scratch_failure(&error))?;
+    Ok(folder)
+}
+
+/// One attempt.
+struct Run<'a> {
+    limits: Limits<'a>,
+    ctx: &'a Context,
+    job: &'a Running,
+    spec: &'a DownloadSpec,
+}
+
+impl Run<'_> {
+    /// What is at the address?
+    async fn extract(&self, dir: &Path) -> Result<Info, Failure> {
+        self.limits.step(self.limits.judge(&self.spec.url)).await?;
+        let entry = self.spec.playlist_index;
+        let info = self.ctx.ytdlp.extract(&self.spec.url, entry, dir, &self.limits.bounds()).await?;
+        self.job.describe(info.media());
+        let longest = self.ctx.config.limits.max_duration;
+        let too_long = info.duration_seconds.zip(longest).filter(|(seconds, longest)| *seconds > longest.as_secs_f64());
+        if let Some((seconds, _)) = too_long {
+            return Err(Failure::new(FailureKind::TooLong, format!("plays {seconds:.0} s")));
+        }
+        Ok(info)
+    }
+
+    /// Which streams are fetched?
+    fn choose(&self, info: &Info) -> Result<Selection, Failure> {
+        let selection = select(info, self.spec)?;
+        let id = self.job.lease().job;
+        tracing::info!(job.id = %id, reason = %selection.reason, "job {id} takes {:?}", selection.take);
+        let chosen = self.chosen(info, &selection);
+        let announced = chosen.iter().filter(|format| !format.size_is_a_guess).filter_map(|format| format.size_bytes);
+        let bytes: u64 = announced.sum();
+        if bytes > self.ctx.config.limits.max_file_bytes {
+            return Err(Failure::new(FailureKind::TooLarge, format!("{bytes} bytes are announced")));
+        }
+        Ok(selection)
+    }
+
+    fn chosen<'i>(&self, info: &'i Info, selection: &Selection) -> Vec<&'i SiteFormat> {
+        let format = |id: &&str| info.formats.iter().find(|format| format.format_id == *id);
+        selection.take.ids().iter().filter_map(format).collect()
+    }
+
+    /// Fetches them, one file each.
+    async fn fetch(&self, info: &Info, selection: &Selection, dir: &Path) -> Result<Vec<DownloadedFile>, Failure> {
+        let measured = |format: &&SiteFormat| {
+            #[expect(clippy::cast_precision_loss, reason = "a share, shown in tenths of a percent")]
+            let weight = format.size_bytes.map(|bytes| bytes as f64).or(format.total_kbps).unwrap_or(1.0);
+            let exact = format.size_bytes.filter(|_| !format.size_is_a_guess);
+            Measured::new(&format.format_id, weight, exact)
+        };
+        let mut meter = Meter::new(self.chosen(info, selection).iter().map(measured).collect());
+        let ids = selection.take.ids();
+        let hear = |event: &Event| {
+            if let Event::Progress(report) = event {
+                self.job.report(meter.heard(report));
+            }
+        };
+        let bounds = self.limits.bounds();
+        let ytdlp = &self.ctx.ytdlp;
+        let files = ytdlp.download(&self.spec.url, self.spec.playlist_index, &ids, dir, &bounds, hear).await;
+        self.ctx.metrics.downloaded(meter.fetched_bytes());
+        // The site had just named these formats: that they are gone is its trouble, and passes.
+        files.map_err(|failure| match failure.kind {
+            FailureKind::FormatUnavailable => Failure::new(FailureKind::ExtractorError, failure.detail),
+            _ => failure,
+        })
+    }
+
+    /// Judges what was fetched, before ffmpeg makes a flawless short file of a cut one.
+    async fn look(&self, info: &Info, selection: &Selection, files: &[DownloadedFile]) -> Result<Vec<Seen>, Failure> {
+        let mut seen = Vec::new();
+        for (at, file) in files.iter().enumerate() {
+            let format = info.formats.iter().find(|format| format.format_id == file.format_id);
+            let says_video = format.is_some_and(|format| format.video.codec().is_some());
+            let expected = match (&selection.take, at) {
+                (Take::Pair { .. }, 0) => Expected { video: true, audio: false, duration: info.duration_seconds },
+                (Take::Pair { .. }, _) => Expected { video: false, audio: true, duration: info.duration_seconds },
+                (Take::One(_), _) => {
+                    Expected { video: says_video, audio: selection.promises_audio, duration: info.duration_seconds }
+                }
+            };
+            let watch = self.limits.watch();
+            seen.push(verify::look(&self.ctx.ffmpeg, &file.path, expected, self.verify_bounds(), &watch).await?);
+        }
+        Ok(seen)
+    }
+
+    /// Makes the result; a file that is it already stays as it is.
+    async fn make(
+        &self,
+        info: &Info,
+        plan: &Plan,
+        files: &[DownloadedFile],
+        seen: &[Seen],
+        dir: &Path,
+    ) -> Result<PathBuf, Failure> {
+        if let (true, [only]) = (plan.untouched, files) {
+            return Ok(only.path.clone());
+        }
+        let seconds = plan.expected_seconds(seen);
+        let tags = self.tags(info);
+        let (text, chapters) = (tags.has_text(), !tags.chapters.is_empty());
+        let texts = dir.join("texts.ffmetadata");
+        if text || chapters {
+            let written = tokio::fs::write(&texts, tags.to_ffmetadata(seconds)).await;
+            written.map_err(|error| scratch_failure(&error))?;
+        }
+        let embedded = Embedded { file: (text || chapters).then_some(&texts), tags: text, chapters };
+        let inputs: Vec<Input<'_>> =
+            files.iter().zip(seen).map(|(file, seen)| Input { file: &file.path, container: seen.container }).collect();
+        let output = dir.join(format!("media.{}", plan.container.extension()));
+        let order = Make { plan, spec: self.spec, inputs: &inputs, embedded, output: &output };
+        let hear = |done: f64| {
+            if let Some(seconds) = seconds.filter(|seconds| *seconds > 0.0) {
+                self.job.advance(Stage::Process, done / seconds);
+            }
+        };
+        self.ctx.ffmpeg.make(&order, &self.limits.watch(), hear).await?;
+        Ok(output)
+    }
+
+    fn tags(&self, info: &Info) -> Tags {
+        let mut tags = Tags::default();
+        if self.spec.embed_metadata {
+            tags.title.clone_from(&info.title);
+            tags.artist.clone_from(&info.uploader);
+            tags.date.clone_from(&info.upload_date);
+        }
+        if self.spec.embed_chapters {
+            tags.chapters.clone_from(&info.chapters);
+        }
+        tags
+    }
+
+    fn verify_bounds(&self) -> verify::Bounds {
+        let limits = &self.ctx.config.limits;
+        verify::Bounds { size_bytes: limits.max_file_bytes, duration: limits.max_duration }
+    }
+
+    /// Puts the result where only its completed job leads.
+    async fn upload(&self, file: &Path, verified: &Verified) -> Result<ObjectKey, Failure> {
+        let lease = self.job.lease();
+        let object = ObjectKey::new(lease.job, lease.fence, &verified.extension);
+        let reserved = async {
+            let store = &self.ctx.store;
+            let pulse = store.reserve(lease, &object).await;
+            pulse.map_err(|error| Failure::new(FailureKind::Internal, format!("the object was not reserved: {error}")))
+        };
+        match self.limits.step(reserved).await? {
+            Pulse::Ok => {}
+            Pulse::Cancel => self.job.stop(StopReason::Cancelled),
+            Pulse::Lost => self.job.stop(StopReason::LeaseLost),
+        }
+        let meta = ObjectMeta { content_type: verified.content_type.clone(), sha256: verified.sha256.clone() };
+        let total = verified.size_bytes.max(1);
+        #[expect(clippy::cast_precision_loss, reason = "a share, shown in tenths of a percent")]
+        let hear = |bytes: u64| self.job.advance(Stage::Upload, bytes as f64 / total as f64);
+        let put = async {
+            let put = self.ctx.storage.put(&object, file, &meta, hear).await;
+            put.map_err(|error| storage_failure(&error))
+        };
+        self.limits.step(put).await?;
+        self.ctx.metrics.uploaded(verified.size_bytes);
+        Ok(object)
+    }
+}

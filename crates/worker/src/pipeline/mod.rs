@@ -1,0 +1,113 @@
+//! One job as named steps: extract, download, process, verify, upload. Settling it is `attempt`'s.
+//!
+//! The only place that sees programs, scratch and store together. Every step ends when the job is stopped, and all
+//! of them together within `HAUL_JOB_TIMEOUT`. A result is verified before it is uploaded, and what is uploaded can
+//! be fetched by nobody before the job is completed.
+
+mod download;
+mod metadata;
+
+use std::io;
+use std::time::Duration;
+
+use haul_shared::egress::Unreachable;
+use haul_shared::job::{Artifact, Failure, FailureKind};
+use haul_shared::source::SourceUrl;
+use haul_shared::storage::StorageError;
+use tempfile::TempDir;
+use tokio::time::Instant;
+
+use crate::board::Running;
+use crate::context::Context;
+use crate::process::Watch;
+use crate::ytdlp;
+
+pub use download::download;
+pub use metadata::metadata;
+
+/// A verified result in the store.
+#[derive(Debug)]
+pub struct Made {
+    /// What it is.
+    pub artifact: Artifact,
+    /// How long each stage took.
+    pub stages: Vec<(&'static str, Duration)>,
+}
+
+/// What every step of one attempt is held by.
+struct Limits<'a> {
+    ctx: &'a Context,
+    job: &'a Running,
+    deadline: Instant,
+}
+
+impl<'a> Limits<'a> {
+    fn new(ctx: &'a Context, job: &'a Running, longest: Duration) -> Self {
+        Self { ctx, job, deadline: Instant::now() + longest.min(ctx.config.limits.timeout) }
+    }
+
+    /// Time left for whatever comes next.
+    fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// For yt-dlp.
+    fn bounds(&self) -> ytdlp::Bounds {
+        ytdlp::Bounds {
+            wall: self.left(),
+            silence: self.ctx.config.limits.silence,
+            file_size: Some(self.ctx.config.limits.max_file_bytes),
+            cancel: self.job.stop_token().clone(),
+        }
+    }
+
+    /// For ffmpeg and ffprobe.
+    fn watch(&self) -> Watch {
+        Watch::new(self.left(), self.ctx.config.limits.silence, self.job.stop_token().clone())
+    }
+
+    /// A step of our own: ended when the job is stopped, or its time is over.
+    async fn step<T>(&self, step: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        let stopped = || Failure::new(FailureKind::Internal, "stopped");
+        match tokio::time::timeout(self.left(), self.job.stop_token().run_until_cancelled(step)).await {
+            Ok(Some(result)) => result,
+            Ok(None) => Err(stopped()),
+            Err(_) => Err(Failure::new(FailureKind::Timeout, "the attempt took too long")),
+        }
+    }
+
+    /// May this address be reached? The name is resolved here, and every answer judged.
+    async fn judge(&self, url: &SourceUrl) -> Result<(), Failure> {
+        let judged = self.ctx.config.egress.judge_resolved(url).await;
+        judged.map_err(|error| match error {
+            Unreachable::Denied(denied) => {
+                self.ctx.metrics.egress_denied(denied);
+                Failure::new(FailureKind::EgressDenied, error.to_string())
+            }
+            Unreachable::Unresolved => Failure::new(FailureKind::Network, error.to_string()),
+        })
+    }
+
+    /// A directory for this attempt.
+    fn scratch(&self) -> Result<TempDir, Failure> {
+        self.ctx.scratch.attempt().map_err(|error| scratch_failure(&error))
+    }
+}
+
+fn scratch_failure(error: &io::Error) -> Failure {
+    let kind = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FailureKind::DiskFull,
+        _ => FailureKind::Internal,
+    };
+    Failure::new(kind, format!("scratch: {error}"))
+}
+
+fn storage_failure(error: &StorageError) -> Failure {
+    let kind = match error {
+        StorageError::Full => FailureKind::DiskFull,
+        StorageError::Refused(_) | StorageError::Unavailable(_) => FailureKind::StorageUnavailable,
+        StorageError::NotFound | StorageError::RangeOutside | StorageError::File(_) => FailureKind::Internal,
+    };
+    let source = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
+    Failure::new(kind, format!("{error}{source}"))
+}

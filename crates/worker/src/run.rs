@@ -1,0 +1,175 @@
+//! The whole program: parts put together, work done until told to stop, taken down in order.
+//!
+//! The stop ladder: not ready, no new jobs, finish until the grace ends, then end the programs and hand their jobs
+//! back without charging an attempt.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use haul_shared::ids::WorkerId;
+use haul_shared::metadata::MetadataCache;
+use haul_shared::redis::check_queue_server;
+use haul_shared::shutdown::Shutdown;
+use haul_shared::storage::{Role, Storage};
+use haul_shared::store::{JobStore, Kind, StoreSettings, WorkerInfo};
+use jiff::Timestamp;
+use secrecy::ExposeSecret as _;
+use tokio::net::TcpListener;
+use tokio_util::task::TaskTracker;
+
+use crate::board::{Board, StopReason};
+use crate::config::WorkerConfig;
+use crate::context::Context;
+use crate::ffmpeg::Ffmpeg;
+use crate::metrics::Metrics;
+use crate::process::Limits;
+use crate::scratch::Scratch;
+use crate::ytdlp::{Ytdlp, YtdlpSettings};
+use crate::{claim, health, heartbeat, sweep};
+
+/// Metadata jobs at once: short, and somebody waits for each.
+const METADATA_SLOTS: usize = 2;
+
+/// Between two words of a worker about itself.
+const ANNOUNCE_EVERY: Duration = Duration::from_secs(5);
+
+/// For jobs that were told to stop: their programs end within two seconds, and the store is told.
+const STOPPING: Duration = Duration::from_secs(10);
+
+/// Runs a worker until the shutdown is over.
+///
+/// # Errors
+/// When a part that it cannot do without is missing at start.
+pub async fn run(config: WorkerConfig, listener: TcpListener, shutdown: Shutdown) -> anyhow::Result<()> {
+    let ctx = Arc::new(build(config).await?);
+    let info = about(&ctx);
+    tracing::info!(worker = %ctx.id, slots = ctx.config.slots, ytdlp = info.ytdlp, "worker {} takes jobs", ctx.id);
+
+    let (jobs, helpers) = (TaskTracker::new(), TaskTracker::new());
+    let ended = tokio_util::sync::CancellationToken::new();
+    let helper = |task: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| {
+        let ended = ended.clone();
+        helpers.spawn(async move { ended.run_until_cancelled(task).await });
+    };
+    helper(Box::pin(heartbeat::run(ctx.store.clone(), ctx.board.clone(), ctx.config.queue.lease)));
+    helper(Box::pin(ctx.store.clone().look_after()));
+    helper(Box::pin(sweep::run(ctx.store.clone(), Arc::clone(&ctx.storage))));
+    helper(Box::pin(announce(Arc::clone(&ctx), info.clone())));
+    let router = health::router(Arc::clone(&ctx), shutdown.stop.clone());
+    let probes = Shutdown { stop: ended.clone(), kill: ended.clone(), grace: Duration::ZERO };
+    helpers.spawn(haul_shared::serve::serve(listener, router, probes));
+
+    let claims = |kind, slots| claim::run(Arc::clone(&ctx), kind, slots, jobs.clone(), shutdown.stop.clone());
+    tokio::join!(claims(Kind::Download, ctx.config.slots), claims(Kind::Metadata, METADATA_SLOTS));
+
+    jobs.close();
+    tracing::info!("stopping: {} downloads under way", ctx.board.downloads());
+    tokio::select! {
+        () = jobs.wait() => {}
+        () = tokio::time::sleep(shutdown.grace) => tracing::warn!("the grace is over: downloads go back to the queue"),
+        () = shutdown.kill.cancelled() => tracing::warn!("told to stop at once: downloads go back to the queue"),
+    }
+    ctx.board.stop_all(StopReason::Shutdown);
+    if tokio::time::timeout(STOPPING, jobs.wait()).await.is_err() {
+        tracing::error!("some jobs could not be handed back; their leases run out");
+    }
+    ended.cancel();
+    helpers.close();
+    helpers.wait().await;
+    if let Err(error) = ctx.store.sign_off(&info.id).await {
+        tracing::debug!(error = &error as &dyn std::error::Error, "could not sign off");
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn build(config: WorkerConfig) -> anyhow::Result<Context> {
+    let (queue_url, cache_url) = (config.redis.url.expose_secret(), config.redis.cache_url.expose_secret());
+    check_queue_server(queue_url).await?;
+    let settings = StoreSettings {
+        job_ttl: config.lives.job,
+        result_ttl: config.lives.result,
+        link_ttl: config.lives.link,
+        lease: config.queue.lease,
+        queue_limit: config.queue.max_queued,
+    };
+    let store = JobStore::new(queue_url, config.redis.pool_size, settings)?;
+    let cache = MetadataCache::new(cache_url, config.redis.pool_size, config.lives.metadata)?;
+    let storage = Storage::connect(&config.storage, Role::Worker).await.context("the store of results")?;
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let id = WorkerId::on_host(&host);
+    let scratch = Scratch::open(config.work_dir.as_std_path(), &id)
+        .with_context(|| format!("no scratch can be made in {}", config.work_dir))?;
+    let ytdlp = Ytdlp::new(ytdlp_settings(&config));
+    let version = ytdlp_version(&ytdlp, &scratch).await?;
+    let metrics = Metrics::new(config.slots, &version);
+    let ffmpeg = Ffmpeg {
+        ffmpeg: config.programs.ffmpeg.clone().into(),
+        ffprobe: config.programs.ffprobe.clone().into(),
+        launcher: None,
+        // Twice, for what is made may be larger than what came; the result is measured afterwards.
+        limits: Limits { file_size: Some(config.limits.max_file_bytes.saturating_mul(2)), ..Limits::default() },
+    };
+    Ok(Context {
+        id,
+        store,
+        storage: Arc::new(storage),
+        cache,
+        board: Board::default(),
+        scratch,
+        metrics,
+        ytdlp,
+        ytdlp_version: version,
+        ffmpeg,
+        config,
+    })
+}
+
+/// The command line's settings; the JavaScript runtime is the one beside the program.
+fn ytdlp_settings(config: &WorkerConfig) -> YtdlpSettings {
+    let (programs, download) = (&config.programs, &config.download);
+    let beside = programs.ytdlp.canonicalize_utf8().unwrap_or_else(|_| programs.ytdlp.clone()).with_file_name("deno");
+    YtdlpSettings {
+        program: programs.ytdlp.clone().into(),
+        deno: beside.is_file().then(|| beside.into()),
+        concurrent_fragments: download.concurrent_fragments,
+        http_chunk_size: download.http_chunk_bytes,
+        buffer_size: download.buffer_bytes,
+        retries: download.retries,
+        fragment_retries: download.fragment_retries,
+        rate_limit: download.rate_limit_bytes,
+        extractors: download.extractors.clone().unwrap_or_else(|| "all".to_owned()),
+    }
+}
+
+/// Also proves, before a job is taken, that programs can be started at all.
+async fn ytdlp_version(ytdlp: &Ytdlp, scratch: &Scratch) -> anyhow::Result<String> {
+    let dir = scratch.attempt().context("no scratch can be made")?;
+    let version = ytdlp.version(dir.path()).await;
+    version.map_err(|failure| anyhow::anyhow!("yt-dlp cannot be run: {}", failure.detail))
+}
+
+/// What this worker says of itself.
+fn about(ctx: &Context) -> WorkerInfo {
+    WorkerInfo {
+        id: ctx.id.to_string(),
+        regions: ctx.config.regions.clone(),
+        slots: u32::try_from(ctx.config.slots).unwrap_or(u32::MAX),
+        running: 0,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        ytdlp: ctx.ytdlp_version.clone(),
+        started: Timestamp::now(),
+    }
+}
+
+/// Says so every few seconds until it is dropped.
+async fn announce(ctx: Arc<Context>, mut info: WorkerInfo) {
+    loop {
+        info.running = u32::try_from(ctx.board.downloads()).unwrap_or(u32::MAX);
+        if let Err(error) = ctx.store.announce(&info).await {
+            tracing::debug!(error = &error as &dyn std::error::Error, "could not announce");
+        }
+        tokio::time::sleep(ANNOUNCE_EVERY).await;
+    }
+}

@@ -1,0 +1,128 @@
+//! The worker over real programs, a real Redis and a disk store: how attempts end, and what they leave behind.
+
+mod deaths;
+mod ends;
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use haul_shared::ids::{ClientKey, Ticket};
+use haul_shared::job::{DownloadSpec, FailureKind, Job, JobSpec, JobState, StateKind};
+use haul_shared::media::{Codec, Fallback, Format, Priority, Quality};
+use haul_shared::store::{ClientLimits, JobStore, StoreSettings, Submission, Submitted};
+use haul_tests::origin::Origin;
+use haul_tests::redis::Redis;
+use haul_tests::worker::Worker;
+use tempfile::TempDir;
+
+/// Longer than anything here takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Redis, origin, disk; workers come and go.
+struct Shop {
+    redis: Redis,
+    origin: Origin,
+    data: TempDir,
+    store: JobStore,
+}
+
+impl Shop {
+    async fn open() -> Result<Self> {
+        let redis = Redis::start().await?;
+        let settings = StoreSettings {
+            job_ttl: PATIENCE * 10,
+            result_ttl: PATIENCE * 5,
+            link_ttl: PATIENCE,
+            lease: Duration::from_secs(30),
+            queue_limit: None,
+        };
+        let store = JobStore::new(&redis.url(), 4, settings)?;
+        Ok(Self { redis, origin: Origin::start().await, data: TempDir::new()?, store })
+    }
+
+    async fn worker(&self, variables: &[(&str, &str)]) -> Result<Worker> {
+        let data_dir = self.data.path().to_str().context("a temporary path in UTF-8")?;
+        Worker::start(&self.redis.url(), data_dir, variables).await
+    }
+
+    async fn submit(&self, url: &str) -> Result<Ticket> {
+        let order = Submission {
+            ticket: Ticket::new(),
+            client: ClientKey::of_api_key("tests"),
+            limits: ClientLimits { max_queued: None, max_running: None, weight: 1 },
+            spec: JobSpec::Download(DownloadSpec {
+                url: haul_shared::source::SourceUrl::read(url)?,
+                format: Format::Mp4,
+                quality: Quality::Best,
+                codec: Codec::Any,
+                fallback: Fallback::Nearest,
+                audio_bitrate_kbps: 192,
+                embed_metadata: true,
+                embed_chapters: true,
+                playlist_index: 1,
+            }),
+            region: "default".parse()?,
+            priority: Priority::Normal,
+            request: b"{}".to_vec(),
+            expires_in: PATIENCE * 5,
+            max_attempts: 2,
+            idempotency: None,
+        };
+        assert_eq!(self.store.submit(&order).await?, Submitted::Accepted(order.ticket));
+        Ok(order.ticket)
+    }
+
+    async fn job(&self, ticket: Ticket) -> Result<Job> {
+        self.store.get(ticket).await?.context("the job is known")
+    }
+
+    /// Waits until the job is as wanted.
+    async fn until(&self, ticket: Ticket, wanted: impl Fn(&Job) -> bool) -> Result<Job> {
+        let mut watch = self.store.watch(ticket).await?.context("the job is known")?;
+        let waiting = async {
+            loop {
+                let job = self.job(ticket).await?;
+                if wanted(&job) {
+                    return Ok(job);
+                }
+                watch.changed().await;
+            }
+        };
+        let outcome = tokio::time::timeout(PATIENCE, waiting).await;
+        match outcome {
+            Ok(job) => job,
+            Err(_) => anyhow::bail!("still {:?}", self.job(ticket).await?.state),
+        }
+    }
+
+    /// Waits until the job has ended.
+    async fn end(&self, ticket: Ticket) -> Result<JobState> {
+        Ok(self.until(ticket, |job| job.state.kind().is_end()).await?.state)
+    }
+
+    /// Waits until the job has failed, and says as what.
+    async fn failure(&self, ticket: Ticket) -> Result<FailureKind> {
+        match self.end(ticket).await? {
+            JobState::Failed { failure, .. } => Ok(failure.kind),
+            other => anyhow::bail!("it has not failed: {other:?}"),
+        }
+    }
+
+    /// Results on the disk.
+    fn stored(&self) -> usize {
+        fn files(dir: &std::path::Path) -> usize {
+            let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+            entries.map(|entry| if entry.path().is_dir() { files(&entry.path()) } else { 1 }).sum()
+        }
+        files(&self.data.path().join("objects"))
+    }
+}
+
+/// The bytes of the download have begun to come.
+fn is_fetching(job: &Job) -> bool {
+    matches!(&job.state, JobState::Running { progress, .. } if progress.downloaded_bytes.is_some_and(|bytes| bytes > 0))
+}
+
+fn is(kind: StateKind) -> impl Fn(&Job) -> bool {
+    move |job| job.state.kind() == kind
+}
