@@ -115,7 +115,7 @@ impl ApiConfig {
     /// What links begin with, given the address that was bound.
     #[must_use]
     pub fn base_url(&self, bound: SocketAddr) -> Url {
-        self.public_url.clone().unwrap_or_else(|| local_url(bound))
+        self.public_url.clone().unwrap_or_else(|| haul_shared::serve::local_url(bound))
     }
 
     fn check_exposure(&self, reader: &mut Reader<'_>) {
@@ -132,20 +132,6 @@ impl ApiConfig {
             reader.fault(&vars::ADMIN_LISTEN, "is the same as HAUL_LISTEN");
         }
     }
-}
-
-/// The address that was bound, for clients on this machine. A wildcard address is nothing that a client could connect
-/// to, so loopback stands for it.
-///
-/// # Panics
-/// Never: a socket address is a host and a port.
-#[must_use]
-pub fn local_url(bound: SocketAddr) -> Url {
-    let mut reachable = bound;
-    if bound.ip().is_unspecified() {
-        reachable.set_ip(if bound.is_ipv4() { [127, 0, 0, 1].into() } else { [0, 0, 0, 0, 0, 0, 0, 1].into() });
-    }
-    Url::parse(&format!("http://{reachable}")).expect("a socket address is a host and port")
 }
 
 fn cors_origins(text: &str) -> Parsed<CorsOrigins> {

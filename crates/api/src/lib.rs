@@ -31,7 +31,6 @@ pub mod limits;
 pub mod metadata;
 pub mod metrics;
 pub mod observe;
-pub mod serve;
 
 mod run;
 

@@ -6,19 +6,17 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
 use clap::Parser as _;
 use haul_api::cli::{Cli, Command};
-use haul_api::config::{ApiConfig, local_url};
+use haul_api::config::ApiConfig;
 use haul_api::{Listeners, run};
 use haul_shared::config::Env;
+use haul_shared::healthcheck::healthcheck;
 use haul_shared::shutdown::Shutdown;
 use haul_shared::telemetry;
 
 /// For requests under way when the process is told to stop.
 const GRACE: Duration = Duration::from_secs(30);
-/// For the answer to a healthcheck; probes of containers give up soon after.
-const HEALTH: Duration = Duration::from_secs(8);
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -29,7 +27,7 @@ async fn main() -> ExitCode {
         Err(faults) => return tell(2, &faults),
     };
     let ended = match command {
-        Some(Command::Healthcheck) => healthcheck(&config).await,
+        Some(Command::Healthcheck) => healthcheck(config.listen).await.map_err(anyhow::Error::from),
         None => serve(config, &env).await,
     };
     match ended {
@@ -46,15 +44,6 @@ async fn serve(config: ApiConfig, env: &Env) -> anyhow::Result<()> {
     let shutdown = Shutdown::on_signals(GRACE)?;
     let listeners = Listeners::bind(&config).await?;
     Ok(run(config, listeners, shutdown).await?)
-}
-
-/// Asks the API that runs with this configuration.
-async fn healthcheck(config: &ApiConfig) -> anyhow::Result<()> {
-    let client = reqwest::Client::builder().timeout(HEALTH).build()?;
-    let url = local_url(config.listen).join("/readyz")?;
-    let answer = client.get(url).send().await.context("the API does not answer")?;
-    ensure!(answer.status().is_success(), "the API is not ready");
-    Ok(())
 }
 
 #[expect(clippy::print_stderr, reason = "there may be no log yet, and a person looks at the terminal first")]

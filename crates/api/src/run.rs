@@ -21,7 +21,7 @@ use crate::metadata::MetadataService;
 use crate::metrics::Metrics;
 use crate::request::Rules;
 use crate::router::{Routers, routers};
-use crate::serve::serve;
+use haul_shared::serve::serve;
 
 /// Why an API does not start.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +84,9 @@ pub async fn run(config: ApiConfig, listeners: Listeners, shutdown: Shutdown) ->
         }
     });
 
+    let (jobs, stop) = (app.jobs.clone(), shutdown.stop.clone());
+    tasks.spawn(async move { stop.run_until_cancelled(jobs.look_after()).await });
+
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening on {address}");
     let serve_admin = async {
         if let Some(listener) = listeners.admin {
@@ -110,13 +113,7 @@ async fn build(
     let base_url = config.base_url(address);
     let (queue_url, cache_url) = (config.redis.url.expose_secret(), config.redis.cache_url.expose_secret());
     check_queue_server(queue_url).await?;
-    let settings = StoreSettings {
-        job_ttl: config.lives.job,
-        result_ttl: config.lives.result,
-        link_ttl: config.lives.link,
-        lease: config.queue.lease,
-        queue_limit: config.queue.max_queued,
-    };
+    let settings = StoreSettings::of(&config.lives, &config.queue);
     let jobs = JobStore::new(queue_url, config.redis.pool_size, settings)?;
     let cache = MetadataCache::new(cache_url, config.redis.pool_size, config.lives.metadata)?;
     let storage = Storage::connect(&config.storage, Role::Api { public_url: base_url.clone() }).await?;

@@ -87,13 +87,7 @@ pub async fn run(config: WorkerConfig, listener: TcpListener, shutdown: Shutdown
 async fn build(config: WorkerConfig) -> anyhow::Result<Context> {
     let (queue_url, cache_url) = (config.redis.url.expose_secret(), config.redis.cache_url.expose_secret());
     check_queue_server(queue_url).await?;
-    let settings = StoreSettings {
-        job_ttl: config.lives.job,
-        result_ttl: config.lives.result,
-        link_ttl: config.lives.link,
-        lease: config.queue.lease,
-        queue_limit: config.queue.max_queued,
-    };
+    let settings = StoreSettings::of(&config.lives, &config.queue);
     let store = JobStore::new(queue_url, config.redis.pool_size, settings)?;
     let cache = MetadataCache::new(cache_url, config.redis.pool_size, config.lives.metadata)?;
     let storage = Storage::connect(&config.storage, Role::Worker).await.context("the store of results")?;

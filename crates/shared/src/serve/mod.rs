@@ -26,6 +26,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, Sleep};
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
+use url::Url;
 
 use crate::shutdown::Shutdown;
 
@@ -83,6 +84,20 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) {
     }
     drop_all.cancel();
     tasks.wait().await;
+}
+
+/// The address that was bound, for clients on this machine. A wildcard address is nothing that a client could connect
+/// to, so loopback stands for it.
+///
+/// # Panics
+/// Never: a socket address is a host and a port.
+#[must_use]
+pub fn local_url(bound: SocketAddr) -> Url {
+    let mut reachable = bound;
+    if bound.ip().is_unspecified() {
+        reachable.set_ip(if bound.is_ipv4() { [127, 0, 0, 1].into() } else { [0, 0, 0, 0, 0, 0, 0, 1].into() });
+    }
+    Url::parse(&format!("http://{reachable}")).expect("a socket address is a host and port")
 }
 
 fn builder() -> Builder<TokioExecutor> {

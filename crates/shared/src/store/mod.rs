@@ -31,6 +31,7 @@ use backon::{ExponentialBuilder, Retryable as _};
 use deadpool_redis::{Connection, Pool, PoolError};
 use redis::{Client, ErrorKind, FromRedisValue, RedisError, ScriptInvocation, ServerErrorKind};
 
+use crate::config::{Lives, QueueConfig};
 use crate::redis::RedisUnfit;
 
 /// Why the store did not do what it was asked.
@@ -75,6 +76,20 @@ pub struct StoreSettings {
     pub lease: Duration,
     /// Jobs that may wait; `None` is no limit.
     pub queue_limit: Option<u32>,
+}
+
+impl StoreSettings {
+    /// As configured.
+    #[must_use]
+    pub fn of(lives: &Lives, queue: &QueueConfig) -> Self {
+        Self {
+            job_ttl: lives.job,
+            result_ttl: lives.result,
+            link_ttl: lives.link,
+            lease: queue.lease,
+            queue_limit: queue.max_queued,
+        }
+    }
 }
 
 /// The jobs of a deployment.
