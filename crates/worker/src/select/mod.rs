@@ -145,7 +145,8 @@ fn select_audio(streams: &[&Stream], spec: &DownloadSpec) -> Result<Selection, F
         transcodes: !fits(stream),
         asked: None,
         got: None,
-        promises_audio: true,
+        // of a plain file that is only guessed
+        promises_audio: stream.is_audio_only() || stream.is_muxed(),
         reason,
     };
     let alone = streams.iter().filter(|stream| stream.is_audio_only());
