@@ -87,7 +87,9 @@ pub fn make(
     }
     let ours = inputs.len();
     let source = |is_ours: bool, otherwise: &str| if is_ours { ours.to_string() } else { otherwise.to_owned() };
-    arguments.extend(["-map_metadata".into(), source(embedded.tags, "0").into()]);
+    // what is not wanted is not kept from the source either
+    let tags = if spec.embed_metadata { source(embedded.tags, "0") } else { "-1".to_owned() };
+    arguments.extend(["-map_metadata".into(), tags.into()]);
     let chapters = if spec.embed_chapters { source(embedded.chapters, "0") } else { "-1".to_owned() };
     arguments.extend(["-map_chapters".into(), chapters.into()]);
     if matches!(plan.container, Container::Mp4 | Container::M4a) {
