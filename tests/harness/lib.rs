@@ -1,7 +1,9 @@
 //! The stage for tests: real parts, started for one test and gone with it.
 
+pub mod house;
 pub mod media;
 pub mod origin;
+pub mod processes;
 pub mod redis;
 pub mod s3;
 pub mod site;

@@ -162,6 +162,22 @@ fn ffmpeg(folder: &Path, recipe: &str) {
     assert!(output.status.success(), "{recipe}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// What ffprobe sees in a file: its `format`, `streams` and `chapters`.
+///
+/// # Panics
+/// When it can't be run, or can't read the file.
+#[must_use]
+pub fn ffprobe(file: &Path) -> serde_json::Value {
+    let output = Command::new("ffprobe")
+        .args(["-v", "error", "-print_format", "json", "-show_format", "-show_streams", "-show_chapters"])
+        .arg(file)
+        .stdin(Stdio::null())
+        .output()
+        .expect("ffprobe is installed");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("ffprobe prints JSON")
+}
+
 /// The bytes of several files one after the other: what a downloader makes of an initialisation and its segments.
 ///
 /// # Panics

@@ -1,6 +1,7 @@
 //! A Redis of one's own: a real `redis-server` on a free loopback port, gone with the value.
 
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use tempfile::TempDir;
 pub struct Redis {
     process: Child,
     port: u16,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Redis {
@@ -24,21 +25,32 @@ impl Redis {
         for _ in 0..5 {
             let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
             let dir = tempfile::tempdir()?;
-            let mut process = Command::new("redis-server")
-                .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/redis/redis.conf"))
-                .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
-                .arg("--dir")
-                .arg(dir.path())
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .context("redis-server cannot be started")?;
+            let mut process = spawn(port, dir.path())?;
             if answers(port, &mut process).await? {
-                return Ok(Self { process, port, _dir: dir });
+                return Ok(Self { process, port, dir });
             }
         }
         bail!("redis-server did not come up")
+    }
+
+    /// Kills it, as a machine does that loses its power: nothing is written at the last moment.
+    ///
+    /// # Errors
+    /// When it cannot be killed.
+    pub fn kill(&mut self) -> Result<()> {
+        self.process.kill()?;
+        self.process.wait()?;
+        Ok(())
+    }
+
+    /// Starts it again where it was, over the same files.
+    ///
+    /// # Errors
+    /// When it does not come up within 10 s.
+    pub async fn restart(&mut self) -> Result<()> {
+        self.process = spawn(self.port, self.dir.path())?;
+        anyhow::ensure!(answers(self.port, &mut self.process).await?, "redis-server did not come up again");
+        Ok(())
     }
 
     /// Its URL.
@@ -54,6 +66,19 @@ impl Redis {
     pub async fn connection(&self) -> Result<redis::aio::MultiplexedConnection> {
         Ok(redis::Client::open(self.url())?.get_multiplexed_async_connection().await?)
     }
+}
+
+fn spawn(port: u16, dir: &Path) -> Result<Child> {
+    Command::new("redis-server")
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/redis/redis.conf"))
+        .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
+        .arg("--dir")
+        .arg(dir)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .context("redis-server cannot be started")
 }
 
 /// Waits for the server; `false` when it ended instead.

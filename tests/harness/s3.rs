@@ -145,6 +145,11 @@ impl S3 {
         self.hook.headers.lock().expect("no panic").get(&call).cloned().unwrap_or_default()
     }
 
+    /// Where the bucket's objects lie, each a file below this directory by its key.
+    pub fn bucket(&self) -> PathBuf {
+        self.directory.path().join(BUCKET)
+    }
+
     /// Files of uploads that were neither completed nor aborted.
     pub fn orphans(&self) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(self.directory.path()).expect("the store is there");

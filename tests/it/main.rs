@@ -2,6 +2,7 @@
 
 mod api;
 mod commands;
+mod downloads;
 mod origin;
 mod storage;
 mod store;

@@ -28,16 +28,12 @@ struct Shop {
 
 impl Shop {
     async fn open() -> Result<Self> {
-        Self::with_lease(Duration::from_secs(30)).await
-    }
-
-    async fn with_lease(lease: Duration) -> Result<Self> {
         let redis = Redis::start().await?;
         let settings = StoreSettings {
             job_ttl: PATIENCE * 10,
             result_ttl: PATIENCE * 5,
             link_ttl: PATIENCE,
-            lease,
+            lease: Duration::from_secs(30),
             queue_limit: None,
         };
         let store = JobStore::new(&redis.url(), 4, settings)?;

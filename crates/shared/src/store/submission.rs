@@ -181,11 +181,6 @@ impl JobStore {
         let answer: Vec<String> = if retry { self.run(&call).await? } else { self.run_surely(&call).await? };
 
         let word = answer.first().map(String::as_str);
-        if let (Some(word @ ("new" | "join" | "reuse")), Some(job)) = (word, answer.get(1)) {
-            // Whoever holds a ticket has its start; the rest is a capability and not for a log.
-            let ticket = &new.ticket.to_string()[..8];
-            tracing::info!(ticket, job.id = job, how = word, "ticket {ticket}… stands for job {job}");
-        }
         match (word, &answer[1..]) {
             (Some("new" | "join" | "same"), _) => Ok(Submitted::Accepted(new.ticket)),
             (Some("reuse"), _) => Ok(Submitted::Reused(new.ticket)),

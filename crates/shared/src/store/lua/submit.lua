@@ -5,7 +5,7 @@
 --       12 weight        13 request       14 ms to keep the result for this ticket           15 ms the ticket lives
 --       16 ms the job may stay unfinished  17 idempotency key hash (empty: none)             18 body hash
 --       19 ms the idempotency key lives    20 "1": shown in lists        21 "1": retry       22 region
--- Returns {"new" or "join" or "reuse", job id} | {"same"} | {"replay", ticket} | {"conflict"} | {"gone"} | {"not_retryable"}
+-- Returns {"new"} | {"join"} | {"reuse"} | {"same"} | {"replay", ticket} | {"conflict"} | {"gone"} | {"not_retryable"}
 --         | {"full" or "busy", jobs waiting, ends counted, ms they took}
 local jid, ticket, client, fp, lane, kind = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[6], ARGV[7]
 local tkey, idem = K.ticket .. ticket, K.idem .. ARGV[17]
@@ -79,7 +79,7 @@ if word ~= 'new' then
     call('RPUSH', K.list .. run.lane .. ':' .. client, run.id)
     join_ring(run.lane, client)
   end
-  return { word, run.id }
+  return { word }
 end
 
 call('HSET', tkey, 'jid', jid)
@@ -90,4 +90,4 @@ call('SET', K.flight .. fp, jid)
 call('ZADD', K.live, int(NOW + ARGV[16]), jid)
 call('SADD', K.lanes, lane)
 move({ id = jid, own = client, lane = lane, kind = kind, fp = fp }, S.queued, {})
-return { word, jid }
+return { word }

@@ -1,0 +1,191 @@
+//! The processes of the service as they are shipped: the built binaries, each with an environment of its own.
+//!
+//! A process can be killed here as a machine kills it, and what it leaves behind can be looked at: its programs are
+//! found by `/proc`. Not here: what they are told, and what is asked of them (`house`).
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Longer than anything takes on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Between two looks at something that tells nobody when it changes.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// A running process of ours; killed when dropped.
+pub struct Process {
+    child: Child,
+    address: SocketAddr,
+    http: reqwest::Client,
+}
+
+/// A process of the system, told apart from a later one with the same number by when it began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Seen {
+    pid: i32,
+    began: u64,
+}
+
+impl Process {
+    /// Starts `haul-api` or `haul-worker` with these variables and no others, on a free port that it is told in
+    /// `listen`, and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it is not built, or does not become ready.
+    pub async fn start(program: &str, listen: &str, variables: &[(String, String)]) -> Result<Self> {
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(5)).build()?;
+        // between looking for a free port and using it, somebody else may take it: then another is tried
+        for _ in 0..5 {
+            let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+            let child = Command::new(built(program)?)
+                .env_clear()
+                .envs(variables.iter().map(|(name, value)| (name, value)))
+                .env(listen, address.to_string())
+                .stdin(Stdio::null())
+                .spawn()
+                .with_context(|| format!("{program} cannot be started"))?;
+            let mut process = Self { child, address, http: http.clone() };
+            if process.becomes_ready().await? {
+                return Ok(process);
+            }
+        }
+        bail!("{program} did not become ready")
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Kills it, and it alone.
+    ///
+    /// # Errors
+    /// When it cannot be killed.
+    pub fn kill(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        Ok(kill_process(self.pid(), signal)?)
+    }
+
+    /// Waits until it has ended by itself.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ended(&mut self) -> Result<ExitStatus> {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        bail!("it still runs")
+    }
+
+    /// Its children, their children, and so on.
+    #[must_use]
+    pub fn descendants(&self) -> BTreeSet<Seen> {
+        let mut found = BTreeSet::new();
+        let mut parents = vec![self.pid().as_raw_nonzero().get()];
+        while let Some(parent) = parents.pop() {
+            for child in children(parent) {
+                parents.push(child.pid);
+                found.insert(child);
+            }
+        }
+        found
+    }
+
+    /// Does it say that it takes work?
+    pub async fn says_ready(&self) -> bool {
+        let answer = self.http.get(format!("http://{}/readyz", self.address)).send().await;
+        answer.is_ok_and(|answer| answer.status().is_success())
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// Waits for it; `false` when it ended instead.
+    async fn becomes_ready(&mut self) -> Result<bool> {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if self.child.try_wait()?.is_some() {
+                return Ok(false);
+            }
+            if self.says_ready().await {
+                return Ok(true);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        bail!("it does not say that it is ready")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ended = self.child.kill().and_then(|()| self.child.wait());
+    }
+}
+
+/// Waits until something is so, and returns how long that took.
+///
+/// # Errors
+/// When it is not so within [`PATIENCE`].
+pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) -> Result<Duration> {
+    let began = Instant::now();
+    while !is_so().await {
+        ensure!(began.elapsed() < PATIENCE, "waited in vain: {what}");
+        tokio::time::sleep(LOOK).await;
+    }
+    Ok(began.elapsed())
+}
+
+/// Those of them that still run.
+#[must_use]
+pub fn alive(seen: &BTreeSet<Seen>) -> BTreeSet<Seen> {
+    // a dead one may wait for whoever inherits it
+    let runs = |one: &&Seen| stat(one.pid).is_some_and(|(state, began)| state != 'Z' && began == one.began);
+    seen.iter().filter(runs).copied().collect()
+}
+
+fn children(parent: i32) -> Vec<Seen> {
+    let threads = fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();
+    let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    let pids: Vec<i32> =
+        lists.flat_map(|list| list.split(' ').filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()).collect();
+    pids.into_iter().filter_map(|pid| stat(pid).map(|(_, began)| Seen { pid, began })).collect()
+}
+
+/// State and begin of a process, fields 3 and 22 of `proc_pid_stat(5)`.
+fn stat(pid: i32) -> Option<(char, u64)> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // the name may hold anything, so what comes after its last bracket counts
+    let mut fields = text.rsplit_once(") ")?.1.split(' ');
+    Some((fields.next()?.chars().next()?, fields.nth(18)?.parse().ok()?))
+}
+
+/// Where a binary of ours is: beside the directory of the test binaries.
+fn built(program: &str) -> Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    let folder = test.ancestors().nth(2).context("test binaries lie in target/<profile>/deps")?;
+    let path = folder.join(program);
+    ensure!(path.is_file(), "{program} is not built: cargo build --workspace --bins");
+    Ok(path)
+}

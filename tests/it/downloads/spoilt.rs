@@ -1,0 +1,47 @@
+//! What is cut, lies, or lacks a part never becomes a result.
+
+use std::fs;
+
+use super::*;
+
+#[tokio::test]
+async fn nothing_spoilt_is_ever_completed_or_stored() -> Result<()> {
+    let house = House::open(Store::Disk, &[("HAUL_MAX_ATTEMPTS", "1")]).await?;
+    let quick = [("HAUL_RETRIES", "1"), ("HAUL_FRAGMENT_RETRIES", "1"), ("HAUL_SLOTS", "4")];
+    let _worker = house.worker(&quick).await?;
+    let origin = &house.origin;
+    let secret = tempfile::NamedTempFile::new()?;
+    fs::write(secret.path(), fs::read(media::file("progressive.mp4"))?)?;
+    origin.put_playlist_of("/posing.mp4", secret.path());
+    let table = [
+        (origin.spoilt(Fault::Cut(40_000), "/progressive.mp4"), "network"),
+        (origin.spoilt(Fault::Lying(60), "/progressive.mp4"), "corrupt_media"),
+        (origin.spoilt(Fault::Lying(150), "/progressive.mp4"), "network"),
+        (origin.spoilt(Fault::Missing("720p-1.ts"), "/hls-ts/master.m3u8"), "corrupt_media"),
+        (origin.spoilt(Fault::Missing("720p-1.m4s"), "/hls-fmp4/master.m3u8"), "corrupt_media"),
+        (origin.spoilt(Fault::Missing("sound-2.m4s"), "/hls-fmp4/master.m3u8"), "corrupt_media"),
+        (origin.spoilt(Fault::Missing("seg-2-2.m4s"), "/dash/manifest.mpd"), "corrupt_media"),
+        (origin.spoilt(Fault::Halved("720p-1.ts"), "/hls-ts/master.m3u8"), "corrupt_media"),
+        (origin.url("/hls-ts/wrong-duration.m3u8"), "corrupt_media"),
+        (origin.url("/empty.mp4"), "corrupt_media"),
+        (origin.url("/page.html"), "unsupported_url"),
+        (origin.url("/posing.mp4"), "invalid_media"),
+    ];
+    let mut jobs = Vec::new();
+    for (url, expected) in table {
+        jobs.push((house.order(&request(&url, json!({}))).await?, url, expected));
+    }
+    let mut told = Vec::new();
+    for (job, url, expected) in jobs {
+        let outcome = house.outcome(&job).await?;
+        if outcome != expected {
+            told.push(format!("{url}: {outcome} instead of {expected}"));
+        }
+        let code = if outcome == "completed" { "200 " } else { "409 " };
+        assert!(house.get(&format!("{job}/link")).await?.told().starts_with(code));
+    }
+    assert!(told.is_empty(), "{told:#?}");
+    processes::until("scratch is empty", async || house.scratch_files() == 0).await?;
+    assert_eq!(house.stored(), 0);
+    Ok(())
+}
