@@ -167,6 +167,18 @@ async fn who_waits_is_not_held_when_the_api_stops() -> Result<()> {
 }
 
 #[tokio::test]
+async fn many_lists_at_once_do_not_wait_for_each_other() -> Result<()> {
+    // Each held one connection to Redis while it waited for another: all that there are, and nobody went on.
+    let site = Site::with(&[("HAUL_REDIS_POOL_SIZE", "2")]).await?;
+    site.submit(MEDIA).await?;
+    let lists = futures::future::try_join_all((0..20).map(|_| site.get("/api/v1/downloads"))).await?;
+    for list in lists {
+        assert_eq!((list.status.as_u16(), list.json()["downloads"].as_array().map(Vec::len)), (200, Some(1)));
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn delete_cancels_and_then_forgets() -> Result<()> {
     let site = Site::start().await?;
     let job = site.submit(MEDIA).await?;
@@ -222,6 +234,7 @@ async fn a_download_that_waits_for_its_next_attempt_is_queued_and_says_when() ->
     let waiting = site.get(&job).await?.json();
     assert_eq!((&waiting["status"], &waiting["error"]["code"]), (&json!("queued"), &json!("network")));
     assert!(waiting["next_attempt_at"].is_string());
+    assert_eq!(waiting["progress"]["percent"], 0.0);
     assert_eq!(site.get(&format!("{job}/link")).await?.told(), "409 not_ready");
     Ok(())
 }

@@ -21,7 +21,7 @@ use crate::request::DownloadRequest;
 use crate::views::{JobView, STATUS_WORDS, status_word};
 
 const DEFAULT_LIMIT: u64 = 20;
-/// Jobs taken from the store at once.
+/// Jobs taken from the store at once when there is a filter, and so no knowing how many will do.
 const PAGE: usize = 100;
 /// Jobs looked at for one answer.
 const MOST_SCANNED: usize = 2000;
@@ -42,6 +42,10 @@ struct Filter {
 }
 
 impl Filter {
+    fn is_none(&self) -> bool {
+        self.status.is_none() && self.tag.is_none() && self.external_id.is_none()
+    }
+
     fn fits(&self, job: &Job, request: &DownloadRequest) -> bool {
         self.status.is_none_or(|status| status == status_word(&job.state))
             && self.tag.as_ref().is_none_or(|tag| request.tags.contains(tag))
@@ -77,11 +81,13 @@ pub async fn list(State(app): State<Arc<App>>, caller: Caller, mut params: Param
     };
     params.end()?;
 
+    // one more than is shown tells whether there are more
+    let page = if filter.is_none() { limit + 1 } else { PAGE };
     let mut downloads = Vec::new();
     let mut scanned = 0;
     loop {
-        let jobs = app.jobs.list(&scope, after, PAGE).await?;
-        let is_last = jobs.len() < PAGE;
+        let jobs = app.jobs.list(&scope, after, page).await?;
+        let is_last = jobs.len() < page;
         let jobs_left = jobs.len();
         for (index, job) in jobs.into_iter().enumerate() {
             after = Some(Position { created_ms: job.created.as_millisecond(), ticket: job.ticket });

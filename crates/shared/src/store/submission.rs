@@ -219,26 +219,30 @@ impl JobStore {
             Scope::Everyone => keys::key("recent"),
             Scope::Client(client) => keys::key("own") + client.as_str(),
         };
-        let mut connection = self.connection().await?;
         let mut jobs = Vec::new();
         let mut after = after;
-        while jobs.len() < limit {
-            let page = index_page(&mut connection, &index, after, limit).await?;
+        loop {
+            // No connection is held while another is taken: enough callers who do wait for each other for ever.
+            let page = index_page(&mut self.connection().await?, &index, after, limit).await?;
             let is_last = page.len() < limit;
+            let mut outlived = Vec::new();
             for position in page {
+                if jobs.len() == limit {
+                    break;
+                }
                 after = Some(position);
                 match self.get(position.ticket).await? {
-                    Some(job) if jobs.len() < limit => jobs.push(job),
-                    Some(_) => return Ok(jobs),
-                    // Its record has outlived its time; the index learns it here.
-                    None => connection.zrem::<_, _, ()>(&index, position.ticket.to_string()).await?,
+                    Some(job) => jobs.push(job),
+                    None => outlived.push(position.ticket.to_string()),
                 }
             }
-            if is_last {
-                break;
+            if !outlived.is_empty() {
+                self.connection().await?.zrem::<_, _, ()>(&index, outlived).await?;
+            }
+            if is_last || jobs.len() == limit {
+                return Ok(jobs);
             }
         }
-        Ok(jobs)
     }
 
     /// Gives back one ticket of an unfinished job; the last one stops it.
