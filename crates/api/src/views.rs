@@ -3,7 +3,7 @@
 //! Absent values are `null`, never missing, and a link that leads nowhere yet is `null`. No type of the domain is
 //! serialised as it is: what is renamed inside must not change what clients read.
 
-use haul_shared::job::{Artifact, Delivery, Failure, Job, JobState, Progress};
+use haul_shared::job::{Artifact, Delivery, Failure, Job, JobState, Progress, Stage};
 use haul_shared::media::MediaInfo;
 use haul_shared::storage::clean_stem;
 use jiff::Timestamp;
@@ -53,7 +53,7 @@ pub struct JobView {
 /// How far it is.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 struct ProgressView {
-    /// Of all stages; 100 only when it is completed.
+    /// Of all stages, of the newest attempt; 100 only when it is completed.
     percent: f64,
     downloaded_bytes: Option<u64>,
     total_bytes: Option<u64>,
@@ -136,8 +136,8 @@ impl JobView {
         Self {
             id: job.ticket.to_string(),
             status: shown.status,
-            stage: shown.progress.map(|progress| progress.stage.word()),
-            progress: ProgressView::of(&job.state),
+            stage: shown.worker.is_some().then(|| job.progress.map_or(Stage::Extract, |at| at.stage).word()),
+            progress: ProgressView::of(job),
             queue_position: shown.position,
             attempt: job.attempt,
             max_attempts: job.max_attempts,
@@ -167,7 +167,6 @@ impl JobView {
 #[derive(Default)]
 struct Shown<'a> {
     status: &'static str,
-    progress: Option<&'a Progress>,
     position: Option<u64>,
     due: Option<Timestamp>,
     worker: Option<String>,
@@ -185,9 +184,7 @@ impl<'a> Shown<'a> {
         match state {
             JobState::Queued { position } => Self { position: Some(*position), ..nothing },
             JobState::Waiting { due, last } => Self { due: Some(*due), failure: last.as_ref(), ..nothing },
-            JobState::Running { worker, progress } => {
-                Self { worker: Some(worker.to_string()), progress: Some(progress), ..nothing }
-            }
+            JobState::Running { worker } => Self { worker: Some(worker.to_string()), ..nothing },
             JobState::Completed { artifact, finished, expires } => Self {
                 artifact: Some(artifact),
                 finished: Some(*finished),
@@ -208,29 +205,26 @@ impl<'a> Shown<'a> {
 }
 
 impl ProgressView {
-    fn of(state: &JobState) -> Self {
-        let at = |percent: f64| Self {
-            percent,
-            downloaded_bytes: None,
-            total_bytes: None,
-            speed_bytes_per_second: None,
-            eta_seconds: None,
-        };
-        match state {
+    /// What an attempt came to stays, so that a job whose attempt has failed does not seem to go back.
+    fn of(job: &Job) -> Self {
+        let is_running = matches!(job.state, JobState::Running { .. });
+        let has_result = match &job.state {
+            JobState::Completed { .. } | JobState::Found { .. } => true,
+            JobState::Expired { artifact, .. } => artifact.is_some(),
             JobState::Queued { .. }
             | JobState::Waiting { .. }
+            | JobState::Running { .. }
             | JobState::Failed { .. }
-            | JobState::Cancelled { .. } => at(0.0),
-            JobState::Running { progress, .. } => Self {
-                // one decimal: a hundredth is no news, and would make every answer a new one
-                percent: (progress.percent * 10.0).floor() / 10.0,
-                downloaded_bytes: progress.downloaded_bytes,
-                total_bytes: progress.total_bytes,
-                speed_bytes_per_second: progress.speed_bytes_per_second,
-                eta_seconds: progress.eta_seconds,
-            },
-            JobState::Completed { .. } | JobState::Found { .. } => at(100.0),
-            JobState::Expired { artifact, .. } => at(if artifact.is_some() { 100.0 } else { 0.0 }),
+            | JobState::Cancelled { .. } => false,
+        };
+        let reached = job.progress.unwrap_or_else(Progress::start);
+        Self {
+            // one decimal: a hundredth is no news, and would make every answer a new one
+            percent: if has_result { 100.0 } else { (reached.percent * 10.0).floor() / 10.0 },
+            downloaded_bytes: reached.downloaded_bytes,
+            total_bytes: reached.total_bytes,
+            speed_bytes_per_second: reached.speed_bytes_per_second.filter(|_| is_running),
+            eta_seconds: reached.eta_seconds.filter(|_| is_running),
         }
     }
 }

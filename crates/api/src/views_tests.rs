@@ -1,7 +1,7 @@
 //! The shape of a job in every state.
 
 use haul_shared::ids::{ClientKey, Fence, JobId, Ticket, WorkerId};
-use haul_shared::job::{FailureKind, Stage};
+use haul_shared::job::FailureKind;
 use haul_shared::storage::ObjectKey;
 use serde_json::{Value, json};
 
@@ -24,6 +24,7 @@ fn job(state: JobState) -> Job {
         attempt: 1,
         max_attempts: 4,
         started: None,
+        progress: None,
         media: None,
     }
 }
@@ -100,7 +101,9 @@ fn nothing_is_ever_missing() {
 #[test]
 fn a_running_job_has_stage_and_worker_and_never_all_of_its_percent() {
     let progress = Progress { percent: 99.96, downloaded_bytes: Some(7), ..Progress::at(Stage::Upload, 0.5) };
-    let view = shown(JobState::Running { worker: WorkerId::stored("w-eu-1"), progress });
+    let mut running = job(JobState::Running { worker: WorkerId::stored("w-eu-1") });
+    running.progress = Some(progress);
+    let view = shown_to(&running, DownloadRequest::of_url(String::new()), false);
     assert_eq!(
         (&view["status"], &view["stage"], &view["worker"]),
         (&json!("running"), &json!("upload"), &json!("w-eu-1"))
@@ -116,6 +119,26 @@ fn a_job_that_waits_for_a_retry_is_queued_and_says_why() {
     assert_eq!(view["next_attempt_at"], "2026-11-20T12:00:00.500Z");
     let error = json!({ "code": "network", "message": "The connection to the site failed.", "retryable": true });
     assert_eq!(view["error"], error);
+}
+
+#[test]
+fn a_job_that_did_not_make_it_stays_where_its_last_attempt_came_to() {
+    // It was shown with 0 %, so that percent fell within the attempt.
+    let failure = || Failure::new(FailureKind::Network, "reset");
+    for state in [
+        JobState::Queued { position: 1 },
+        JobState::Waiting { due: at(), last: Some(failure()) },
+        JobState::Failed { failure: failure(), finished: at() },
+        JobState::Cancelled { at: at() },
+        JobState::Expired { artifact: None, finished: at(), at: at() },
+    ] {
+        let mut job = job(state);
+        let speed_bytes_per_second = Some(5);
+        job.progress = Some(Progress { percent: 41.5, speed_bytes_per_second, ..Progress::at(Stage::Download, 0.5) });
+        let view = shown_to(&job, DownloadRequest::of_url(String::new()), false);
+        assert_eq!((&view["progress"]["percent"], &view["stage"]), (&json!(41.5), &Value::Null));
+        assert_eq!(view["progress"]["speed_bytes_per_second"], Value::Null);
+    }
 }
 
 #[test]

@@ -11,9 +11,13 @@ async fn a_job_goes_from_line_to_result_and_leaves_no_trace_of_work() -> Result<
     let leased = bench.must_lease().await?;
     assert_eq!((leased.attempt, leased.max_attempts), (1, 2));
     assert_eq!(bench.store.heartbeat(&[beat(&leased, 41.5)]).await?, [Pulse::Ok]);
-    let JobState::Running { progress, .. } = bench.job(ticket).await?.state else { panic!("not running") };
-    assert_eq!(progress.percent, 41.5);
+    let running = bench.job(ticket).await?;
+    assert_eq!(
+        (running.state.kind(), running.progress.map(|progress| progress.percent)),
+        (StateKind::Running, Some(41.5))
+    );
 
+    assert!(leased.waited < MINUTE);
     let made = artifact(&leased);
     assert_eq!(bench.store.reserve(&leased.lease, &made.object).await?, Pulse::Ok);
     assert_eq!(bench.store.complete(&leased.lease, &made, &[("download", MINUTE)]).await?, Done::Completed);
@@ -236,5 +240,25 @@ async fn no_action_leaves_a_state_that_the_table_does_not_name() -> Result<()> {
         assert_eq!(bench.kind(ticket).await?, state);
         assert_eq!(bench.traces().await?, [0; 5]);
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn how_far_an_attempt_came_stays_with_who_gave_it_up() -> Result<()> {
+    // A cancelled or failed job was shown at 0 %, so that percent fell within the attempt.
+    let bench = Bench::new().await?;
+    let (one, other) =
+        (bench.submit("a", "https://example.com/v").await?, bench.submit("b", "https://example.com/v").await?);
+    let leased = bench.must_lease().await?;
+    let percent = async |ticket| anyhow::Ok(bench.job(ticket).await?.progress.map(|progress| progress.percent));
+    bench.store.heartbeat(&[beat(&leased, 20.0)]).await?;
+    assert_eq!(bench.store.cancel(one).await?, Cancelled::Now);
+    bench.store.heartbeat(&[beat(&leased, 30.0)]).await?;
+    assert_eq!((percent(one).await?, percent(other).await?), (Some(20.0), Some(30.0)), "it runs on for the other");
+    bench.store.fail(&leased.lease, &Failure::new(FailureKind::Network, "reset"), Duration::ZERO).await?;
+    assert_eq!(percent(other).await?, Some(30.0));
+    bench.end_delays().await?;
+    bench.must_lease().await?;
+    assert_eq!(percent(other).await?, None, "a new attempt begins anew");
     Ok(())
 }

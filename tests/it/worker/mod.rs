@@ -120,7 +120,8 @@ impl Shop {
 
 /// The bytes of the download have begun to come.
 fn is_fetching(job: &Job) -> bool {
-    matches!(&job.state, JobState::Running { progress, .. } if progress.downloaded_bytes.is_some_and(|bytes| bytes > 0))
+    let fetched = job.progress.and_then(|progress| progress.downloaded_bytes);
+    is(StateKind::Running)(job) && fetched.is_some_and(|bytes| bytes > 0)
 }
 
 fn is(kind: StateKind) -> impl Fn(&Job) -> bool {

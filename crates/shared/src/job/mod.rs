@@ -43,6 +43,8 @@ pub struct Job {
     pub max_attempts: u32,
     /// When the first attempt of this run began.
     pub started: Option<Timestamp>,
+    /// How far the newest attempt is, or came; `None` before the first.
+    pub progress: Option<Progress>,
     /// What is known of the medium.
     pub media: Option<MediaInfo>,
 }
@@ -66,8 +68,6 @@ pub enum JobState {
     Running {
         /// Which.
         worker: WorkerId,
-        /// How far it is.
-        progress: Progress,
     },
     /// The result exists.
     Completed {

@@ -4,7 +4,7 @@
 //! `fp` fingerprint · `spec` order · `n` tickets · `att` attempts begun · `max` · `crash` leases lost · `tok` fence ·
 //! `wk` worker · `rg` region · `sa` first start · `ft` end · `due` next attempt · `pg` progress · `med` medium ·
 //! `res` result · `obj` its object · `err` failure · `del` when the object goes · `cx` cancel wanted.
-//! Of a ticket: `jid` job · `st`, `at` its own cancellation · `cl` client · `ct` created · `ttl` ms it keeps the
+//! Of a ticket: `jid` job · `st`, `at`, `pg` its own cancellation, and how far the job was then · `cl` client · `ct` created · `ttl` ms it keeps the
 //! result · `req` request. All times in ms since the epoch, by the clock of Redis.
 
 use jiff::Timestamp;
@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::StoreError;
 use crate::ids::{ClientKey, JobId, Ticket, WorkerId};
-use crate::job::{Failure, FailureKind, Job, JobState, Progress, StateKind};
+use crate::job::{Failure, FailureKind, Job, JobState, StateKind};
 
 type Field = Option<Vec<u8>>;
 
@@ -62,10 +62,7 @@ pub(super) fn job(ticket: Ticket, answer: Vec<Field>) -> Result<Option<(JobId, J
         match word.ok_or(StoreError::Unreadable("a state"))? {
             StateKind::Queued => JobState::Queued { position: number(&place)?.unwrap_or(1) },
             StateKind::Waiting => JobState::Waiting { due: time(&due)?.unwrap_or(now), last: failure },
-            StateKind::Running => JobState::Running {
-                worker: WorkerId::stored(&text(&worker)?.unwrap_or_default()),
-                progress: json(&progress)?.unwrap_or_else(Progress::start),
-            },
+            StateKind::Running => JobState::Running { worker: WorkerId::stored(&text(&worker)?.unwrap_or_default()) },
             // `JobStore::found` leaves `null`
             StateKind::Completed if artifact.as_deref() == Some(b"null".as_slice()) => {
                 JobState::Found { finished: ended }
@@ -101,6 +98,7 @@ pub(super) fn job(ticket: Ticket, answer: Vec<Field>) -> Result<Option<(JobId, J
         attempt: small(&attempt)?,
         max_attempts: small(&max_attempts)?,
         started: time(&started)?,
+        progress: json(&progress)?,
         media: json(&media)?,
     };
     Ok(Some((id, job)))

@@ -11,6 +11,8 @@ if j.cx then return 'stopping' end
 
 if j.n > 1 then
   call('HSET', tkey, 'st', S.cancelled, 'at', int(NOW))
+  local reached = call('HGET', K.job .. j.id, 'pg')
+  if reached then call('HSET', tkey, 'pg', reached) end
   call('HINCRBY', K.job .. j.id, 'n', -1)
   changed(j.id)
   return 'now'

@@ -3,11 +3,12 @@
 -- ARGV  1 ticket
 -- Returns {} | {now, place in line (0: not in line), ticket: jid st at cl ct ttl req,
 --          job: st lane rg att max wk sa ft due pg med res err del}
-local t = call('HMGET', K.ticket .. ARGV[1], 'jid', 'st', 'at', 'cl', 'ct', 'ttl', 'req')
+local t = call('HMGET', K.ticket .. ARGV[1], 'jid', 'st', 'at', 'cl', 'ct', 'ttl', 'req', 'pg')
 if not t[1] then return {} end
 local j = call('HMGET', K.job .. t[1], 'st', 'lane', 'rg', 'att', 'max', 'wk', 'sa', 'ft', 'due', 'pg', 'med', 'res',
   'err', 'del')
 if not j[1] then return {} end
+if t[2] then j[10] = t[8] end -- the job may run on, but not for this ticket
 
 -- How many are served before: its client's earlier jobs, and as many of each other client, who take turns.
 local function place()

@@ -50,7 +50,7 @@ else
 end
 
 if old then
-  call('HDEL', tkey, 'st', 'at')
+  call('HDEL', tkey, 'st', 'at', 'pg')
   if old.held then
     if old.n <= 1 then call('DEL', K.job .. old.id) else call('HINCRBY', K.job .. old.id, 'n', -1) end
   end
