@@ -23,6 +23,18 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
     }
 }
 
+/// Of a route that has no parameters: any is unknown.
+#[derive(Debug, Clone, Copy)]
+pub struct NoParams;
+
+impl<S: Send + Sync> FromRequestParts<S> for NoParams {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> ApiResult<Self> {
+        Params::of(parts.uri.query().unwrap_or_default()).end().map(|()| Self)
+    }
+}
+
 impl Params {
     /// The parameters of a query.
     #[must_use]

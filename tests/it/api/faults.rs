@@ -204,6 +204,19 @@ async fn queries_and_headers_are_checked_like_bodies() -> Result<()> {
     for (path, expected) in table {
         assert_eq!(told(&site.get(&path.replace("JOB", &job)).await?), expected, "{path}");
     }
+    // Routes without parameters ignored whatever was sent, so that `?format=mp3` had no effect and no answer.
+    let unknown = [
+        (Method::POST, "/api/v1/downloads"),
+        (Method::POST, "/api/v1/downloads/batch"),
+        (Method::POST, "/api/v1/metadata"),
+        (Method::POST, "JOB/retry"),
+        (Method::DELETE, "JOB"),
+        (Method::GET, "/api/v1/stats"),
+    ];
+    for (method, path) in unknown {
+        let answer = send(site.request(method, &(path.replace("JOB", &job) + "?format=mp3")).json(&())).await?;
+        assert_eq!(told(&answer), "422 invalid_request /format", "{path}");
+    }
     let answer =
         send(site.request(Method::POST, "/api/v1/downloads").header("idempotency-key", "a b").json(&())).await?;
     assert_eq!(told(&answer), "422 invalid_request /Idempotency-Key");

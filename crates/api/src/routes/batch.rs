@@ -15,6 +15,7 @@ use crate::body::JsonBody;
 use crate::error::{ApiError, ApiResult, Problem};
 use crate::limits::Class;
 use crate::observe::RequestId;
+use crate::query::NoParams;
 use crate::request::{DownloadRequest, Node, read_batch};
 use crate::submit::{Queued, idempotency_key, submit};
 use crate::views::JobView;
@@ -56,6 +57,7 @@ pub async fn submit_all(
     State(app): State<Arc<App>>,
     caller: Caller,
     id: RequestId,
+    _: NoParams,
     headers: HeaderMap,
     JsonBody(body): JsonBody,
 ) -> ApiResult<Response> {

@@ -20,7 +20,7 @@ use crate::auth::Caller;
 use crate::body::JsonBody;
 use crate::conditional;
 use crate::error::{ApiError, ApiResult, Code, Problem};
-use crate::query::Params;
+use crate::query::{NoParams, Params};
 use crate::request::DownloadRequest;
 use crate::submit::{self, Queued, idempotency_key};
 use crate::views::{JobView, job_url};
@@ -45,6 +45,7 @@ const LONGEST_WAIT_SECONDS: u64 = 60;
 pub async fn submit(
     State(app): State<Arc<App>>,
     caller: Caller,
+    _: NoParams,
     headers: HeaderMap,
     JsonBody(body): JsonBody,
 ) -> ApiResult<Response> {
@@ -96,7 +97,7 @@ pub async fn show(
         (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub async fn remove(State(app): State<Arc<App>>, caller: Caller, Id(id): Id) -> ApiResult<Response> {
+pub async fn remove(State(app): State<Arc<App>>, caller: Caller, Id(id): Id, _: NoParams) -> ApiResult<Response> {
     app.find(&caller, id).await?;
     match app.jobs.cancel(id).await? {
         Cancelled::Now | Cancelled::Stopping => {
@@ -119,7 +120,7 @@ pub async fn remove(State(app): State<Arc<App>>, caller: Caller, Id(id): Id) -> 
         (status = 409, description = "`not_retryable`", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub async fn retry(State(app): State<Arc<App>>, caller: Caller, Id(id): Id) -> ApiResult<Response> {
+pub async fn retry(State(app): State<Arc<App>>, caller: Caller, Id(id): Id, _: NoParams) -> ApiResult<Response> {
     let job = app.find(&caller, id).await?;
     let request = app.request_of(&job)?;
     let queued = submit::resubmit(&app, &caller, &job, request).await?;

@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::body::JsonBody;
 use crate::error::{ApiError, ApiResult, Problem};
-use crate::query::Params;
+use crate::query::{NoParams, Params};
 use crate::request::{check_address, read_address};
 
 const HAUL_CACHE: HeaderName = HeaderName::from_static("haul-cache");
@@ -105,7 +105,12 @@ struct EntryView {
         (status = 504, description = "`timeout`", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub async fn look(State(app): State<Arc<App>>, caller: Caller, JsonBody(body): JsonBody) -> Result<Response, ApiError> {
+pub async fn look(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    _: NoParams,
+    JsonBody(body): JsonBody,
+) -> ApiResult<Response> {
     let source = read_address(&body, &app.rules.egress).inspect_err(|refusal| app.count_refusal(refusal))?;
     let answer = app.metadata.get(&source, &caller).await;
     app.metrics.saw_metadata(answer.origin.word());

@@ -17,6 +17,7 @@ use utoipa::ToSchema;
 use crate::app::App;
 use crate::error::{ApiError, ApiResult, Code};
 use crate::metrics::priority_word;
+use crate::query::NoParams;
 use crate::views::time;
 
 /// How long a scrape waits for the store: less than Prometheus waits for us.
@@ -86,7 +87,7 @@ struct Percentiles {
     get, path = "/api/v1/stats", tag = "operators",
     responses((status = 200, description = "Numbers for a person or a dashboard.", body = StatsView))
 )]
-pub async fn stats(State(app): State<Arc<App>>) -> ApiResult<Json<StatsView>> {
+pub async fn stats(State(app): State<Arc<App>>, _: NoParams) -> ApiResult<Json<StatsView>> {
     let stats = timeout(SCRAPE, app.jobs.stats()).await.map_err(|_| ApiError::new(Code::ServiceUnavailable))??;
     Ok(Json(StatsView::of(stats, app.metrics.metadata_answers())))
 }
