@@ -147,14 +147,14 @@ pub async fn signed(
         LinkError::Expired => ApiError::new(Code::Expired).detail("The link has expired; ask for a new one."),
         LinkError::Forged => ApiError::new(Code::Forbidden).detail("This is not a link that this service made."),
     })?;
-    let total = app.storage.open(&link.key, None).await?.total_bytes;
+    let object = app.storage.open(&link.key, None).await?;
     let left = link.expires_at.saturating_sub(Timestamp::now().as_second());
     let file = File {
-        total,
+        total: object.total_bytes,
         // an object never changes, so its name will do
         validators: Validators {
             etag: format!("\"{}\"", URL_SAFE_NO_PAD.encode(&Sha256::digest(link.key.as_str())[..16])),
-            modified: None,
+            modified: object.modified,
         },
         disposition: content_disposition(&link.filename, link.inline),
         content_type: link.content_type,

@@ -81,7 +81,9 @@ impl DiskStore {
             io::ErrorKind::NotFound => StorageError::NotFound,
             _ => fault(error),
         })?;
-        let total_bytes = file.metadata().await.map_err(fault)?.len();
+        let about = file.metadata().await.map_err(fault)?;
+        let total_bytes = about.len();
+        let modified = about.modified().ok().and_then(|time| Timestamp::try_from(time).ok());
         let body_bytes = match range {
             None => total_bytes,
             Some(range) if *range.start() < total_bytes => {
@@ -91,7 +93,7 @@ impl DiskStore {
             Some(_) => return Err(StorageError::RangeOutside),
         };
         let body = ReaderStream::with_capacity(file.take(body_bytes), CHUNK).boxed();
-        Ok(ObjectBody { total_bytes, body_bytes, body })
+        Ok(ObjectBody { total_bytes, modified, body_bytes, body })
     }
 
     pub(super) fn link(&self, key: &ObjectKey, spec: &LinkSpec, now: Timestamp) -> Result<Url, StorageError> {

@@ -78,6 +78,8 @@ pub struct LinkSpec {
 pub struct ObjectBody {
     /// Size of the whole object.
     pub total_bytes: u64,
+    /// When it was put there, where the store tells.
+    pub modified: Option<Timestamp>,
     /// How many bytes `body` gives.
     pub body_bytes: u64,
     /// The bytes; an error ends it.

@@ -22,6 +22,7 @@ use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::{ByteStream, Length};
 use aws_sdk_s3::types::ServerSideEncryption;
 use futures::{StreamExt as _, stream};
+use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
@@ -168,11 +169,12 @@ impl S3Store {
         let answer = asked.send().await.map_err(told)?;
         let (total_bytes, body_bytes) =
             sizes(&answer).ok_or_else(|| StorageError::Unavailable("an answer without a size".into()))?;
+        let modified = answer.last_modified.and_then(|time| Timestamp::from_second(time.secs()).ok());
         let body = stream::try_unfold(answer.body, |mut body| async {
             let chunk = body.try_next().await.map_err(std::io::Error::other)?;
             Ok(chunk.map(|chunk| (chunk, body)))
         });
-        Ok(ObjectBody { total_bytes, body_bytes, body: body.boxed() })
+        Ok(ObjectBody { total_bytes, modified, body_bytes, body: body.boxed() })
     }
 
     pub(super) async fn link(&self, key: &ObjectKey, spec: &LinkSpec) -> Result<Url, StorageError> {
