@@ -47,6 +47,9 @@ pub enum Class {
 }
 
 impl Class {
+    /// All classes.
+    pub const ALL: [Self; 3] = [Self::Metadata, Self::Downloads, Self::Reads];
+
     /// The word of the metric's label.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -172,7 +175,7 @@ pub async fn limit(State((app, class)): State<(Arc<App>, Class)>, request: Reque
             response
         }
         Err(refused) => {
-            app.metrics.saw_rate_limit(class.word());
+            app.metrics.saw_rate_limit(class);
             refused.into_response()
         }
     }

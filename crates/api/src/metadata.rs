@@ -42,6 +42,9 @@ pub enum Origin {
 }
 
 impl Origin {
+    /// All origins.
+    pub const ALL: [Self; 3] = [Self::Hit, Self::Miss, Self::Stale];
+
     /// The word of the header and of the metric's label.
     #[must_use]
     pub fn word(self) -> &'static str {

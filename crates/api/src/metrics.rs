@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use haul_shared::egress::Denied;
+use haul_shared::ids::Region;
 use haul_shared::job::StateKind;
 use haul_shared::media::Priority;
 use haul_shared::store::Stats;
@@ -15,6 +16,9 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
+use crate::limits::Class;
+use crate::metadata::Origin;
+
 /// Seconds; from a cache hit to a long poll.
 const REQUEST_BUCKETS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
@@ -22,6 +26,7 @@ const REQUEST_BUCKETS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    regions: Vec<Region>,
     requests: IntCounterVec,
     request_duration: HistogramVec,
     rate_limited: IntCounterVec,
@@ -31,17 +36,18 @@ pub struct Metrics {
     queue_depth: IntGaugeVec,
     queue_oldest: GaugeVec,
     jobs: IntCounterVec,
+    leases_lost: IntCounter,
     pool: IntGaugeVec,
     storage: IntGauge,
 }
 
 impl Metrics {
-    /// All metrics, at zero.
+    /// All metrics, at zero. Of the regions that jobs may go to, a queue is shown also when it is empty.
     ///
     /// # Panics
     /// When a name is not one that Prometheus takes, or comes twice.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn new(regions: &[Region]) -> Self {
         let registry = Registry::new();
         let make = Maker(&registry);
         let build = make.gauges("haul_build_info", "What runs here.", &["version", "ytdlp"]);
@@ -53,7 +59,8 @@ impl Metrics {
             &["method", "route"],
         );
         let request_duration = make.registered(request_duration);
-        Self {
+        let metrics = Self {
+            regions: regions.to_vec(),
             requests: make.counters("haul_http_requests_total", "Requests answered.", &["method", "route", "status"]),
             request_duration,
             rate_limited: make.counters("haul_rate_limited_total", "Requests refused by a limit.", &["class"]),
@@ -69,9 +76,41 @@ impl Metrics {
                 &["region"],
             )),
             jobs: make.counters("haul_jobs_total", "Jobs ended, over all processes.", &["status"]),
+            leases_lost: make
+                .registered(IntCounter::new("haul_leases_lost_total", "Leases that ran out, over all processes.")),
             pool: make.gauges("haul_redis_pool_connections", "Connections to Redis.", &["state"]),
             storage: make.registered(IntGauge::new("haul_storage_bytes", "Bytes of results in the store.")),
             registry,
+        };
+        metrics.begin();
+        metrics
+    }
+
+    /// Makes the series of all labels that are known: one that is not there until it is counted hides its first count
+    /// from `increase()`.
+    fn begin(&self) {
+        for class in Class::ALL {
+            self.rate_limited.with_label_values(&[class.word()]);
+        }
+        for origin in Origin::ALL {
+            self.metadata_cache.with_label_values(&[origin.word()]);
+        }
+        for denied in Denied::ALL {
+            self.egress_denied.with_label_values(&[denied.word()]);
+        }
+        for state in StateKind::ALL.into_iter().filter(|state| state.is_end()) {
+            self.jobs.with_label_values(&[state.word()]);
+        }
+        self.empty_queues();
+        self.refresh_pool((0, 0));
+    }
+
+    fn empty_queues(&self) {
+        for region in &self.regions {
+            for priority in [Priority::Normal, Priority::Low] {
+                self.queue_depth.with_label_values(&[region.as_str(), priority_word(priority)]).set(0);
+            }
+            self.queue_oldest.with_label_values(&[region.as_str()]).set(0.0);
         }
     }
 
@@ -82,13 +121,13 @@ impl Metrics {
     }
 
     /// A request was refused by the limit of this class.
-    pub fn saw_rate_limit(&self, class: &str) {
-        self.rate_limited.with_label_values(&[class]).inc();
+    pub fn saw_rate_limit(&self, class: Class) {
+        self.rate_limited.with_label_values(&[class.word()]).inc();
     }
 
-    /// Metadata was asked for; `result` is `hit`, `miss` or `stale`.
-    pub fn saw_metadata(&self, result: &str) {
-        self.metadata_cache.with_label_values(&[result]).inc();
+    /// Metadata was asked for, and came from there.
+    pub fn saw_metadata(&self, origin: Origin) {
+        self.metadata_cache.with_label_values(&[origin.word()]).inc();
     }
 
     /// A finished result was handed out again.
@@ -104,14 +143,16 @@ impl Metrics {
     /// Hits, and all answers, of the metadata cache of this process.
     #[must_use]
     pub fn metadata_answers(&self) -> (u64, u64) {
-        let of = |result: &str| self.metadata_cache.with_label_values(&[result]).get();
-        (of("hit") + of("stale"), of("hit") + of("stale") + of("miss"))
+        let of = |origin: Origin| self.metadata_cache.with_label_values(&[origin.word()]).get();
+        let hits = of(Origin::Hit) + of(Origin::Stale);
+        (hits, hits + of(Origin::Miss))
     }
 
     /// Takes over what the store says. Pool: connections in use, and idle.
     pub fn refresh(&self, stats: &Stats, pool: (usize, usize)) {
         self.queue_depth.reset();
         self.queue_oldest.reset();
+        self.empty_queues();
         for queue in &stats.queues {
             let region = queue.region.as_str();
             self.queue_depth.with_label_values(&[region, priority_word(queue.priority)]).set(signed(queue.depth));
@@ -120,15 +161,14 @@ impl Metrics {
         }
         for state in StateKind::ALL.into_iter().filter(|state| state.is_end()) {
             let ended = stats.jobs.get(&state).copied().unwrap_or_default();
-            let counter = self.jobs.with_label_values(&[state.word()]);
-            counter.inc_by(ended.saturating_sub(counter.get()));
+            catch_up(&self.jobs.with_label_values(&[state.word()]), ended);
         }
+        catch_up(&self.leases_lost, stats.leases_lost);
         self.storage.set(signed(stats.stored_bytes));
         self.refresh_pool(pool);
     }
 
-    /// Takes over what is known without the store.
-    pub fn refresh_pool(&self, (used, idle): (usize, usize)) {
+    fn refresh_pool(&self, (used, idle): (usize, usize)) {
         self.pool.with_label_values(&["used"]).set(signed(used as u64));
         self.pool.with_label_values(&["idle"]).set(signed(idle as u64));
     }
@@ -142,12 +182,6 @@ impl Metrics {
     }
 }
 
-impl Default for Metrics {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 /// The word of a priority, as requests have it.
 #[must_use]
 pub fn priority_word(priority: Priority) -> &'static str {
@@ -155,6 +189,11 @@ pub fn priority_word(priority: Priority) -> &'static str {
         Priority::Normal => "normal",
         Priority::Low => "low",
     }
+}
+
+/// Takes over a count of the store, which may have been emptied: what is told never falls.
+fn catch_up(counter: &IntCounter, count: u64) {
+    counter.inc_by(count.saturating_sub(counter.get()));
 }
 
 fn signed(count: u64) -> i64 {
@@ -186,11 +225,11 @@ mod tests {
 
     #[test]
     fn counters_of_the_store_never_fall() {
-        let metrics = Metrics::new();
+        let metrics = Metrics::new(&["eu".parse().unwrap()]);
         let mut stats = Stats {
             queues: Vec::new(),
             jobs: [(StateKind::Completed, 7)].into(),
-            leases_lost: 0,
+            leases_lost: 3,
             workers: Vec::new(),
             stored_bytes: 1,
             stored_objects: 1,
@@ -201,6 +240,7 @@ mod tests {
         metrics.refresh(&stats, (1, 2));
         let text = String::from_utf8(metrics.text().1).unwrap();
         assert!(text.contains("haul_jobs_total{status=\"completed\"} 7"), "{text}");
+        assert!(text.contains("haul_leases_lost_total 3"), "{text}");
         assert!(text.contains("haul_redis_pool_connections{state=\"idle\"} 2"), "{text}");
     }
 }

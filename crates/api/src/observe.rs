@@ -21,6 +21,9 @@ use crate::app::App;
 /// The header that carries the id, both ways.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// What machines ask again and again.
+const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+
 /// What a request is called in the log, in its answer and in its problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestId(Arc<str>);
@@ -71,7 +74,12 @@ pub async fn observe(State(app): State<Arc<App>>, mut request: Request, next: Ne
     let (status, took) = (response.status().as_u16(), began.elapsed());
     app.metrics.saw_request(method, route, response.status(), took);
     let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-    tracing::info!(request_id = %id, method, route, status, duration_ms, "{method} {route} answered {status}");
+    // who watches a deployment asks every few seconds, which would bury what clients ask
+    if PROBES.contains(&route) && response.status().is_success() {
+        tracing::debug!(request_id = %id, method, route, status, duration_ms, "{method} {route} answered {status}");
+    } else {
+        tracing::info!(request_id = %id, method, route, status, duration_ms, "{method} {route} answered {status}");
+    }
     response
 }
 

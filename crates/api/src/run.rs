@@ -110,6 +110,8 @@ async fn build(
     shutdown: &Shutdown,
     tasks: &TaskTracker,
 ) -> Result<App, StartError> {
+    // before anything is reached for: a fault of the configuration is told whatever else is down
+    let keys = config.api_keys_file.as_deref().map(KeyRing::open).transpose()?;
     let base_url = config.base_url(address);
     let (queue_url, cache_url) = (config.redis.url.expose_secret(), config.redis.cache_url.expose_secret());
     check_queue_server(queue_url).await?;
@@ -117,7 +119,6 @@ async fn build(
     let jobs = JobStore::new(queue_url, config.redis.pool_size, settings)?;
     let cache = MetadataCache::new(cache_url, config.redis.pool_size, config.lives.metadata)?;
     let storage = Storage::connect(&config.storage, Role::Api { public_url: base_url.clone() }).await?;
-    let keys = config.api_keys_file.as_deref().map(KeyRing::open).transpose()?;
     Ok(App {
         metadata: MetadataService::new(&config, cache, jobs.clone(), tasks.clone()),
         rules: Rules {
@@ -131,7 +132,7 @@ async fn build(
         storage,
         keys,
         limits: Limits::default(),
-        metrics: Metrics::new(),
+        metrics: Metrics::new(&config.regions),
         shutdown: shutdown.stop.clone(),
         config,
     })

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use backon::{ExponentialBuilder, Retryable as _};
 use futures::FutureExt as _;
 use haul_shared::job::{Failure, FailureKind, JobSpec};
-use haul_shared::store::{Done, Ended, Lease, Leased, StoreError};
+use haul_shared::store::{Done, Ended, Kind, Lease, Leased, StoreError};
 
 use crate::board::{Running, StopReason};
 use crate::context::Context;
@@ -31,6 +31,9 @@ enum Outcome {
 /// Runs and settles one attempt.
 pub async fn run(ctx: &Context, leased: Leased) {
     let entry = ctx.board.enter(leased.lease.clone());
+    if leased.lease.kind == Kind::Download {
+        ctx.metrics.waited(leased.waited);
+    }
     let id = leased.lease.job;
     let Some(spec) = &leased.spec else {
         tracing::warn!(job.id = %id, "job {id} is of a form that this version does not know; handed back");
@@ -60,7 +63,6 @@ async fn settle(ctx: &Context, job: &Running, leased: &Leased, outcome: Outcome,
     let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     match (reason, outcome) {
         (Some(StopReason::LeaseLost), _) => {
-            ctx.metrics.lease_lost();
             tracing::warn!(job.id = %id, duration_ms, "job {id} was lost: somebody else has it, or it has ended");
         }
         // A result that is there already is worth completing, whoever wants the worker to stop.
@@ -77,12 +79,16 @@ async fn settle(ctx: &Context, job: &Running, leased: &Leased, outcome: Outcome,
             match surely(|| ctx.store.fail(lease, &failure, delay)).await {
                 Ok(Ended::Cancelled) => tracing::info!(job.id = %id, duration_ms, "job {id} was cancelled"),
                 Ok(Ended::Waiting) => {
-                    ctx.metrics.retried(failure.kind);
+                    if lease.kind == Kind::Download {
+                        ctx.metrics.retried(failure.kind);
+                    }
                     let (code, detail) = (failure.kind.code(), &failure.detail);
                     tracing::warn!(job.id = %id, code, detail, duration_ms, "job {id} is tried again: {code}");
                 }
                 Ok(Ended::Failed) => {
-                    ctx.metrics.failed(failure.kind);
+                    if lease.kind == Kind::Download {
+                        ctx.metrics.failed(failure.kind);
+                    }
                     let (code, detail) = (failure.kind.code(), &failure.detail);
                     tracing::warn!(job.id = %id, code, detail, duration_ms, "job {id} has failed: {code}");
                 }

@@ -1,19 +1,22 @@
 //! What Prometheus sees of a worker: the only place where the names of its metrics are spelled.
 //!
 //! One registry per process, never the global one. Labels come from closed sets, never from input. What all workers
-//! have done together (`haul_jobs_total`, depths, storage) is told by the API, from the store.
+//! have done together (`haul_jobs_total`, `haul_leases_lost_total`, depths, storage) is told by the API, from the store.
 
 use std::time::Duration;
 
 use haul_shared::egress::Denied;
 use haul_shared::job::{FailureKind, Stage};
 use prometheus::{
-    Encoder as _, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 
 /// Seconds; from a small file to a long film.
 const STAGE_BUCKETS: &[f64] = &[0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0];
+
+/// Seconds; from a free slot to a line of hours.
+const WAIT_BUCKETS: &[f64] = &[0.01, 0.05, 0.25, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0];
 
 /// The metrics of one process.
 #[derive(Debug)]
@@ -22,11 +25,11 @@ pub struct Metrics {
     failures: IntCounterVec,
     retries: IntCounterVec,
     stages: HistogramVec,
+    queue_wait: Histogram,
     running: IntGauge,
     slots: IntGauge,
     downloaded: IntCounter,
     uploaded: IntCounter,
-    leases_lost: IntCounter,
     egress_denied: IntCounterVec,
     pool: IntGaugeVec,
 }
@@ -40,24 +43,41 @@ impl Metrics {
     pub fn new(slots: usize, ytdlp_version: &str) -> Self {
         let metrics = Self {
             registry: Registry::new(),
-            failures: counters("haul_job_failures_total", "Jobs that have failed.", "code"),
-            retries: counters("haul_job_retries_total", "Attempts that are followed by another.", "code"),
+            failures: counters("haul_job_failures_total", "Downloads that have failed.", "code"),
+            retries: counters("haul_job_retries_total", "Attempts at downloads that are followed by another.", "code"),
             stages: HistogramVec::new(
                 HistogramOpts::new("haul_stage_duration_seconds", "Time in a stage that ended well.")
                     .buckets(STAGE_BUCKETS.to_vec()),
                 &["stage"],
             )
             .expect(VALID),
+            queue_wait: Histogram::with_opts(
+                HistogramOpts::new("haul_queue_wait_seconds", "Time in line before an attempt.")
+                    .buckets(WAIT_BUCKETS.to_vec()),
+            )
+            .expect(VALID),
             running: IntGauge::new("haul_jobs_running", "Jobs under way.").expect(VALID),
             slots: IntGauge::new("haul_worker_slots", "Jobs that may be under way at once.").expect(VALID),
             downloaded: counter("haul_downloaded_bytes_total", "Bytes of media fetched."),
             uploaded: counter("haul_uploaded_bytes_total", "Bytes of results stored."),
-            leases_lost: counter("haul_leases_lost_total", "Jobs that were taken away from this worker."),
             egress_denied: counters("haul_egress_denied_total", "Addresses refused.", "reason"),
             pool: gauges("haul_redis_pool_connections", "Connections to Redis.", &["state"]),
         };
         let build = gauges("haul_build_info", "What runs here.", &["version", "ytdlp"]);
         build.with_label_values(&[env!("CARGO_PKG_VERSION"), ytdlp_version]).set(1);
+        // A series that is not there until it is counted hides its first count from `increase()`.
+        for kind in FailureKind::ALL {
+            metrics.failures.with_label_values(&[kind.code()]);
+            if kind.is_retryable() {
+                metrics.retries.with_label_values(&[kind.code()]);
+            }
+        }
+        for stage in Stage::ALL {
+            metrics.stages.with_label_values(&[stage.word()]);
+        }
+        for denied in Denied::ALL {
+            metrics.egress_denied.with_label_values(&[denied.word()]);
+        }
         metrics.slots.set(i64::try_from(slots).unwrap_or(i64::MAX));
         metrics.register(build);
         metrics.register(metrics.failures.clone());
@@ -67,7 +87,7 @@ impl Metrics {
         metrics.register(metrics.slots.clone());
         metrics.register(metrics.downloaded.clone());
         metrics.register(metrics.uploaded.clone());
-        metrics.register(metrics.leases_lost.clone());
+        metrics.register(metrics.queue_wait.clone());
         metrics.register(metrics.egress_denied.clone());
         metrics.register(metrics.pool.clone());
         metrics
@@ -102,9 +122,9 @@ impl Metrics {
         self.uploaded.inc_by(bytes);
     }
 
-    /// A job was taken away from this worker.
-    pub fn lease_lost(&self) {
-        self.leases_lost.inc();
+    /// A download was taken from the line in which it stood so long.
+    pub fn waited(&self, waited: Duration) {
+        self.queue_wait.observe(waited.as_secs_f64());
     }
 
     /// An address was refused.

@@ -44,6 +44,17 @@ async fn metrics_tell_of_requests_by_route_and_of_queues() -> Result<()> {
     ] {
         assert!(metrics.contains(line), "{line} in\n{metrics}");
     }
+    // Series without a count were missing, and so was the count of lost leases.
+    for line in [
+        "haul_leases_lost_total 0",
+        "haul_queue_depth{priority=\"low\",region=\"default\"} 0",
+        "haul_rate_limited_total{class=\"downloads\"} 0",
+        "haul_metadata_cache_total{result=\"stale\"} 0",
+        "haul_egress_denied_total{reason=\"port\"} 0",
+        "haul_jobs_total{status=\"failed\"} 0",
+    ] {
+        assert!(metrics.contains(line), "{line} in\n{metrics}");
+    }
     assert!(!metrics.contains("no/such/route"));
     Ok(())
 }
@@ -96,10 +107,20 @@ async fn the_description_names_every_route() -> Result<()> {
 #[tokio::test]
 async fn the_page_needs_nothing_from_elsewhere() -> Result<()> {
     let site = Site::start().await?;
-    assert_eq!(site.get("/docs").await?.status, 303);
-    let page = String::from_utf8(site.get("/docs/").await?.body)?;
-    assert!(page.contains("swagger-ui") && !page.contains("//cdn") && !page.contains("https://"), "{page}");
-    assert_eq!(site.get("/docs/swagger-ui-bundle.js").await?.status, 200);
+    // It answered with a redirect to itself with a slash, and asked a validator on the internet.
+    let answer = site.get("/docs").await?;
+    assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, "text/html"));
+    let page = String::from_utf8(answer.body)?;
+    assert!(page.contains("swagger-ui") && page.contains("<base href=\"docs/\">"), "{page}");
+    assert!(!page.contains("//cdn") && !page.contains("https://"), "{page}");
+    assert_eq!(site.get("/docs/").await?.status, 200);
+    for asset in ["swagger-ui-bundle.js", "swagger-ui.css", "index.css", "swagger-initializer.js"] {
+        let answer = site.get(&format!("/docs/{asset}")).await?;
+        assert_eq!((answer.status.as_u16(), answer.body.is_empty()), (200, false), "{asset}");
+    }
+    let start = String::from_utf8(site.get("/docs/swagger-initializer.js").await?.body)?;
+    assert!(start.contains("\"validatorUrl\": \"none\"") && start.contains("/openapi.json"), "{start}");
+    assert_eq!(site.get("/docs/no-such.js").await?.told(), "404 not_found");
     Ok(())
 }
 

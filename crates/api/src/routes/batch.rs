@@ -93,7 +93,7 @@ async fn submit_one(
             now.tell(standing);
         }
         Err(refused) => {
-            app.metrics.saw_rate_limit(Class::Downloads.word());
+            app.metrics.saw_rate_limit(Class::Downloads);
             return Err(refused);
         }
     }

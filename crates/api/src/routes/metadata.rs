@@ -113,7 +113,7 @@ pub async fn look(
 ) -> ApiResult<Response> {
     let source = read_address(&body, &app.rules.egress).inspect_err(|refusal| app.count_refusal(refusal))?;
     let answer = app.metadata.get(&source, &caller).await;
-    app.metrics.saw_metadata(answer.origin.word());
+    app.metrics.saw_metadata(answer.origin);
     let cache = HeaderValue::from_static(answer.origin.word());
     let age = HeaderValue::from(answer.age.as_secs());
     match answer.outcome {

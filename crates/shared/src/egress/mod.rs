@@ -43,6 +43,9 @@ pub enum Denied {
 }
 
 impl Denied {
+    /// All reasons.
+    pub const ALL: [Self; 3] = [Self::Address, Self::Name, Self::Port];
+
     /// The word of the metric's label.
     #[must_use]
     pub fn word(self) -> &'static str {

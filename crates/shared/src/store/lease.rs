@@ -41,6 +41,8 @@ pub struct Leased {
     pub attempt: u32,
     /// Attempts that may be begun.
     pub max_attempts: u32,
+    /// How long it stood in line before this attempt.
+    pub waited: Duration,
 }
 
 /// What a worker says of a running job.
@@ -98,13 +100,14 @@ impl JobStore {
             call.arg(lane.to_string());
         }
         let answer: Vec<Vec<u8>> = self.run(&call).await?;
-        let [job, fence, attempt, max_attempts, spec] = &answer[..] else { return Ok(None) };
+        let [job, fence, attempt, max_attempts, spec, waited_ms] = &answer[..] else { return Ok(None) };
         let lease = Lease { job: read(job)?, fence: Fence(read(fence)?), kind };
         Ok(Some(Leased {
             lease,
             spec: serde_json::from_slice(spec).ok(),
             attempt: read(attempt)?,
             max_attempts: read(max_attempts)?,
+            waited: Duration::from_millis(read(waited_ms)?),
         }))
     }
 

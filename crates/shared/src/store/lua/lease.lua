@@ -2,7 +2,7 @@
 -- Clients take turns by virtual time; one that runs as much as it may is parked beside the ring until a job of its ends.
 -- KEYS  those of the shard, by name in K
 -- ARGV  1 worker   2 lease length in ms   3 kind whose waits are sampled   4.. lanes in order of preference
--- Returns {} | {job id, fence, attempt, max attempts, spec}
+-- Returns {} | {job id, fence, attempt, max attempts, spec, ms it stood in line}
 local STEPS = 64 -- stale entries and parked clients passed over in one call; a wake token calls again
 
 for i = 4, #ARGV do
@@ -30,9 +30,11 @@ for i = 4, #ARGV do
         call('HSET', K.job .. jid, 'tok', fence, 'wk', ARGV[1], 'att', j.att + 1)
         call('HDEL', K.job .. jid, 'pg')
         move(j, S.running, { deadline = NOW + ARGV[2], client = client })
-        if since and j.kind == ARGV[3] then sample('wait', string.format('%.3f', (NOW - since) / 1000)) end
+        local waited = since and NOW - since or 0
+        if since and j.kind == ARGV[3] then sample('wait', string.format('%.3f', waited / 1000)) end
         if call('ZCARD', ring) > 0 then wake(lane) end
-        return { jid, fence, int(j.att + 1), int(j.max), call('HGET', K.job .. jid, 'spec') }
+        return { jid, fence, int(j.att + 1), int(j.max), call('HGET', K.job .. jid, 'spec'),
+          int(waited) }
       end
     end
     if step == STEPS then wake(lane) end
