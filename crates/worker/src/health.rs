@@ -33,12 +33,12 @@ pub fn router(ctx: Arc<Context>, draining: CancellationToken) -> Router {
 /// Ready to take jobs: Redis and the store of results answer, there is disk, and the worker is not about to stop.
 async fn ready(State(probe): State<Probe>) -> Response {
     let (redis, storage) = tokio::join!(probe.ctx.store.ping(), probe.ctx.storage.ready());
-    let word = |fine: bool| if fine { "ok" } else { "unavailable" };
+    let word = |fine: bool| if fine { "ok" } else { "failed" };
     let draining = probe.draining.is_cancelled();
     let room = probe.ctx.has_room();
     let ready = redis.is_ok() && storage.is_ok() && room && !draining;
     let body = json!({
-        "status": if draining { "draining" } else { word(ready) },
+        "status": if draining { "stopping" } else if ready { "ready" } else { "not_ready" },
         "redis": word(redis.is_ok()),
         "storage": word(storage.is_ok()),
         "disk": if room { "ok" } else { "full" },
