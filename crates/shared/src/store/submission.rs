@@ -180,18 +180,18 @@ impl JobStore {
         // An unanswered retry that was carried out would now be told `not_retryable`: it is not repeated.
         let answer: Vec<String> = if retry { self.run(&call).await? } else { self.run_surely(&call).await? };
 
-        let word = answer.first().map(String::as_str);
-        match (word, &answer[1..]) {
-            (Some("new" | "join" | "same"), _) => Ok(Submitted::Accepted(new.ticket)),
-            (Some("reuse"), _) => Ok(Submitted::Reused(new.ticket)),
-            (Some("replay"), [ticket]) => {
+        let Some((word, rest)) = answer.split_first() else { return Err(StoreError::Unreadable("an answer")) };
+        match (word.as_str(), rest) {
+            ("new" | "join" | "same", _) => Ok(Submitted::Accepted(new.ticket)),
+            ("reuse", _) => Ok(Submitted::Reused(new.ticket)),
+            ("replay", [ticket]) => {
                 ticket.parse().map(Submitted::Replayed).map_err(|_| StoreError::Unreadable("a ticket"))
             }
-            (Some("conflict"), _) => Ok(Submitted::IdempotencyConflict),
-            (Some("full"), rate) => Ok(Submitted::QueueFull { retry_after: wait_for_room(rate) }),
-            (Some("busy"), rate) => Ok(Submitted::ClientQueueFull { retry_after: wait_for_room(rate) }),
-            (Some("not_retryable"), _) => Ok(Submitted::NotRetryable),
-            (Some("gone"), _) => Ok(Submitted::Gone),
+            ("conflict", _) => Ok(Submitted::IdempotencyConflict),
+            ("full", rate) => Ok(Submitted::QueueFull { retry_after: wait_for_room(rate) }),
+            ("busy", rate) => Ok(Submitted::ClientQueueFull { retry_after: wait_for_room(rate) }),
+            ("not_retryable", _) => Ok(Submitted::NotRetryable),
+            ("gone", _) => Ok(Submitted::Gone),
             _ => Err(StoreError::Unreadable("an answer")),
         }
     }
@@ -245,13 +245,14 @@ impl JobStore {
         }
     }
 
-    /// Gives back one ticket of an unfinished job; the last one stops it.
+    /// Gives back one ticket of an unfinished job; the last one stops it. Not repeated when the answer is lost: the
+    /// second time a cancelled job has ended already, and callers delete those.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn cancel(&self, ticket: Ticket) -> Result<Cancelled, StoreError> {
         let mut call = invocation(&scripts::CANCEL);
-        let answer: String = self.run_surely(call.arg(ticket.to_string()).arg(ms(self.0.settings.job_ttl))).await?;
+        let answer: String = self.run(call.arg(ticket.to_string())).await?;
         match answer.as_str() {
             "now" => Ok(Cancelled::Now),
             "stopping" => Ok(Cancelled::Stopping),
