@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use super::keys::{Kind, Lane};
 use super::scripts::{self, invocation};
-use super::submission::METADATA_TTL;
 use super::{JobStore, StoreError, ms};
 use crate::ids::{Fence, JobId, WorkerId};
 use crate::job::{Artifact, Failure, JobSpec, Progress};
@@ -167,7 +166,6 @@ impl JobStore {
             .arg(artifact.object.as_str())
             .arg(artifact.size_bytes)
             .arg(ms(settings.result_ttl))
-            .arg(ms(self.record_ttl(lease.kind)))
             .arg(ms(settings.result_ttl.saturating_sub(margin)));
         for (name, duration) in stages {
             call.arg(*name).arg(format!("{:.3}", duration.as_secs_f64()));
@@ -180,9 +178,8 @@ impl JobStore {
     /// # Errors
     /// As [`JobStore::complete`].
     pub async fn found(&self, lease: &Lease) -> Result<Done, StoreError> {
-        let ttl = ms(self.record_ttl(lease.kind));
         let mut call = invocation(&scripts::COMPLETE);
-        call.arg(lease.job.to_string()).arg(lease.fence.0).arg("null").arg("").arg(0).arg(ttl).arg(ttl).arg(0);
+        call.arg(lease.job.to_string()).arg(lease.fence.0).arg("null").arg("").arg(0).arg(0).arg(0);
         self.done(&call).await
     }
 
@@ -206,8 +203,7 @@ impl JobStore {
             .arg(lease.fence.0)
             .arg(u8::from(failure.kind.is_retryable()))
             .arg(ms(delay))
-            .arg(encoded(failure)?)
-            .arg(ms(self.record_ttl(lease.kind)));
+            .arg(encoded(failure)?);
         let answer: String = self.run_surely(&call).await?;
         match answer.as_str() {
             "waiting" => Ok(Ended::Waiting),
@@ -224,7 +220,7 @@ impl JobStore {
     /// [`StoreError::Unavailable`]. That the lease was lost is none: somebody else has the job then.
     pub async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
         let mut call = invocation(&scripts::RELEASE);
-        call.arg(lease.job.to_string()).arg(lease.fence.0).arg(ms(self.record_ttl(lease.kind)));
+        call.arg(lease.job.to_string()).arg(lease.fence.0);
         self.run_surely::<String>(&call).await.map(drop)
     }
 
@@ -234,15 +230,8 @@ impl JobStore {
     /// As [`JobStore::release`].
     pub async fn defer(&self, lease: &Lease, delay: Duration) -> Result<(), StoreError> {
         let mut call = invocation(&scripts::DEFER);
-        call.arg(lease.job.to_string()).arg(lease.fence.0).arg(ms(delay)).arg(ms(self.record_ttl(lease.kind)));
+        call.arg(lease.job.to_string()).arg(lease.fence.0).arg(ms(delay));
         self.run_surely::<String>(&call).await.map(drop)
-    }
-
-    fn record_ttl(&self, kind: Kind) -> Duration {
-        match kind {
-            Kind::Download => self.0.settings.job_ttl,
-            Kind::Metadata => METADATA_TTL,
-        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! A job's record in Redis, read back into a [`Job`].
 //!
 //! Fields of a job: `st` state · `own` client that made it · `chg` client charged for the run · `lane` · `kind` ·
-//! `fp` fingerprint · `spec` order · `n` tickets · `att` attempts begun · `max` · `crash` leases lost · `tok` fence ·
+//! `fp` fingerprint · `spec` order · `n` tickets · `att` attempts begun · `max` ·
+//! `keep` ms the record outlives its end · `crash` leases lost · `tok` fence ·
 //! `wk` worker · `rg` region · `sa` first start · `ft` end · `due` next attempt · `pg` progress · `med` medium ·
 //! `res` result · `obj` its object · `err` failure · `del` when the object goes · `cx` cancel wanted.
 //! Of a ticket: `jid` job · `st`, `at`, `pg` its own cancellation, and how far the job was then · `cl` client · `ct` created · `ttl` ms it keeps the

@@ -18,7 +18,7 @@ use crate::media::Priority;
 const IDEMPOTENCY_TTL: Duration = Duration::from_secs(24 * 3600);
 
 /// How long the ticket of a metadata job lives: somebody waits for it, or nobody will ask again.
-pub(super) const METADATA_TTL: Duration = Duration::from_secs(300);
+const METADATA_TTL: Duration = Duration::from_secs(300);
 
 /// What one client may have in the queue; `None` is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -40,7 +40,6 @@ impl JobStore {
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn upkeep(&self) -> Result<(), StoreError> {
-        let keep = ms(self.0.settings.job_ttl);
         let mut promote = invocation(&scripts::PROMOTE);
         self.run::<u64>(promote.arg(UPKEEP_BATCH)).await?;
         let mut reap = invocation(&scripts::REAP);
@@ -51,7 +50,7 @@ impl JobStore {
             tracing::warn!(reaped, "{reaped} leases ran out: their workers are gone or cut off");
         }
         let mut expire = invocation(&scripts::EXPIRE);
-        self.run::<u64>(expire.arg(UPKEEP_BATCH).arg(keep)).await?;
+        self.run::<u64>(expire.arg(UPKEEP_BATCH)).await?;
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 -- cancel: one ticket lets go of an unfinished job. The last one ends it; until then it runs on for the others.
 -- KEYS  those of the shard, by name in K
--- ARGV  1 ticket   2 ms to keep the record
+-- ARGV  1 ticket
 -- Returns "now" | "stopping" | "ended" | "gone"
 local tkey = K.ticket .. ARGV[1]
 local t = call('HMGET', tkey, 'jid', 'st')
@@ -25,5 +25,5 @@ if j.st == S.running then
   return 'stopping'
 end
 raise_fence(j)
-move(j, S.cancelled, { keep = ARGV[2] })
+move(j, S.cancelled)
 return 'now'

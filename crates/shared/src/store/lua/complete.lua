@@ -1,7 +1,7 @@
 -- complete: the result exists and is verified. With the same fence the answer is the same.
 -- KEYS  those of the shard, by name in K
 -- ARGV  1 job id   2 fence   3 result   4 object (empty: none)   5 its size   6 ms to keep the object
---       7 ms to keep the record   8 ms during which others may share the result (0: not at all)   9.. name, seconds
+--       7 ms during which others may share the result (0: not at all)   8.. name, seconds
 -- Returns "ok" | "cancel" | "lost"
 local again = load(ARGV[1])
 if again and again.st == S.completed and again.tok == ARGV[2] then return 'ok' end
@@ -10,7 +10,7 @@ if not j then return 'lost' end
 local reserved, object = '-0:' .. ARGV[4], '+' .. ARGV[5] .. ':' .. ARGV[4]
 if j.cx then
   if ARGV[4] ~= '' then call('ZADD', K.garbage, int(NOW), reserved) end
-  move(j, S.cancelled, { keep = ARGV[7] })
+  move(j, S.cancelled)
   return 'cancel'
 end
 call('HSET', K.job .. j.id, 'res', ARGV[3], 'del', int(NOW + ARGV[6]))
@@ -23,9 +23,9 @@ if ARGV[4] ~= '' then
   call('HINCRBY', K.count, 'bytes', ARGV[5])
   call('HINCRBY', K.count, 'objects', 1)
 end
-move(j, S.completed, { keep = ARGV[7] })
+move(j, S.completed)
 if call('GET', K.flight .. j.fp) == j.id then
-  if tonumber(ARGV[8]) > 0 then call('PEXPIRE', K.flight .. j.fp, ARGV[8]) else call('DEL', K.flight .. j.fp) end
+  if tonumber(ARGV[7]) > 0 then call('PEXPIRE', K.flight .. j.fp, ARGV[7]) else call('DEL', K.flight .. j.fp) end
 end
-for i = 9, #ARGV, 2 do sample(ARGV[i], ARGV[i + 1]) end
+for i = 8, #ARGV, 2 do sample(ARGV[i], ARGV[i + 1]) end
 return 'ok'

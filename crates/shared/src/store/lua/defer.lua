@@ -1,13 +1,13 @@
 -- defer: the worker hands a job back for later: it cannot do it now, and that is not the job's fault. No attempt is spent.
 -- KEYS  those of the shard, by name in K
--- ARGV  1 job id   2 fence   3 delay in ms   4 ms to keep the record, should it have been cancelled
+-- ARGV  1 job id   2 fence   3 delay in ms
 -- Returns "ok" | "cancelled" | "lost"
 local j = owned(ARGV[1], ARGV[2], 'defer')
 if not j then return 'lost' end
 raise_fence(j)
 unspend(j)
 if j.cx then
-  move(j, S.cancelled, { keep = ARGV[4] })
+  move(j, S.cancelled)
   return 'cancelled'
 end
 move(j, S.waiting, { due = NOW + ARGV[3] })

@@ -1,12 +1,12 @@
 -- fail: this attempt is over. Cancelled jobs end cancelled; others wait for another attempt if one is left and worth it.
 -- KEYS  those of the shard, by name in K
--- ARGV  1 job id   2 fence   3 "1": worth another attempt   4 delay in ms   5 failure   6 ms to keep the record
+-- ARGV  1 job id   2 fence   3 "1": worth another attempt   4 delay in ms   5 failure
 -- Returns "waiting" | "failed" | "cancelled" | "lost"
 local j = owned(ARGV[1], ARGV[2], 'fail')
 if not j then return 'lost' end
 raise_fence(j)
 if j.cx then
-  move(j, S.cancelled, { keep = ARGV[6] })
+  move(j, S.cancelled)
   return 'cancelled'
 end
 call('HSET', K.job .. j.id, 'err', ARGV[5])
@@ -14,5 +14,5 @@ if ARGV[3] == '1' and j.att < j.max then
   move(j, S.waiting, { due = NOW + ARGV[4] })
   return 'waiting'
 end
-move(j, S.failed, { keep = ARGV[6] })
+move(j, S.failed)
 return 'failed'

@@ -14,10 +14,10 @@ end
 local function int(x) return string.format('%.0f', x) end
 
 local function load(jid)
-  local v = call('HMGET', K.job .. jid, 'st', 'own', 'chg', 'lane', 'tok', 'cx', 'fp', 'n', 'att', 'max', 'kind')
+  local v = call('HMGET', K.job .. jid, 'st', 'own', 'chg', 'lane', 'tok', 'cx', 'fp', 'n', 'att', 'max', 'kind', 'keep')
   if not v[1] then return nil end
   return { id = jid, st = v[1], own = v[2], chg = v[3], lane = v[4], tok = v[5], cx = v[6], fp = v[7],
-    n = tonumber(v[8]), att = tonumber(v[9]), max = tonumber(v[10]), kind = v[11] }
+    n = tonumber(v[8]), att = tonumber(v[9]), max = tonumber(v[10]), kind = v[11], keep = v[12] }
 end
 
 local function may(action, state) return MAY[action][state] == true end
@@ -91,7 +91,7 @@ local function move(j, to, at)
     call('ZREM', K.live, j.id)
     call('HINCRBY', K.count, j.kind .. ':' .. to, 1)
     call('HSET', key, 'ft', int(NOW))
-    call('PEXPIRE', key, at.keep)
+    call('PEXPIRE', key, j.keep)
     call('LPUSH', K.ends, int(NOW))
     call('LTRIM', K.ends, 0, 63)
     if to ~= S.completed and call('GET', K.flight .. j.fp) == j.id then call('DEL', K.flight .. j.fp) end

@@ -12,9 +12,9 @@ for _, jid in ipairs(late) do
     call('HSET', K.job .. jid, 'err', ARGV[3])
     unspend(j) -- a lost worker is not a failed attempt
     if j.cx then
-      move(j, S.cancelled, { keep = ARGV[4] })
+      move(j, S.cancelled)
     elseif crash >= tonumber(ARGV[2]) then
-      move(j, S.failed, { keep = ARGV[4] })
+      move(j, S.failed)
     else
       move(j, S.waiting, { due = NOW + math.min(60000, 500 * 2 ^ crash) })
     end

@@ -1,13 +1,13 @@
 -- release: the worker hands an untouched job back, to the front of its client's line. No attempt is spent.
 -- KEYS  those of the shard, by name in K
--- ARGV  1 job id   2 fence   3 ms to keep the record, should it have been cancelled
+-- ARGV  1 job id   2 fence
 -- Returns "ok" | "cancelled" | "lost"
 local j = owned(ARGV[1], ARGV[2], 'release')
 if not j then return 'lost' end
 raise_fence(j)
 unspend(j)
 if j.cx then
-  move(j, S.cancelled, { keep = ARGV[3] })
+  move(j, S.cancelled)
   return 'cancelled'
 end
 move(j, S.queued, { head = true })

@@ -3,7 +3,7 @@
 -- ARGV  1 new job id     2 ticket         3 client          4 fingerprint    5 spec          6 lane
 --       7 kind           8 max attempts   9 queue limit     10 client limit  (empty: none)   11 running limit (empty: none)
 --       12 weight        13 request       14 ms to keep the result for this ticket           15 ms the ticket lives
---       16 ms the job may stay unfinished  17 idempotency key hash (empty: none)             18 body hash
+--       16 ms the job may stay unfinished, and its record after its end   17 idempotency key hash (empty: none)             18 body hash
 --       19 ms the idempotency key lives    20 "1": shown in lists        21 "1": retry       22 region
 -- Returns {"new"} | {"join"} | {"reuse"} | {"same"} | {"replay", ticket} | {"conflict"} | {"gone"} | {"not_retryable"}
 --         | {"full" or "busy", jobs waiting, ends counted, ms they took}
@@ -85,7 +85,7 @@ end
 call('HSET', tkey, 'jid', jid)
 call('HSET', K.caps, client, ARGV[11] .. ':' .. ARGV[12])
 call('HSET', K.job .. jid, 'own', client, 'chg', client, 'lane', lane, 'kind', kind, 'fp', fp, 'spec', ARGV[5], 'n', 1,
-  'att', 0, 'max', ARGV[8], 'crash', 0, 'rg', ARGV[22])
+  'att', 0, 'max', ARGV[8], 'crash', 0, 'rg', ARGV[22], 'keep', ARGV[16])
 call('SET', K.flight .. fp, jid)
 call('ZADD', K.live, int(NOW + ARGV[16]), jid)
 call('SADD', K.lanes, lane)
