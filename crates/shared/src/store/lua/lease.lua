@@ -26,10 +26,9 @@ for i = 4, #ARGV do
         call('ZADD', ring, tonumber(vt) + 1 / tonumber(weight), client)
         local fence = int(math.max(MICROS, tonumber(j.tok or '0') + 1))
         local since = call('ZSCORE', K.queued .. lane, jid)
-        if j.own ~= client then call('LREM', K.list .. lane .. ':' .. j.own, 1, jid) end
         call('HSET', K.job .. jid, 'tok', fence, 'wk', ARGV[1], 'att', j.att + 1)
         call('HDEL', K.job .. jid, 'pg')
-        move(j, S.running, { deadline = NOW + ARGV[2], client = client })
+        move(j, S.running, { deadline = NOW + ARGV[2], client = client, popped = j.own == client })
         local waited = since and NOW - since or 0
         if since and j.kind == ARGV[3] then sample('wait', string.format('%.3f', waited / 1000)) end
         if call('ZCARD', ring) > 0 then wake(lane) end

@@ -57,8 +57,8 @@ local function idle(state) return state == S.queued or state == S.waiting end
 
 -- Moves job `j` to state `to` and keeps every list and counter true to it.
 --   queued: `at.head` puts it before its client's other jobs
---   waiting: `at.due` in ms       running: `at.deadline` in ms, `at.client` to charge
---   an end: `at.keep` in ms, how long the record stays
+--   waiting: `at.due` in ms
+--   running: `at.deadline` in ms, `at.client` to charge, `at.popped` when its own list has let go of it already
 local function move(j, to, at)
   local key = K.job .. j.id
   if j.st == S.running then
@@ -67,7 +67,7 @@ local function move(j, to, at)
     unpark(j.chg)
   elseif j.st == S.queued then
     call('ZREM', K.queued .. j.lane, j.id)
-    if to ~= S.running then call('LREM', K.list .. j.lane .. ':' .. j.own, 1, j.id) end
+    if not (at and at.popped) then call('LREM', K.list .. j.lane .. ':' .. j.own, 1, j.id) end
   elseif j.st == S.waiting then
     call('ZREM', K.delay, j.id)
     call('HDEL', key, 'due')
