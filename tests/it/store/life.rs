@@ -76,6 +76,39 @@ async fn a_slow_owner_keeps_its_job_as_long_as_nobody_else_began() -> Result<()>
 }
 
 #[tokio::test]
+async fn an_owner_that_is_slow_again_and_again_does_not_count_as_dead() -> Result<()> {
+    let bench = Bench::new().await?;
+    let ticket = bench.submit("a", "https://example.com/v").await?;
+    let slow = bench.must_lease().await?;
+    for _ in 0..5 {
+        bench.run_out(slow.lease.job).await?;
+        assert_eq!(bench.store.heartbeat(&[beat(&slow, 50.0)]).await?, [Pulse::Ok]);
+    }
+    assert_eq!(bench.kind(ticket).await?, StateKind::Running);
+    Ok(())
+}
+
+/// While Redis is away every lease runs out, whoever is alive.
+#[tokio::test]
+async fn no_lease_is_taken_back_right_after_a_time_in_which_nobody_looked() -> Result<()> {
+    let bench = Bench::new().await?;
+    let ticket = bench.submit("a", "https://example.com/v").await?;
+    let leased = bench.must_lease().await?;
+    let mut connection = bench.redis.connection().await?;
+    bench.store.upkeep().await?;
+    redis::cmd("SET").arg("haul1:{0}:looked").arg(1).query_async::<()>(&mut connection).await?;
+    bench.run_out(leased.lease.job).await?;
+    bench.run_out(leased.lease.job).await?;
+    assert_eq!(bench.kind(ticket).await?, StateKind::Running);
+    let left: i64 = redis::cmd("PTTL").arg("haul1:{0}:amnesty").query_async(&mut connection).await?;
+    assert!((1..=60_000).contains(&left), "one lease, and not again: {left}");
+    redis::cmd("DEL").arg("haul1:{0}:amnesty").query_async::<()>(&mut connection).await?;
+    bench.run_out(leased.lease.job).await?;
+    assert_eq!(bench.kind(ticket).await?, StateKind::Waiting);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_job_that_takes_down_three_workers_has_failed() -> Result<()> {
     let bench = Bench::new().await?;
     let ticket = bench.submit("a", "https://example.com/v").await?;
@@ -85,7 +118,7 @@ async fn a_job_that_takes_down_three_workers_has_failed() -> Result<()> {
         bench.run_out(leased.lease.job).await?;
     }
     let JobState::Failed { failure, .. } = bench.job(ticket).await?.state else { panic!("not failed") };
-    assert_eq!(failure.kind, FailureKind::WorkerLost);
+    assert_eq!((failure.kind, bench.job(ticket).await?.attempt), (FailureKind::WorkerLost, 1));
     assert_eq!(bench.traces().await?, [0; 5]);
     Ok(())
 }

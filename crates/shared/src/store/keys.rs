@@ -42,6 +42,10 @@ pub(super) const TABLE: &[(&str, &str)] = &[
     ("caps", "caps"),
     // ZSET running jobs by the ms at which their lease ends.
     ("lease", "lease"),
+    // STRING ms at which somebody last looked for leases that have run out.
+    ("looked", "looked"),
+    // STRING while none is taken back, after a time in which nobody looked.
+    ("amnesty", "amnesty"),
     // ZSET delayed jobs by the ms at which they are due.
     ("delay", "delay"),
     // ZSET every unfinished job by the ms at which it expires.

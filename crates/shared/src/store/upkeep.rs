@@ -44,7 +44,7 @@ impl JobStore {
         self.run::<u64>(promote.arg(UPKEEP_BATCH)).await?;
         let mut reap = invocation(&scripts::REAP);
         let lost = Failure::new(FailureKind::WorkerLost, "the lease ran out");
-        reap.arg(UPKEEP_BATCH).arg(POISON).arg(encoded(&lost)?).arg(keep);
+        reap.arg(UPKEEP_BATCH).arg(POISON).arg(encoded(&lost)?).arg(ms(self.0.settings.lease));
         let reaped: u64 = self.run(&reap).await?;
         if reaped > 0 {
             tracing::warn!(reaped, "{reaped} leases ran out: their workers are gone or cut off");

@@ -11,7 +11,9 @@ for i = 2, #ARGV, 4 do
     if j.st == S.running then
       call('ZADD', K.lease, int(NOW + ARGV[1]), jid)
     else
-      call('HINCRBY', K.job .. jid, 'att', 1) -- `reap` had taken it off
+      -- What `reap` had taken off and put on: the worker is alive after all.
+      call('HINCRBY', K.job .. jid, 'att', 1)
+      call('HINCRBY', K.job .. jid, 'crash', -1)
       move(j, S.running, { deadline = NOW + ARGV[1], client = j.chg })
     end
     local had = call('HMGET', K.job .. jid, 'pg', 'med')
