@@ -68,6 +68,47 @@ async fn clients_take_turns_and_one_at_its_limit_is_passed_over() -> Result<()> 
 }
 
 #[tokio::test]
+async fn a_raised_limit_counts_at_once_and_one_who_joins_has_one_too() -> Result<()> {
+    let bench = Bench::new().await?;
+    let limited = |client: &str, max_running, url: &str| Submission {
+        limits: ClientLimits { max_queued: None, max_running: Some(max_running), weight: 1 },
+        ..order(client, &format!("https://example.com/{url}"))
+    };
+    for url in ["1", "2"] {
+        bench.store.submit(&limited("a", 1, url)).await?;
+    }
+    bench.must_lease().await?;
+    assert!(bench.lease().await?.is_none(), "it runs as much as it may");
+    bench.store.submit(&limited("a", 2, "2")).await?;
+    bench.must_lease().await?;
+
+    for url in ["3", "4"] {
+        bench.store.submit(&limited("a", 2, url)).await?;
+        bench.store.submit(&limited("b", 1, url)).await?;
+    }
+    bench.must_lease().await?;
+    assert!(bench.lease().await?.is_none(), "b runs one, and a two");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_look_at_metadata_does_not_stand_behind_the_same_clients_downloads() -> Result<()> {
+    let bench = Bench::new().await?;
+    let limits = ClientLimits { max_queued: Some(1), max_running: Some(1), weight: 1 };
+    let download = Submission { limits, ..order("a", "https://example.com/v") };
+    bench.store.submit(&download).await?;
+    bench.must_lease().await?;
+    bench.store.submit(&Submission { limits, ..order("a", "https://example.com/w") }).await?;
+    let JobSpec::Download(spec) = &download.spec else { panic!("a download") };
+    let look =
+        Submission { limits, spec: JobSpec::Metadata { url: spec.url.clone() }, ..order("a", "https://example.com/v") };
+    assert_eq!(bench.store.submit(&look).await?, Submitted::Accepted(look.ticket));
+    let lane = Lane { kind: Kind::Metadata, ..lane(Priority::Normal) };
+    assert!(bench.store.lease(&bench.worker, &[lane]).await?.is_some());
+    Ok(())
+}
+
+#[tokio::test]
 async fn joining_a_long_backlog_does_not_inherit_it() -> Result<()> {
     let bench = Bench::new().await?;
     for n in 0..50 {

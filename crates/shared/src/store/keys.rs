@@ -38,8 +38,8 @@ pub(super) const TABLE: &[(&str, &str)] = &[
     ("run", "run"),
     // HASH client -> jobs of its own that wait or are delayed.
     ("load", "load"),
-    // HASH client -> "<running limit>:<weight>".
-    ("caps", "caps"),
+    // STRING client -> "<running limit>:<weight>"; outlives every job that it counts for.
+    ("caps", "caps:"),
     // ZSET running jobs by the ms at which their lease ends.
     ("lease", "lease"),
     // STRING ms at which somebody last looked for leases that have run out.

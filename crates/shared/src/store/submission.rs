@@ -144,6 +144,11 @@ impl JobStore {
         let settings = &self.0.settings;
         let kind = Kind::of(&new.spec);
         let listed = kind == Kind::Download;
+        // Who looks at metadata waits for it: that must not stand behind the same client's long downloads.
+        let payer = match kind {
+            Kind::Download => new.client.as_str().to_owned(),
+            Kind::Metadata => format!("{}~{}", new.client.as_str(), kind.word()),
+        };
         let lane = Lane { kind, region: new.region.clone(), priority: new.priority };
         let spec = serde_json::to_vec(&new.spec).map_err(|_| StoreError::Unreadable("an order"))?;
         let ticket_ttl = if listed { settings.job_ttl * 2 } else { METADATA_TTL };
@@ -157,7 +162,7 @@ impl JobStore {
         let mut call = invocation(&scripts::SUBMIT);
         call.arg(JobId::new().to_string())
             .arg(new.ticket.to_string())
-            .arg(new.client.as_str())
+            .arg(payer)
             .arg(Fingerprint::of(&new.spec, &new.region).to_string())
             .arg(spec)
             .arg(lane.to_string())

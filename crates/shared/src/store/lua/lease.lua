@@ -11,7 +11,7 @@ for i = 4, #ARGV do
     local first = call('ZRANGE', ring, 0, 0, 'WITHSCORES')
     local client, vt = first[1], first[2]
     if not client then break end
-    local limit, weight = string.match(call('HGET', K.caps, client) or ':1', '^(%d*):(%d+)$')
+    local limit, weight = string.match(call('GET', K.caps .. client) or ':1', '^(%d*):(%d+)$')
     if limit ~= '' and tonumber(call('HGET', K.run, client) or '0') >= tonumber(limit) then
       call('ZREM', ring, client)
       call('HSET', K.park .. client, lane, vt)

@@ -43,8 +43,9 @@ local function unpark(client)
   local parked = call('HGETALL', K.park .. client)
   if #parked == 0 then return end
   for i = 1, #parked, 2 do
-    call('ZADD', K.ring .. parked[i], parked[i + 1], client)
-    wake(parked[i])
+    local lane, vt = parked[i], tonumber(parked[i + 1])
+    call('ZADD', K.ring .. lane, math.max(vt, tonumber(call('HGET', K.vt, lane) or '0')), client)
+    wake(lane)
   end
   call('DEL', K.park .. client)
 end

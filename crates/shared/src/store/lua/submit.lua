@@ -59,10 +59,14 @@ else
   call('HSET', tkey, 'cl', client, 'ct', int(NOW))
   if ARGV[20] == '1' then
     call('ZADD', K.own .. client, int(NOW), ticket)
-    call('PEXPIRE', K.own .. client, ARGV[15])
     call('ZADD', K.recent, int(NOW), ticket)
     call('ZREMRANGEBYRANK', K.recent, 0, -10001)
   end
+end
+if ARGV[20] == '1' then
+  -- Twice the life of a ticket: one that was tried again lives longer than its place here tells.
+  call('ZREMRANGEBYSCORE', K.own .. client, '-inf', int(NOW - 2 * ARGV[15]))
+  call('PEXPIRE', K.own .. client, ARGV[15])
 end
 call('HSET', tkey, 'req', ARGV[13], 'ttl', ARGV[14])
 call('PEXPIRE', tkey, ARGV[15])
@@ -70,6 +74,11 @@ if ARGV[17] ~= '' then
   call('HSET', idem, 'body', ARGV[18], 'ticket', ticket)
   call('PEXPIRE', idem, ARGV[19])
 end
+
+-- New limits let a client back into the ring that was parked under the old ones.
+local caps = ARGV[11] .. ':' .. ARGV[12]
+if call('GET', K.caps .. client) ~= caps then unpark(client) end
+call('SET', K.caps .. client, caps, 'PX', int(2 * ARGV[16]))
 
 if word ~= 'new' then
   call('HSET', tkey, 'jid', run.id)
@@ -83,7 +92,6 @@ if word ~= 'new' then
 end
 
 call('HSET', tkey, 'jid', jid)
-call('HSET', K.caps, client, ARGV[11] .. ':' .. ARGV[12])
 call('HSET', K.job .. jid, 'own', client, 'chg', client, 'lane', lane, 'kind', kind, 'fp', fp, 'spec', ARGV[5], 'n', 1,
   'att', 0, 'max', ARGV[8], 'crash', 0, 'rg', ARGV[22], 'keep', ARGV[16])
 call('SET', K.flight .. fp, jid)
