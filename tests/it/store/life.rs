@@ -168,6 +168,30 @@ async fn the_last_ticket_that_leaves_stops_the_run_and_only_the_last() -> Result
     Ok(())
 }
 
+/// A stranger's ticket on the same run must not change what one's own shows.
+#[tokio::test]
+async fn a_ticket_that_let_go_shows_the_job_as_it_left_it() -> Result<()> {
+    let bench = Bench::new().await?;
+    let own = order("a", "https://example.com/v");
+    bench.store.submit(&own).await?;
+    let other = bench.submit("b", "https://example.com/v").await?;
+    let leased = bench.must_lease().await?;
+    bench.store.cancel(own.ticket).await?;
+    let left = bench.job(own.ticket).await?;
+    assert_eq!((left.state.kind(), left.attempt, left.max_attempts), (StateKind::Cancelled, 1, 2));
+
+    bench.store.fail(&leased.lease, &trouble(FailureKind::Network), MINUTE).await?;
+    bench.end_delays().await?;
+    let leased = bench.must_lease().await?;
+    bench.store.complete(&leased.lease, &artifact(&leased), &[]).await?;
+    assert_eq!(bench.job(own.ticket).await?, left, "the run went on without it");
+    assert!(bench.store.forget(other).await?);
+    assert_eq!(bench.job(own.ticket).await?, left, "the run is gone");
+    assert_eq!(bench.store.resubmit(&own).await?, Submitted::Accepted(own.ticket));
+    assert_eq!((bench.kind(own.ticket).await?, bench.job(own.ticket).await?.attempt), (StateKind::Queued, 0));
+    Ok(())
+}
+
 #[tokio::test]
 async fn cancelling_in_line_is_immediate_and_a_retry_begins_anew_under_the_same_ticket() -> Result<()> {
     let bench = Bench::new().await?;
@@ -184,42 +208,6 @@ async fn cancelling_in_line_is_immediate_and_a_retry_begins_anew_under_the_same_
     assert_eq!(bench.kind(order.ticket).await?, StateKind::Completed);
     assert_eq!(bench.store.resubmit(&order).await?, Submitted::NotRetryable);
     assert_eq!(bench.store.list(&Scope::Everyone, None, 10).await?.len(), 1, "one ticket, one row");
-    Ok(())
-}
-
-#[tokio::test]
-async fn forgetting_the_last_ticket_gives_the_object_to_the_sweep() -> Result<()> {
-    let bench = Bench::new().await?;
-    let a = bench.submit("a", "https://example.com/v").await?;
-    let b = bench.submit("b", "https://example.com/v").await?;
-    assert!(!bench.store.forget(a).await?, "it has not ended");
-    let leased = bench.must_lease().await?;
-    let made = artifact(&leased);
-    bench.store.complete(&leased.lease, &made, &[]).await?;
-
-    assert!(bench.store.forget(a).await?);
-    assert!(bench.store.get(a).await?.is_none() && !bench.store.forget(a).await?);
-    assert!(bench.store.collect(&[], 10).await?.is_empty(), "b may still fetch it");
-    assert!(bench.store.forget(b).await?);
-    let due = bench.store.collect(&[], 10).await?;
-    assert_eq!(due.iter().map(|garbage| &garbage.object).collect::<Vec<_>>(), [&made.object]);
-    assert!(bench.store.collect(&due, 10).await?.is_empty());
-    let stats = bench.store.stats().await?;
-    assert_eq!((stats.stored_bytes, stats.stored_objects), (0, 0));
-    Ok(())
-}
-
-#[tokio::test]
-async fn an_object_whose_job_was_never_completed_is_swept_when_its_reservation_ends() -> Result<()> {
-    let bench = Bench::new().await?;
-    bench.submit("a", "https://example.com/v").await?;
-    let leased = bench.must_lease().await?;
-    let object = artifact(&leased).object;
-    bench.store.reserve(&leased.lease, &object).await?;
-    let mut connection = bench.redis.connection().await?;
-    let held: Vec<String> =
-        redis::cmd("ZRANGE").arg("haul1:{0}:gc").arg(0).arg(-1).query_async(&mut connection).await?;
-    assert_eq!(held, [format!("-0:{object}")]);
     Ok(())
 }
 

@@ -5,8 +5,9 @@
 //! `keep` ms the record outlives its end · `crash` leases lost · `tok` fence ·
 //! `wk` worker · `rg` region · `sa` first start · `ft` end · `due` next attempt · `pg` progress · `med` medium ·
 //! `res` result · `obj` its object · `err` failure · `del` when the object goes · `cx` cancel wanted.
-//! Of a ticket: `jid` job · `st`, `at`, `pg` its own cancellation, and how far the job was then · `cl` client · `ct` created · `ttl` ms it keeps the
-//! result · `req` request. All times in ms since the epoch, by the clock of Redis.
+//! Of a ticket: `jid` job · `cl` client · `ct` created · `ttl` ms it keeps the result · `exp` when it lets go of a
+//! result that was there before it · `req` request; once it was cancelled while others go on, also `st`, `ft` and
+//! what it shows of the run. All times in ms since the epoch, by the clock of Redis.
 
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
@@ -18,7 +19,7 @@ use crate::job::{Failure, FailureKind, Job, JobState, StateKind};
 type Field = Option<Vec<u8>>;
 
 /// What `look` answers, position by position.
-const FIELDS: usize = 23;
+const FIELDS: usize = 21;
 
 /// Reads the answer of `look`; `None` when there is no such ticket.
 pub(super) fn job(ticket: Ticket, answer: Vec<Field>) -> Result<Option<(JobId, Job)>, StoreError> {
@@ -30,14 +31,12 @@ pub(super) fn job(ticket: Ticket, answer: Vec<Field>) -> Result<Option<(JobId, J
         now,
         place,
         jid,
-        ticket_state,
-        cancelled_at,
         client,
         created,
         keep,
+        own_expiry,
         request,
         state,
-        _lane,
         region,
         attempt,
         max_attempts,
@@ -56,35 +55,30 @@ pub(super) fn job(ticket: Ticket, answer: Vec<Field>) -> Result<Option<(JobId, J
     let created = time(&created)?.ok_or(StoreError::Unreadable("a creation time"))?;
     let ended = time(&ended)?.unwrap_or(now);
     let failure: Option<Failure> = json(&failure)?;
-    let state = if ticket_state.is_some() {
-        JobState::Cancelled { at: time(&cancelled_at)?.unwrap_or(now) }
-    } else {
-        let word = text(&state)?.and_then(|word| StateKind::of_word(&word));
-        match word.ok_or(StoreError::Unreadable("a state"))? {
-            StateKind::Queued => JobState::Queued { position: number(&place)?.unwrap_or(1) },
-            StateKind::Waiting => JobState::Waiting { due: time(&due)?.unwrap_or(now), last: failure },
-            StateKind::Running => JobState::Running { worker: WorkerId::stored(&text(&worker)?.unwrap_or_default()) },
-            // `JobStore::found` leaves `null`
-            StateKind::Completed if artifact.as_deref() == Some(b"null".as_slice()) => {
-                JobState::Found { finished: ended }
+    let word = text(&state)?.and_then(|word| StateKind::of_word(&word));
+    let state = match word.ok_or(StoreError::Unreadable("a state"))? {
+        StateKind::Queued => JobState::Queued { position: number(&place)?.unwrap_or(1) },
+        StateKind::Waiting => JobState::Waiting { due: time(&due)?.unwrap_or(now), last: failure },
+        StateKind::Running => JobState::Running { worker: WorkerId::stored(&text(&worker)?.unwrap_or_default()) },
+        // `JobStore::found` leaves `null`
+        StateKind::Completed if artifact.as_deref() == Some(b"null".as_slice()) => JobState::Found { finished: ended },
+        StateKind::Completed => {
+            let artifact = json(&artifact)?.ok_or(StoreError::Unreadable("a result"))?;
+            let own = time(&own_expiry)?.unwrap_or(after(ended, number(&keep)?.unwrap_or(0)));
+            // another process may have been told to keep results for a shorter time
+            let expires = time(&deletion)?.map_or(own, |deletion| own.min(deletion));
+            if expires <= now {
+                JobState::Expired { artifact: Some(artifact), finished: ended, at: expires }
+            } else {
+                JobState::Completed { artifact, finished: ended, expires }
             }
-            StateKind::Completed => {
-                let artifact = json(&artifact)?.ok_or(StoreError::Unreadable("a result"))?;
-                let kept = number(&keep)?.unwrap_or(0);
-                let expires = expiry(created.max(ended), kept, time(&deletion)?);
-                if expires <= now {
-                    JobState::Expired { artifact: Some(artifact), finished: ended, at: expires }
-                } else {
-                    JobState::Completed { artifact, finished: ended, expires }
-                }
-            }
-            StateKind::Failed => JobState::Failed {
-                failure: failure.unwrap_or_else(|| Failure::new(FailureKind::Internal, "no failure recorded")),
-                finished: ended,
-            },
-            StateKind::Cancelled => JobState::Cancelled { at: ended },
-            StateKind::Expired => JobState::Expired { artifact: None, finished: ended, at: ended },
         }
+        StateKind::Failed => JobState::Failed {
+            failure: failure.unwrap_or_else(|| Failure::new(FailureKind::Internal, "no failure recorded")),
+            finished: ended,
+        },
+        StateKind::Cancelled => JobState::Cancelled { at: ended },
+        StateKind::Expired => JobState::Expired { artifact: None, finished: ended, at: ended },
     };
 
     let id = text(&jid)?.and_then(|id| id.parse().ok()).ok_or(StoreError::Unreadable("a job id"))?;
@@ -105,12 +99,9 @@ pub(super) fn job(ticket: Ticket, answer: Vec<Field>) -> Result<Option<(JobId, J
     Ok(Some((id, job)))
 }
 
-/// Until when a ticket's holder may fetch the result: its own time, counted from when there was both a ticket
-/// and a result, but never past the object's.
-fn expiry(from: Timestamp, keep_ms: u64, deletion: Option<Timestamp>) -> Timestamp {
-    let keep = i64::try_from(keep_ms).unwrap_or(i64::MAX);
-    let own = Timestamp::from_millisecond(from.as_millisecond().saturating_add(keep)).unwrap_or(Timestamp::MAX);
-    deletion.map_or(own, |deletion| own.min(deletion))
+fn after(from: Timestamp, ms: u64) -> Timestamp {
+    let ms = i64::try_from(ms).unwrap_or(i64::MAX);
+    Timestamp::from_millisecond(from.as_millisecond().saturating_add(ms)).unwrap_or(Timestamp::MAX)
 }
 
 fn text(field: &Field) -> Result<Option<String>, StoreError> {
@@ -147,10 +138,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_result_expires_by_its_ticket_but_not_after_its_object() {
+    fn a_life_beyond_all_time_ends_with_it() {
         let at = |ms: i64| Timestamp::from_millisecond(ms).unwrap();
-        assert_eq!(expiry(at(1_000), 500, Some(at(9_000))), at(1_500));
-        assert_eq!(expiry(at(8_900), 500, Some(at(9_000))), at(9_000));
-        assert_eq!(expiry(at(1_000), u64::MAX, None), Timestamp::MAX);
+        assert_eq!(after(at(1_000), 500), at(1_500));
+        assert_eq!(after(at(1_000), u64::MAX), Timestamp::MAX);
     }
 }

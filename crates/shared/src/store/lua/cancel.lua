@@ -1,18 +1,22 @@
--- cancel: one ticket lets go of an unfinished job. The last one ends it; until then it runs on for the others.
+-- cancel: one ticket lets go of an unfinished job. The last one ends it; until then it runs on for the others,
+-- and the ticket shows the job as it left it, whatever becomes of the run.
 -- KEYS  those of the shard, by name in K
 -- ARGV  1 ticket
 -- Returns "now" | "stopping" | "ended" | "gone"
 local tkey = K.ticket .. ARGV[1]
 local t = call('HMGET', tkey, 'jid', 'st')
+if t[2] then return 'ended' end
 local j = t[1] and load(t[1])
 if not j then return 'gone' end
-if t[2] or not may('cancel', j.st) then return 'ended' end
+if not may('cancel', j.st) then return 'ended' end
 if j.cx then return 'stopping' end
 
 if j.n > 1 then
-  call('HSET', tkey, 'st', S.cancelled, 'at', int(NOW))
-  local reached = call('HGET', K.job .. j.id, 'pg')
-  if reached then call('HSET', tkey, 'pg', reached) end
+  for _, field in ipairs({ 'rg', 'att', 'max', 'sa', 'pg', 'med' }) do
+    local value = call('HGET', K.job .. j.id, field)
+    if value then call('HSET', tkey, field, value) end
+  end
+  call('HSET', tkey, 'st', S.cancelled, 'ft', int(NOW))
   call('HINCRBY', K.job .. j.id, 'n', -1)
   changed(j.id)
   return 'now'

@@ -22,10 +22,9 @@ end
 local old
 if retry then
   local t = call('HMGET', tkey, 'jid', 'st')
-  old = t[1] and load(t[1])
-  if not old then return { 'gone' } end
+  old = not t[2] and t[1] and load(t[1]) -- a ticket with a state of its own has let go of its job
+  if not t[2] and not old then return { 'gone' } end
   if not may('retry', t[2] or old.st) then return { 'not_retryable' } end
-  old.held = not t[2] -- a ticket that was cancelled had let go of its job already
 elseif call('EXISTS', tkey) == 1 then
   return { 'same' }
 end
@@ -50,11 +49,11 @@ else
 end
 
 if old then
-  call('HDEL', tkey, 'st', 'at', 'pg')
-  if old.held then
-    if old.n <= 1 then call('DEL', K.job .. old.id) else call('HINCRBY', K.job .. old.id, 'n', -1) end
-  end
+  if old.n <= 1 then call('DEL', K.job .. old.id) else call('HINCRBY', K.job .. old.id, 'n', -1) end
   changed(old.id)
+end
+if retry then
+  call('HDEL', tkey, 'st', 'ft', 'rg', 'att', 'max', 'sa', 'pg', 'med')
 else
   call('HSET', tkey, 'cl', client, 'ct', int(NOW))
   if ARGV[20] == '1' then
@@ -87,6 +86,16 @@ if word ~= 'new' then
   if run.st == S.queued and client ~= run.own and not call('LPOS', K.list .. run.lane .. ':' .. client, run.id) then
     call('RPUSH', K.list .. run.lane .. ':' .. client, run.id)
     join_ring(run.lane, client)
+  end
+  if word == 'reuse' then
+    -- Who comes late may fetch the result for as long as they asked, not for what is left of its life.
+    local till, v = NOW + ARGV[14], call('HMGET', K.job .. run.id, 'del', 'obj')
+    call('HSET', tkey, 'exp', int(till))
+    if till > tonumber(v[1]) then
+      call('HSET', K.job .. run.id, 'del', int(till))
+      call('ZADD', K.garbage, 'XX', int(till), v[2])
+    end
+    call('PEXPIRE', K.job .. run.id, run.keep)
   end
   return { word }
 end
