@@ -2,6 +2,8 @@
 
 mod life;
 mod line;
+mod model;
+mod results;
 
 use std::time::Duration;
 
@@ -14,8 +16,8 @@ use haul_shared::job::{StateKind, state::ALLOWED};
 use haul_shared::media::{Codec, Fallback, Format, Priority, Quality};
 use haul_shared::storage::ObjectKey;
 use haul_shared::store::{
-    Beat, Cancelled, ClientLimits, Done, Ended, Idempotency, JobStore, Kind, Lane, Leased, Pulse, Scope, StoreError,
-    StoreSettings, Submission, Submitted,
+    Beat, Cancelled, ClientLimits, Done, Ended, Idempotency, JobStore, Kind, Lane, Lease, Leased, Pulse, Scope,
+    StoreError, StoreSettings, Submission, Submitted,
 };
 use haul_tests::redis::Redis;
 
