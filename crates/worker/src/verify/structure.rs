@@ -68,7 +68,11 @@ fn boxes(mut file: impl Read + Seek, length: u64) -> io::Result<bool> {
         file.seek(SeekFrom::Start(at))?;
         let mut head = [0; 8];
         file.read_exact(&mut head)?;
-        let [a, b, c, d, ..] = head;
+        let [a, b, c, d, kind @ ..] = head;
+        if kind.iter().any(|byte| !(b' '..=b'~').contains(byte)) {
+            // no box begins here: some came short, so that the one before reached into the next; or it is padding
+            return Ok(head != [0; 8] || !only_zeros(file)?);
+        }
         let size = match u32::from_be_bytes([a, b, c, d]) {
             // up to the end of the file
             0 => return Ok(false),
@@ -86,6 +90,17 @@ fn boxes(mut file: impl Read + Seek, length: u64) -> io::Result<bool> {
         at += size;
     }
     Ok(false)
+}
+
+fn only_zeros(mut file: impl Read) -> io::Result<bool> {
+    let mut piece = [0; 64 << 10];
+    loop {
+        match read_up_to(&mut file, &mut piece)? {
+            0 => return Ok(true),
+            read if piece[..read].iter().any(|byte| *byte != 0) => return Ok(false),
+            _ => {}
+        }
+    }
 }
 
 /// RFC 8794 §11 and RFC 9559 §4.4: the header, then one segment, which may leave its size open.
@@ -154,4 +169,20 @@ fn read_up_to(file: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
         }
     }
     Ok(read)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_box_that_reaches_into_the_next_is_no_padding() {
+        let whole = b"\0\0\0\x0cftypisom\0\0\0\x10mdatwhole-so".to_vec();
+        let padded = [&whole[..], &[0; 100]].concat();
+        // the first sound says 16 bytes and has 8; what follows is taken for its rest
+        let short = b"\0\0\0\x0cftypisom\0\0\0\x18mdathalf-so-\0\0\0\x18mdat\0\0\0\0\0\0\0\0sounding".to_vec();
+        for (file, cut) in [(whole, false), (padded, false), (short, true)] {
+            assert_eq!(is_cut(io::Cursor::new(&file), Container::Mp4).unwrap(), cut, "{}", file.escape_ascii());
+        }
+    }
 }
