@@ -56,6 +56,8 @@ async fn what_was_accepted_survives_the_death_of_redis_and_the_worker_goes_on() 
     house.redis.kill()?;
     assert_eq!(house.get("/readyz").await?.status, 503);
     assert_eq!(house.get("/healthz").await?.status, 200);
+    let refused = house.ask(Method::POST, DOWNLOADS, &request(&house.origin.url("/portrait.mp4"), json!({}))).await?;
+    assert_eq!(refused.told(), "503 service_unavailable");
     house.redis.restart().await?;
     proven(&house, &running).await?;
     proven(&house, &waiting).await?;

@@ -38,6 +38,12 @@ async fn proven(house: &House, job: &str) -> Result<(Value, Value)> {
     let filename = result["filename"].as_str().context("a name")?;
     assert!(disposition.starts_with("attachment; ") && disposition.contains(filename), "{disposition}");
 
+    let content = house.get(&format!("{job}/content")).await?;
+    assert!(content.status == 200 && content.body == *body, "{}", content.told());
+    for header in ["content-type", "content-disposition"] {
+        assert_eq!(content.header(header), fetched.answer.header(header), "{header}");
+    }
+
     let path = fetched.file.path().to_owned();
     let seen = tokio::task::spawn_blocking(move || media::ffprobe(&path)).await?;
     let codec = |kind: &str| {
