@@ -7,8 +7,9 @@ use axum::extract::Path;
 use axum::http::{HeaderName, header};
 use axum::routing::get;
 use utoipa::OpenApi as _;
-use utoipa::openapi::OpenApi as Document;
+use utoipa::openapi::schema::AdditionalProperties;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, OpenApi as Document, Ref, RefOr, Response, ResponseBuilder, Schema};
 use utoipa_swagger_ui::{Config, serve};
 
 use crate::error::{ApiError, ApiResult, Code};
@@ -46,6 +47,48 @@ pub fn document() -> Document {
     // with a key, or without one where none are given out
     document.security = Some(vec![SecurityRequirement::default(), SecurityRequirement::new::<_, _, &str>("key", [])]);
     document
+}
+
+/// Completes the description with what is true of all routes and all answers.
+#[must_use]
+pub fn complete(mut document: Document) -> Document {
+    for (path, item) in &mut document.paths.paths {
+        let methods = [&mut item.get, &mut item.post, &mut item.delete];
+        for operation in methods.into_iter().flatten().filter(|_| path.starts_with("/api/")) {
+            let with_body = operation.request_body.is_some();
+            let refusals = IN_ANY_ROUTE.iter().chain(WITH_A_BODY.iter().filter(|_| with_body));
+            for code in refusals {
+                let (status, code, _) = code.row();
+                let told = || RefOr::T(refusal(code));
+                operation.responses.responses.entry(status.as_str().to_owned()).or_insert_with(told);
+            }
+        }
+    }
+    let schemas = document.components.iter_mut().flat_map(|components| &mut components.schemas);
+    for (name, schema) in schemas {
+        let RefOr::T(Schema::Object(object)) = schema else { continue };
+        if name.ends_with("View") {
+            // absent values are null, never missing; only admins read what programs said
+            object.required = object.properties.keys().filter(|key| *key != "detail").cloned().collect();
+        } else if READ.contains(&name.as_str()) {
+            object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+        }
+    }
+    document
+}
+
+/// What every route below `/api` may refuse with.
+const IN_ANY_ROUTE: [Code; 4] = [Code::Unauthorized, Code::InvalidRequest, Code::RateLimited, Code::ServiceUnavailable];
+/// And those that read a body.
+const WITH_A_BODY: [Code; 4] =
+    [Code::MalformedJson, Code::RequestTimeout, Code::PayloadTooLarge, Code::UnsupportedMediaType];
+/// The schemas of bodies that are read; an unknown key of theirs is refused.
+const READ: [&str; 7] =
+    ["DownloadRequest", "BatchRequest", "MetadataRequest", "Clip", "Subtitles", "SponsorBlock", "Webhook"];
+
+fn refusal(code: &str) -> Response {
+    let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+    ResponseBuilder::new().description(format!("`{code}`")).content("application/problem+json", problem).build()
 }
 
 /// The page, with all that it needs inside this program. `/docs` itself is the page, not a way to it.

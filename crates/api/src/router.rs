@@ -93,6 +93,7 @@ pub fn routers(app: &Arc<App>) -> Routers {
     }
     let described = OpenApiRouter::with_openapi(openapi::document()).merge(guarded(api)).merge(health());
     let (routes, document) = described.split_for_parts();
+    let document = openapi::complete(document);
     let files = Router::new()
         .route("/files/{*key}", get(files::signed))
         .route_layer(charged(Class::Reads))

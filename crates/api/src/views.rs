@@ -33,14 +33,19 @@ pub struct JobView {
     attempt: u32,
     max_attempts: u32,
     /// While it waits for a retry.
+    #[schema(format = DateTime)]
     next_attempt_at: Option<String>,
     /// Who works on it.
     worker: Option<String>,
     region: String,
+    #[schema(format = DateTime)]
     created_at: String,
+    #[schema(format = DateTime)]
     started_at: Option<String>,
+    #[schema(format = DateTime)]
     finished_at: Option<String>,
     /// Until when the result can be fetched.
+    #[schema(format = DateTime)]
     expires_at: Option<String>,
     request: DownloadRequest,
     media: Option<MediaView>,

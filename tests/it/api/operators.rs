@@ -100,7 +100,19 @@ async fn the_description_names_every_route() -> Result<()> {
         "post /api/v1/metadata",
     ];
     assert_eq!(routes, expected);
-    assert_eq!(document["components"]["schemas"]["DownloadRequest"]["required"], json!(["url"]));
+    let schemas = &document["components"]["schemas"];
+    assert_eq!(schemas["DownloadRequest"]["required"], json!(["url"]));
+    // It told neither what every route may refuse with, nor that nothing of an answer is missing and nothing unknown read.
+    assert_eq!(schemas["DownloadRequest"]["additionalProperties"], false);
+    assert_eq!(schemas["JobView"]["required"].as_array().map(Vec::len), Some(19));
+    for (path, item) in document["paths"].as_object().unwrap().iter().filter(|(path, _)| path.starts_with("/api/")) {
+        for (method, operation) in item.as_object().unwrap() {
+            for status in ["401", "422", "429", "503"] {
+                let problem = &operation["responses"][status]["content"]["application/problem+json"];
+                assert!(problem.is_object(), "{status} of {method} {path}");
+            }
+        }
+    }
     Ok(())
 }
 

@@ -35,7 +35,7 @@ pub enum Code {
 
 impl Code {
     /// Status, stable code, and the sentence for people.
-    pub(super) fn row(self) -> (StatusCode, &'static str, &'static str) {
+    pub(crate) fn row(self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::BadRequest => (StatusCode::BAD_REQUEST, "bad_request", "The request could not be read."),
             Self::MalformedJson => (StatusCode::BAD_REQUEST, "malformed_json", "The body is not valid JSON."),

@@ -60,10 +60,11 @@ pub struct DownloadRequest {
     pub streaming: bool,
     /// Record a live stream up to this long. Not supported by this version.
     #[serde(default)]
+    #[schema(minimum = 1, maximum = 86_400)]
     pub live_seconds: Option<u32>,
     /// Suggested name, without extension.
     #[serde(default)]
-    #[schema(max_length = 100)]
+    #[schema(min_length = 1, max_length = 100)]
     pub filename: Option<String>,
     /// In which queue.
     #[serde(default)]
@@ -71,14 +72,14 @@ pub struct DownloadRequest {
     pub priority: Priority,
     /// Where it is fetched; the API's own region when it is left out.
     #[serde(default)]
-    #[schema(value_type = Option<String>, example = "default")]
+    #[schema(value_type = String, example = "default")]
     pub region: Option<Region>,
     /// Whom to tell. Not supported by this version.
     #[serde(default)]
     pub webhook: Option<Webhook>,
     /// The client's own name for it.
     #[serde(default)]
-    #[schema(max_length = 128)]
+    #[schema(min_length = 1, max_length = 128)]
     pub external_id: Option<String>,
     /// Words to find it by.
     #[serde(default)]

@@ -38,6 +38,7 @@ const CHUNK: Duration = Duration::from_secs(30);
 pub struct LinkView {
     /// For anyone who holds it, until it expires; honours ranges.
     url: String,
+    #[schema(format = DateTime)]
     expires_at: String,
     filename: String,
     size_bytes: u64,
@@ -103,12 +104,13 @@ pub async fn link(State(app): State<Arc<App>>, caller: Caller, Id(id): Id, mut p
         ("Range" = Option<String>, Header, description = "One range of bytes."),
     ),
     responses(
-        (status = 200, description = "All bytes.", content_type = "application/octet-stream"),
-        (status = 206, description = "The range.", content_type = "application/octet-stream"),
+        (status = 200, description = "All bytes, of the type that the job names.", content_type = "*/*"),
+        (status = 206, description = "The range.", content_type = "*/*"),
         (status = 304, description = "The client has it."),
         (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`not_ready`, `cancelled`, or why it failed", body = Problem, content_type = "application/problem+json"),
         (status = 410, description = "`expired`", body = Problem, content_type = "application/problem+json"),
+        (status = 412, description = "`precondition_failed`", body = Problem, content_type = "application/problem+json"),
         (status = 416, description = "`range_not_satisfiable`", body = Problem, content_type = "application/problem+json"),
     )
 )]

@@ -57,6 +57,7 @@ struct WorkerView {
     running: u32,
     version: String,
     ytdlp: String,
+    #[schema(format = DateTime)]
     started_at: String,
 }
 
