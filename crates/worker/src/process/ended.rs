@@ -4,6 +4,12 @@ use std::fmt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
+use rustix::process::Signal;
+
+/// What the launcher exits with when it fails itself, as `env` and `timeout` do; 126 and 127 when it cannot start the
+/// program.
+pub(super) const LAUNCHER_FAILED: i32 = 125;
+
 /// How a run ended: by itself, or by which of our clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
@@ -26,6 +32,18 @@ impl Ended {
     #[must_use]
     pub fn is_success(self) -> bool {
         self == Self::Exited(0)
+    }
+
+    /// The launcher could not start the program, or failed itself.
+    #[must_use]
+    pub fn is_not_started(self) -> bool {
+        matches!(self, Self::Exited(LAUNCHER_FAILED..=127))
+    }
+
+    /// It wrote a file past [`super::Limits::file_size`], and was killed by `SIGXFSZ`.
+    #[must_use]
+    pub fn is_too_large(self) -> bool {
+        self == Self::Signalled(Signal::XFSZ.as_raw())
     }
 
     pub(super) fn of(status: ExitStatus) -> Self {

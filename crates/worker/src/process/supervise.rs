@@ -10,6 +10,7 @@ use rustix::process::Signal;
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
+use super::ended::LAUNCHER_FAILED;
 use super::lines::{Line, Lines, Stream, Tail};
 use super::{Ended, Limits, Spec, Watch};
 
@@ -124,9 +125,6 @@ impl Supervised {
         drain(&mut self.stdout, &mut self.stderr, &mut self.tail, on_line).await;
     }
 }
-
-/// What the launcher exits with when it fails itself, as `env` and `timeout` do.
-pub(super) const LAUNCHER_FAILED: i32 = 125;
 
 async fn drain(
     stdout: &mut Lines<ChildStdout>,

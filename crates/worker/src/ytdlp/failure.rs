@@ -1,8 +1,8 @@
 //! Why a run of yt-dlp failed, told from how it ended and from its last words.
 //!
 //! yt-dlp has one exit code for everything, so the words decide: a table, read from the top. They are matched after
-//! addresses are hidden (a site could put words into them) and after its request to report a bug is cut off (it
-//! says "confirm you are on the latest version"). That request is itself a sign: the extractor did not foresee the error.
+//! addresses, and ids made of them, are hidden (a site could put words into them, and their queries hold secrets)
+//! and after its request to report a bug is cut off (it says "confirm you are on the latest version"). That request is itself a sign: the extractor did not foresee the error.
 //!
 //! Not here: what follows from a kind (`haul_shared::job::failure`).
 
@@ -12,10 +12,8 @@ use crate::process::Ended;
 
 use FailureKind as K;
 
-/// The worker's launcher could not start the program, or yt-dlp refused our options.
-const OUR_FAULT: [i32; 4] = [2, 125, 126, 127];
-/// `SIGXFSZ`: a file grew past the limit.
-const FILE_SIZE_SIGNAL: i32 = 25;
+/// yt-dlp refused our options.
+const WRONG_OPTIONS: i32 = 2;
 
 /// Words that mean the same from any part of yt-dlp, also in an error that it did not foresee. In lower case.
 const EVERYWHERE: &[(&[&str], FailureKind)] = &[
@@ -36,7 +34,8 @@ const EVERYWHERE: &[(&[&str], FailureKind)] = &[
         &["unsupported url", "file:// urls are disabled", "no connection adapters", "is not a valid url"],
         K::UnsupportedUrl,
     ),
-    (&["invalid ipv6 url", "unable to handle request"], K::UnsupportedUrl),
+    // the operator has left the fitting extractor out
+    (&["no suitable extractor", "invalid ipv6 url", "unable to handle request"], K::UnsupportedUrl),
     (
         &[
             "giving up after",
@@ -86,9 +85,9 @@ pub fn failure(ended: Ended, stderr: &str, was_live: bool) -> Failure {
     let kind = match ended {
         Ended::TimedOut => K::Timeout,
         Ended::Silent | Ended::Slow => K::Stalled,
-        Ended::Signalled(FILE_SIZE_SIGNAL) => K::TooLarge,
-        Ended::Signalled(_) | Ended::Cancelled => K::Internal,
-        Ended::Exited(code) if OUR_FAULT.contains(&code) => K::Internal,
+        _ if ended.is_too_large() => K::TooLarge,
+        _ if ended.is_not_started() => K::Internal,
+        Ended::Signalled(_) | Ended::Cancelled | Ended::Exited(WRONG_OPTIONS) => K::Internal,
         Ended::Exited(_) => kind_of(&words, was_live),
     };
     let detail = if words.is_empty() { format!("yt-dlp {ended}") } else { words };
@@ -117,7 +116,7 @@ fn kind_of(words: &str, was_live: bool) -> FailureKind {
 fn last_words(stderr: &str) -> String {
     let lines = || stderr.lines().map(str::trim).filter(|line| !line.is_empty()).rev();
     let line = lines().find(|line| line.starts_with("ERROR:")).or_else(|| lines().next());
-    hide_addresses(line.unwrap_or_default())
+    hide_id(hide_addresses(line.unwrap_or_default()))
 }
 
 /// `; please report this issue on ...`, from `bug_reports_message` in `yt_dlp/utils/_utils.py`.
@@ -126,6 +125,15 @@ fn without_bug_report(words: &str) -> (&str, bool) {
         Some(at) => (words[..at].trim_end_matches(['.', ';', ' ']), true),
         None => (words, false),
     }
+}
+
+/// Hides an id that was made of an address, as that of the generic extractor is: `ERROR: [generic] x?key=1: ...`.
+fn hide_id(words: String) -> String {
+    let extractor = words.strip_prefix("ERROR: [").and_then(|rest| rest.split_once("] "));
+    let Some((extractor, (id, said))) = extractor.and_then(|(name, rest)| Some((name, rest.split_once(": ")?))) else {
+        return words;
+    };
+    if extractor == "generic" || id.contains(['?', '=']) { format!("ERROR: [{extractor}] (id): {said}") } else { words }
 }
 
 /// Keeps of each address only that there was one.

@@ -36,6 +36,7 @@ fn recorded_words_have_their_kind() {
         (download("5012 bytes read, 994988 more expected"), K::Network),
         ("ERROR: [generic] Got HTTP Error 403 caused by Cloudflare anti-bot challenge; see  https://github.com/yt-dlp/yt-dlp#impersonation  for how to install the required impersonation dependency, and try again with  --extractor-args \"generic:impersonate\"".into(), K::SiteBlocked),
         ("ERROR: Unsupported URL: http://127.0.0.1:8077/this-video-is-private".into(), K::UnsupportedUrl),
+        ("ERROR: No suitable extractor found for URL http://127.0.0.1:8077/x.mp4".into(), K::UnsupportedUrl),
         ("\n\nERROR: Did not get any data blocks".into(), K::CorruptMedia),
         ("ERROR: [generic] drm: This video is DRM protected".into(), K::DrmProtected),
         ("ERROR: m3u8 download detected but ffmpeg could not be found. Please install".into(), K::DrmProtected),
@@ -126,6 +127,21 @@ fn how_it_ended_comes_before_what_it_said() {
 fn a_live_stream_that_wants_ffmpeg_is_told_from_encryption() {
     let words = "ERROR: m3u8 download detected but ffmpeg could not be found. Please install";
     assert_eq!(failure(Ended::Exited(1), words, true).kind, K::LiveNotSupported);
+}
+
+/// Fault: the generic extractor takes the end of an address for an id, so that queries were logged.
+#[test]
+fn an_id_made_of_an_address_is_neither_shown_nor_read() {
+    for (words, shown) in [
+        ("[generic] x?key=ses ame: HTTP Error 400: Bad Request", "[generic] (id): HTTP Error 400: Bad Request"),
+        ("[generic] private: HTTP Error 400: Bad Request", "[generic] (id): HTTP Error 400: Bad Request"),
+        ("[site] 1?key=sesame: broken", "[site] (id): broken"),
+        ("[site] dQw4w9: broken", "[site] dQw4w9: broken"),
+        ("[site] broken", "[site] broken"),
+    ] {
+        let failure = failure(Ended::Exited(1), &format!("ERROR: {words}"), false);
+        assert_eq!((failure.kind, failure.detail), (K::ExtractorError, format!("ERROR: {shown}")));
+    }
 }
 
 #[test]
