@@ -79,7 +79,7 @@ pub struct DownloadConfig {
     pub fragment_retries: u32,
     /// `--limit-rate`, in bytes per second.
     pub rate_limit_bytes: Option<u64>,
-    /// `--use-extractors`; `None`: all. May begin with `-`, so it belongs behind `=`.
+    /// `--use-extractors`; `None`: all.
     pub extractors: Option<String>,
 }
 

@@ -18,11 +18,11 @@ pub struct YtdlpSettings {
     pub program: PathBuf,
     /// The JavaScript runtime for the sites that need one.
     pub deno: Option<PathBuf>,
-    /// Fragments fetched at once (`--concurrent-fragments`).
+    /// Fragments fetched at once (`--concurrent-fragments`), unless the rate is limited.
     pub concurrent_fragments: u32,
     /// Bytes of one ranged request (`--http-chunk-size`); extractors that need it set it themselves.
     pub http_chunk_size: Option<u64>,
-    /// Bytes (`--buffer-size`).
+    /// Bytes of one read (`--buffer-size`, kept by `--no-resize-buffer`).
     pub buffer_size: Option<u64>,
     /// Of one request (`--retries`).
     pub retries: u32,
@@ -118,7 +118,13 @@ fn common(settings: &YtdlpSettings, dir: &Path) -> Line {
     // without these a site that asks for patience gets all retries in one second
     line.words(["--retry-sleep", "http:exp=1:20", "--retry-sleep", "fragment:exp=1:20"]);
     line.words(["--retry-sleep", "extractor:exp=1:10"]);
-    line.option("--concurrent-fragments", settings.concurrent_fragments.to_string());
+    // the limit of the rate is each connection's: with one there may only be one
+    let at_once = if settings.rate_limit.is_some() { 1 } else { settings.concurrent_fragments };
+    line.option("--concurrent-fragments", at_once.to_string());
+    if settings.buffer_size.is_some() {
+        // or it would hold for the first read only
+        line.words(["--no-resize-buffer"]);
+    }
     for (option, value) in [
         ("--http-chunk-size", settings.http_chunk_size),
         ("--buffer-size", settings.buffer_size),
@@ -226,5 +232,8 @@ mod tests {
         settings.extractors = "default,-generic".into();
         settings.deno = Some("/opt/deno".into());
         assert!(optional.iter().all(|pair| has(&settings, *pair)));
+        assert!(has(&settings, ["--no-resize-buffer", "--http-chunk-size"]), "the size is kept");
+        // Fault: every fragment under way was given the whole rate.
+        assert!(has(&settings, ["--concurrent-fragments", "1"]), "one rate, one connection");
     }
 }
