@@ -9,6 +9,7 @@
 pub mod command;
 pub mod failure;
 pub mod info;
+mod patience;
 pub mod progress;
 mod value;
 
@@ -24,6 +25,7 @@ use crate::process::{self, Ended, Limits, Pace, SpawnError, Spec, Stream, Superv
 
 pub use command::YtdlpSettings;
 pub use info::{Info, Live, SiteFormat, Track};
+use patience::Patience;
 pub use progress::{Event, Report};
 
 /// Private memory of one process: enough for the JavaScript runtime, and a page that blows up ends in a clean error.
@@ -98,13 +100,14 @@ pub struct DownloadedFile {
 #[derive(Debug, Clone)]
 pub struct Ytdlp {
     settings: YtdlpSettings,
+    patience: Patience,
 }
 
 impl Ytdlp {
     /// A runner of the program that the settings name.
     #[must_use]
     pub fn new(settings: YtdlpSettings) -> Self {
-        Self { settings }
+        Self { settings, patience: Patience::default() }
     }
 
     /// Which yt-dlp it is, `YYYY.MM.DD`.
@@ -122,7 +125,8 @@ impl Ytdlp {
     /// # Errors
     /// Why there is nothing to download. After a cancel the failure has no meaning.
     pub async fn extract(&self, url: &SourceUrl, entry: u32, dir: &Path, bounds: &Bounds) -> Result<Info, Failure> {
-        let json = self.ask(command::extract(&self.settings, url, dir, entry), dir, bounds).await?;
+        let asked = self.ask(command::extract(&self.settings, url, dir, entry), dir, bounds).await;
+        let json = asked.map_err(|failure| self.heed(url, failure))?;
         Info::parse_entry(&json).ok_or_else(|| Failure::new(FailureKind::Unavailable, "the list has no such entry"))
     }
 
@@ -131,7 +135,8 @@ impl Ytdlp {
     /// # Errors
     /// As [`Self::extract`].
     pub async fn metadata(&self, url: &SourceUrl, dir: &Path, bounds: &Bounds) -> Result<Info, Failure> {
-        let json = self.ask(command::metadata(&self.settings, url, dir), dir, bounds).await?;
+        let asked = self.ask(command::metadata(&self.settings, url, dir), dir, bounds).await;
+        let json = asked.map_err(|failure| self.heed(url, failure))?;
         Info::parse(&json).ok_or_else(|| Failure::new(FailureKind::ExtractorError, "yt-dlp printed no JSON"))
     }
 
@@ -148,7 +153,10 @@ impl Ytdlp {
         bounds: &Bounds,
         mut on_event: impl FnMut(&Event),
     ) -> Result<Vec<DownloadedFile>, Failure> {
-        let line = command::download(&self.settings, url, dir, entry, format_ids.iter().copied());
+        let most = self.settings.concurrent_fragments;
+        let concurrent_fragments = self.patience.at_once(&url.host().to_string(), most);
+        let settings = YtdlpSettings { concurrent_fragments, ..self.settings.clone() };
+        let line = command::download(&settings, url, dir, entry, format_ids.iter().copied());
         let spec = self.spec(line, dir, bounds);
         let folder = dir.to_owned();
         let watch = Watch {
@@ -175,9 +183,21 @@ impl Ytdlp {
             })
             .await;
         if !ended.is_success() {
-            return Err(failure::failure(ended, program.stderr_tail(), was_live));
+            return Err(self.heed(url, failure::failure(ended, program.stderr_tail(), was_live)));
         }
-        format_ids.iter().map(|id| find(&files, id, dir)).collect()
+        let mut found = Vec::with_capacity(format_ids.len());
+        for id in format_ids {
+            found.push(find(&files, id, dir).await?);
+        }
+        Ok(found)
+    }
+
+    /// Remembers it when a site asks for fewer requests.
+    fn heed(&self, url: &SourceUrl, failure: Failure) -> Failure {
+        if failure.kind == FailureKind::SiteRateLimited {
+            self.patience.asked(url.host().to_string());
+        }
+        failure
     }
 
     async fn ask(&self, line: Vec<std::ffi::OsString>, dir: &Path, bounds: &Bounds) -> Result<String, Failure> {
@@ -208,7 +228,7 @@ impl Ytdlp {
 }
 
 /// The file that holds a format: said by yt-dlp, of an allowed kind, in our folder, and really there.
-fn find(files: &[(String, String, String)], format_id: &str, dir: &Path) -> Result<DownloadedFile, Failure> {
+async fn find(files: &[(String, String, String)], format_id: &str, dir: &Path) -> Result<DownloadedFile, Failure> {
     let Some((path, _, ext)) = files.iter().find(|(_, id, _)| id == format_id) else {
         return Err(Failure::new(FailureKind::FormatUnavailable, "a chosen format gave no file"));
     };
@@ -217,7 +237,7 @@ fn find(files: &[(String, String, String)], format_id: &str, dir: &Path) -> Resu
     }
     let name = Path::new(path).file_name().unwrap_or_default();
     let path = dir.join(name);
-    let is_there = std::fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_file() && meta.len() > 0);
+    let is_there = tokio::fs::symlink_metadata(&path).await.is_ok_and(|meta| meta.is_file() && meta.len() > 0);
     if !is_there {
         return Err(Failure::new(FailureKind::CorruptMedia, "a file that yt-dlp named is not there, or is empty"));
     }

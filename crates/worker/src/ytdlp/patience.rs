@@ -1,0 +1,51 @@
+//! Hosts that have asked for fewer requests (429): for a while only half as many fragments are fetched at once.
+//!
+//! Known to this worker only, and by the host of the address: where else the fragments come from is not known before.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long it is remembered.
+const LASTS: Duration = Duration::from_secs(3600);
+/// Hosts remembered at once; with more, those that asked longest ago are forgotten.
+const MOST: usize = 1000;
+
+/// Which hosts have asked, and when.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Patience(Arc<Mutex<HashMap<String, Instant>>>);
+
+impl Patience {
+    /// This host has asked for fewer requests.
+    pub(super) fn asked(&self, host: String) {
+        let mut hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        hosts.insert(host, Instant::now());
+        if hosts.len() > MOST {
+            let oldest = hosts.iter().min_by_key(|(_, asked)| **asked).map(|(host, _)| host.clone());
+            oldest.and_then(|host| hosts.remove(&host));
+        }
+    }
+
+    /// How many fragments of this host may be fetched at once, of so many.
+    pub(super) fn at_once(&self, host: &str, most: u32) -> u32 {
+        let hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_asked = hosts.get(host).is_some_and(|asked| asked.elapsed() < LASTS);
+        if has_asked { (most / 2).max(1) } else { most }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_that_asked_gets_half_and_others_do_not() {
+        let patience = Patience::default();
+        patience.asked("a.example".to_owned());
+        for (host, most, at_once) in [("a.example", 8, 4), ("a.example", 1, 1), ("b.example", 8, 8)] {
+            assert_eq!(patience.at_once(host, most), at_once, "{host}");
+        }
+        (0..MOST).for_each(|n| patience.asked(n.to_string()));
+        assert_eq!(patience.at_once("a.example", 8), 8, "forgotten");
+    }
+}
