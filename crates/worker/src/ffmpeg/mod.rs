@@ -11,6 +11,8 @@ pub mod tags;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 use haul_shared::job::{DownloadSpec, Failure, FailureKind};
 
@@ -80,9 +82,12 @@ impl Ffmpeg {
     pub async fn make(&self, job: &Make<'_>, watch: &Watch, mut on_progress: impl FnMut(f64)) -> Result<(), Failure> {
         let arguments = command::make(job.plan, job.spec, job.inputs, job.embedded, job.output);
         let spec = self.spec(&self.ffmpeg, job.output, arguments);
+        // a large file is written, and moved to make room for its index, without a word
+        let output = job.output.to_owned();
+        let watch = Watch { activity: Some(Arc::new(move || written_at(&output))), ..watch.clone() };
         let mut program = Supervised::start(&spec).map_err(|error| internal(&error))?;
         let ended = program
-            .run(watch, |line| {
+            .run(&watch, |line| {
                 if let Some(seconds) = (line.from == Stream::Stdout).then(|| command::progress(&line.text)).flatten() {
                     on_progress(seconds);
                 }
@@ -117,13 +122,21 @@ pub struct Make<'a> {
     pub output: &'a Path,
 }
 
+/// When the file was last written, in ms; 0 as long as it is not there.
+fn written_at(file: &Path) -> u64 {
+    let written = std::fs::metadata(file).and_then(|meta| meta.modified()).ok();
+    let since = written.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    since.and_then(|since| u64::try_from(since.as_millis()).ok()).unwrap_or_default()
+}
+
 /// How a run ended, as a failure. Whoever cancelled it knows so and does not ask.
 fn check(ended: Ended, stderr: &str) -> Result<(), Failure> {
     let last = stderr.lines().last().unwrap_or_default();
     let kind = match ended {
         Ended::Exited(0) => return Ok(()),
-        // launcher: not found, not executable, failed itself
-        Ended::Exited(125..=127) | Ended::Cancelled => FailureKind::Internal,
+        Ended::Cancelled => FailureKind::Internal,
+        _ if ended.is_not_started() => FailureKind::Internal,
+        _ if ended.is_too_large() => FailureKind::TooLarge,
         Ended::Exited(_) | Ended::Signalled(_) if stderr.contains("No space left on device") => FailureKind::DiskFull,
         Ended::Exited(_) | Ended::Signalled(_) => FailureKind::CorruptMedia,
         Ended::TimedOut => FailureKind::Timeout,

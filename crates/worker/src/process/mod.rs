@@ -103,7 +103,8 @@ pub struct Watch {
     pub silence: Duration,
     /// Ends the run when cancelled.
     pub cancel: CancellationToken,
-    /// Counts what the program has produced, in bytes; asked once a second, off the runtime's threads.
+    /// A number that grows while the program works, such as the bytes that it has produced; asked once a second, off
+    /// the runtime's threads.
     pub activity: Option<Arc<dyn Fn() -> u64 + Send + Sync>>,
     /// The slowest pace at which [`Watch::activity`] may grow once it has begun to.
     pub slowest: Option<Pace>,

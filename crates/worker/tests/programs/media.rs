@@ -1,6 +1,7 @@
 //! From downloaded files to a proven result, with the real ffmpeg on real media.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::slice;
 use std::time::Duration;
@@ -351,6 +352,34 @@ async fn a_text_that_names_other_files_is_no_medium() {
         let run = bench.ffmpeg.probe(&file, haul_worker::container::Container::Mp4, &Bench::watch()).await;
         assert_eq!(run.unwrap_err().kind.code(), "corrupt_media", "{text}");
     }
+}
+
+/// Fault: while ffmpeg made room for the index of a large file, it was taken for stalled.
+#[tokio::test]
+async fn a_program_that_rewrites_its_file_without_a_word_is_not_stalled() {
+    let mut bench = Bench::new();
+    let script =
+        "#!/bin/sh\nfor last; do :; done\nfor n in 1 2 3 4 5 6 7 8; do printf x > \"${last#file:}\"; sleep 0.5; done";
+    let silent = bench.put("ffmpeg", script);
+    fs::set_permissions(&silent, fs::Permissions::from_mode(0o700)).unwrap();
+    let file = bench.put("in", fs::read(media::file("progressive.mp4")).unwrap());
+    let seen = [bench.look(&file, Expected::default()).await.unwrap()];
+    let (plan, spec) = (settle(&seen, &spec(Format::Mp4)).unwrap(), spec(Format::Mp4));
+    let inputs = [Input { file: &file, container: seen[0].container }];
+    let output = bench.folder.path().join("result");
+    bench.ffmpeg.ffmpeg = silent;
+    let make = Make { plan: &plan, spec: &spec, inputs: &inputs, embedded: Embedded::default(), output: &output };
+    let watch = Watch { silence: Duration::from_secs(2), ..Bench::watch() };
+    bench.ffmpeg.make(&make, &watch, |_| {}).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_result_that_outgrows_the_limit_is_too_large() {
+    let mut bench = Bench::new();
+    bench.ffmpeg.limits.file_size = Some(100_000);
+    let file = bench.put("in", fs::read(media::file("audio.opus")).unwrap());
+    let failure = bench.result(&[file], &spec(Format::Wav), &tags()).await.unwrap_err();
+    assert_eq!(failure.kind.code(), "too_large", "{failure:?}");
 }
 
 #[tokio::test]
