@@ -119,9 +119,10 @@ impl Running {
         self.stop.cancel();
     }
 
-    /// Some way, 0 to 1, into a stage, with nothing else known.
+    /// Some way, 0 to 1, into a stage. What was fetched before stays known.
     pub fn advance(&self, stage: Stage, fraction: f64) {
-        self.report(Progress::at(stage, fraction));
+        let Progress { downloaded_bytes, total_bytes, .. } = self.state().0;
+        self.report(Progress { downloaded_bytes, total_bytes, ..Progress::at(stage, fraction) });
     }
 
     /// How far it is. The percentage never falls: what a site announces may shrink while it is fetched.
@@ -173,6 +174,9 @@ mod tests {
         let beats = board.beats();
         assert_eq!(beats[0].progress.percent, Progress::at(Stage::Download, 0.5).percent);
         assert_eq!(beats[0].progress.total_bytes, Some(68));
+        job.report(Progress { speed_bytes_per_second: Some(9), ..beats[0].progress });
+        job.advance(Stage::Upload, 0.0);
+        assert_eq!(board.beats()[0].progress, Progress { total_bytes: Some(68), ..Progress::at(Stage::Upload, 0.0) });
     }
 
     #[test]

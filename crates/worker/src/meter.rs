@@ -4,7 +4,7 @@
 
 use haul_shared::job::{Progress, Stage};
 
-use crate::ytdlp::Report;
+use crate::ytdlp::{Report, SiteFormat};
 
 /// Adds up the reports on the streams of one download.
 #[derive(Debug)]
@@ -13,33 +13,35 @@ pub struct Meter {
 }
 
 /// One stream to be fetched.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Measured {
-    /// yt-dlp's id of the format.
-    pub format_id: String,
-    /// Its share of the whole: bytes where they are known or guessed, else its bitrate; at least 1.
-    pub weight: f64,
+#[derive(Debug)]
+struct Measured {
+    format_id: String,
+    /// Its share of the whole.
+    weight: f64,
     /// How much of it is there, 0 to 1.
-    pub fraction: f64,
-    /// Bytes fetched.
-    pub fetched_bytes: u64,
+    fraction: f64,
+    fetched_bytes: u64,
     /// Its exact size.
-    pub total_bytes: Option<u64>,
-}
-
-impl Measured {
-    /// Nothing of it is there.
-    #[must_use]
-    pub fn new(format_id: &str, weight: f64, total_bytes: Option<u64>) -> Self {
-        Self { format_id: format_id.to_owned(), weight: weight.max(1.0), fraction: 0.0, fetched_bytes: 0, total_bytes }
-    }
+    total_bytes: Option<u64>,
 }
 
 impl Meter {
-    /// Nothing has been fetched.
+    /// Nothing of these has been fetched. They are weighed by their sizes when all have one, else by their bitrates:
+    /// bytes and kilobits are not to be compared.
     #[must_use]
-    pub fn new(streams: Vec<Measured>) -> Self {
-        Self { streams }
+    #[expect(clippy::cast_precision_loss, reason = "a share, shown in tenths of a percent")]
+    pub fn of(formats: &[&SiteFormat]) -> Self {
+        let sizes: Option<Vec<u64>> = formats.iter().map(|format| format.size_bytes).collect();
+        let rates = || formats.iter().map(|format| format.total_kbps.unwrap_or_default()).collect();
+        let weights: Vec<f64> = sizes.map_or_else(rates, |sizes| sizes.iter().map(|bytes| *bytes as f64).collect());
+        let measured = |(format, weight): (&&SiteFormat, f64)| Measured {
+            format_id: format.format_id.clone(),
+            weight: weight.max(1.0),
+            fraction: 0.0,
+            fetched_bytes: 0,
+            total_bytes: format.size_bytes.filter(|_| !format.size_is_a_guess),
+        };
+        Self { streams: formats.iter().zip(weights).map(measured).collect() }
     }
 
     /// Takes in a report. One on a stream that was not asked for counts for the first that is unfinished.
@@ -100,9 +102,21 @@ mod tests {
         }
     }
 
+    fn format(id: &str, size_bytes: Option<u64>, total_kbps: Option<f64>) -> SiteFormat {
+        SiteFormat { format_id: id.into(), size_bytes, total_kbps, ..SiteFormat::default() }
+    }
+
+    /// Fault: the bytes of one were weighed against the kilobits of the other.
+    #[test]
+    fn one_size_alone_is_no_weight() {
+        let mut meter = Meter::of(&[&format("v", Some(1 << 30), Some(900.0)), &format("a", None, Some(100.0))]);
+        let progress = meter.heard(&Report { finished: true, ..report("v", 1 << 30, None) });
+        assert_eq!(progress.percent, Progress::at(Stage::Download, 0.9).percent);
+    }
+
     #[test]
     fn streams_count_by_weight() {
-        let mut meter = Meter::new(vec![Measured::new("v", 900.0, Some(900)), Measured::new("a", 100.0, Some(100))]);
+        let mut meter = Meter::of(&[&format("v", Some(900), None), &format("a", Some(100), None)]);
         let progress = meter.heard(&report("v", 450, Some(900)));
         assert_eq!(progress.percent, Progress::at(Stage::Download, 0.45).percent);
         assert_eq!(
@@ -115,7 +129,7 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_not_shown() {
-        let mut meter = Meter::new(vec![Measured::new("v", 9.0, None), Measured::new("a", 1.0, None)]);
+        let mut meter = Meter::of(&[&format("v", None, Some(9.0)), &format("a", None, Some(1.0))]);
         let progress = meter.heard(&report("v", 450, None));
         assert_eq!((progress.total_bytes, progress.eta_seconds), (None, None));
         assert_eq!(progress.percent, Progress::at(Stage::Download, 0.0).percent);

@@ -10,7 +10,7 @@ use super::{Limits, Made, scratch_failure, storage_failure};
 use crate::board::{Running, StopReason};
 use crate::context::Context;
 use crate::ffmpeg::{Embedded, Input, Make, Tags};
-use crate::meter::{Measured, Meter};
+use crate::meter::Meter;
 use crate::select::{Plan, Seen, Selection, Take, select, settle};
 use crate::stages::Stages;
 use crate::verify::{self, Expected, Verified};
@@ -97,13 +97,7 @@ impl Run<'_> {
 
     /// Fetches them, one file each.
     async fn fetch(&self, info: &Info, selection: &Selection, dir: &Path) -> Result<Vec<DownloadedFile>, Failure> {
-        let measured = |format: &&SiteFormat| {
-            #[expect(clippy::cast_precision_loss, reason = "a share, shown in tenths of a percent")]
-            let weight = format.size_bytes.map(|bytes| bytes as f64).or(format.total_kbps).unwrap_or(1.0);
-            let exact = format.size_bytes.filter(|_| !format.size_is_a_guess);
-            Measured::new(&format.format_id, weight, exact)
-        };
-        let mut meter = Meter::new(self.chosen(info, selection).iter().map(measured).collect());
+        let mut meter = Meter::of(&self.chosen(info, selection));
         let ids = selection.take.ids();
         let hear = |event: &Event| {
             if let Event::Progress(report) = event {
