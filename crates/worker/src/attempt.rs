@@ -4,10 +4,12 @@
 //! from why it ended: completed, failed, cancelled, handed back, or, when the lease was lost, nothing at all.
 
 use std::panic::AssertUnwindSafe;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use backon::{ExponentialBuilder, Retryable as _};
 use futures::FutureExt as _;
+use haul_shared::ids::JobId;
 use haul_shared::job::{Failure, FailureKind, JobSpec};
 use haul_shared::store::{Done, Ended, Kind, Lease, Leased, StoreError};
 
@@ -37,23 +39,42 @@ pub async fn run(ctx: &Context, leased: Leased) {
     let id = leased.lease.job;
     let Some(spec) = &leased.spec else {
         tracing::warn!(job.id = %id, "job {id} is of a form that this version does not know; handed back");
-        told(ctx.store.defer(&leased.lease, SKEW_DELAY).await);
+        if let Err(error) = ctx.store.defer(&leased.lease, SKEW_DELAY).await {
+            untold(id, &error);
+        }
         return;
     };
     tracing::info!(job.id = %id, attempt = leased.attempt, "job {id} begins, attempt {}", leased.attempt);
     let began = Instant::now();
-    let outcome = match AssertUnwindSafe(Box::pin(work(ctx, &entry, spec))).catch_unwind().await {
+    let outcome = in_scratch(ctx, &entry, spec).await;
+    settle(ctx, &entry, &leased, outcome, began.elapsed()).await;
+}
+
+/// Does the work in a folder of its own, which is gone when this returns.
+async fn in_scratch(ctx: &Context, job: &Running, spec: &JobSpec) -> Outcome {
+    let scratch = match ctx.scratch.attempt().await {
+        Ok(scratch) => scratch,
+        Err(error) => return Outcome::Failed(pipeline::scratch_failure(&error)),
+    };
+    let outcome = match AssertUnwindSafe(Box::pin(work(ctx, job, spec, scratch.path()))).catch_unwind().await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(failure)) => Outcome::Failed(failure),
         Err(_) => Outcome::Failed(Failure::new(FailureKind::Internal, "the worker panicked")),
     };
-    settle(ctx, &entry, &leased, outcome, began.elapsed()).await;
+    scratch.remove().await;
+    outcome
 }
 
-async fn work(ctx: &Context, job: &Running, spec: &JobSpec) -> Result<Outcome, Failure> {
+async fn work(ctx: &Context, job: &Running, spec: &JobSpec, scratch: &Path) -> Result<Outcome, Failure> {
     match spec {
-        JobSpec::Download(spec) => pipeline::download(ctx, job, spec).await.map(|made| Outcome::Made(Box::new(made))),
-        JobSpec::Metadata { url } => pipeline::metadata(ctx, job, url).await.map(|()| Outcome::Found),
+        JobSpec::Download(spec) => {
+            let made = pipeline::download(ctx, job, spec, scratch).await?;
+            Ok(Outcome::Made(Box::new(made)))
+        }
+        JobSpec::Metadata { url } => {
+            pipeline::metadata(ctx, job, url, scratch).await?;
+            Ok(Outcome::Found)
+        }
     }
 }
 
@@ -62,17 +83,26 @@ async fn settle(ctx: &Context, job: &Running, leased: &Leased, outcome: Outcome,
     let (reason, lease) = (job.stop_reason(), &leased.lease);
     let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     match (reason, outcome) {
-        (Some(StopReason::LeaseLost), _) => {
+        (Some(StopReason::LeaseLost), outcome) => {
             tracing::warn!(job.id = %id, duration_ms, "job {id} was lost: somebody else has it, or it has ended");
+            if let Outcome::Made(made) = outcome {
+                // its name has this attempt's fence in it, so that nobody else's result goes
+                ctx.discard(&made.artifact.object).await;
+            }
         }
         // A result that is there already is worth completing, whoever wants the worker to stop.
         (None | Some(StopReason::Shutdown | StopReason::Cancelled), Outcome::Made(made)) => {
             complete(ctx, lease, *made, duration_ms).await;
         }
-        (_, Outcome::Found) => told(surely(|| ctx.store.found(lease)).await.map(drop)),
+        (_, Outcome::Found) => match surely(|| ctx.store.found(lease)).await {
+            Ok(_) => tracing::info!(job.id = %id, duration_ms, "job {id} done"),
+            Err(error) => untold(id, &error),
+        },
         (Some(StopReason::Shutdown), Outcome::Failed(_)) => {
             tracing::info!(job.id = %id, duration_ms, "job {id} goes back to the queue");
-            told(surely(|| ctx.store.release(lease)).await);
+            if let Err(error) = surely(|| ctx.store.release(lease)).await {
+                untold(id, &error);
+            }
         }
         (None | Some(StopReason::Cancelled), Outcome::Failed(failure)) => {
             let delay = ctx.config.retry.delay(leased.attempt);
@@ -92,7 +122,7 @@ async fn settle(ctx: &Context, job: &Running, leased: &Leased, outcome: Outcome,
                     let (code, detail) = (failure.kind.code(), &failure.detail);
                     tracing::warn!(job.id = %id, code, detail, duration_ms, "job {id} has failed: {code}");
                 }
-                Err(error) => told(Err(error)),
+                Err(error) => untold(id, &error),
             }
         }
     }
@@ -108,12 +138,9 @@ async fn complete(ctx: &Context, lease: &Lease, made: Made, duration_ms: u64) {
         }
         Ok(Done::Cancelled) | Err(StoreError::LeaseLost) => {
             tracing::info!(job.id = %id, duration_ms, "job {id} is not wanted any more; its result is removed");
-            // Should this fail, the reservation has the object removed later.
-            if let Err(error) = ctx.storage.delete(&made.artifact.object).await {
-                tracing::warn!(job.id = %id, error = &error as &dyn std::error::Error, "a result could not be removed yet");
-            }
+            ctx.discard(&made.artifact.object).await;
         }
-        Err(error) => told(Err(error)),
+        Err(error) => untold(id, &error),
     }
 }
 
@@ -127,11 +154,13 @@ async fn surely<T, F: Future<Output = Result<T, StoreError>>>(call: impl FnMut()
     call.retry(pause).when(|error| matches!(error, StoreError::Unavailable(_))).await
 }
 
-/// Logs what could not be told to the store. The lease then runs out, and the job is tried again.
-fn told(result: Result<(), StoreError>) {
-    match result {
-        Ok(()) => {}
-        Err(StoreError::LeaseLost) => tracing::info!("an attempt ended after somebody else had taken its job"),
-        Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "an attempt could not be settled"),
+/// Logs that the store was not told. The lease then runs out, and the job is tried again.
+fn untold(id: JobId, error: &StoreError) {
+    match error {
+        StoreError::LeaseLost => tracing::info!(job.id = %id, "job {id} had been taken by somebody else"),
+        error => {
+            let error = error as &dyn std::error::Error;
+            tracing::error!(job.id = %id, error, "job {id} could not be settled; it is tried again when its lease runs out");
+        }
     }
 }

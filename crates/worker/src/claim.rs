@@ -25,6 +25,7 @@ pub async fn run(ctx: Arc<Context>, kind: Kind, slots: usize, tasks: TaskTracker
     let slots = Arc::new(Semaphore::new(slots));
     let regions = &ctx.config.regions;
     let mut queue = Queue {
+        kind,
         wake: ctx.store.wake_call(&lanes(kind, regions, false)),
         normal_first: lanes(kind, regions, false),
         low_first: lanes(kind, regions, true),
@@ -54,6 +55,7 @@ fn lanes(kind: Kind, regions: &[Region], low_first: bool) -> Vec<Lane> {
 }
 
 struct Queue {
+    kind: Kind,
     wake: WakeCall,
     normal_first: Vec<Lane>,
     low_first: Vec<Lane>,
@@ -65,8 +67,11 @@ impl Queue {
     /// The next job; `None` when the worker stops.
     async fn next(&mut self, ctx: &Context, stop: &CancellationToken) -> Option<Leased> {
         while !stop.is_cancelled() {
-            if !ctx.has_room() {
-                self.warn("too little free disk to take a job");
+            // a look at metadata needs none
+            if self.kind == Kind::Download && !ctx.has_room().await {
+                if self.is_news() {
+                    tracing::warn!("no download is taken: less than HAUL_MIN_FREE_DISK is free for scratch");
+                }
                 stop.run_until_cancelled(tokio::time::sleep(BREATH)).await?;
                 continue;
             }
@@ -79,8 +84,10 @@ impl Queue {
                 Err(error) => Err(error),
             };
             if let Err(error) = waited {
-                tracing::debug!(error = &error as &dyn std::error::Error, "no job could be asked for");
-                self.warn("redis does not answer; no job is taken until it does");
+                if self.is_news() {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "no job could be asked for; none is taken until redis answers");
+                }
                 let pause = BREATH.mul_f64(rand::rng().random_range(0.5..1.0));
                 stop.run_until_cancelled(tokio::time::sleep(pause)).await?;
             }
@@ -88,12 +95,13 @@ impl Queue {
         None
     }
 
-    /// Says it once a minute.
-    fn warn(&mut self, what: &str) {
-        if self.warned.is_none_or(|last| last.elapsed() > Duration::from_secs(60)) {
+    /// What keeps jobs away is told once a minute.
+    fn is_news(&mut self) -> bool {
+        let is_news = self.warned.is_none_or(|last| last.elapsed() > Duration::from_secs(60));
+        if is_news {
             self.warned = Some(Instant::now());
-            tracing::warn!("{what}");
         }
+        is_news
     }
 }
 

@@ -1,10 +1,11 @@
 //! What every job of this worker is given.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use haul_shared::ids::WorkerId;
 use haul_shared::metadata::MetadataCache;
-use haul_shared::storage::Storage;
+use haul_shared::storage::{ObjectKey, Storage};
 use haul_shared::store::JobStore;
 
 use crate::board::Board;
@@ -13,6 +14,9 @@ use crate::ffmpeg::Ffmpeg;
 use crate::metrics::Metrics;
 use crate::scratch::Scratch;
 use crate::ytdlp::Ytdlp;
+
+/// A cancelled job is not told so later than this for the sake of its object.
+const DISCARD_WITHIN: Duration = Duration::from_secs(2);
 
 /// The parts of one worker.
 pub struct Context {
@@ -41,9 +45,19 @@ pub struct Context {
 }
 
 impl Context {
-    /// Is there disk for another job? A file system that does not tell is taken for full.
-    #[must_use]
-    pub fn has_room(&self) -> bool {
-        self.scratch.free_bytes().is_ok_and(|free| free >= self.config.limits.min_free_disk_bytes)
+    /// Is there disk for another download? A file system that does not tell is taken for full.
+    pub async fn has_room(&self) -> bool {
+        self.scratch.free_bytes().await.is_ok_and(|free| free >= self.config.limits.min_free_disk_bytes)
+    }
+
+    /// Removes an object that no job will lead to. Where that fails, its reservation has it removed later.
+    pub async fn discard(&self, object: &ObjectKey) {
+        match tokio::time::timeout(DISCARD_WITHIN, self.storage.delete(object)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(%object, error = &error as &dyn std::error::Error, "an object could not be removed yet");
+            }
+            Err(_) => tracing::warn!(%object, "an object could not be removed yet: storage does not answer"),
+        }
     }
 }

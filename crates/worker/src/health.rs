@@ -1,13 +1,16 @@
 //! The worker's own port: alive, ready, metrics. For operators and probes; never for clients.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use haul_shared::storage::Storage;
 use serde_json::json;
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
@@ -15,10 +18,33 @@ use crate::context::Context;
 /// Prometheus' text format.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4";
 
+/// Between two questions to the store of results: in a bucket each is a write that is paid for.
+const ASK_STORAGE_EVERY: Duration = Duration::from_secs(5);
+
 #[derive(Clone)]
 struct Probe {
     ctx: Arc<Context>,
     draining: CancellationToken,
+    storage: Arc<LastAnswer>,
+}
+
+/// What the store of results answered last, and when.
+#[derive(Default)]
+struct LastAnswer(Mutex<Option<(Instant, bool)>>);
+
+impl LastAnswer {
+    async fn is_ready(&self, storage: &Storage) -> bool {
+        let mut last = self.0.lock().await;
+        if let Some((_, is_ready)) = last.filter(|(asked, _)| asked.elapsed() < ASK_STORAGE_EVERY) {
+            return is_ready;
+        }
+        let answer = storage.ready().await;
+        if let Err(error) = &answer {
+            tracing::warn!(error = error as &dyn std::error::Error, "the store of results is not ready");
+        }
+        *last = Some((Instant::now(), answer.is_ok()));
+        answer.is_ok()
+    }
 }
 
 /// The routes. `draining` is cancelled when the worker takes no more jobs.
@@ -27,20 +53,20 @@ pub fn router(ctx: Arc<Context>, draining: CancellationToken) -> Router {
         .route("/healthz", get(|| async { Json(json!({"status": "ok"})) }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
-        .with_state(Probe { ctx, draining })
+        .with_state(Probe { ctx, draining, storage: Arc::default() })
 }
 
 /// Ready to take jobs: Redis and the store of results answer, there is disk, and the worker is not about to stop.
 async fn ready(State(probe): State<Probe>) -> Response {
-    let (redis, storage) = tokio::join!(probe.ctx.store.ping(), probe.ctx.storage.ready());
+    let (redis, storage, room) =
+        tokio::join!(probe.ctx.store.ping(), probe.storage.is_ready(&probe.ctx.storage), probe.ctx.has_room());
     let word = |fine: bool| if fine { "ok" } else { "failed" };
     let draining = probe.draining.is_cancelled();
-    let room = probe.ctx.has_room();
-    let ready = redis.is_ok() && storage.is_ok() && room && !draining;
+    let ready = redis.is_ok() && storage && room && !draining;
     let body = json!({
         "status": if draining { "stopping" } else if ready { "ready" } else { "not_ready" },
         "redis": word(redis.is_ok()),
-        "storage": word(storage.is_ok()),
+        "storage": word(storage),
         "disk": if room { "ok" } else { "full" },
     });
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

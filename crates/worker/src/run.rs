@@ -93,7 +93,8 @@ async fn build(config: WorkerConfig) -> anyhow::Result<Context> {
     let storage = Storage::connect(&config.storage, Role::Worker).await.context("the store of results")?;
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let id = WorkerId::on_host(&host);
-    let scratch = Scratch::open(config.work_dir.as_std_path(), &id)
+    let scratch = Scratch::open(config.work_dir.clone().into(), &id)
+        .await
         .with_context(|| format!("no scratch can be made in {}", config.work_dir))?;
     let ytdlp = Ytdlp::new(ytdlp_settings(&config));
     let version = ytdlp_version(&ytdlp, &scratch).await?;
@@ -139,8 +140,9 @@ fn ytdlp_settings(config: &WorkerConfig) -> YtdlpSettings {
 
 /// Also proves, before a job is taken, that programs can be started at all.
 async fn ytdlp_version(ytdlp: &Ytdlp, scratch: &Scratch) -> anyhow::Result<String> {
-    let dir = scratch.attempt().context("no scratch can be made")?;
+    let dir = scratch.attempt().await.context("no scratch can be made")?;
     let version = ytdlp.version(dir.path()).await;
+    dir.remove().await;
     version.map_err(|failure| anyhow::anyhow!("yt-dlp cannot be run: {}", failure.detail))
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Each life of a worker has a directory of its own below the work directory and keeps it locked; one that is not
 //! locked belongs to a worker that died, and is swept at the next start.
+//!
+//! A slow disk holds up who asks it, so that none of this is done on the threads that the heartbeat needs.
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -11,6 +13,9 @@ use std::path::{Path, PathBuf};
 use haul_shared::ids::WorkerId;
 use rustix::fs::{FlockOperation, flock};
 use tempfile::TempDir;
+
+/// The file that a living worker keeps locked.
+const LOCK: &str = "lock";
 
 /// The scratch of one life of a worker. Removed when dropped.
 #[derive(Debug)]
@@ -24,74 +29,128 @@ impl Scratch {
     ///
     /// # Errors
     /// When the work directory cannot be made or written.
-    pub fn open(work_dir: &Path, worker: &WorkerId) -> io::Result<Self> {
-        DirBuilder::new().recursive(true).mode(0o700).create(work_dir)?;
-        sweep(work_dir)?;
+    pub async fn open(work_dir: PathBuf, worker: &WorkerId) -> io::Result<Self> {
         let dir = work_dir.join(worker.to_string());
-        DirBuilder::new().mode(0o700).create(&dir)?;
-        let lock = File::create(dir.join("lock"))?;
-        flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
-        Ok(Self { dir, _lock: lock })
+        off_runtime(move || {
+            DirBuilder::new().recursive(true).mode(0o700).create(&work_dir)?;
+            sweep(&work_dir)?;
+            DirBuilder::new().mode(0o700).create(&dir)?;
+            // named when it is locked: who sweeps meanwhile must not find it free
+            let (unnamed, named) = (dir.join("lock.new"), dir.join(LOCK));
+            let lock = File::create(&unnamed)?;
+            flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+            fs::rename(unnamed, named)?;
+            Ok(Self { dir, _lock: lock })
+        })
+        .await
     }
 
-    /// A directory for one attempt; removed with everything in it when dropped.
+    /// A directory for one attempt.
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn attempt(&self) -> io::Result<TempDir> {
-        tempfile::Builder::new().prefix("job-").rand_bytes(12).tempdir_in(&self.dir)
+    pub async fn attempt(&self) -> io::Result<Folder> {
+        let dir = self.dir.clone();
+        let made = off_runtime(move || tempfile::Builder::new().prefix("job-").rand_bytes(12).tempdir_in(dir));
+        made.await.map(Folder)
     }
 
     /// Bytes free for scratch.
     ///
     /// # Errors
     /// When the file system does not tell.
-    pub fn free_bytes(&self) -> io::Result<u64> {
-        let facts = rustix::fs::statvfs(&self.dir)?;
+    pub async fn free_bytes(&self) -> io::Result<u64> {
+        let dir = self.dir.clone();
+        let facts = off_runtime(move || Ok(rustix::fs::statvfs(&dir)?)).await?;
         Ok(facts.f_bavail.saturating_mul(facts.f_frsize))
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.dir) {
+        if let Err(error) = remove(&self.dir) {
             tracing::warn!(%error, "scratch could not be removed; the next start sweeps it");
         }
     }
 }
 
+/// The directory of one attempt. Dropped, it is removed on the spot, which may take long: [`Folder::remove`] is better.
+#[derive(Debug)]
+pub struct Folder(TempDir);
+
+impl Folder {
+    /// Where it is; absolute.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Removes it with everything in it.
+    pub async fn remove(self) {
+        if let Err(error) = off_runtime(move || self.0.close()).await {
+            tracing::warn!(%error, "the scratch of an attempt could not be removed; the next start sweeps it");
+        }
+    }
+}
+
+/// Does what waits for the disk on a thread where nobody else has to wait for it.
+pub(crate) async fn off_runtime<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|stopped| Err(io::Error::other(stopped)))
+}
+
 fn sweep(work_dir: &Path) -> io::Result<()> {
     for entry in fs::read_dir(work_dir)? {
         let dir = entry?.path();
-        let Ok(lock) = File::open(dir.join("lock")) else { continue };
-        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
-            fs::remove_dir_all(&dir)?;
-            tracing::info!("swept the scratch of a worker that had died");
+        let Ok(lock) = File::open(dir.join(LOCK)) else { continue };
+        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+            continue;
+        }
+        match remove(&dir) {
+            Ok(()) => tracing::info!("swept the scratch of a worker that had died"),
+            Err(error) => tracing::warn!(%error, "the scratch of a worker that had died could not be swept"),
         }
     }
     Ok(())
+}
+
+/// Removes a worker's directory, its lock last: after a death half-way the rest is still swept.
+fn remove(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    fs::remove_dir_all(dir)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_scratch_of_the_dead_is_swept_and_that_of_the_living_is_not() {
-        let work = tempfile::tempdir().unwrap();
-        let living = Scratch::open(work.path(), &WorkerId::on_host("a")).unwrap();
-        let dead = work.path().join("w-dead");
-        fs::create_dir(&dead).unwrap();
-        fs::write(dead.join("lock"), "").unwrap();
-        fs::write(dead.join("media.mp4"), "half").unwrap();
+    async fn open(work: &Path) -> Scratch {
+        Scratch::open(work.to_owned(), &WorkerId::on_host("a")).await.unwrap()
+    }
 
-        let newcomer = Scratch::open(work.path(), &WorkerId::on_host("a")).unwrap();
+    #[tokio::test]
+    async fn the_scratch_of_the_dead_is_swept_and_that_of_the_living_is_not() {
+        let work = tempfile::tempdir().unwrap();
+        let living = open(work.path()).await;
+        let dead = work.path().join("w-dead");
+        fs::create_dir_all(dead.join("job-1")).unwrap();
+        fs::write(dead.join(LOCK), "").unwrap();
+        fs::write(dead.join("job-1/media.mp4"), "half").unwrap();
+
+        let newcomer = open(work.path()).await;
         assert!(!dead.exists() && living.dir.exists());
-        let attempt = newcomer.attempt().unwrap();
-        fs::write(attempt.path().join("media.mp4"), "x").unwrap();
-        let place = attempt.path().to_path_buf();
-        drop(attempt);
-        assert!(!place.exists());
+        let [dropped, removed] = [newcomer.attempt().await.unwrap(), newcomer.attempt().await.unwrap()];
+        let places = [&dropped, &removed].map(|folder| folder.path().to_owned());
+        places.iter().for_each(|place| fs::write(place.join("media.mp4"), "x").unwrap());
+        removed.remove().await;
+        drop(dropped);
+        assert!(places.iter().all(|place| !place.exists()));
         drop((living, newcomer));
         assert_eq!(fs::read_dir(work.path()).unwrap().count(), 0);
     }

@@ -16,26 +16,25 @@ use crate::stages::Stages;
 use crate::verify::{self, Expected, Verified};
 use crate::ytdlp::{DownloadedFile, Event, Info, SiteFormat};
 
-/// Makes a verified result of an order, and puts it into the store.
+/// Makes a verified result of an order, in an empty folder for scratch, and puts it into the store.
 ///
 /// # Errors
 /// Why there is none. After a stop the failure has no meaning.
-pub async fn download(ctx: &Context, job: &Running, spec: &DownloadSpec) -> Result<Made, Failure> {
+pub async fn download(ctx: &Context, job: &Running, spec: &DownloadSpec, scratch: &Path) -> Result<Made, Failure> {
     let run = Run { limits: Limits::new(ctx, job, ctx.config.limits.timeout), ctx, job, spec };
     let mut stages = Stages::new(job, &ctx.metrics);
-    let scratch = run.limits.scratch()?;
 
     stages.enter(Stage::Extract);
-    let info = run.extract(&folder(&scratch, "extract")?).await?;
+    let info = run.extract(&folder(scratch, "extract").await?).await?;
     let selection = run.choose(&info)?;
 
     stages.enter(Stage::Download);
-    let files = run.fetch(&info, &selection, &folder(&scratch, "download")?).await?;
+    let files = run.fetch(&info, &selection, &folder(scratch, "download").await?).await?;
 
     stages.enter(Stage::Process);
     let seen = run.look(&info, &selection, &files).await?;
     let plan = settle(&seen, spec)?;
-    let result = run.make(&info, &plan, &files, &seen, &folder(&scratch, "result")?).await?;
+    let result = run.make(&info, &plan, &files, &seen, &folder(scratch, "result").await?).await?;
 
     stages.enter(Stage::Verify);
     let verified = verify::verify(&ctx.ffmpeg, &result, &plan, &seen, run.verify_bounds(), &run.limits.watch()).await?;
@@ -47,9 +46,9 @@ pub async fn download(ctx: &Context, job: &Running, spec: &DownloadSpec) -> Resu
 }
 
 /// A folder of its own for each step: what one leaves does not confuse the next.
-fn folder(scratch: &tempfile::TempDir, name: &str) -> Result<PathBuf, Failure> {
-    let folder = scratch.path().join(name);
-    std::fs::create_dir(&folder).map_err(|error| scratch_failure(&error))?;
+async fn folder(scratch: &Path, name: &str) -> Result<PathBuf, Failure> {
+    let folder = scratch.join(name);
+    tokio::fs::create_dir(&folder).await.map_err(|error| scratch_failure(&error))?;
     Ok(folder)
 }
 
@@ -208,7 +207,11 @@ impl Run<'_> {
             let put = self.ctx.storage.put(&object, file, &meta, hear).await;
             put.map_err(|error| storage_failure(&error))
         };
-        self.limits.step(put).await?;
+        if let Err(failure) = self.limits.step(put).await {
+            // its last step may have been under way: nothing is stored of a cancelled job
+            self.ctx.discard(&object).await;
+            return Err(failure);
+        }
         self.ctx.metrics.uploaded(verified.size_bytes);
         Ok(object)
     }

@@ -1,5 +1,6 @@
 //! A metadata job: what is at an address is written to the cache, a refusal too.
 
+use std::path::Path;
 use std::time::Duration;
 
 use haul_shared::job::{Failure, FailureKind};
@@ -13,28 +14,29 @@ use crate::context::Context;
 /// Somebody waits for the answer.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// Finds out what is at an address. Nothing is written when the job is stopped.
+/// Finds out what is at an address, with an empty folder for scratch.
 ///
 /// # Errors
-/// Why nothing was found; that, too, is in the cache then.
-pub async fn metadata(ctx: &Context, job: &Running, url: &SourceUrl) -> Result<(), Failure> {
+/// Why nothing was found; that, too, is in the cache then, unless the job was stopped: the failure has no meaning then.
+pub async fn metadata(ctx: &Context, job: &Running, url: &SourceUrl, scratch: &Path) -> Result<(), Failure> {
     let limits = Limits::new(ctx, job, LONGEST);
-    let found = find(&limits, url).await;
-    if job.stop_token().is_cancelled() {
-        return found.map(drop);
+    match find(&limits, url, scratch).await {
+        Ok(finding) => {
+            let kept = ctx.cache.put(url, &finding).await;
+            kept.map_err(|error| Failure::new(FailureKind::Internal, format!("the finding could not be kept: {error}")))
+        }
+        Err(failure) => {
+            if !job.stop_token().is_cancelled() {
+                // whoever waits is told by the job when the cache cannot tell
+                let _ = ctx.cache.put(url, &Finding::Refused(failure.kind)).await;
+            }
+            Err(failure)
+        }
     }
-    let finding = match &found {
-        Ok(finding) => finding.clone(),
-        Err(failure) => Finding::Refused(failure.kind),
-    };
-    let kept = ctx.cache.put(url, &finding).await;
-    found?;
-    kept.map_err(|error| Failure::new(FailureKind::Internal, format!("the finding could not be kept: {error}")))
 }
 
-async fn find(limits: &Limits<'_>, url: &SourceUrl) -> Result<Finding, Failure> {
+async fn find(limits: &Limits<'_>, url: &SourceUrl, scratch: &Path) -> Result<Finding, Failure> {
     limits.step(limits.judge(url)).await?;
-    let scratch = limits.scratch()?;
-    let info = limits.ctx.ytdlp.metadata(url, scratch.path(), &limits.bounds()).await?;
+    let info = limits.ctx.ytdlp.metadata(url, scratch, &limits.bounds()).await?;
     Ok(Finding::Found(Box::new(info.into_metadata())))
 }

@@ -14,7 +14,6 @@ use haul_shared::egress::Unreachable;
 use haul_shared::job::{Artifact, Failure, FailureKind};
 use haul_shared::source::SourceUrl;
 use haul_shared::storage::StorageError;
-use tempfile::TempDir;
 use tokio::time::Instant;
 
 use crate::board::Running;
@@ -87,14 +86,11 @@ impl<'a> Limits<'a> {
             Unreachable::Unresolved => Failure::new(FailureKind::Network, error.to_string()),
         })
     }
-
-    /// A directory for this attempt.
-    fn scratch(&self) -> Result<TempDir, Failure> {
-        self.ctx.scratch.attempt().map_err(|error| scratch_failure(&error))
-    }
 }
 
-fn scratch_failure(error: &io::Error) -> Failure {
+/// What it means that scratch cannot be written.
+#[must_use]
+pub fn scratch_failure(error: &io::Error) -> Failure {
     let kind = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FailureKind::DiskFull,
         _ => FailureKind::Internal,

@@ -24,6 +24,7 @@ use crate::container::Container;
 use crate::ffmpeg::Ffmpeg;
 use crate::ffmpeg::probe::Probe;
 use crate::process::Watch;
+use crate::scratch::off_runtime;
 use crate::select::{Plan, Seen};
 use packets::Timeline;
 
@@ -200,7 +201,8 @@ async fn outside(file: std::path::PathBuf, bounds: Bounds) -> Result<Outside, Fa
         let states_duration = structure::states_duration(&mut file, container)?;
         Ok(Ok(Outside { size_bytes, container, states_duration }))
     })
-    .await?
+    .await
+    .map_err(|error| unreadable(&error))?
 }
 
 /// How long the file plays, when it is whole.
@@ -247,14 +249,11 @@ async fn hash(file: std::path::PathBuf, cancel: CancellationToken) -> Result<Str
         Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
     })
     .await
+    .map_err(|error| unreadable(&error))
 }
 
-async fn off_runtime<T: Send + 'static>(read: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T, Failure> {
-    match tokio::task::spawn_blocking(read).await {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(Failure::new(FailureKind::Internal, format!("the file can't be read: {error}"))),
-        Err(_) => Err(Failure::new(FailureKind::Internal, "reading the file panicked")),
-    }
+fn unreadable(error: &io::Error) -> Failure {
+    Failure::new(FailureKind::Internal, format!("the file can't be read: {error}"))
 }
 
 fn corrupt(detail: impl Into<String>) -> Failure {
