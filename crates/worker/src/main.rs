@@ -1,9 +1,10 @@
-//! The process `haul-worker`: configuration, log and signals, and then [`haul_worker::run`].
+//! The process `haul-worker`: configuration, log and signals, and then [`haul_worker::run::run`].
 //!
 //! Exit codes: 0 when it ended as it was told, 1 when it could not work (or, asked for its health, is not ready), 2 when
 //! it was told nonsense.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser as _;
@@ -13,7 +14,6 @@ use haul_shared::shutdown::Shutdown;
 use haul_shared::telemetry;
 use haul_worker::cli::{Cli, Command};
 use haul_worker::config::WorkerConfig;
-use haul_worker::run;
 use tokio::net::TcpListener;
 
 fn main() -> ExitCode {
@@ -33,8 +33,17 @@ fn main() -> ExitCode {
     }
 }
 
-#[tokio::main]
-async fn work(config: WorkerConfig, warnings: &[String]) -> anyhow::Result<()> {
+/// For threads that wait for a resolver or a disk, and that nobody can end, when all else has ended.
+const LINGER: Duration = Duration::from_secs(2);
+
+fn work(config: WorkerConfig, warnings: &[String]) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    let result = runtime.block_on(run(config, warnings));
+    runtime.shutdown_timeout(LINGER);
+    result
+}
+
+async fn run(config: WorkerConfig, warnings: &[String]) -> anyhow::Result<()> {
     let _telemetry = telemetry::start(&config.log, "haul-worker")?;
     for warning in warnings {
         tracing::warn!("{warning}");
@@ -42,7 +51,7 @@ async fn work(config: WorkerConfig, warnings: &[String]) -> anyhow::Result<()> {
     let listener =
         TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
     let shutdown = Shutdown::on_signals(config.shutdown_grace)?;
-    run::run(config, listener, shutdown).await
+    haul_worker::run::run(config, listener, shutdown).await
 }
 
 #[tokio::main(flavor = "current_thread")]

@@ -31,6 +31,9 @@ use crate::{claim, health, heartbeat, sweep};
 /// Metadata jobs at once: short, and somebody waits for each.
 const METADATA_SLOTS: usize = 2;
 
+/// Private memory of ffmpeg in bytes: several pictures of 8K, and a file that claims absurd sizes ends in an error.
+const FFMPEG_MEMORY: u64 = 2 << 30;
+
 /// Between two words of a worker about itself.
 const ANNOUNCE_EVERY: Duration = Duration::from_secs(5);
 
@@ -42,15 +45,20 @@ const STOPPING: Duration = Duration::from_secs(10);
 /// # Errors
 /// When a part that it cannot do without is missing at start.
 pub async fn run(config: WorkerConfig, listener: TcpListener, shutdown: Shutdown) -> anyhow::Result<()> {
-    let ctx = Arc::new(build(config).await?);
+    let Some(built) = shutdown.stop.run_until_cancelled(build(config)).await else { return Ok(()) };
+    let ctx = Arc::new(built?);
     let info = about(&ctx);
     tracing::info!(worker = %ctx.id, slots = ctx.config.slots, ytdlp = info.ytdlp, "worker {} takes jobs", ctx.id);
 
     let (jobs, helpers) = (TaskTracker::new(), TaskTracker::new());
     let ended = tokio_util::sync::CancellationToken::new();
     let helper = |task: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| {
-        let ended = ended.clone();
-        helpers.spawn(async move { ended.run_until_cancelled(task).await });
+        let (ended, stop) = (ended.clone(), shutdown.stop.clone());
+        helpers.spawn(async move {
+            // should one panic: without a heartbeat, say, no job may be taken
+            let _stop = stop.drop_guard();
+            ended.run_until_cancelled(task).await
+        });
     };
     helper(Box::pin(heartbeat::run(ctx.store.clone(), ctx.board.clone(), ctx.config.queue.lease)));
     helper(Box::pin(ctx.store.clone().look_after()));
@@ -103,8 +111,12 @@ async fn build(config: WorkerConfig) -> anyhow::Result<Context> {
         ffmpeg: config.programs.ffmpeg.clone().into(),
         ffprobe: config.programs.ffprobe.clone().into(),
         launcher: None,
-        // Twice, for what is made may be larger than what came; the result is measured afterwards.
-        limits: Limits { file_size: Some(config.limits.max_file_bytes.saturating_mul(2)), ..Limits::default() },
+        limits: Limits {
+            // Twice, for what is made may be larger than what came; the result is measured afterwards.
+            file_size: Some(config.limits.max_file_bytes.saturating_mul(2)),
+            data: Some(FFMPEG_MEMORY),
+            open_files: None,
+        },
     };
     Ok(Context {
         id,
