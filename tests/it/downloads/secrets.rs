@@ -1,0 +1,53 @@
+//! What an operator's log and metrics must not tell.
+
+use rustix::process::Signal;
+
+use super::*;
+
+/// Part of a query, as a site's own token would be.
+const TOKEN: &str = "hush-hush-4711";
+
+#[tokio::test]
+async fn no_log_line_and_no_metric_holds_a_link_a_secret_or_a_source_query() -> Result<()> {
+    let logs = tempfile::tempdir()?;
+    let dir = logs.path().to_str().context("a temporary path in UTF-8")?;
+    let mut house = House::open(Store::Disk, &[("HAUL_LOG", "debug"), ("HAUL_LOG_DIR", dir)]).await?;
+    let mut worker = house.worker(&[("HAUL_RETRIES", "0")]).await?;
+    let with_token = |url: String| request(&format!("{url}?token={TOKEN}"), json!({"external_id": "order"}));
+
+    let good = house.order(&with_token(house.origin.url("/progressive.mp4"))).await?;
+    let gone = house.order(&with_token(house.origin.url("/no-such-file.mp4"))).await?;
+    let page = house.order(&with_token(house.origin.url("/page.html"))).await?;
+    proven(&house, &good).await?;
+    assert_eq!(house.outcome(&gone).await?, "unavailable");
+    house.end(&page).await?;
+    let link = house.fetch(&good).await?.link["url"].as_str().context("a link")?.to_owned();
+    let asked = json!({"url": format!("{}?token={TOKEN}", house.origin.url("/progressive.mp4"))});
+    assert_eq!(house.ask(Method::POST, "/api/v1/metadata", &asked).await?.status, 200);
+
+    let http = reqwest::Client::builder().timeout(processes::PATIENCE).build()?;
+    let mut told = house.get("/metrics").await?.body.to_vec();
+    let of_worker = http.get(format!("http://{}/metrics", worker.address())).send().await?.bytes().await?;
+    told.extend(of_worker);
+    // a process that ends has written all that it had to say
+    for process in [&mut worker, &mut house.api] {
+        process.signal(Signal::TERM)?;
+        assert!(process.ended().await?.success());
+    }
+    for entry in std::fs::read_dir(logs.path())? {
+        told.extend(std::fs::read(entry?.path())?);
+    }
+    let told = String::from_utf8_lossy(&told);
+    assert!(
+        told.contains("haul_jobs_running") && told.contains("begins, attempt 1"),
+        "both logs and metrics are there"
+    );
+
+    let signature = link.rsplit_once("sig=").context("a signature")?.1;
+    for secret in [TOKEN, signature, "/media.mp4", "the key of the tests", good.rsplit('/').next().unwrap_or_default()]
+    {
+        let line = told.lines().find(|line| line.contains(secret));
+        assert!(line.is_none(), "{secret} is in: {line:?}");
+    }
+    Ok(())
+}
