@@ -162,6 +162,17 @@ fn ffmpeg(folder: &Path, recipe: &str) {
     assert!(output.status.success(), "{recipe}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// A file of some 130 MiB in this folder: the small one, many times over.
+///
+/// # Panics
+/// When ffmpeg can't be run.
+#[must_use]
+pub fn large(folder: &Path) -> PathBuf {
+    let recipe = format!("-stream_loop 300 -i {} -c copy large.mkv", file("progressive.mkv").display());
+    ffmpeg(folder, &recipe);
+    folder.join("large.mkv")
+}
+
 /// What ffprobe sees in a file: its `format`, `streams` and `chapters`.
 ///
 /// # Panics

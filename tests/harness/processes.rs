@@ -112,6 +112,16 @@ impl Process {
         found
     }
 
+    /// The most memory that it has held so far, in bytes; its programs not counted.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn peak_memory(&self) -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("it is gone")?;
+        Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
+    }
+
     /// Does it say that it takes work?
     pub async fn says_ready(&self) -> bool {
         let answer = self.http.get(format!("http://{}/readyz", self.address)).send().await;

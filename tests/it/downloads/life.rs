@@ -55,6 +55,29 @@ async fn a_deleted_result_is_removed_from_both_stores() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_large_file_goes_through_both_processes_in_little_memory() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let large = media::large(folder.path());
+    let file = std::fs::read(large)?;
+    assert!(file.len() > 100 << 20);
+    for store in [Store::Disk, Store::S3] {
+        let house = House::open(store, &[]).await?;
+        let worker = house.worker(&[]).await?;
+        house.origin.put("/large.mkv", file.clone());
+        let order = request(&house.origin.url("/large.mkv"), json!({ "format": "original" }));
+        let job = house.order(&order).await?;
+        assert_eq!(house.outcome(&job).await?, "completed");
+        assert!(house.fetch(&job).await?.answer.body == file);
+        assert!(house.get(&format!("{job}/content")).await?.body == file);
+        for (name, process) in [("api", &house.api), ("worker", &worker)] {
+            let peak = process.peak_memory()?;
+            assert!(peak < 64 << 20, "{name}: {peak} bytes over {store:?}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_failed_download_can_be_tried_again_under_its_id() -> Result<()> {
     let house = House::open(Store::Disk, &[("HAUL_MAX_ATTEMPTS", "1")]).await?;
     let _worker = house.worker(&[]).await?;
