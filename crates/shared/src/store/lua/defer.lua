@@ -4,11 +4,7 @@
 -- Returns "ok" | "cancelled" | "lost"
 local j = owned(ARGV[1], ARGV[2], 'defer')
 if not j then return 'lost' end
-raise_fence(j)
+if let_go(j) then return 'cancelled' end
 unspend(j)
-if j.cx then
-  move(j, S.cancelled)
-  return 'cancelled'
-end
 move(j, S.waiting, { due = NOW + ARGV[3] })
 return 'ok'

@@ -4,11 +4,7 @@
 -- Returns "waiting" | "failed" | "cancelled" | "lost"
 local j = owned(ARGV[1], ARGV[2], 'fail')
 if not j then return 'lost' end
-raise_fence(j)
-if j.cx then
-  move(j, S.cancelled)
-  return 'cancelled'
-end
+if let_go(j) then return 'cancelled' end
 call('HSET', K.job .. j.id, 'err', ARGV[5])
 if ARGV[3] == '1' and j.att < j.max then
   move(j, S.waiting, { due = NOW + ARGV[4] })

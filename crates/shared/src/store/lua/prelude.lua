@@ -114,6 +114,13 @@ local function raise_fence(j)
   call('HSET', K.job .. j.id, 'tok', int(tonumber(j.tok or '0') + 1))
 end
 
+-- Its owner lets go of job `j`. Nobody is to try again what is to be cancelled: that ends here, and true is returned.
+local function let_go(j)
+  raise_fence(j)
+  if j.cx then move(j, S.cancelled) end
+  return j.cx
+end
+
 -- The attempt that ends here did not count; nothing of it is shown.
 local function unspend(j)
   call('HINCRBY', K.job .. j.id, 'att', -1)

@@ -4,11 +4,7 @@
 -- Returns "ok" | "cancelled" | "lost"
 local j = owned(ARGV[1], ARGV[2], 'release')
 if not j then return 'lost' end
-raise_fence(j)
+if let_go(j) then return 'cancelled' end
 unspend(j)
-if j.cx then
-  move(j, S.cancelled)
-  return 'cancelled'
-end
 move(j, S.queued, { head = true })
 return 'ok'
