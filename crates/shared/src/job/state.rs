@@ -8,6 +8,8 @@
 //!                      │  └── retry ── failed, cancelled
 //!                     waiting ◀── fail, defer, reap
 //!  cancel: queued, waiting, running ▶ cancelled      expire: queued, waiting, running ▶ expired
+//!  an owner that was only slow, until somebody else starts:
+//!    heartbeat: queued, waiting ▶ running            complete: queued, waiting ▶ completed
 //! ```
 //! The scripts get this table as text generated from [`ALLOWED`] and know no state by name.
 
@@ -137,12 +139,6 @@ impl Action {
             Self::Retry => "retry",
             Self::Forget => "forget",
         }
-    }
-
-    /// May it leave this state?
-    #[must_use]
-    pub fn may_leave(self, from: StateKind) -> bool {
-        ALLOWED.iter().any(|(action, states)| *action == self && states.contains(&from))
     }
 }
 
