@@ -1,5 +1,6 @@
--- What must be true of a shard between any two actions. Returns a sentence for each thing that is not.
+-- audit: what must be true of a shard between any two actions, recounted from the records of its jobs.
 -- ARGV  1 prefix of all keys
+-- Returns a sentence for each thing that is not true
 local B = ARGV[1]
 local call = redis.call
 local wrong = {}
