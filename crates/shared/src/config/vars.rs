@@ -291,7 +291,7 @@ table! {
         .or("auto"), .effect(Checked);
 
     CONCURRENT_FRAGMENTS = "HAUL_CONCURRENT_FRAGMENTS", Network, Worker,
-        "Fragments of one stream fetched at once, 1 to 64 (`--concurrent-fragments`).",
+        "Fragments of one stream fetched at once, 1 to 64 (`--concurrent-fragments`); half as many for an hour from a host that answered 429.",
         .or("8");
     HTTP_CHUNK_SIZE = "HAUL_HTTP_CHUNK_SIZE", Network, Worker,
         "Size of the ranges in which a file is asked for (`--http-chunk-size`). Without it: the extractors that need it set it.";
@@ -304,7 +304,7 @@ table! {
         "Retries of a fragment within an attempt, 0 to 100 (`--fragment-retries`).",
         .or("5");
     RATE_LIMIT = "HAUL_RATE_LIMIT", Network, Worker,
-        "Bytes per second that one download may take (`--limit-rate`). None by default.";
+        "Bytes per second that one download may take (`--limit-rate`); fragments are then fetched one at a time. None by default.";
     COOKIES_DIR = "HAUL_COOKIES_DIR", Network, Worker,
         "Directory of cookie files by site.",
         .effect(Refused);
