@@ -18,6 +18,9 @@ use crate::ytdlp::Ytdlp;
 /// A cancelled job is not told so later than this for the sake of its object.
 const DISCARD_WITHIN: Duration = Duration::from_secs(2);
 
+/// For a file system to say how much is free.
+const DISK_WITHIN: Duration = Duration::from_secs(2);
+
 /// The parts of one worker.
 pub struct Context {
     /// This life of the worker.
@@ -45,9 +48,10 @@ pub struct Context {
 }
 
 impl Context {
-    /// Is there disk for another download? A file system that does not tell is taken for full.
+    /// Is there disk for another download? A file system that does not tell, or not in time, is taken for full.
     pub async fn has_room(&self) -> bool {
-        self.scratch.free_bytes().await.is_ok_and(|free| free >= self.config.limits.min_free_disk_bytes)
+        let free = tokio::time::timeout(DISK_WITHIN, self.scratch.free_bytes()).await;
+        matches!(free, Ok(Ok(free)) if free >= self.config.limits.min_free_disk_bytes)
     }
 
     /// Removes an object that no job will lead to. Where that fails, its reservation has it removed later.
