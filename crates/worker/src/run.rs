@@ -16,6 +16,7 @@ use haul_shared::store::{JobStore, Kind, StoreSettings, WorkerInfo};
 use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::board::{Board, StopReason};
@@ -43,7 +44,7 @@ const STOPPING: Duration = Duration::from_secs(10);
 /// Runs a worker until the shutdown is over.
 ///
 /// # Errors
-/// When a part that it cannot do without is missing at start.
+/// When a part that it cannot do without is missing at start, or ends by itself later.
 pub async fn run(config: WorkerConfig, listener: TcpListener, shutdown: Shutdown) -> anyhow::Result<()> {
     let Some(built) = shutdown.stop.run_until_cancelled(build(config)).await else { return Ok(()) };
     let ctx = Arc::new(built?);
@@ -51,13 +52,15 @@ pub async fn run(config: WorkerConfig, listener: TcpListener, shutdown: Shutdown
     tracing::info!(worker = %ctx.id, slots = ctx.config.slots, ytdlp = info.ytdlp, "worker {} takes jobs", ctx.id);
 
     let (jobs, helpers) = (TaskTracker::new(), TaskTracker::new());
-    let ended = tokio_util::sync::CancellationToken::new();
+    let (ended, broken) = (CancellationToken::new(), CancellationToken::new());
     let helper = |task: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| {
-        let (ended, stop) = (ended.clone(), shutdown.stop.clone());
+        let (ended, stop, broken) = (ended.clone(), shutdown.stop.clone(), broken.clone());
         helpers.spawn(async move {
             // should one panic: without a heartbeat, say, no job may be taken
-            let _stop = stop.drop_guard();
-            ended.run_until_cancelled(task).await
+            let (_stop, broken) = (stop.drop_guard(), broken.drop_guard());
+            if ended.run_until_cancelled(task).await.is_none() {
+                broken.disarm();
+            }
         });
     };
     helper(Box::pin(heartbeat::run(ctx.store.clone(), ctx.board.clone(), ctx.config.queue.lease)));
@@ -89,6 +92,8 @@ pub async fn run(config: WorkerConfig, listener: TcpListener, shutdown: Shutdown
         tracing::debug!(error = &error as &dyn std::error::Error, "could not sign off");
     }
     tracing::info!("stopped");
+    // Whoever watches over the process starts it again.
+    anyhow::ensure!(!broken.is_cancelled(), "a part of the worker had ended by itself");
     Ok(())
 }
 

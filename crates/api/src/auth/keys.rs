@@ -177,6 +177,9 @@ fn parse(text: &str) -> Result<Vec<ApiKey>, KeysError> {
         if !(1..=1000).contains(&entry.weight) {
             fault("weight must be from 1 to 1000");
         }
+        if entry.max_queued == Some(0) || entry.max_running == Some(0) {
+            fault("max_queued and max_running must be at least 1; a key that may do nothing is left out");
+        }
         if !entry.webhook_secrets.iter().all(|secret| secret.starts_with("whsec_")) {
             fault("a webhook secret begins with whsec_");
         }
@@ -245,6 +248,7 @@ mod tests {
             ("[[keys]]\nname = \"a\"".to_owned(), "line 1: missing field `sha256`"),
             (key("wieght = 3"), "line 4: unknown field `wieght`"),
             (key("weight = 0"), "key 1 (\"a\"): weight must be from 1 to 1000"),
+            (key("max_running = 0"), "key 1 (\"a\"): max_queued and max_running must be at least 1"),
             (key("rate_reads = \"fast\""), "key 1 (\"a\"): rate_reads must be a rate such as 60/m, or off"),
             (key("webhook_secrets = [\"hunter2\"]"), "key 1 (\"a\"): a webhook secret begins with whsec_"),
             (key("") + &key("weight = 0"), "name comes twice; key 2 (\"a\"): weight must be from 1 to 1000; key 2"),
