@@ -54,7 +54,11 @@ pub fn document() -> Document {
 pub fn complete(mut document: Document) -> Document {
     for (path, item) in &mut document.paths.paths {
         let methods = [&mut item.get, &mut item.post, &mut item.delete];
-        for operation in methods.into_iter().flatten().filter(|_| path.starts_with("/api/")) {
+        for operation in methods.into_iter().flatten() {
+            if !path.starts_with("/api/") {
+                operation.security = Some(Vec::new()); // no key is asked for
+                continue;
+            }
             let with_body = operation.request_body.is_some();
             let refusals = IN_ANY_ROUTE.iter().chain(WITH_A_BODY.iter().filter(|_| with_body));
             for code in refusals {

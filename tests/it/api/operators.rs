@@ -100,6 +100,8 @@ async fn the_description_names_every_route() -> Result<()> {
         "post /api/v1/metadata",
     ];
     assert_eq!(routes, expected);
+    // It asked for a key where none is wanted.
+    assert_eq!(document["paths"]["/healthz"]["get"]["security"], json!([]));
     let schemas = &document["components"]["schemas"];
     assert_eq!(schemas["DownloadRequest"]["required"], json!(["url"]));
     // It told neither what every route may refuse with, nor that nothing of an answer is missing and nothing unknown read.
