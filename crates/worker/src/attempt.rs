@@ -7,7 +7,6 @@ use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use backon::{ExponentialBuilder, Retryable as _};
 use futures::FutureExt as _;
 use haul_shared::ids::JobId;
 use haul_shared::job::{Failure, FailureKind, JobSpec};
@@ -15,6 +14,7 @@ use haul_shared::store::{Done, Ended, Kind, Lease, Leased, StoreError};
 
 use crate::board::{Running, StopReason};
 use crate::context::Context;
+use crate::insist::surely;
 use crate::pipeline::{self, Made};
 
 /// Before a job that this version cannot read is offered again.
@@ -142,16 +142,6 @@ async fn complete(ctx: &Context, lease: &Lease, made: Made, duration_ms: u64) {
         }
         Err(error) => untold(id, &error),
     }
-}
-
-/// Tries for minutes: an attempt may be worth hours, and its lease is renewed meanwhile or taken up again.
-async fn surely<T, F: Future<Output = Result<T, StoreError>>>(call: impl FnMut() -> F) -> Result<T, StoreError> {
-    let pause = ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(200))
-        .with_max_delay(Duration::from_secs(5))
-        .with_max_times(120)
-        .with_jitter();
-    call.retry(pause).when(|error| matches!(error, StoreError::Unavailable(_))).await
 }
 
 /// Logs that the store was not told. The lease then runs out, and the job is tried again.

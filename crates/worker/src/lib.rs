@@ -13,6 +13,7 @@ pub mod board;
 pub mod claim;
 pub mod context;
 pub mod heartbeat;
+pub mod insist;
 
 pub mod meter;
 pub mod pipeline;

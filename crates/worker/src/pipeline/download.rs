@@ -10,6 +10,7 @@ use super::{Limits, Made, scratch_failure, storage_failure};
 use crate::board::{Running, StopReason};
 use crate::context::Context;
 use crate::ffmpeg::{Embedded, Input, Make, Tags};
+use crate::insist::surely;
 use crate::meter::Meter;
 use crate::select::{Plan, Seen, Selection, Take, select, settle};
 use crate::stages::Stages;
@@ -190,8 +191,8 @@ impl Run<'_> {
         let lease = self.job.lease();
         let object = ObjectKey::new(lease.job, lease.fence, &verified.extension);
         let reserved = async {
-            let store = &self.ctx.store;
-            let pulse = store.reserve(lease, &object).await;
+            // Redis may be away for a while: what was fetched is not given up for that.
+            let pulse = surely(|| self.ctx.store.reserve(lease, &object)).await;
             pulse.map_err(|error| Failure::new(FailureKind::Internal, format!("the object was not reserved: {error}")))
         };
         match self.limits.step(reserved).await? {

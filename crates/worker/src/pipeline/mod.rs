@@ -104,6 +104,8 @@ fn storage_failure(error: &StorageError) -> Failure {
         StorageError::Refused(_) | StorageError::Unavailable(_) => FailureKind::StorageUnavailable,
         StorageError::NotFound | StorageError::RangeOutside | StorageError::File(_) => FailureKind::Internal,
     };
-    let source = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
-    Failure::new(kind, format!("{error}{source}"))
+    // the cause is at the end of the chain: what stands before it says only that something failed
+    let chain = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    let causes: Vec<String> = chain.map(ToString::to_string).collect();
+    Failure::new(kind, causes.join(": "))
 }
