@@ -1,4 +1,7 @@
 //! Claims: a free slot first, then a job for it, so that a claimed job always has a slot.
+//!
+//! What an attempt is, is said by whoever starts the loop: [`crate::attempt::run`], or nothing at all where the loop
+//! itself is measured (`tests/bench`).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +14,6 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::attempt;
 use crate::context::Context;
 
 /// One turn in this many, jobs of low priority go first.
@@ -20,8 +22,19 @@ const LOW_EVERY: u64 = 8;
 /// Before Redis, or the free disk, is asked again.
 const BREATH: Duration = Duration::from_secs(2);
 
-/// Takes jobs of one kind while there are slots, until the worker stops.
-pub async fn run(ctx: Arc<Context>, kind: Kind, slots: usize, tasks: TaskTracker, stop: CancellationToken) {
+/// Takes jobs of one kind while there are slots, until the worker stops. Each is given to `attempt`, and holds its slot
+/// until that has ended.
+pub async fn run<A, F>(
+    ctx: Arc<Context>,
+    kind: Kind,
+    slots: usize,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    attempt: A,
+) where
+    A: Fn(Arc<Context>, Leased) -> F,
+    F: Future<Output = ()> + Send + 'static,
+{
     let slots = Arc::new(Semaphore::new(slots));
     let regions = &ctx.config.regions;
     let mut queue = Queue {
@@ -36,9 +49,9 @@ pub async fn run(ctx: Arc<Context>, kind: Kind, slots: usize, tasks: TaskTracker
         let taken = stop.run_until_cancelled(Arc::clone(&slots).acquire_owned()).await;
         let Some(Ok(slot)) = taken else { return };
         let Some(leased) = queue.next(&ctx, &stop).await else { return };
-        let ctx = Arc::clone(&ctx);
+        let attempt = attempt(Arc::clone(&ctx), leased);
         tasks.spawn(async move {
-            attempt::run(&ctx, leased).await;
+            attempt.await;
             drop(slot);
         });
     }

@@ -27,7 +27,7 @@ use crate::metrics::Metrics;
 use crate::process::Limits;
 use crate::scratch::Scratch;
 use crate::ytdlp::{Ytdlp, YtdlpSettings};
-use crate::{claim, health, heartbeat, sweep};
+use crate::{attempt, claim, health, heartbeat, sweep};
 
 /// Metadata jobs at once: short, and somebody waits for each.
 const METADATA_SLOTS: usize = 2;
@@ -71,7 +71,8 @@ pub async fn run(config: WorkerConfig, listener: TcpListener, shutdown: Shutdown
     let probes = Shutdown { stop: ended.clone(), kill: ended.clone(), grace: Duration::ZERO };
     helpers.spawn(haul_shared::serve::serve(listener, router, probes));
 
-    let claims = |kind, slots| claim::run(Arc::clone(&ctx), kind, slots, jobs.clone(), shutdown.stop.clone());
+    let attempt = |ctx: Arc<Context>, leased| async move { attempt::run(&ctx, leased).await };
+    let claims = |kind, slots| claim::run(Arc::clone(&ctx), kind, slots, jobs.clone(), shutdown.stop.clone(), attempt);
     tokio::join!(claims(Kind::Download, ctx.config.slots), claims(Kind::Metadata, METADATA_SLOTS));
 
     jobs.close();
