@@ -14,6 +14,8 @@ use haul_shared::ids::Region;
 use ipnet::IpNet;
 use url::Url;
 
+use crate::place::Places;
+
 /// Everything that the API was told at start.
 #[derive(Debug, Clone)]
 pub struct ApiConfig {
@@ -45,10 +47,12 @@ pub struct ApiConfig {
     pub lives: Lives,
     /// The rules of the queue.
     pub queue: QueueConfig,
-    /// Where a job goes that names no region.
+    /// Where a job goes that names no region, of a client whose place is not known.
     pub region: Region,
     /// Where jobs may go.
     pub regions: Vec<Region>,
+    /// Which region serves which place.
+    pub places: Places,
     /// What a URL may name.
     pub egress: EgressPolicy,
     /// What is logged.
@@ -102,6 +106,7 @@ impl ApiConfig {
             storage: StorageConfig::read(reader),
             lives: Lives::read(reader),
             queue: QueueConfig::read(reader),
+            places: Places::read(reader, &regions),
             region: regions.own[0].clone(),
             regions: regions.all,
             egress: egress_policy(reader),
@@ -147,22 +152,9 @@ fn cors_origins(text: &str) -> Parsed<CorsOrigins> {
 fn check_later(reader: &mut Reader<'_>) {
     check_reserved(reader);
     reader.value(&vars::REGION_FALLBACK, parse::duration(Duration::ZERO, Duration::from_secs(24 * 3600)));
-    reader.optional(&vars::REGION_HEADER, header_name);
-    reader.optional(&vars::REGION_MAP, parse::list(place));
     reader.optional(&vars::WEBHOOK_SECRETS, parse::list(webhook_secret));
     reader.optional(&vars::COMPAT_METUBE, path_or_host);
     reader.optional(&vars::COMPAT_COBALT, path_or_host);
-}
-
-fn header_name(text: &str) -> Parsed<()> {
-    let name = axum::http::HeaderName::try_from(text);
-    name.map(drop).map_err(|_| "the name of an HTTP header".to_owned())
-}
-
-fn place(text: &str) -> Parsed<()> {
-    let region = text.split_once('=').filter(|(place, _)| !place.is_empty()).map(|(_, region)| region);
-    let known = region.is_some_and(|region| region.parse::<Region>().is_ok());
-    if known { Ok(()) } else { Err("place=region pairs such as DE=eu".to_owned()) }
 }
 
 fn webhook_secret(text: &str) -> Parsed<()> {
@@ -234,8 +226,6 @@ mod tests {
     #[test]
     fn what_comes_later_is_checked_now() {
         for (name, good, wrong) in [
-            ("HAUL_REGION_MAP", "DE=eu,US=us", "DE"),
-            ("HAUL_REGION_HEADER", "CF-IPCountry", "CF IPCountry"),
             ("HAUL_REGION_FALLBACK", "10m", "10"),
             ("HAUL_COMPAT_METUBE", "/metube", "a b"),
             ("HAUL_COMPAT_COBALT", "cobalt.example", "a/b"),

@@ -31,6 +31,7 @@ pub mod limits;
 pub mod metadata;
 pub mod metrics;
 pub mod observe;
+pub mod place;
 
 mod run;
 

@@ -195,6 +195,7 @@ mod tests {
             client: ClientKey::of_address(address.parse().unwrap()),
             limits: ClientLimits { max_queued: None, max_running: None, weight: 1 },
             rates: Rates { metadata: None, downloads, reads: None },
+            region: "default".parse().unwrap(),
             sight: Sight::All,
         }
     }

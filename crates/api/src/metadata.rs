@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use haul_shared::ids::{Region, Ticket};
+use haul_shared::ids::Ticket;
 use haul_shared::job::{JobSpec, JobState};
 use haul_shared::media::Priority;
 use haul_shared::metadata::{Cached, Finding, Metadata, MetadataCache};
@@ -82,7 +82,6 @@ pub struct MetadataService {
     memory: Cache<SourceUrl, Remembered>,
     redis: MetadataCache,
     jobs: JobStore,
-    home: Region,
     /// How long a finding is fresh.
     fresh: Duration,
     /// Addresses that are being looked at behind a caller's back.
@@ -99,8 +98,8 @@ impl MetadataService {
             .max_capacity(config.metadata_cache_bytes)
             .time_to_live(BELIEVED)
             .build();
-        let (home, fresh) = (config.region.clone(), config.lives.metadata);
-        Self { memory, redis, jobs, home, fresh, refreshing: Arc::default(), tasks }
+        let fresh = config.lives.metadata;
+        Self { memory, redis, jobs, fresh, refreshing: Arc::default(), tasks }
     }
 
     /// What is known of an address; asks a worker if nothing is.
@@ -195,7 +194,7 @@ impl MetadataService {
             client: caller.client.clone(),
             limits: caller.limits,
             spec: JobSpec::Metadata { url: source.clone() },
-            region: self.home.clone(),
+            region: caller.region.clone(),
             priority: Priority::Normal,
             // no client ever sees this job: see `App::request_of`
             request: Vec::new(),

@@ -122,7 +122,6 @@ async fn build(
     Ok(App {
         metadata: MetadataService::new(&config, cache, jobs.clone(), tasks.clone()),
         rules: Rules {
-            home: config.region.clone(),
             regions: config.regions.clone(),
             result_ttl: config.lives.result,
             egress: config.egress.clone(),

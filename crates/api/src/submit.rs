@@ -27,10 +27,11 @@ pub struct Queued {
 /// # Errors
 /// Those of [`read`], `idempotency_conflict`, `queue_full`, `client_queue_full`, `service_unavailable`.
 pub async fn submit(app: &App, caller: &Caller, body: &Node, key: Option<String>) -> ApiResult<Queued> {
-    let order = read(body, &app.rules).inspect_err(|refusal| app.count_refusal(refusal))?;
+    let mut order = read(body, &app.rules).inspect_err(|refusal| app.count_refusal(refusal))?;
+    // what has to be the same is what was asked: not how it was spelled, nor where the client was when it asked
+    let body_sha256 = hex(&Sha256::digest(stored(&order.request)));
+    order.request.region.get_or_insert_with(|| caller.region.clone());
     let mut submission = submission(app, caller, Ticket::new(), &order);
-    // what has to be the same is what was asked, not how it was spelled
-    let body_sha256 = hex(&Sha256::digest(&submission.request));
     submission.idempotency = key.map(|key| Idempotency { key, body_sha256 });
     let submitted = app.jobs.submit(&submission).await?;
     finish(app, submitted).await
@@ -54,13 +55,18 @@ fn submission(app: &App, caller: &Caller, ticket: Ticket, order: &Order) -> Subm
         client: caller.client.clone(),
         limits: caller.limits,
         spec: order.spec(),
-        region: request.region.clone().unwrap_or_else(|| app.rules.home.clone()),
+        region: request.region.clone().unwrap_or_else(|| caller.region.clone()),
         priority: request.priority,
-        request: serde_json::to_vec(request).expect("a request has only plain fields"),
+        request: stored(request),
         expires_in: std::time::Duration::from_secs(request.expires_in),
         max_attempts: app.config.queue.max_attempts,
         idempotency: None,
     }
+}
+
+/// A request as it is kept with its job.
+fn stored(request: &DownloadRequest) -> Vec<u8> {
+    serde_json::to_vec(request).expect("a request has only plain fields")
 }
 
 async fn finish(app: &App, submitted: Submitted) -> ApiResult<Queued> {

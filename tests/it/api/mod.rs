@@ -6,4 +6,5 @@ mod faults;
 mod limits;
 mod metadata;
 mod operators;
+mod regions;
 mod results;

@@ -16,12 +16,12 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use haul_shared::config::Mode;
-use haul_shared::ids::ClientKey;
+use haul_shared::ids::{ClientKey, Region};
 use haul_shared::job::Job;
 use haul_shared::store::{ClientLimits, Scope};
 
 use crate::app::App;
-use crate::client_ip::client_ip;
+use crate::client_ip::{client_ip, is_trusted};
 use crate::config::Rates;
 use crate::error::{ApiError, ApiResult, Code};
 
@@ -34,6 +34,8 @@ pub struct Caller {
     pub limits: ClientLimits,
     /// How often it may ask.
     pub rates: Rates,
+    /// Where it is served, unless it asks for another region.
+    pub region: Region,
     /// What it may see.
     pub sight: Sight,
 }
@@ -95,7 +97,7 @@ pub async fn identify(State(app): State<Arc<App>>, mut request: Request, next: N
     let caller = match &app.keys {
         None => by_address(&app, &request),
         Some(ring) => match bearer(request.headers()).and_then(|key| ring.find(key)) {
-            Some(key) => by_key(&app, key),
+            Some(key) => by_key(&app, &request, key),
             None => return unauthorized().into_response(),
         },
     };
@@ -114,7 +116,7 @@ fn unauthorized() -> ApiError {
     ApiError::new(Code::Unauthorized).header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
 }
 
-fn by_key(app: &App, key: ApiKey) -> Caller {
+fn by_key(app: &App, request: &Request, key: ApiKey) -> Caller {
     let defaults = app.config.rates;
     Caller {
         client: ClientKey::of_api_key(&key.name),
@@ -128,27 +130,41 @@ fn by_key(app: &App, key: ApiKey) -> Caller {
             downloads: key.rates.downloads.unwrap_or(defaults.downloads),
             reads: key.rates.reads.unwrap_or(defaults.reads),
         },
+        region: region(app, request),
         sight: Sight::Own { admin: key.admin },
     }
 }
 
 fn by_address(app: &App, request: &Request) -> Caller {
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
-    // without a peer (a server that does not say it) all callers are one, which is safe, if unkind
-    let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.ip());
     Caller {
-        client: ClientKey::of_address(client_ip(peer, request.headers(), &app.config.trusted_proxies)),
+        client: ClientKey::of_address(client_ip(peer(request), request.headers(), &app.config.trusted_proxies)),
         limits: ClientLimits {
             max_queued: app.config.queue.client_max_queued,
             max_running: app.config.queue.client_max_running,
             weight: 1,
         },
         rates: app.config.rates,
+        region: region(app, request),
         sight: match app.config.mode {
             Mode::Private => Sight::All,
             Mode::Public => Sight::Known,
         },
     }
+}
+
+/// Who is connected to us: the client, or a proxy.
+fn peer(request: &Request) -> IpAddr {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    // without a peer (a server that does not say it) all callers are one, which is safe, if unkind
+    peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.ip())
+}
+
+/// Where a caller is served that names no region.
+fn region(app: &App, request: &Request) -> Region {
+    let config = &app.config;
+    let is_believed = is_trusted(peer(request), &config.trusted_proxies);
+    let place = is_believed.then(|| config.places.region(request.headers())).flatten();
+    place.unwrap_or(&config.region).clone()
 }
 
 /// The key of `Authorization: Bearer KEY` (RFC 6750; the scheme in any case).

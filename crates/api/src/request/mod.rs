@@ -1,7 +1,7 @@
 //! The download request: what a client may ask, checked in full.
 //!
 //! [`read`] finds every fault of a body at once, because a client that is told one at a time asks once for each.
-//! What it returns has all defaults filled in; it is kept with the job and shown as `request`. A field whose effect
+//! What it returns has all defaults filled in but the region, which depends on who asks; it is kept with the job and shown as `request`. A field whose effect
 //! does not exist yet is checked like the others and then refused, never ignored.
 //!
 //! Not here: whether the address may be reached (`shared::egress`), what a request makes of a medium (the worker).
@@ -47,8 +47,6 @@ const SEGMENTS: &[&str] = &[
 /// What the answer to a request depends on besides the request.
 #[derive(Debug, Clone)]
 pub struct Rules {
-    /// The API's own region: the default.
-    pub home: Region,
     /// All regions that can be asked for.
     pub regions: Vec<Region>,
     /// The longest life of a result, and the default.
@@ -193,7 +191,7 @@ fn read_options(fields: &mut Fields<'_, '_>, rules: &Rules) -> DownloadRequest {
     request.filename = fields.take_nullable("filename", |node| text(node, 1, 100));
     request.external_id = fields.take_nullable("external_id", |node| text(node, 1, 128));
     request.tags = fields.take_list("tags", 10, |node| text(node, 1, 64)).unwrap_or_default();
-    request.region = Some(fields.take("region", |node| known_region(node, rules)).unwrap_or(rules.home.clone()));
+    request.region = fields.take("region", |node| known_region(node, rules));
     let longest = rules.result_ttl.as_secs();
     request.expires_in = fields.take("expires_in", |node| whole(node, 60.min(longest), longest)).unwrap_or(longest);
     read_without_effect(fields, &mut request);

@@ -9,7 +9,6 @@ use super::*;
 
 fn rules() -> Rules {
     Rules {
-        home: "eu".parse().unwrap(),
         regions: ["eu", "us"].map(|name| name.parse().unwrap()).to_vec(),
         result_ttl: Duration::from_secs(86_400),
         egress: EgressPolicy { allow: Vec::new(), ports: vec![80, 443] },
@@ -27,7 +26,7 @@ fn refusal(body: &str) -> String {
 }
 
 #[test]
-fn all_defaults_are_filled_in() {
+fn all_defaults_are_filled_in_but_the_region_of_who_asks() {
     let order = check(&json!({ "url": "https://media.example/talk" })).unwrap();
     let shown = serde_json::to_value(&order.request).unwrap();
     let expected = json!({
@@ -37,7 +36,7 @@ fn all_defaults_are_filled_in() {
         "embed_metadata": true, "embed_thumbnail": false, "embed_chapters": true,
         "sponsorblock": { "mark": [], "remove": [] },
         "playlist_index": 1, "streaming": false, "live_seconds": null, "filename": null,
-        "priority": "normal", "region": "eu", "webhook": null, "external_id": null, "tags": [], "expires_in": 86_400,
+        "priority": "normal", "region": null, "webhook": null, "external_id": null, "tags": [], "expires_in": 86_400,
     });
     assert_eq!(shown, expected);
 }

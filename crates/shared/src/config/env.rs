@@ -36,6 +36,13 @@ impl Env {
         if (1..32).contains(&key) {
             warnings.push(format!("{} is shorter than 32 characters", vars::SIGNING_KEY.name));
         }
+        let is_set = |var: &Var| self.get(var.name).is_some_and(|value| !value.is_empty());
+        for (var, needed) in [(&vars::REGION_HEADER, &vars::TRUSTED_PROXIES), (&vars::REGION_MAP, &vars::REGION_HEADER)]
+        {
+            if is_set(var) && !is_set(needed) {
+                warnings.push(format!("{} has no effect without {}", var.name, needed.name));
+            }
+        }
         warnings
     }
 
@@ -215,6 +222,15 @@ mod tests {
             HAUL_REDIS_URI is no variable of Haul; the nearest is HAUL_REDIS_URL
             HAUL_SLOT is no variable of Haul; the nearest is HAUL_SLOTS"#]]
         .assert_eq(&env.warnings().join("\n"));
+    }
+
+    #[test]
+    fn a_place_that_nobody_is_believed_about_is_told() {
+        let warnings = |names: &[&str]| Env::of_pairs(names.iter().map(|name| (*name, "x"))).warnings();
+        let (map, header, proxies) = ("HAUL_REGION_MAP", "HAUL_REGION_HEADER", "HAUL_TRUSTED_PROXIES");
+        assert_eq!(warnings(&[map]), ["HAUL_REGION_MAP has no effect without HAUL_REGION_HEADER"]);
+        assert_eq!(warnings(&[map, header]), ["HAUL_REGION_HEADER has no effect without HAUL_TRUSTED_PROXIES"]);
+        assert!(warnings(&[map, header, proxies]).is_empty());
     }
 
     #[test]

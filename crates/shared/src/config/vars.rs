@@ -224,11 +224,9 @@ table! {
         "How long a job waits for a region without a live worker before another may take it.",
         .or("5m"), .effect(Checked);
     REGION_HEADER = "HAUL_REGION_HEADER", Regions, Api,
-        "Header of a trusted proxy that names the client's place.",
-        .effect(Checked);
+        "Header in which a proxy of `HAUL_TRUSTED_PROXIES` names the client's place, such as `CF-IPCountry`; from anybody else it is not believed. What it says is looked up in `HAUL_REGION_MAP`, then among the names of the regions, in any case.";
     REGION_MAP = "HAUL_REGION_MAP", Regions, Api,
-        "Which region serves which place: `place=region` pairs, separated by commas.",
-        .effect(Checked);
+        "Which region serves which place: `place=region` pairs such as `DE=eu`, separated by commas; each region one of `HAUL_REGIONS`.";
 
     EGRESS_ALLOW = "HAUL_EGRESS_ALLOW", Egress, Both,
         "CIDR blocks that may be reached although they are not public, on every port and by literal address or special name. For tests and private media servers.";
@@ -239,7 +237,7 @@ table! {
     PUBLIC_URL = "HAUL_PUBLIC_URL", Http, Api,
         "URL of the API as clients reach it; links begin with it. Without it: `http://` and the address of `HAUL_LISTEN`.";
     TRUSTED_PROXIES = "HAUL_TRUSTED_PROXIES", Http, Api,
-        "CIDR blocks of the proxies whose `Forwarded` and `X-Forwarded-For` are believed.";
+        "CIDR blocks of the proxies whose `Forwarded`, `X-Forwarded-For` and `HAUL_REGION_HEADER` are believed.";
     API_KEYS_FILE = "HAUL_API_KEYS_FILE", Http, Api,
         "TOML file of API keys, read again when it changes. With it every `/api` route wants a key.";
     WEBHOOK_SECRETS = "HAUL_WEBHOOK_SECRETS", Http, Api,
