@@ -23,6 +23,7 @@ use haul_shared::egress::Denied;
 use haul_shared::job::FailureKind;
 use haul_shared::storage::StorageError;
 use haul_shared::store::StoreError;
+use rand::RngExt as _;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -120,7 +121,7 @@ impl ApiError {
             code,
             detail: Cow::Borrowed(detail),
             faults: Vec::new(),
-            retry_after: None,
+            retry_after: (status == StatusCode::SERVICE_UNAVAILABLE).then(not_all_at_once),
             headers: HeaderMap::new(),
             source: None,
             denied: None,
@@ -189,6 +190,13 @@ impl ApiError {
     }
 }
 
+/// When to come back to a service of which a part does not answer. Clients that were all refused at once should not all
+/// come back at once, nor before the part had a chance.
+#[must_use]
+pub fn not_all_at_once() -> Duration {
+    Duration::from_secs(rand::rng().random_range(5..=30))
+}
+
 /// An error and what is behind it, in one line.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -210,10 +218,7 @@ impl fmt::Debug for ApiError {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         let refusal = match &error {
-            // clients that were all refused at once should not all come back at once, nor soon
-            StoreError::Unavailable(_) | StoreError::OutOfMemory => {
-                Self::new(Code::ServiceUnavailable).retry_after(Duration::from_secs(5))
-            }
+            StoreError::Unavailable(_) | StoreError::OutOfMemory => Self::new(Code::ServiceUnavailable),
             StoreError::Unreadable(_) | StoreError::LeaseLost => Self::new(Code::Internal),
         };
         refusal.because(&error)
@@ -226,9 +231,7 @@ impl From<StorageError> for ApiError {
             // the janitor, or the bucket's own rules, were faster than the record
             StorageError::NotFound => Self::new(Code::Expired),
             StorageError::RangeOutside => Self::new(Code::RangeNotSatisfiable),
-            StorageError::Unavailable(_) | StorageError::Full => {
-                Self::new(Code::ServiceUnavailable).retry_after(Duration::from_secs(5))
-            }
+            StorageError::Unavailable(_) | StorageError::Full => Self::new(Code::ServiceUnavailable),
             StorageError::Refused(_) | StorageError::File(_) => Self::new(Code::Internal),
         };
         refusal.because(&error)
@@ -271,5 +274,19 @@ mod tests {
             assert_eq!(ApiError::no_metadata(kind).status(), status, "{code}");
         }
         assert!(ApiError::no_metadata(FailureKind::SiteRateLimited).0.retry_after.is_some());
+    }
+
+    #[test]
+    fn whatever_is_not_available_says_when_to_come_back_and_not_to_all_the_same() {
+        let wait = |error: ApiError| error.0.retry_after.expect("a time").as_secs();
+        let waits: Vec<u64> = (0..100).map(|_| wait(StoreError::OutOfMemory.into())).collect();
+        assert!(waits.iter().all(|wait| (5..=30).contains(wait)) && waits.iter().any(|wait| *wait != waits[0]));
+        for error in [
+            StorageError::Full.into(),
+            ApiError::new(Code::of_status(StatusCode::SERVICE_UNAVAILABLE)),
+            ApiError::new(Code::QueueFull),
+        ] {
+            assert!((5..=30).contains(&wait(error)));
+        }
     }
 }

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use crate::app::App;
+use crate::error::not_all_at_once;
 
 /// How long a dependency may take to answer.
 const PROBE: Duration = Duration::from_secs(3);
@@ -57,8 +58,12 @@ pub async fn ready(State(app): State<Arc<App>>) -> Response {
         ("ok", "ok") => "ready",
         _ => "not_ready",
     };
-    let code = if status == "ready" { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (code, Json(ReadyView { status, redis, storage })).into_response()
+    let view = Json(ReadyView { status, redis, storage });
+    if status == "ready" {
+        return view.into_response();
+    }
+    let later = [(header::RETRY_AFTER, not_all_at_once().as_secs().to_string())];
+    (StatusCode::SERVICE_UNAVAILABLE, later, view).into_response()
 }
 
 fn word<E: std::error::Error>(name: &str, probe: Result<Result<(), E>, tokio::time::error::Elapsed>) -> &'static str {
