@@ -68,6 +68,9 @@ impl SourceUrl {
         if !matches!(url.scheme(), "http" | "https") || !plain {
             return Err(UrlRefusal::Unsupported);
         }
+        if matches!(url.host(), Some(Host::Domain(name)) if !is_host_name(name)) {
+            return Err(UrlRefusal::Malformed);
+        }
         if url.as_str().len() > Self::MAX_CHARS {
             return Err(UrlRefusal::TooLong);
         }
@@ -94,6 +97,12 @@ impl SourceUrl {
     pub fn port(&self) -> u16 {
         self.0.port_or_known_default().expect("http and https have a port")
     }
+}
+
+/// Can anybody have this name? At most 253 characters, in labels of 1 to 63 (RFC 1035 §2.3.4), perhaps a dot at the end.
+fn is_host_name(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    name.len() <= 253 && name.split('.').all(|label| (1..=63).contains(&label.len()))
 }
 
 impl TryFrom<String> for SourceUrl {
@@ -177,6 +186,19 @@ mod tests {
             ("http://:password@example.com/", Unsupported),
         ] {
             assert_eq!(SourceUrl::read(text), Err(refusal), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_host_name_is_one_that_somebody_can_have() {
+        let read = |host: &str| SourceUrl::read(&format!("http://{host}/")).map(drop);
+        let longest = ["a"; 127].join(".");
+        assert_eq!(longest.len(), 253);
+        for host in [longest.as_str(), &format!("{longest}."), &"a".repeat(63), "example.com.", "_dmarc.example.com"] {
+            assert_eq!(read(host), Ok(()), "{host}");
+        }
+        for host in [&format!("{longest}a"), &format!("b.{longest}"), &"a".repeat(64), "a..example", ".example", "."] {
+            assert_eq!(read(host), Err(UrlRefusal::Malformed), "{host}");
         }
     }
 
