@@ -89,6 +89,19 @@ impl Board {
         self.jobs().keys().filter(|lease| lease.kind == Kind::Download).count()
     }
 
+    /// Bytes of disk that the downloads under way have still to fill, as far as that is known. One of which it is not
+    /// known yet has been `promised` so many when it was taken.
+    #[must_use]
+    pub fn bytes_to_come(&self, promised: u64) -> u64 {
+        let to_come = |running: &Arc<Running>| {
+            let progress = running.state().0;
+            progress.total_bytes.unwrap_or(promised).saturating_sub(progress.downloaded_bytes.unwrap_or(0))
+        };
+        let jobs = self.jobs();
+        let downloads = jobs.values().filter(|running| running.lease.kind == Kind::Download);
+        downloads.map(to_come).fold(0, u64::saturating_add)
+    }
+
     fn jobs(&self) -> MutexGuard<'_, HashMap<Lease, Arc<Running>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -177,6 +190,25 @@ mod tests {
         job.report(Progress { speed_bytes_per_second: Some(9), ..beats[0].progress });
         job.advance(Stage::Upload, 0.0);
         assert_eq!(board.beats()[0].progress, Progress { total_bytes: Some(68), ..Progress::at(Stage::Upload, 0.0) });
+    }
+
+    #[test]
+    fn what_is_to_come_counts_as_taken() {
+        let board = Board::default();
+        assert_eq!(board.bytes_to_come(50), 0);
+        let look = Lease { kind: Kind::Metadata, ..lease() };
+        let jobs = [board.enter(lease()), board.enter(lease()), board.enter(look)];
+        assert_eq!(board.bytes_to_come(50), 100);
+        let fetched = |done, total| Progress {
+            downloaded_bytes: Some(done),
+            total_bytes: total,
+            ..Progress::at(Stage::Download, 0.5)
+        };
+        jobs[0].report(fetched(30, Some(100)));
+        jobs[1].report(fetched(60, None));
+        assert_eq!(board.bytes_to_come(50), 70);
+        drop(jobs);
+        assert_eq!(board.bytes_to_come(50), 0);
     }
 
     #[test]

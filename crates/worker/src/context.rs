@@ -48,10 +48,16 @@ pub struct Context {
 }
 
 impl Context {
-    /// Is there disk for another download? A file system that does not tell, or not in time, is taken for full.
+    /// Is there disk for another download, once those under way have what they still need?
     pub async fn has_room(&self) -> bool {
+        let least = self.config.limits.min_free_disk_bytes;
+        self.free_disk().await.saturating_sub(self.board.bytes_to_come(least)) >= least
+    }
+
+    /// Bytes free for scratch. A file system that does not tell, or not in time, is taken for full.
+    pub async fn free_disk(&self) -> u64 {
         let free = tokio::time::timeout(DISK_WITHIN, self.scratch.free_bytes()).await;
-        matches!(free, Ok(Ok(free)) if free >= self.config.limits.min_free_disk_bytes)
+        free.ok().and_then(Result::ok).unwrap_or(0)
     }
 
     /// Removes an object that no job will lead to. Where that fails, its reservation has it removed later.

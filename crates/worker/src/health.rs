@@ -74,6 +74,7 @@ async fn ready(State(probe): State<Probe>) -> Response {
 }
 
 async fn metrics(State(probe): State<Probe>) -> Response {
+    probe.ctx.metrics.disk(probe.ctx.free_disk().await);
     let text = probe.ctx.metrics.text(probe.ctx.board.downloads(), probe.ctx.store.pool_state());
     ([(header::CONTENT_TYPE, METRICS_TYPE)], text).into_response()
 }

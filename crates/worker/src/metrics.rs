@@ -28,6 +28,7 @@ pub struct Metrics {
     queue_wait: Histogram,
     running: IntGauge,
     slots: IntGauge,
+    disk_free: IntGauge,
     downloaded: IntCounter,
     uploaded: IntCounter,
     egress_denied: IntCounterVec,
@@ -58,6 +59,7 @@ impl Metrics {
             .expect(VALID),
             running: IntGauge::new("haul_jobs_running", "Jobs under way.").expect(VALID),
             slots: IntGauge::new("haul_worker_slots", "Jobs that may be under way at once.").expect(VALID),
+            disk_free: IntGauge::new("haul_worker_disk_free_bytes", "Bytes free for scratch.").expect(VALID),
             downloaded: counter("haul_downloaded_bytes_total", "Bytes of media fetched."),
             uploaded: counter("haul_uploaded_bytes_total", "Bytes of results stored."),
             egress_denied: counters("haul_egress_denied_total", "Addresses refused.", "reason"),
@@ -85,6 +87,7 @@ impl Metrics {
         metrics.register(metrics.stages.clone());
         metrics.register(metrics.running.clone());
         metrics.register(metrics.slots.clone());
+        metrics.register(metrics.disk_free.clone());
         metrics.register(metrics.downloaded.clone());
         metrics.register(metrics.uploaded.clone());
         metrics.register(metrics.queue_wait.clone());
@@ -125,6 +128,11 @@ impl Metrics {
     /// A download was taken from the line in which it stood so long.
     pub fn waited(&self, waited: Duration) {
         self.queue_wait.observe(waited.as_secs_f64());
+    }
+
+    /// So many bytes are free for scratch.
+    pub fn disk(&self, free_bytes: u64) {
+        self.disk_free.set(i64::try_from(free_bytes).unwrap_or(i64::MAX));
     }
 
     /// An address was refused.

@@ -1,6 +1,7 @@
 //! The worker over real programs, a real Redis and a disk store: how attempts end, and what they leave behind.
 
 mod deaths;
+mod disk;
 mod ends;
 
 use std::time::Duration;
@@ -46,21 +47,31 @@ impl Shop {
     }
 
     async fn submit(&self, url: &str) -> Result<Ticket> {
+        self.order(JobSpec::Download(DownloadSpec {
+            url: haul_shared::source::SourceUrl::read(url)?,
+            format: Format::Mp4,
+            quality: Quality::Best,
+            codec: Codec::Any,
+            fallback: Fallback::Nearest,
+            audio_bitrate_kbps: 192,
+            embed_metadata: true,
+            embed_chapters: true,
+            playlist_index: 1,
+        }))
+        .await
+    }
+
+    /// Asks what is at an address.
+    async fn look(&self, url: &str) -> Result<Ticket> {
+        self.order(JobSpec::Metadata { url: haul_shared::source::SourceUrl::read(url)? }).await
+    }
+
+    async fn order(&self, spec: JobSpec) -> Result<Ticket> {
         let order = Submission {
             ticket: Ticket::new(),
             client: ClientKey::of_api_key("tests"),
             limits: ClientLimits { max_queued: None, max_running: None, weight: 1 },
-            spec: JobSpec::Download(DownloadSpec {
-                url: haul_shared::source::SourceUrl::read(url)?,
-                format: Format::Mp4,
-                quality: Quality::Best,
-                codec: Codec::Any,
-                fallback: Fallback::Nearest,
-                audio_bitrate_kbps: 192,
-                embed_metadata: true,
-                embed_chapters: true,
-                playlist_index: 1,
-            }),
+            spec,
             region: "default".parse()?,
             priority: Priority::Normal,
             request: b"{}".to_vec(),

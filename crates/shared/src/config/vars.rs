@@ -322,7 +322,7 @@ table! {
     MAX_DURATION = "HAUL_MAX_DURATION", Limits, Worker,
         "Playing time that a medium may have. None by default.";
     MIN_FREE_DISK = "HAUL_MIN_FREE_DISK", Limits, Worker,
-        "Free space below which a worker takes no job.",
+        "Free space that a download has to find, beside what those under way still need; below it a worker takes none.",
         .or("2GiB");
 
     LOG = "HAUL_LOG", Logs, Both,
