@@ -15,6 +15,7 @@ use crate::processes::{PATIENCE, Process};
 use crate::redis::Redis;
 use crate::s3::{self, S3};
 use crate::site::{Answer, send};
+use crate::worker::Worker;
 
 /// Where downloads are.
 pub const DOWNLOADS: &str = "/api/v1/downloads";
@@ -104,6 +105,15 @@ impl House {
         let more = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let all: Vec<_> = self.variables.iter().cloned().chain(more).collect();
         Process::start("haul-worker", "HAUL_WORKER_LISTEN", &all).await
+    }
+
+    /// Starts a worker in this process, which does not wait long before it tries again.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn quick_worker(&self, variables: &[(&str, &str)]) -> Result<Worker> {
+        let data_dir = self.data.path().join("data");
+        Worker::start(&self.redis.url(), &data_dir.to_string_lossy(), variables).await
     }
 
     /// Kills the API, and starts another one.

@@ -12,7 +12,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -21,6 +21,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::StreamExt as _;
+use jiff::{SignedDuration, Timestamp};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -44,10 +45,21 @@ pub enum Fault {
     Halved(&'static str),
     /// The first requests for each path, as many as the second number, get this status, with `Retry-After: 1`.
     Status(u16, u64),
+    /// The same, with this `Retry-After` in seconds, or until a date so far away.
+    Asks(u16, u64, Wait),
     /// The connection is accepted, and nothing is ever sent.
     Hang,
     /// One byte per second.
     Drip,
+}
+
+/// A form of `Retry-After`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// So many seconds.
+    Seconds(u64),
+    /// Until the time so many seconds from now.
+    Until(u64),
 }
 
 /// As the first part of a path.
@@ -60,6 +72,8 @@ impl fmt::Display for Fault {
             Self::Missing(name) => write!(f, "missing={name}"),
             Self::Halved(name) => write!(f, "halved={name}"),
             Self::Status(status, times) => write!(f, "status={status}-{times}"),
+            Self::Asks(status, times, Wait::Seconds(wait)) => write!(f, "asks={status}-{times}-{wait}"),
+            Self::Asks(status, times, Wait::Until(wait)) => write!(f, "until={status}-{times}-{wait}"),
             Self::Hang => f.write_str("hang="),
             Self::Drip => f.write_str("throttle=1"),
         }
@@ -76,7 +90,7 @@ pub struct Origin {
 
 #[derive(Debug, Default)]
 struct Site {
-    hits: Mutex<HashMap<String, u64>>,
+    hits: Mutex<HashMap<String, Vec<Instant>>>,
     /// Files that one test put there, by path.
     own: Mutex<HashMap<String, Bytes>>,
 }
@@ -123,7 +137,13 @@ impl Origin {
     /// How often a path was asked for, faults and all, whatever came of it.
     #[must_use]
     pub fn hits(&self, path: &str) -> u64 {
-        self.site.hits.lock().expect("no holder panics").get(path).copied().unwrap_or(0)
+        self.times(path).len() as u64
+    }
+
+    /// When a path was asked for, in order.
+    #[must_use]
+    pub fn times(&self, path: &str) -> Vec<Instant> {
+        self.site.hits.lock().expect("no holder panics").get(path).cloned().unwrap_or_default()
     }
 
     /// Where it listens.
@@ -157,11 +177,13 @@ async fn serve(State(site): State<Arc<Site>>, request: Request) -> Response {
         "lying" => body.truncate(body.len() * number / 100),
         "missing" if path.ends_with(value) => return StatusCode::NOT_FOUND.into_response(),
         "halved" if path.ends_with(value) => body.truncate(body.len() / 2),
-        "status" => {
-            let (status, times) = value.split_once('-').expect("a status has its number of times");
+        "status" | "asks" | "until" => {
+            let (status, rest) = value.split_once('-').expect("a status has its number of times");
+            let (times, wait) = rest.split_once('-').unwrap_or((rest, "1"));
             if hit <= times.parse().expect("a number of times") {
                 let status = status.parse::<u16>().ok().and_then(|code| StatusCode::from_u16(code).ok());
-                return (status.expect("a status"), [(header::RETRY_AFTER, "1")]).into_response();
+                let wait = if fault == "until" { http_date(wait) } else { wait.to_owned() };
+                return (status.expect("a status"), [(header::RETRY_AFTER, wait)]).into_response();
             }
         }
         "hang" => return std::future::pending().await,
@@ -176,9 +198,9 @@ async fn serve(State(site): State<Arc<Site>>, request: Request) -> Response {
 impl Site {
     fn hit(&self, path: &str) -> u64 {
         let mut hits = self.hits.lock().expect("no holder panics");
-        let count = hits.entry(path.to_owned()).or_default();
-        *count += 1;
-        *count
+        let times = hits.entry(path.to_owned()).or_default();
+        times.push(Instant::now());
+        times.len() as u64
     }
 
     fn file(&self, path: &str) -> Option<Bytes> {
@@ -275,6 +297,12 @@ fn read_range(text: &str, length: usize) -> Range {
         (Err(_), Ok(last)) if from.is_empty() && last > 0 => Range::Part(length.saturating_sub(last), length),
         _ => Range::NotUnderstood,
     }
+}
+
+/// So many seconds from now, as `Retry-After` may have it (RFC 9110 §5.6.7).
+fn http_date(seconds: &str) -> String {
+    let from_now = SignedDuration::from_secs(seconds.parse().expect("a number of seconds"));
+    (Timestamp::now() + from_now).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
 fn content_type(path: &str) -> &'static str {

@@ -4,6 +4,7 @@ mod api;
 mod commands;
 mod downloads;
 mod origin;
+mod sites;
 mod storage;
 mod store;
 mod tidy;

@@ -108,8 +108,9 @@ impl MetadataService {
             return self.known(source, caller, known);
         }
         match self.redis.get(source).await {
-            Ok(Some(Cached { finding: Finding::Refused(kind), age, .. })) => {
-                return Answer { outcome: Err(ApiError::no_metadata(kind)), origin: Origin::Hit, age };
+            Ok(Some(Cached { finding: Finding::Refused { kind, retry_after }, age, .. })) => {
+                let left = retry_after.map(|asked| asked.saturating_sub(age));
+                return Answer { outcome: Err(ApiError::no_metadata(kind, left)), origin: Origin::Hit, age };
             }
             Ok(Some(cached)) => {
                 if let Some(known) = Remembered::of(cached) {
@@ -168,10 +169,12 @@ impl MetadataService {
             Err(_) => self.jobs.cancel(ticket).await.map(drop),
         };
         if let JobState::Failed { failure, .. } = ended.map_err(|_| ApiError::new(Code::Timeout))?? {
-            return Err(ApiError::no_metadata(failure.kind));
+            return Err(ApiError::no_metadata(failure.kind, failure.retry_after));
         }
         match self.redis.get(source).await? {
-            Some(Cached { finding: Finding::Refused(kind), .. }) => Err(ApiError::no_metadata(kind)),
+            Some(Cached { finding: Finding::Refused { kind, retry_after }, .. }) => {
+                Err(ApiError::no_metadata(kind, retry_after))
+            }
             found => found.and_then(Remembered::of).ok_or_else(|| ApiError::new(Code::Internal)),
         }
     }

@@ -16,6 +16,7 @@ use crate::board::{Running, StopReason};
 use crate::context::Context;
 use crate::insist::surely;
 use crate::pipeline::{self, Made};
+use crate::scratch;
 
 /// Before a job that this version cannot read is offered again.
 const SKEW_DELAY: Duration = Duration::from_secs(5);
@@ -54,7 +55,7 @@ pub async fn run(ctx: &Context, leased: Leased) {
 async fn in_scratch(ctx: &Context, job: &Running, spec: &JobSpec) -> Outcome {
     let scratch = match ctx.scratch.attempt().await {
         Ok(scratch) => scratch,
-        Err(error) => return Outcome::Failed(pipeline::scratch_failure(&error)),
+        Err(error) => return Outcome::Failed(scratch::failure(&error)),
     };
     let outcome = match AssertUnwindSafe(Box::pin(work(ctx, job, spec, scratch.path()))).catch_unwind().await {
         Ok(Ok(outcome)) => outcome,
@@ -105,7 +106,7 @@ async fn settle(ctx: &Context, job: &Running, leased: &Leased, outcome: Outcome,
             }
         }
         (None | Some(StopReason::Cancelled), Outcome::Failed(failure)) => {
-            let delay = ctx.config.retry.delay(leased.attempt);
+            let delay = ctx.config.retry.delay(leased.attempt, failure.retry_after);
             match surely(|| ctx.store.fail(lease, &failure, delay)).await {
                 Ok(Ended::Cancelled) => tracing::info!(job.id = %id, duration_ms, "job {id} was cancelled"),
                 Ok(Ended::Waiting) => {
@@ -113,7 +114,8 @@ async fn settle(ctx: &Context, job: &Running, leased: &Leased, outcome: Outcome,
                         ctx.metrics.retried(failure.kind);
                     }
                     let (code, detail) = (failure.kind.code(), &failure.detail);
-                    tracing::warn!(job.id = %id, code, detail, duration_ms, "job {id} is tried again: {code}");
+                    let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+                    tracing::warn!(job.id = %id, code, detail, duration_ms, delay_ms, "job {id} is tried again: {code}");
                 }
                 Ok(Ended::Failed) => {
                     if lease.kind == Kind::Download {

@@ -11,6 +11,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use haul_shared::ids::WorkerId;
+use haul_shared::job::{Failure, FailureKind};
 use rustix::fs::{FlockOperation, flock};
 use tempfile::TempDir;
 
@@ -72,6 +73,16 @@ impl Drop for Scratch {
             tracing::warn!(%error, "scratch could not be removed; the next start sweeps it");
         }
     }
+}
+
+/// What it means that scratch cannot be written.
+#[must_use]
+pub fn failure(error: &io::Error) -> Failure {
+    let kind = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FailureKind::DiskFull,
+        _ => FailureKind::Internal,
+    };
+    Failure::new(kind, format!("scratch: {error}"))
 }
 
 /// The directory of one attempt. Dropped, it is removed on the spot, which may take long: [`Folder::remove`] is better.

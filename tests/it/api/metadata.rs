@@ -92,7 +92,8 @@ async fn what_one_api_learned_another_knows() -> Result<()> {
 #[tokio::test]
 async fn a_refusal_has_its_status_and_is_remembered() -> Result<()> {
     let site = Site::start().await?;
-    let (first, worker) = tokio::join!(look(&site), answer(&site, Finding::Refused(FailureKind::GeoBlocked)));
+    let (first, worker) =
+        tokio::join!(look(&site), answer(&site, Finding::Refused { kind: FailureKind::GeoBlocked, retry_after: None }));
     worker?;
     assert_eq!(told(&first?), ("403 geo_blocked".to_owned(), "miss"));
     assert_eq!(told(&look(&site).await?), ("403 geo_blocked".to_owned(), "hit"));

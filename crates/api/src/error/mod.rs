@@ -90,9 +90,9 @@ impl ApiError {
         Self::with_status(StatusCode::CONFLICT, failure.code(), failure.sentence())
     }
 
-    /// Metadata could not be found out, for this reason.
+    /// Metadata could not be found out, for this reason, of a site that may have asked to be left alone for so long.
     #[must_use]
-    pub fn no_metadata(failure: FailureKind) -> Self {
+    pub fn no_metadata(failure: FailureKind, asked: Option<Duration>) -> Self {
         use FailureKind as F;
         let status = match failure {
             F::Unavailable => StatusCode::NOT_FOUND,
@@ -112,7 +112,11 @@ impl ApiError {
         };
         let error = Self::with_status(status, failure.code(), failure.sentence());
         // long enough for a site's own window to move, short enough for a person to wait
-        if status == StatusCode::SERVICE_UNAVAILABLE { error.retry_after(Duration::from_secs(60)) } else { error }
+        let ours = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(Duration::from_secs(60));
+        match asked.or(ours) {
+            Some(wait) => error.retry_after(wait),
+            None => error,
+        }
     }
 
     fn with_status(status: StatusCode, code: &'static str, detail: &'static str) -> Self {
@@ -271,9 +275,12 @@ mod tests {
         ];
         for (code, status) in table {
             let kind = FailureKind::of_code(code).unwrap();
-            assert_eq!(ApiError::no_metadata(kind).status(), status, "{code}");
+            assert_eq!(ApiError::no_metadata(kind, None).status(), status, "{code}");
         }
-        assert!(ApiError::no_metadata(FailureKind::SiteRateLimited).0.retry_after.is_some());
+        let wait = |asked| ApiError::no_metadata(FailureKind::SiteRateLimited, asked).0.retry_after;
+        assert!(wait(None).is_some());
+        let asked = Some(Duration::from_secs(7));
+        assert_eq!(wait(asked), asked, "what the site says is passed on");
     }
 
     #[test]

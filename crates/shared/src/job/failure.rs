@@ -144,6 +144,9 @@ pub struct Failure {
     pub kind: FailureKind,
     /// What the program said, for operators; at most [`Failure::DETAIL_LIMIT`] bytes.
     pub detail: String,
+    /// How long the site asked to be left alone (`Retry-After`, RFC 9110 §10.2.3).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<Duration>,
 }
 
 impl Failure {
@@ -155,9 +158,19 @@ impl Failure {
     pub fn new(kind: FailureKind, detail: impl Into<String>) -> Self {
         let mut detail: String = detail.into();
         detail.truncate(detail.floor_char_boundary(Self::DETAIL_LIMIT));
-        Self { kind, detail }
+        Self { kind, detail, retry_after: None }
+    }
+
+    /// The same, of a site that asked to be left alone for so long.
+    #[must_use]
+    pub fn after(mut self, asked: Option<Duration>) -> Self {
+        self.retry_after = asked;
+        self
     }
 }
+
+/// The longest that a site is believed when it asks to be left alone.
+const LONGEST_ASKED: Duration = Duration::from_secs(3600);
 
 /// How long to wait before the next attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -181,10 +194,13 @@ impl RetryPolicy {
         self.base.saturating_mul(2_u32.saturating_pow(attempts)).min(self.cap)
     }
 
-    /// Draws a wait between zero and the ceiling ("full jitter": retries of jobs that failed together spread out).
+    /// Draws a wait between zero and the ceiling ("full jitter": retries of jobs that failed together spread out),
+    /// but never below what the site asked for: that up to an hour, and up to a tenth above it.
     #[must_use]
-    pub fn delay(&self, attempts: u32) -> Duration {
-        self.ceiling(attempts).mul_f64(rand::rng().random::<f64>())
+    pub fn delay(&self, attempts: u32, asked: Option<Duration>) -> Duration {
+        let mut rng = rand::rng();
+        let own = self.ceiling(attempts).mul_f64(rng.random::<f64>());
+        own.max(asked.unwrap_or_default().min(LONGEST_ASKED).mul_f64(rng.random_range(1.0..1.1)))
     }
 }
 
@@ -205,7 +221,28 @@ mod tests {
         let policy = RetryPolicy::default();
         let ceilings: Vec<u64> = [1, 2, 3, 7, 60].map(|n| policy.ceiling(n).as_secs()).to_vec();
         assert_eq!(ceilings, [10, 20, 40, 600, 600]);
-        assert!((0..100).all(|_| policy.delay(1) <= policy.ceiling(1)));
+        assert!((0..100).all(|_| policy.delay(1, None) <= policy.ceiling(1)));
+    }
+
+    #[test]
+    fn the_wait_is_never_below_what_the_site_asked_for_up_to_an_hour() {
+        let policy = RetryPolicy::default();
+        let seconds = Duration::from_secs;
+        for (attempts, asked, least, most) in [(1, 7, 7.0, 10.0), (1, 60, 60.0, 66.0), (1, 9000, 3600.0, 3960.0)] {
+            let mut waits = (0..100).map(|_| policy.delay(attempts, Some(seconds(asked))).as_secs_f64());
+            assert!(waits.all(|wait| (least..=most).contains(&wait)), "{asked}");
+        }
+        assert!((0..100).any(|_| policy.delay(7, Some(seconds(1))) > seconds(60)), "more than asked is kept");
+    }
+
+    /// Stored failures outlive the version that wrote them.
+    #[test]
+    fn a_failure_is_read_back_with_and_without_a_wait() {
+        let stored = r#"{"kind":"network","detail":"x"}"#;
+        let failure: Failure = serde_json::from_str(stored).unwrap();
+        assert_eq!(serde_json::to_string(&failure).unwrap(), stored);
+        let asked = failure.after(Some(Duration::from_secs(7)));
+        assert_eq!(serde_json::from_str::<Failure>(&serde_json::to_string(&asked).unwrap()).unwrap(), asked);
     }
 
     #[test]

@@ -59,7 +59,7 @@ impl MetadataCache {
     pub async fn put(&self, url: &SourceUrl, finding: &Finding) -> Result<(), StoreError> {
         let life = match finding {
             Finding::Found(_) => self.ttl * 2,
-            Finding::Refused(kind) => refusal_ttl(*kind),
+            Finding::Refused { kind, .. } => refusal_ttl(*kind),
         };
         let Some(entry) = write(finding, life) else { return Ok(()) };
         let life_ms = u64::try_from(life.as_millis()).unwrap_or(u64::MAX);

@@ -86,7 +86,13 @@ pub enum Finding {
     /// It is there.
     Found(Box<Metadata>),
     /// It is not, and asking again soon gives the same answer.
-    Refused(FailureKind),
+    Refused {
+        /// Why.
+        kind: FailureKind,
+        /// How long the site asked to be left alone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_after: Option<Duration>,
+    },
 }
 
 /// A finding with its age.

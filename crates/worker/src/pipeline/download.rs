@@ -6,12 +6,13 @@ use haul_shared::job::{DownloadSpec, Failure, FailureKind, Stage};
 use haul_shared::storage::{ObjectKey, ObjectMeta, clean_stem};
 use haul_shared::store::Pulse;
 
-use super::{Limits, Made, scratch_failure, storage_failure};
+use super::{Limits, Made, storage_failure};
 use crate::board::{Running, StopReason};
 use crate::context::Context;
 use crate::ffmpeg::{Embedded, Input, Make, Tags};
 use crate::insist::surely;
 use crate::meter::Meter;
+use crate::scratch;
 use crate::select::{Plan, Seen, Selection, Take, select, settle};
 use crate::stages::Stages;
 use crate::verify::{self, Expected, Verified};
@@ -49,7 +50,7 @@ pub async fn download(ctx: &Context, job: &Running, spec: &DownloadSpec, scratch
 /// A folder of its own for each step: what one leaves does not confuse the next.
 async fn folder(scratch: &Path, name: &str) -> Result<PathBuf, Failure> {
     let folder = scratch.join(name);
-    tokio::fs::create_dir(&folder).await.map_err(|error| scratch_failure(&error))?;
+    tokio::fs::create_dir(&folder).await.map_err(|error| scratch::failure(&error))?;
     Ok(folder)
 }
 
@@ -152,7 +153,7 @@ impl Run<'_> {
         let texts = dir.join("texts.ffmetadata");
         if text || chapters {
             let written = tokio::fs::write(&texts, tags.to_ffmetadata(seconds)).await;
-            written.map_err(|error| scratch_failure(&error))?;
+            written.map_err(|error| scratch::failure(&error))?;
         }
         let embedded = Embedded { file: (text || chapters).then_some(&texts), tags: text, chapters };
         let inputs: Vec<Input<'_>> =

@@ -28,7 +28,8 @@ pub async fn metadata(ctx: &Context, job: &Running, url: &SourceUrl, scratch: &P
         Err(failure) => {
             if !job.stop_token().is_cancelled() {
                 // whoever waits is told by the job when the cache cannot tell
-                let _ = ctx.cache.put(url, &Finding::Refused(failure.kind)).await;
+                let refused = Finding::Refused { kind: failure.kind, retry_after: failure.retry_after };
+                let _ = ctx.cache.put(url, &refused).await;
             }
             Err(failure)
         }

@@ -7,7 +7,6 @@
 mod download;
 mod metadata;
 
-use std::io;
 use std::time::Duration;
 
 use haul_shared::egress::Unreachable;
@@ -86,16 +85,6 @@ impl<'a> Limits<'a> {
             Unreachable::Unresolved => Failure::new(FailureKind::Network, error.to_string()),
         })
     }
-}
-
-/// What it means that scratch cannot be written.
-#[must_use]
-pub fn scratch_failure(error: &io::Error) -> Failure {
-    let kind = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FailureKind::DiskFull,
-        _ => FailureKind::Internal,
-    };
-    Failure::new(kind, format!("scratch: {error}"))
 }
 
 fn storage_failure(error: &StorageError) -> Failure {

@@ -39,7 +39,12 @@ pub(super) mod mark {
     pub(crate) const PROGRESS: &str = "@P";
     pub(crate) const BEGIN: &str = "@I";
     pub(crate) const FILE: &str = "@F";
+    /// On standard error, by our plugin.
+    pub(crate) const ASKED: &str = "@R";
 }
+
+/// Where our plugin is looked for, in the folder of a run.
+pub(super) const PLUGINS: &str = "plugins";
 
 /// Entries that are listed of a playlist.
 pub const ENTRIES: usize = 100;
@@ -100,6 +105,7 @@ fn common(settings: &YtdlpSettings, dir: &Path) -> Line {
     let mut line = Line(Vec::new());
     // nothing from outside decides: no configuration, plugin, cookie, cache, code from elsewhere
     line.words(["--ignore-config", "--no-config-locations", "--no-update", "--no-plugin-dirs"]);
+    line.option("--plugin-dirs", dir.join(PLUGINS));
     line.words(["--no-remote-components", "--no-cache-dir", "--no-exec", "--no-batch-file"]);
     line.words(["--no-cookies", "--no-cookies-from-browser", "--no-js-runtimes"]);
     if let Some(deno) = &settings.deno {

@@ -6,8 +6,11 @@
 //!
 //! Not here: what follows from a kind (`haul_shared::job::failure`).
 
+use std::time::Duration;
+
 use haul_shared::job::{Failure, FailureKind};
 
+use super::command::mark;
 use crate::process::Ended;
 
 use FailureKind as K;
@@ -90,8 +93,20 @@ pub fn failure(ended: Ended, stderr: &str, was_live: bool) -> Failure {
         Ended::Signalled(_) | Ended::Cancelled | Ended::Exited(WRONG_OPTIONS) => K::Internal,
         Ended::Exited(_) => kind_of(&words, was_live),
     };
+    let asked = longest_asked(stderr, kind, &words);
     let detail = if words.is_empty() { format!("yt-dlp {ended}") } else { words };
-    Failure::new(kind, detail)
+    Failure::new(kind, detail).after(asked)
+}
+
+/// The longest wait that an answer asked for of the kind that ended the run: lines of `retry_after.py`.
+fn longest_asked(stderr: &str, kind: FailureKind, words: &str) -> Option<Duration> {
+    let is_the_end = |status: &str| kind == K::SiteRateLimited || words.contains(&format!("HTTP Error {status}"));
+    let asked = stderr.lines().filter_map(|line| {
+        let (status, seconds) = line.strip_prefix(mark::ASKED)?.trim_start().split_once(' ')?;
+        let seconds = seconds.parse().ok()?;
+        is_the_end(status).then(|| Duration::from_secs(seconds))
+    });
+    asked.max().filter(|_| kind.is_retryable())
 }
 
 fn kind_of(words: &str, was_live: bool) -> FailureKind {
@@ -114,7 +129,8 @@ fn kind_of(words: &str, was_live: bool) -> FailureKind {
 
 /// The last error, or the last line (the name of the exception, when yt-dlp itself crashed); addresses hidden.
 fn last_words(stderr: &str) -> String {
-    let lines = || stderr.lines().map(str::trim).filter(|line| !line.is_empty()).rev();
+    let is_said = |line: &&str| !line.is_empty() && !line.starts_with(mark::ASKED);
+    let lines = || stderr.lines().map(str::trim).filter(is_said).rev();
     let line = lines().find(|line| line.starts_with("ERROR:")).or_else(|| lines().next());
     hide_id(hide_addresses(line.unwrap_or_default()))
 }

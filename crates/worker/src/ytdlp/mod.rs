@@ -1,7 +1,7 @@
 //! yt-dlp: asked what is at an address, and told to download exactly what we chose.
 //!
 //! [`command`] makes its command lines, [`progress`], [`info`] and [`failure`] read its words; all without IO. Here
-//! they are put together with `process`.
+//! they are put together with `process`, and with a plugin of ours that keeps to `Retry-After`.
 //!
 //! Not here: which formats are taken (`select`), what is made of them (`ffmpeg`), whether they are what they claim
 //! (`verify`): an exit code of 0 proves nothing, and here only the promised files are counted.
@@ -22,6 +22,7 @@ use haul_shared::source::SourceUrl;
 use tokio_util::sync::CancellationToken;
 
 use crate::process::{self, Ended, Limits, Pace, SpawnError, Spec, Stream, Supervised, Watch};
+use crate::scratch;
 
 pub use command::YtdlpSettings;
 pub use info::{Info, Live, SiteFormat, Track};
@@ -34,6 +35,11 @@ const MEMORY: u64 = 1 << 30;
 const SLOWEST: Pace = Pace { bytes: 30 << 10, window: Duration::from_secs(30) };
 /// Where the interpreter of the program is found.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
+/// Keeps to `Retry-After`. yt-dlp finds plugins by the names of the folders, below any one.
+const PLUGIN: &str = include_str!("retry_after.py");
+const PLUGIN_FOLDER: &str = "haul/yt_dlp_plugins/extractor";
+const PLUGIN_FILE: &str = "retry_after.py";
 
 /// Extensions that yt-dlp may give to a file. `unknown_video` is a file of which the site does not say what it is.
 const EXTENSIONS: [&str; 33] = [
@@ -125,6 +131,7 @@ impl Ytdlp {
     /// # Errors
     /// Why there is nothing to download. After a cancel the failure has no meaning.
     pub async fn extract(&self, url: &SourceUrl, entry: u32, dir: &Path, bounds: &Bounds) -> Result<Info, Failure> {
+        put_plugin(dir).await?;
         let asked = self.ask(command::extract(&self.settings, url, dir, entry), dir, bounds).await;
         let json = asked.map_err(|failure| self.heed(url, failure))?;
         Info::parse_entry(&json).ok_or_else(|| Failure::new(FailureKind::Unavailable, "the list has no such entry"))
@@ -135,6 +142,7 @@ impl Ytdlp {
     /// # Errors
     /// As [`Self::extract`].
     pub async fn metadata(&self, url: &SourceUrl, dir: &Path, bounds: &Bounds) -> Result<Info, Failure> {
+        put_plugin(dir).await?;
         let asked = self.ask(command::metadata(&self.settings, url, dir), dir, bounds).await;
         let json = asked.map_err(|failure| self.heed(url, failure))?;
         Info::parse(&json).ok_or_else(|| Failure::new(FailureKind::ExtractorError, "yt-dlp printed no JSON"))
@@ -157,6 +165,7 @@ impl Ytdlp {
         let concurrent_fragments = self.patience.at_once(&url.host().to_string(), most);
         let settings = YtdlpSettings { concurrent_fragments, ..self.settings.clone() };
         let line = command::download(&settings, url, dir, entry, format_ids.iter().copied());
+        put_plugin(dir).await?;
         let spec = self.spec(line, dir, bounds);
         let folder = dir.to_owned();
         let watch = Watch {
@@ -221,10 +230,19 @@ impl Ytdlp {
             .env("TMPDIR", dir)
             .env("XDG_CACHE_HOME", dir)
             .env("LANG", "C.UTF-8")
-            .env("YTDLP_NO_PLUGINS", "1")
             .env("PYTHONNOUSERSITE", "1")
             .env("PYTHONDONTWRITEBYTECODE", "1")
     }
+}
+
+/// Puts our plugin into the folder of a run.
+async fn put_plugin(dir: &Path) -> Result<(), Failure> {
+    let folder = dir.join(command::PLUGINS).join(PLUGIN_FOLDER);
+    let put = async {
+        tokio::fs::create_dir_all(&folder).await?;
+        tokio::fs::write(folder.join(PLUGIN_FILE), PLUGIN).await
+    };
+    put.await.map_err(|error| scratch::failure(&error))
 }
 
 /// The file that holds a format: said by yt-dlp, of an allowed kind, in our folder, and really there.

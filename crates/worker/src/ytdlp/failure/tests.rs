@@ -101,6 +101,31 @@ fn words_of_the_source_have_their_kind() {
     }
 }
 
+/// Recorded from runs with our plugin against an origin on loopback.
+#[test]
+fn the_longest_wait_that_was_asked_for_in_the_end_is_told() {
+    let error = "ERROR: [generic] a: Unable to download webpage: HTTP Error";
+    let unavailable = format!("{error} 503: Service Unavailable (caused by <HTTPError 503: Service Unavailable>)\n");
+    let limited = format!("{error} 429: Too Many Requests (caused by <HTTPError 429: Too Many Requests>)\n");
+    let gone = format!("{error} 410: Gone (caused by <HTTPError 410: Gone>)\n");
+    let refused = "ERROR: [site] 1: You have exceeded the rate limit. Try again later\n";
+    for (stderr, seconds) in [
+        (format!("@R 503 7\n{unavailable}"), Some(7)),
+        (format!("@R 429 30\n{limited}"), Some(30)),
+        (format!("@R 503 3\n@R 503 9\n@R 503 4\n{unavailable}"), Some(9)),
+        (format!("@R 429 600\n{unavailable}"), None),
+        (format!("@R 403 5\n{refused}"), Some(5)),
+        (format!("@R 410 5\n{gone}"), None),
+        (format!("@R 503 -1\n@R 503\n@R\n{unavailable}"), None),
+        (unavailable, None),
+    ] {
+        let failure = failure(Ended::Exited(1), &stderr, false);
+        assert_eq!(failure.retry_after, seconds.map(Duration::from_secs), "{stderr}");
+        assert!(failure.detail.starts_with("ERROR: "), "{stderr}");
+    }
+    assert_eq!(failure(Ended::Exited(1), "@R 503 7\n", false).detail, "yt-dlp exited with code 1");
+}
+
 #[test]
 fn an_error_that_was_not_foreseen_is_not_read_as_what_it_happens_to_contain() {
     check(&format!("ERROR: [site] 1: Unable to extract private key{REPORT}"), K::ExtractorError);
