@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use haul_shared::redis::Server;
 use tempfile::TempDir;
 
 /// A running server.
@@ -57,6 +58,14 @@ impl Redis {
     #[must_use]
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Connections such as the service has, at most `size`.
+    ///
+    /// # Errors
+    /// Never; its URL is one.
+    pub fn server(&self, size: usize) -> Result<Server> {
+        Ok(Server::at(&self.url(), size)?)
     }
 
     /// A connection beside those of the service, to look behind the scenes.

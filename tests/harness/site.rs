@@ -110,7 +110,7 @@ impl Site {
             lease: config.queue.lease,
             queue_limit: config.queue.max_queued,
         };
-        let jobs = JobStore::new(&redis.url(), 4, settings)?;
+        let jobs = JobStore::new(redis.server(4)?, settings);
         let storage = Storage::connect(&config.storage, Role::Worker).await?;
         let listeners = Listeners::bind(&config).await?;
         let url = format!("http://{}", listeners.public.local_addr()?);

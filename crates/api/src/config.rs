@@ -207,7 +207,7 @@ mod tests {
         expect_test::expect![[r#"
             the configuration is not usable
               HAUL_REGION: eu is none of HAUL_REGIONS
-              HAUL_REDIS_CLUSTER: Redis Cluster is not supported yet; name one server in HAUL_REDIS_URL
+              HAUL_REDIS_SENTINEL: a cluster has no sentinels: only one of this and HAUL_REDIS_CLUSTER
               HAUL_S3_BUCKET: has to name the bucket when HAUL_STORAGE is s3
               HAUL_JOB_TTL: 1h is less than HAUL_RESULT_TTL (24h)
               HAUL_DURABILITY: waiting for a replica is not supported yet; use aof
@@ -216,6 +216,7 @@ mod tests {
             ("HAUL_REGION", "eu"),
             ("HAUL_REGIONS", "us,asia"),
             ("HAUL_REDIS_CLUSTER", "true"),
+            ("HAUL_REDIS_SENTINEL", "haul"),
             ("HAUL_STORAGE", "s3"),
             ("HAUL_JOB_TTL", "1h"),
             ("HAUL_DURABILITY", "replica"),

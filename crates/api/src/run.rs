@@ -5,11 +5,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use haul_shared::metadata::MetadataCache;
-use haul_shared::redis::{RedisUnfit, check_queue_server};
+use haul_shared::redis::RedisUnfit;
 use haul_shared::shutdown::Shutdown;
 use haul_shared::storage::{Role, Storage, StorageError};
 use haul_shared::store::{JobStore, StoreSettings};
-use secrecy::ExposeSecret as _;
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 
@@ -113,11 +112,11 @@ async fn build(
     // before anything is reached for: a fault of the configuration is told whatever else is down
     let keys = config.api_keys_file.as_deref().map(KeyRing::open).transpose()?;
     let base_url = config.base_url(address);
-    let (queue_url, cache_url) = (config.redis.url.expose_secret(), config.redis.cache_url.expose_secret());
-    check_queue_server(queue_url).await?;
+    let (queue, cache) = config.redis.servers()?;
+    queue.check(false).await?;
     let settings = StoreSettings::of(&config.lives, &config.queue);
-    let jobs = JobStore::new(queue_url, config.redis.pool_size, settings)?;
-    let cache = MetadataCache::new(cache_url, config.redis.pool_size, config.lives.metadata)?;
+    let jobs = JobStore::new(queue, settings);
+    let cache = MetadataCache::new(cache, config.lives.metadata);
     let storage = Storage::connect(&config.storage, Role::Api { public_url: base_url.clone() }).await?;
     Ok(App {
         metadata: MetadataService::new(&config, cache, jobs.clone(), tasks.clone()),

@@ -9,12 +9,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 use haul_shared::ids::WorkerId;
 use haul_shared::metadata::MetadataCache;
-use haul_shared::redis::check_queue_server;
 use haul_shared::shutdown::Shutdown;
 use haul_shared::storage::{Role, Storage};
 use haul_shared::store::{JobStore, Kind, StoreSettings, WorkerInfo};
 use jiff::Timestamp;
-use secrecy::ExposeSecret as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -99,11 +97,11 @@ pub async fn run(config: WorkerConfig, listener: TcpListener, shutdown: Shutdown
 }
 
 async fn build(config: WorkerConfig) -> anyhow::Result<Context> {
-    let (queue_url, cache_url) = (config.redis.url.expose_secret(), config.redis.cache_url.expose_secret());
-    check_queue_server(queue_url).await?;
+    let (queue, cache) = config.redis.servers()?;
+    queue.check(false).await?;
     let settings = StoreSettings::of(&config.lives, &config.queue);
-    let store = JobStore::new(queue_url, config.redis.pool_size, settings)?;
-    let cache = MetadataCache::new(cache_url, config.redis.pool_size, config.lives.metadata)?;
+    let store = JobStore::new(queue, settings);
+    let cache = MetadataCache::new(cache, config.lives.metadata);
     let storage = Storage::connect(&config.storage, Role::Worker).await.context("the store of results")?;
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let id = WorkerId::on_host(&host);

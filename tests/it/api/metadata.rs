@@ -17,7 +17,7 @@ const LOOK: &str = "/api/v1/metadata";
 const MEDIA: &str = "http://127.0.0.1/v.mp4";
 
 fn cache(site: &Site) -> Result<MetadataCache> {
-    Ok(MetadataCache::new(&site.redis.url(), 2, Duration::from_secs(3600))?)
+    Ok(MetadataCache::new(site.redis.server(2)?, Duration::from_secs(3600)))
 }
 
 fn source() -> Result<SourceUrl> {

@@ -45,7 +45,7 @@ impl Bench {
             queue_limit: None,
         };
         adjust(&mut settings);
-        let store = JobStore::new(&redis.url(), 8, settings)?;
+        let store = JobStore::new(redis.server(8)?, settings);
         Ok(Self { redis, store, worker: WorkerId::on_host("bench") })
     }
 

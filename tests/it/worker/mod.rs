@@ -37,7 +37,7 @@ impl Shop {
             lease: Duration::from_secs(30),
             queue_limit: None,
         };
-        let store = JobStore::new(&redis.url(), 4, settings)?;
+        let store = JobStore::new(redis.server(4)?, settings);
         Ok(Self { redis, origin: Origin::start().await, data: TempDir::new()?, store })
     }
 

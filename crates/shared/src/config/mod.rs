@@ -6,14 +6,15 @@
 
 mod env;
 pub mod parse;
+mod redis;
 pub mod render;
 pub mod sections;
 pub mod vars;
 
 pub use env::{Env, Fault, Faults, Reader};
 pub use parse::Rate;
+pub use redis::RedisConfig;
 pub use sections::{
-    Lives, LogConfig, LogFormat, Mode, QueueConfig, RedisConfig, Regions, Sse, StorageConfig, check_reserved,
-    egress_policy, mode,
+    Lives, LogConfig, LogFormat, Mode, QueueConfig, Regions, Sse, StorageConfig, check_reserved, egress_policy, mode,
 };
 pub use vars::Process;

@@ -168,6 +168,15 @@ pub fn redis_url(text: &str) -> Parsed<SecretString> {
     if usable { Ok(text.into()) } else { Err("a redis:// or rediss:// URL".to_owned()) }
 }
 
+/// Addresses of Redis servers between commas. What begins with no scheme has that of the first, and its user and
+/// password.
+pub fn redis_urls(text: &str) -> Parsed<Vec<SecretString>> {
+    let begin = text.find("://").map_or(0, |at| at + 3);
+    let host = text[begin..].split([',', '/', '?']).next().and_then(|first| first.rfind('@')).map_or(0, |at| at + 1);
+    let prefix = &text[..begin + host];
+    list(|item| if item.contains("://") { redis_url(item) } else { redis_url(&format!("{prefix}{item}")) })(text)
+}
+
 /// A number of digits only: `FromStr` would take a `+` as well.
 fn digits<T: FromStr>(text: &str) -> Option<T> {
     text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten()
@@ -186,6 +195,8 @@ impl fmt::Display for Rate {
 
 #[cfg(test)]
 mod tests {
+    use secrecy::ExposeSecret as _;
+
     use super::*;
 
     const DAY: Duration = Duration::from_secs(86_400);
@@ -240,6 +251,17 @@ mod tests {
         }
         for wrong in ["127.0.0.1:6379", "http://a", "unix:///tmp/x", "redis://a:b:c", "redis://a,redis://b"] {
             assert!(redis_url(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn servers_between_commas_share_what_stands_before_the_first() {
+        let read = |text| redis_urls(text).map(|urls| urls.iter().map(|url| url.expose_secret().to_owned()).collect());
+        let these = |urls: &[&str]| Ok(urls.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert_eq!(read("redis://a:1, redis://b:2"), these(&["redis://a:1", "redis://b:2"]));
+        assert_eq!(read("rediss://u:p@a:1,b:2"), these(&["rediss://u:p@a:1", "rediss://u:p@b:2"]));
+        for wrong in ["a:1,b:2", "redis://a,http://b", "redis://a,,redis://b"] {
+            assert!(read(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -34,29 +34,6 @@ pub fn mode(reader: &mut Reader<'_>) -> Mode {
     reader.value(&vars::MODE, parse::word(&[("private", Mode::Private), ("public", Mode::Public)]))
 }
 
-/// How Redis is reached.
-#[derive(Debug, Clone)]
-pub struct RedisConfig {
-    /// The queue's. May hold a password.
-    pub url: SecretString,
-    /// The cache's; may be the same.
-    pub cache_url: SecretString,
-    /// Connections per process.
-    pub pool_size: usize,
-}
-
-impl RedisConfig {
-    /// Reads the section.
-    pub fn read(reader: &mut Reader<'_>) -> Self {
-        if reader.value(&vars::REDIS_CLUSTER, parse::boolean) {
-            reader.fault(&vars::REDIS_CLUSTER, "Redis Cluster is not supported yet; name one server in HAUL_REDIS_URL");
-        }
-        let url = reader.value(&vars::REDIS_URL, parse::redis_url);
-        let cache_url = reader.optional(&vars::CACHE_REDIS_URL, parse::redis_url).unwrap_or_else(|| url.clone());
-        Self { url, cache_url, pool_size: reader.value(&vars::REDIS_POOL_SIZE, parse::number(1, 1024)) }
-    }
-}
-
 /// Where results live.
 #[derive(Debug, Clone)]
 #[expect(clippy::large_enum_variant, reason = "there is one per process, made at start")]

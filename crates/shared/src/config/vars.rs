@@ -145,16 +145,21 @@ table! {
         .or("30s");
 
     REDIS_URL = "HAUL_REDIS_URL", Redis, Both,
-        "The Redis that holds the queue, as `redis://` or `rediss://`. It must not evict keys.",
+        "The Redis that holds the queue, as `redis://` or `rediss://`, with user, password and database number. It must not evict keys. With `HAUL_REDIS_SENTINEL` the sentinels, with `HAUL_REDIS_CLUSTER` some nodes, separated by commas; user and password, if any, are then those of the servers and stand in each URL.",
         .or("redis://127.0.0.1:6379"), .secret();
     CACHE_REDIS_URL = "HAUL_CACHE_REDIS_URL", Redis, Both,
-        "The Redis that holds the metadata cache. Without it: that of `HAUL_REDIS_URL`.",
+        "The Redis that holds the metadata cache. Without it: that of `HAUL_REDIS_URL`. One URL names one server; several are reached as those of `HAUL_REDIS_URL`.",
         .secret();
     REDIS_CLUSTER = "HAUL_REDIS_CLUSTER", Redis, Both,
-        "`true`: `HAUL_REDIS_URL` names nodes of a Redis Cluster, separated by commas. Not supported yet: `true` is refused.",
+        "`true`: `HAUL_REDIS_URL` names nodes of a Redis Cluster, separated by commas. The others are learned from them.",
         .or("false");
+    REDIS_SENTINEL = "HAUL_REDIS_SENTINEL", Redis, Both,
+        "Name of the master that the sentinels at `HAUL_REDIS_URL` watch over. Without it there are none.";
+    REDIS_SENTINEL_PASSWORD = "HAUL_REDIS_SENTINEL_PASSWORD", Redis, Both,
+        "Password that the sentinels themselves ask for.",
+        .secret();
     REDIS_POOL_SIZE = "HAUL_REDIS_POOL_SIZE", Redis, Both,
-        "Connections to Redis per process, 1 to 1024.",
+        "Connections to Redis per process, 1 to 1024; those that only wait or listen are not counted.",
         .or("16");
 
     STORAGE = "HAUL_STORAGE", Storage, Both,

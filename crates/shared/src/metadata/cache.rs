@@ -5,13 +5,11 @@
 
 use std::time::Duration;
 
-use deadpool_redis::Pool;
-use redis::AsyncCommands as _;
 use sha2::{Digest as _, Sha256};
 
 use super::{Cached, Finding};
 use crate::job::FailureKind;
-use crate::redis::RedisUnfit;
+use crate::redis::Server;
 use crate::source::SourceUrl;
 use crate::store::{StoreError, metadata_key};
 
@@ -24,17 +22,15 @@ const LARGEST: usize = 4 * 1024 * 1024;
 /// Findings by address.
 #[derive(Clone)]
 pub struct MetadataCache {
-    pool: Pool,
+    server: Server,
     ttl: Duration,
 }
 
 impl MetadataCache {
-    /// Prepares the connections; the first call connects. What was found is fresh for `ttl`.
-    ///
-    /// # Errors
-    /// [`RedisUnfit::Url`].
-    pub fn new(url: &str, pool_size: usize, ttl: Duration) -> Result<Self, RedisUnfit> {
-        Ok(Self { pool: crate::redis::pool(url, pool_size)?, ttl })
+    /// The findings in this Redis; the first call connects. What was found is fresh for `ttl`.
+    #[must_use]
+    pub fn new(server: Server, ttl: Duration) -> Self {
+        Self { server, ttl }
     }
 
     /// What is known of this address.
@@ -43,8 +39,7 @@ impl MetadataCache {
     /// [`StoreError::Unavailable`]. An entry of an unknown form counts as none.
     pub async fn get(&self, url: &SourceUrl) -> Result<Option<Cached>, StoreError> {
         let key = key(url);
-        let (entry, left_ms): (Option<Vec<u8>>, i64) =
-            redis::pipe().get(&key).pttl(&key).query_async(&mut self.pool.get().await?).await?;
+        let (entry, left_ms): (Option<Vec<u8>>, i64) = self.server.query(redis::pipe().get(&key).pttl(&key)).await?;
         let Some((finding, life)) = entry.as_deref().and_then(read) else { return Ok(None) };
         let left = Duration::from_millis(u64::try_from(left_ms).unwrap_or(0));
         let age = life.saturating_sub(left);
@@ -63,8 +58,7 @@ impl MetadataCache {
         };
         let Some(entry) = write(finding, life) else { return Ok(()) };
         let life_ms = u64::try_from(life.as_millis()).unwrap_or(u64::MAX);
-        self.pool.get().await?.pset_ex::<_, _, ()>(key(url), entry, life_ms).await?;
-        Ok(())
+        Ok(self.server.query(redis::pipe().pset_ex(key(url), entry, life_ms).ignore()).await?)
     }
 
     /// Forgets what is known of this address.
@@ -72,8 +66,7 @@ impl MetadataCache {
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn forget(&self, url: &SourceUrl) -> Result<(), StoreError> {
-        self.pool.get().await?.del::<_, ()>(key(url)).await?;
-        Ok(())
+        Ok(self.server.query(redis::pipe().del(key(url)).ignore()).await?)
     }
 }
 

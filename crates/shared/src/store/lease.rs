@@ -183,7 +183,7 @@ impl JobStore {
         self.done(&call).await
     }
 
-    async fn done(&self, call: &redis::ScriptInvocation<'_>) -> Result<Done, StoreError> {
+    async fn done(&self, call: &crate::redis::Call<'_>) -> Result<Done, StoreError> {
         let answer: String = self.run_surely(call).await?;
         match answer.as_str() {
             "ok" => Ok(Done::Completed),

@@ -27,12 +27,10 @@ pub(crate) use keys::metadata as metadata_key;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backon::{ExponentialBuilder, Retryable as _};
-use deadpool_redis::{Connection, Pool, PoolError};
-use redis::{Client, ErrorKind, FromRedisValue, RedisError, ScriptInvocation, ServerErrorKind};
+use redis::{FromRedisValue, RedisError};
 
 use crate::config::{Lives, QueueConfig};
-use crate::redis::RedisUnfit;
+use crate::redis::{Call, CallError, Connection, Server};
 
 /// Why the store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -51,15 +49,15 @@ pub enum StoreError {
     LeaseLost,
 }
 
-impl From<RedisError> for StoreError {
-    fn from(error: RedisError) -> Self {
-        if error.code() == Some("OOM") { Self::OutOfMemory } else { Self::Unavailable(Box::new(error)) }
+impl From<CallError> for StoreError {
+    fn from(error: CallError) -> Self {
+        if error.is_out_of_memory() { Self::OutOfMemory } else { Self::Unavailable(Box::new(error)) }
     }
 }
 
-impl From<PoolError> for StoreError {
-    fn from(error: PoolError) -> Self {
-        Self::Unavailable(Box::new(error))
+impl From<RedisError> for StoreError {
+    fn from(error: RedisError) -> Self {
+        CallError::Call(error).into()
     }
 }
 
@@ -97,22 +95,17 @@ impl StoreSettings {
 pub struct JobStore(Arc<Inner>);
 
 struct Inner {
-    pool: Pool,
-    client: Client,
+    server: Server,
     changes: watch::Changes,
     settings: StoreSettings,
 }
 
 impl JobStore {
-    /// Prepares the connections; the first call connects.
-    ///
-    /// # Errors
-    /// [`RedisUnfit::Url`].
-    pub fn new(url: &str, pool_size: usize, settings: StoreSettings) -> Result<Self, RedisUnfit> {
-        let client = Client::open(url).map_err(RedisUnfit::Url)?;
-        let pool = crate::redis::pool(url, pool_size)?;
-        let changes = watch::Changes::new(client.clone());
-        Ok(Self(Arc::new(Inner { pool, client, changes, settings })))
+    /// The jobs in this Redis; the first call connects.
+    #[must_use]
+    pub fn new(server: Server, settings: StoreSettings) -> Self {
+        let changes = watch::Changes::new(server.clone());
+        Self(Arc::new(Inner { server, changes, settings }))
     }
 
     /// Is Redis there?
@@ -120,48 +113,28 @@ impl JobStore {
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn ping(&self) -> Result<(), StoreError> {
-        redis::cmd("PING").query_async::<()>(&mut self.connection().await?).await.map_err(StoreError::from)
+        Ok(self.0.server.ping().await?)
     }
 
     /// Connections of the pool: in use, idle.
     #[must_use]
     pub fn pool_state(&self) -> (usize, usize) {
-        let status = self.0.pool.status();
-        (status.size.saturating_sub(status.available), status.available)
+        self.0.server.pool_state()
     }
 
     async fn connection(&self) -> Result<Connection, StoreError> {
-        Ok(self.0.pool.get().await?)
+        Ok(self.0.server.connection().await?)
     }
 
     /// Runs a script once.
-    async fn run<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> Result<T, StoreError> {
-        Ok(call.invoke_async(&mut self.connection().await?).await?)
+    async fn run<T: FromRedisValue>(&self, call: &Call<'_>) -> Result<T, StoreError> {
+        Ok(self.0.server.call(call).await?)
     }
 
-    /// Runs a script whose repetition is harmless, again if the answer was lost or the server is starting.
-    async fn run_surely<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> Result<T, StoreError> {
-        let pause = ExponentialBuilder::default()
-            .with_min_delay(Duration::from_millis(50))
-            .with_max_delay(Duration::from_millis(500))
-            .with_max_times(3)
-            .with_jitter();
-        (|| self.run(call)).retry(pause).when(is_passing).await
+    /// Runs a script whose repetition is harmless, again if the answer was lost.
+    async fn run_surely<T: FromRedisValue>(&self, call: &Call<'_>) -> Result<T, StoreError> {
+        Ok(self.0.server.call_surely(call).await?)
     }
-}
-
-/// Could the same call succeed in a moment?
-fn is_passing(error: &StoreError) -> bool {
-    let StoreError::Unavailable(source) = error else { return false };
-    let redis = match source.downcast_ref::<PoolError>() {
-        Some(PoolError::Backend(error)) => Some(error),
-        Some(_) => None,
-        None => source.downcast_ref::<RedisError>(),
-    };
-    redis.is_some_and(|error| {
-        error.is_connection_dropped()
-            || matches!(error.kind(), ErrorKind::Server(ServerErrorKind::BusyLoading | ServerErrorKind::TryAgain))
-    })
 }
 
 /// Milliseconds, as scripts take them.

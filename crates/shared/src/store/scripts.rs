@@ -6,10 +6,9 @@
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
-use redis::{Script, ScriptInvocation};
-
 use super::keys;
 use crate::job::state::{ALLOWED, StateKind};
+use crate::redis::{Call, Script};
 
 /// May it run when Redis is full? Everything but `submit` must: a full queue has to drain.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -48,8 +47,8 @@ transitions! {
 }
 
 /// Begins a call of a transition, with the keys of the shard in place.
-pub(super) fn invocation(script: &'static Transition) -> ScriptInvocation<'static> {
-    let mut call = script.prepare_invoke();
+pub(super) fn invocation(script: &'static Transition) -> Call<'static> {
+    let mut call = script.call();
     for (name, _) in keys::TABLE {
         call.key(keys::key(name));
     }
@@ -77,5 +76,5 @@ fn source(when_full: WhenFull, body: &str) -> Script {
     text.push_str("}\n");
     text.push_str(include_str!("lua/prelude.lua"));
     text.push_str(body);
-    Script::new(&text)
+    Script::new(text)
 }

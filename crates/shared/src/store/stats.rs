@@ -162,7 +162,7 @@ impl JobStore {
 }
 
 /// The workers that have spoken lately. Those that have not are taken off the list.
-async fn workers(connection: &mut deadpool_redis::Connection) -> Result<Vec<WorkerInfo>, StoreError> {
+async fn workers(connection: &mut crate::redis::Connection) -> Result<Vec<WorkerInfo>, StoreError> {
     let mut ids: Vec<String> = connection.smembers(keys::workers()).await?;
     ids.sort();
     let mut live = Vec::new();

@@ -283,13 +283,13 @@ impl JobStore {
     /// As [`JobStore::get`].
     pub async fn watch(&self, ticket: Ticket) -> Result<Option<Watch>, StoreError> {
         let Some((id, _)) = self.look(ticket).await? else { return Ok(None) };
-        Ok(Some(self.0.changes.watch(id).await?))
+        Ok(Some(self.0.changes.watch(id)))
     }
 }
 
 /// One page of an index of tickets, newest first, that begins after `after`.
 async fn index_page(
-    connection: &mut deadpool_redis::Connection,
+    connection: &mut crate::redis::Connection,
     index: &str,
     after: Option<Position>,
     limit: usize,

@@ -5,11 +5,9 @@
 
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
-
 use super::keys::{self, Lane};
 use super::{JobStore, StoreError};
-use crate::redis::waiting_connection;
+use crate::redis::Connection;
 
 /// The longest wait for a token.
 const LONGEST: Duration = Duration::from_secs(5);
@@ -18,7 +16,7 @@ const LONGEST: Duration = Duration::from_secs(5);
 pub struct WakeCall {
     store: JobStore,
     keys: Vec<String>,
-    connection: Option<MultiplexedConnection>,
+    connection: Option<Connection>,
 }
 
 impl JobStore {
@@ -39,7 +37,7 @@ impl WakeCall {
     pub async fn wait(&mut self) -> Result<(), StoreError> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => waiting_connection(&self.store.0.client, LONGEST).await?,
+            None => self.store.0.server.waiting(LONGEST).await?,
         };
         let mut pop = redis::cmd("BLPOP");
         pop.arg(&self.keys).arg(LONGEST.as_secs());

@@ -4,82 +4,64 @@
 //! watchers. A message can be lost (a broken connection), so a watch also wakes by itself now and then.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, PushInfo, PushKind, RedisError, Value};
-use tokio::sync::{OnceCell, watch};
+use tokio::sync::watch;
 
 use super::keys;
 use crate::ids::JobId;
-use crate::redis::{CONNECT_TIMEOUT, RESPONSE_TIMEOUT};
+use crate::redis::{Heard, Listener, Server};
 
 /// How long a watch sleeps at most.
 const LONGEST: Duration = Duration::from_secs(5);
 
+type Watchers = HashMap<JobId, watch::Sender<()>>;
+
 /// The watchers of this process.
 #[derive(Clone)]
 pub(super) struct Changes {
-    client: Client,
-    watchers: Arc<Mutex<HashMap<JobId, watch::Sender<()>>>>,
+    server: Server,
+    watchers: Arc<Mutex<Watchers>>,
     /// Made at the first watch, since workers never watch.
-    listener: Arc<OnceCell<ConnectionManager>>,
+    listener: Arc<OnceLock<Listener>>,
 }
 
 impl Changes {
-    pub(super) fn new(client: Client) -> Self {
-        Self { client, watchers: Arc::default(), listener: Arc::default() }
+    pub(super) fn new(server: Server) -> Self {
+        Self { server, watchers: Arc::default(), listener: Arc::default() }
     }
 
     /// Watches a job from now on.
-    pub(super) async fn watch(&self, job: JobId) -> Result<Watch, RedisError> {
-        self.listener.get_or_try_init(|| self.listen()).await?;
+    pub(super) fn watch(&self, job: JobId) -> Watch {
+        self.listener.get_or_init(|| self.listen());
         let mut watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
         let receiver = watchers.entry(job).or_insert_with(|| watch::channel(()).0).subscribe();
         drop(watchers);
-        Ok(Watch { job, receiver, changes: self.clone() })
+        Watch { job, receiver, changes: self.clone() }
     }
 
-    async fn listen(&self) -> Result<ConnectionManager, RedisError> {
+    fn listen(&self) -> Listener {
         let watchers = Arc::clone(&self.watchers);
-        let hear = move |message: PushInfo| {
-            tell(&watchers.lock().unwrap_or_else(PoisonError::into_inner), &message);
-            Ok::<(), Infallible>(())
-        };
-        let config = ConnectionManagerConfig::new()
-            .set_response_timeout(Some(RESPONSE_TIMEOUT))
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_number_of_retries(2)
-            .set_push_sender(hear)
-            .set_automatic_resubscription();
-        let info = self.client.get_connection_info().clone();
-        let settings = info.redis_settings().clone().set_protocol(redis::ProtocolVersion::RESP3);
-        let client = Client::open(info.set_redis_settings(settings))?;
-        let mut connection = client.get_connection_manager_with_config(config).await?;
-        connection.subscribe(keys::key("changed")).await?;
-        Ok(connection)
+        self.server.listen(vec![keys::key("changed")], move |heard| {
+            tell(&watchers.lock().unwrap_or_else(PoisonError::into_inner), &heard);
+        })
     }
 }
 
-/// Tells the watchers whom a message concerns: those of one job or, when messages may have been lost, all.
-fn tell(watchers: &HashMap<JobId, watch::Sender<()>>, message: &PushInfo) {
-    match message.kind {
-        PushKind::Message => {
-            let id = match message.data.get(1) {
-                Some(Value::BulkString(bytes)) => std::str::from_utf8(bytes).ok(),
-                Some(Value::SimpleString(text)) => Some(text.as_str()),
-                _ => None,
-            };
-            if let Some(watcher) = id.and_then(|id| watchers.get(&id.parse().ok()?)) {
+/// Tells the watchers whom a message concerns: those of one job or, when messages may have been missed, all. Who
+/// watched before the listener stood is told by the gap that it begins with.
+fn tell(watchers: &Watchers, heard: &Heard) {
+    match heard {
+        Heard::Message(id) => {
+            let id = std::str::from_utf8(id).ok().and_then(|id| id.parse().ok());
+            if let Some(watcher) = id.and_then(|id| watchers.get(&id)) {
                 watcher.send_replace(());
             }
         }
-        PushKind::Disconnection | PushKind::Subscribe => watchers.values().for_each(|watcher| {
+        Heard::Gap => watchers.values().for_each(|watcher| {
             watcher.send_replace(());
         }),
-        _ => {}
     }
 }
 

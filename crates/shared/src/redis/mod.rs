@@ -1,0 +1,100 @@
+//! Connections to one deployment's Redis: a single server, one behind Sentinel, or a Cluster.
+//!
+//! Short commands share a few connections, on which they follow one another without waiting ([`Server::connection`]);
+//! what blocks gets a connection to itself ([`Server::exclusive`], [`Server::waiting`], [`Server::listen`]). Every
+//! time-out is set on purpose: the library's own of 500 ms for an answer would end every blocking command and, on a
+//! busy server, some that are not. Not here: what is stored (`crate::store`), and under which keys.
+
+mod call;
+mod check;
+mod connection;
+mod deployment;
+mod fault;
+mod lines;
+mod listen;
+mod reach;
+
+pub use call::{Call, CallError, Script};
+pub use check::RedisUnfit;
+pub use connection::Connection;
+pub use deployment::Deployment;
+pub use listen::{Heard, Listener};
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lines::Lines;
+
+/// For an answer to a short command.
+pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// For a connection to stand.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// One deployment's Redis. Connects on first use; clones share their connections.
+#[derive(Clone)]
+pub struct Server(Arc<Lines>);
+
+impl Server {
+    /// Prepares at most `size` connections; one that waits and one that listens come on top.
+    ///
+    /// # Errors
+    /// [`RedisUnfit::Url`].
+    pub fn new(deployment: &Deployment, size: usize) -> Result<Self, RedisUnfit> {
+        Ok(Self(Arc::new(Lines::new(deployment.reach()?, size))))
+    }
+
+    /// The single server at `url`.
+    ///
+    /// # Errors
+    /// [`RedisUnfit::Url`].
+    pub fn at(url: &str, size: usize) -> Result<Self, RedisUnfit> {
+        Self::new(&Deployment::Single { url: url.into() }, size)
+    }
+
+    /// Are keys spread over several masters? Then a command may name keys of one hash tag only.
+    #[must_use]
+    pub fn is_cluster(&self) -> bool {
+        self.0.reach().is_cluster()
+    }
+
+    /// A connection that others use at the same time: for short commands, never for one that blocks.
+    ///
+    /// # Errors
+    /// When none can be made in time.
+    pub async fn connection(&self) -> Result<Connection, CallError> {
+        Lines::shared(&self.0).await.map_err(CallError::Connection)
+    }
+
+    /// A connection that nobody else uses until it is dropped.
+    ///
+    /// # Errors
+    /// When none is free, or can be made, in time.
+    pub async fn exclusive(&self) -> Result<Connection, CallError> {
+        self.0.own().await.map_err(CallError::Connection)
+    }
+
+    /// A connection for commands that wait up to `longest`, outside of the pool. Whoever gives up a wait drops it
+    /// whole: the server would give what comes next to a caller who has gone.
+    ///
+    /// # Errors
+    /// When the server cannot be reached.
+    pub async fn waiting(&self, longest: Duration) -> Result<Connection, CallError> {
+        let wire = self.0.reach().waiting(longest).await.map_err(CallError::Call)?;
+        Ok(Connection::alone(wire))
+    }
+
+    /// Connections of the pool: in use, idle. One that is shared is in use for as long as it lasts.
+    #[must_use]
+    pub fn pool_state(&self) -> (usize, usize) {
+        self.0.state()
+    }
+
+    /// Does it answer? Of a cluster, any of its masters.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ping(&self) -> Result<(), CallError> {
+        self.connection().await?.ping().await.map_err(CallError::Call)
+    }
+}
