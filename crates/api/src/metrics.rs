@@ -35,6 +35,7 @@ pub struct Metrics {
     egress_denied: IntCounterVec,
     queue_depth: IntGaugeVec,
     queue_oldest: GaugeVec,
+    region_workers: IntGaugeVec,
     jobs: IntCounterVec,
     leases_lost: IntCounter,
     pool: IntGaugeVec,
@@ -75,6 +76,7 @@ impl Metrics {
                 Opts::new("haul_queue_oldest_seconds", "Age of the oldest waiting job."),
                 &["region"],
             )),
+            region_workers: make.gauges("haul_region_workers", "Live workers that serve a region.", &["region"]),
             jobs: make.counters("haul_jobs_total", "Jobs ended, over all processes.", &["status"]),
             leases_lost: make
                 .registered(IntCounter::new("haul_leases_lost_total", "Leases that ran out, over all processes.")),
@@ -111,6 +113,7 @@ impl Metrics {
                 self.queue_depth.with_label_values(&[region.as_str(), priority_word(priority)]).set(0);
             }
             self.queue_oldest.with_label_values(&[region.as_str()]).set(0.0);
+            self.region_workers.with_label_values(&[region.as_str()]).set(0);
         }
     }
 
@@ -152,12 +155,16 @@ impl Metrics {
     pub fn refresh(&self, stats: &Stats, pool: (usize, usize)) {
         self.queue_depth.reset();
         self.queue_oldest.reset();
+        self.region_workers.reset();
         self.empty_queues();
         for queue in &stats.queues {
             let region = queue.region.as_str();
             self.queue_depth.with_label_values(&[region, priority_word(queue.priority)]).set(signed(queue.depth));
             let oldest = self.queue_oldest.with_label_values(&[region]);
             oldest.set(oldest.get().max(queue.oldest.unwrap_or_default().as_secs_f64()));
+        }
+        for region in stats.workers.iter().flat_map(|worker| &worker.regions) {
+            self.region_workers.with_label_values(&[region.as_str()]).inc();
         }
         for state in StateKind::ALL.into_iter().filter(|state| state.is_end()) {
             let ended = stats.jobs.get(&state).copied().unwrap_or_default();

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use haul_shared::ids::WorkerId;
 use haul_shared::media::Priority;
-use haul_shared::store::{Kind, Lane};
+use haul_shared::store::{Kind, Lane, WorkerInfo};
 use haul_tests::site::{Site, send};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -115,5 +115,36 @@ async fn a_client_that_comes_again_from_elsewhere_gets_the_job_of_its_key() -> R
     let (first, again) = (ask("JP").await?, ask("US").await?);
     assert_eq!((first.status.as_u16(), again.status.as_u16()), (202, 202), "{}", again.told());
     assert_eq!((&again.json()["id"], &again.json()["region"]), (&first.json()["id"], &json!("asia")));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_region_without_a_live_worker_is_told_to_operators() -> Result<()> {
+    let site = site(true).await?;
+    let worker = WorkerInfo {
+        id: WorkerId::on_host("us").to_string(),
+        regions: vec!["us".parse()?, "asia".parse()?],
+        slots: 4,
+        running: 0,
+        version: "1.0.0".to_owned(),
+        ytdlp: "none".to_owned(),
+        started: jiff::Timestamp::now(),
+    };
+    site.jobs.announce(&worker).await?;
+    ordered(&site, None, json!({})).await?;
+    ordered(&site, None, json!({ "priority": "low" })).await?;
+    let stats = site.get("/api/v1/stats").await?.json();
+    let told: Vec<_> = stats["regions"].as_array().expect("a list").iter().map(|it| it["region"].clone()).collect();
+    assert_eq!(told, ["eu", "us", "asia"]);
+    let [eu, us] = [&stats["regions"][0], &stats["regions"][1]];
+    assert_eq!((&eu["status"], &eu["workers"], &eu["slots"]), (&json!("no_workers"), &json!(0), &json!(0)));
+    assert_eq!(eu["depth"], json!({ "normal": 1, "low": 1 }));
+    assert!(eu["oldest_seconds"].is_number(), "{eu}");
+    assert_eq!((&us["status"], &us["workers"], &us["slots"]), (&json!("served"), &json!(1), &json!(4)));
+    assert_eq!((&us["depth"], &us["oldest_seconds"]), (&json!({ "normal": 0, "low": 0 }), &Value::Null));
+    let metrics = String::from_utf8(site.get("/metrics").await?.body)?;
+    for line in ["haul_region_workers{region=\"eu\"} 0", "haul_region_workers{region=\"asia\"} 1"] {
+        assert!(metrics.contains(line), "{line} in\n{metrics}");
+    }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! What operators look at: numbers for people, and numbers for Prometheus.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +8,9 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use haul_shared::ids::Region;
 use haul_shared::job::StateKind;
+use haul_shared::media::Priority;
 use haul_shared::store::{Stats, WorkerInfo};
 use serde::Serialize;
 use tokio::time::timeout;
@@ -26,6 +28,7 @@ const SCRAPE: Duration = Duration::from_secs(3);
 /// How the deployment is.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct StatsView {
+    regions: Vec<RegionView>,
     queues: Vec<QueueView>,
     workers: Vec<WorkerView>,
     /// By status; of the ends, since the store began.
@@ -36,6 +39,23 @@ pub struct StatsView {
     queue_wait_seconds: Percentiles,
     /// Time in each stage, lately.
     stage_seconds: BTreeMap<&'static str, Percentiles>,
+}
+
+/// One region of the deployment, or one that has jobs or workers all the same.
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
+struct RegionView {
+    region: String,
+    /// `served`, or `no_workers`: jobs wait here until a worker comes, or until they go to another region.
+    #[schema(value_type = String, example = "served")]
+    status: &'static str,
+    /// Live workers that serve it.
+    workers: u64,
+    /// Theirs; they may serve other regions with them, too.
+    slots: u64,
+    /// Jobs waiting, by priority.
+    depth: BTreeMap<&'static str, u64>,
+    /// Of the oldest of them.
+    oldest_seconds: Option<f64>,
 }
 
 /// One queue.
@@ -90,7 +110,7 @@ struct Percentiles {
 )]
 pub async fn stats(State(app): State<Arc<App>>, _: NoParams) -> ApiResult<Json<StatsView>> {
     let stats = timeout(SCRAPE, app.jobs.stats()).await.map_err(|_| ApiError::new(Code::ServiceUnavailable))??;
-    Ok(Json(StatsView::of(stats, app.metrics.metadata_answers())))
+    Ok(Json(StatsView::of(stats, &app.config.regions, app.metrics.metadata_answers())))
 }
 
 /// All metrics. Those of the store are as old as the last scrape that it answered in time.
@@ -105,7 +125,7 @@ pub async fn metrics(State(app): State<Arc<App>>) -> Response {
 }
 
 impl StatsView {
-    fn of(stats: Stats, (hits, answers): (u64, u64)) -> Self {
+    fn of(stats: Stats, regions: &[Region], (hits, answers): (u64, u64)) -> Self {
         let mut jobs: BTreeMap<&'static str, u64> = BTreeMap::new();
         for kind in StateKind::ALL {
             // as clients see it, a job that waits for a retry is queued
@@ -118,6 +138,7 @@ impl StatsView {
             .map(|(name, sample)| (*name, Percentiles::of(sample)))
             .partition(|(name, _)| *name == "wait");
         Self {
+            regions: RegionView::all(&stats, regions),
             queues: stats
                 .queues
                 .iter()
@@ -134,6 +155,37 @@ impl StatsView {
             storage: StorageView { used_bytes: stats.stored_bytes, objects: stats.stored_objects },
             queue_wait_seconds: waits.into_values().next().unwrap_or(Percentiles { p50: None, p95: None }),
             stage_seconds: stages,
+        }
+    }
+}
+
+impl RegionView {
+    /// Those of the deployment in its order, then what others there are.
+    fn all(stats: &Stats, deployment: &[Region]) -> Vec<Self> {
+        let others: BTreeSet<&Region> = stats
+            .workers
+            .iter()
+            .flat_map(|worker| &worker.regions)
+            .chain(stats.queues.iter().map(|it| &it.region))
+            .collect();
+        let others = others.into_iter().filter(|region| !deployment.contains(region));
+        deployment.iter().chain(others).map(|region| Self::of(stats, region)).collect()
+    }
+
+    fn of(stats: &Stats, region: &Region) -> Self {
+        let serving = || stats.workers.iter().filter(|worker| worker.regions.contains(region));
+        let queues = || stats.queues.iter().filter(|queue| queue.region == *region);
+        let mut depth = BTreeMap::from([Priority::Normal, Priority::Low].map(|it| (priority_word(it), 0)));
+        for queue in queues() {
+            *depth.entry(priority_word(queue.priority)).or_default() += queue.depth;
+        }
+        Self {
+            region: region.to_string(),
+            status: if serving().next().is_some() { "served" } else { "no_workers" },
+            workers: serving().count() as u64,
+            slots: serving().map(|worker| u64::from(worker.slots)).sum(),
+            depth,
+            oldest_seconds: queues().filter_map(|queue| queue.oldest).max().map(|age| age.as_secs_f64()),
         }
     }
 }
