@@ -1,7 +1,7 @@
 //! Metadata for display: from memory, from Redis, or from a worker that looks.
 //!
-//! The memory of this process is bounded in bytes and believed for half a minute, so that what one API forgets the
-//! others soon forget too. Callers who ask for the same address at the same time wait for one look. What is stale is
+//! The memory of this process is bounded in bytes and believed for half a minute. What one API forgets the others hear
+//! of, and forget too. Callers who ask for the same address at the same time wait for one look. What is stale is
 //! shown at once, and looked at again behind the caller's back.
 //!
 //! Not here: how a medium is looked at (the worker), how long a finding is fresh (`shared::metadata`).
@@ -14,6 +14,7 @@ use haul_shared::ids::Ticket;
 use haul_shared::job::{JobSpec, JobState};
 use haul_shared::media::Priority;
 use haul_shared::metadata::{Cached, Finding, Metadata, MetadataCache};
+use haul_shared::redis::Listener;
 use haul_shared::source::SourceUrl;
 use haul_shared::store::{JobStore, Submission};
 use moka::future::Cache;
@@ -87,6 +88,7 @@ pub struct MetadataService {
     /// Addresses that are being looked at behind a caller's back.
     refreshing: Arc<Mutex<HashSet<SourceUrl>>>,
     tasks: TaskTracker,
+    _forgotten_elsewhere: Arc<Listener>,
 }
 
 impl MetadataService {
@@ -98,8 +100,16 @@ impl MetadataService {
             .max_capacity(config.metadata_cache_bytes)
             .time_to_live(BELIEVED)
             .build();
-        let fresh = config.lives.metadata;
-        Self { memory, redis, jobs, fresh, refreshing: Arc::default(), tasks }
+        let (fresh, forgetting) = (config.lives.metadata, memory.clone());
+        let listener = redis.listen(move |forgotten| match forgotten {
+            Some(source) => {
+                let memory = forgetting.clone();
+                tokio::spawn(async move { memory.invalidate(&source).await });
+            }
+            None => forgetting.invalidate_all(),
+        });
+        let _forgotten_elsewhere = Arc::new(listener);
+        Self { memory, redis, jobs, fresh, refreshing: Arc::default(), tasks, _forgotten_elsewhere }
     }
 
     /// What is known of an address; asks a worker if nothing is.
@@ -127,7 +137,7 @@ impl MetadataService {
         Answer { outcome, origin: Origin::Miss, age: Duration::ZERO }
     }
 
-    /// Forgets an address, here and in Redis.
+    /// Forgets an address, in Redis and in the memory of every API.
     ///
     /// # Errors
     /// `service_unavailable`.

@@ -132,6 +132,21 @@ async fn what_is_forgotten_is_looked_at_again() -> Result<()> {
 }
 
 #[tokio::test]
+async fn what_another_api_forgets_is_soon_forgotten_here() -> Result<()> {
+    let site = Site::start().await?;
+    let another = cache(&site)?;
+    another.put(&source()?, &found("old")).await?;
+    look(&site).await?;
+    another.forget(&source()?).await?;
+    another.put(&source()?, &found("new")).await?;
+    let forgotten = async {
+        while look(&site).await?.json()["title"] != "new" {}
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(Duration::from_secs(20), forgotten).await?
+}
+
+#[tokio::test]
 async fn what_is_stale_is_shown_while_somebody_looks_again() -> Result<()> {
     let site = Site::with(&[("HAUL_METADATA_TTL", "1s")]).await?;
     cache(&site)?.put(&source()?, &found("old")).await?;

@@ -9,9 +9,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Cached, Finding};
 use crate::job::FailureKind;
-use crate::redis::Server;
+use crate::redis::{Heard, Listener, Server};
 use crate::source::SourceUrl;
-use crate::store::{StoreError, metadata_key};
+use crate::store::{StoreError, forgotten_channel, metadata_key};
 
 /// How long a refusal is believed.
 const REFUSAL_TTL: Duration = Duration::from_secs(60);
@@ -61,12 +61,23 @@ impl MetadataCache {
         Ok(self.server.query(redis::pipe().pset_ex(key(url), entry, life_ms).ignore()).await?)
     }
 
-    /// Forgets what is known of this address.
+    /// Forgets what is known of this address, and tells those who [`MetadataCache::listen`].
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn forget(&self, url: &SourceUrl) -> Result<(), StoreError> {
-        Ok(self.server.query(redis::pipe().del(key(url)).ignore()).await?)
+        self.server.query::<()>(redis::pipe().del(key(url)).ignore()).await?;
+        Ok(self.server.query(redis::pipe().publish(forgotten_channel(), url.expose()).ignore()).await?)
+    }
+
+    /// Hears, until what is returned is dropped, which addresses are forgotten, by whichever process. `None`: any of them
+    /// may have been.
+    #[must_use]
+    pub fn listen(&self, hear: impl Fn(Option<SourceUrl>) + Send + Sync + 'static) -> Listener {
+        self.server.listen(vec![forgotten_channel()], move |heard| match heard {
+            Heard::Message(url) => hear(std::str::from_utf8(&url).ok().and_then(|url| SourceUrl::read(url).ok())),
+            Heard::Gap => hear(None),
+        })
     }
 }
 

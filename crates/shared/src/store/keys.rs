@@ -91,6 +91,11 @@ pub(crate) fn metadata(digest: &str) -> String {
     format!("haul1:meta:{digest}")
 }
 
+/// Channel of the cache server: addresses that were forgotten.
+pub(crate) fn forgotten() -> String {
+    "haul1:forgotten".to_owned()
+}
+
 /// What a job is about; each kind has lanes, slots and totals of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {

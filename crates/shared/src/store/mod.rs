@@ -22,7 +22,7 @@ pub use upkeep::Garbage;
 pub use wake::WakeCall;
 pub use watch::Watch;
 
-pub(crate) use keys::metadata as metadata_key;
+pub(crate) use keys::{forgotten as forgotten_channel, metadata as metadata_key};
 
 use std::sync::Arc;
 use std::time::Duration;
