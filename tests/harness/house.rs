@@ -116,6 +116,19 @@ impl House {
         Worker::start(&self.redis.url(), &data_dir.to_string_lossy(), variables).await
     }
 
+    /// Starts one more API beside the first.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub async fn another_api(&self) -> Result<Process> {
+        Process::start("haul-api", "HAUL_LISTEN", &self.variables).await
+    }
+
+    /// A request to one API of several.
+    pub fn request(&self, api: &Process, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.http.request(method, format!("http://{}{path}", api.address()))
+    }
+
     /// Kills the API, and starts another one.
     ///
     /// # Errors
@@ -131,7 +144,7 @@ impl House {
     /// # Errors
     /// When there is none.
     pub async fn ask(&self, method: Method, path: &str, body: &Value) -> Result<Answer> {
-        let request = self.http.request(method, format!("http://{}{path}", self.api.address()));
+        let request = self.request(&self.api, method, path);
         send(if body.is_null() { request } else { request.json(body) }).await
     }
 
@@ -194,6 +207,17 @@ impl House {
     /// When none do.
     pub async fn is_fetching(&self, job: &str) -> Result<Value> {
         self.until(job, |view| view["progress"]["downloaded_bytes"].as_u64().is_some_and(|bytes| bytes > 0)).await
+    }
+
+    /// The sum over all series of a metric of one process; zero where there is none.
+    ///
+    /// # Errors
+    /// When it does not tell.
+    pub async fn metric(&self, process: &Process, name: &str) -> Result<f64> {
+        let answer = send(self.request(process, Method::GET, "/metrics")).await?;
+        let text = String::from_utf8(answer.body)?;
+        let series = text.lines().filter_map(|line| line.strip_prefix(name)).filter(|rest| rest.starts_with(['{', ' ']));
+        series.map(|rest| Ok(rest.rsplit(' ').next().unwrap_or_default().parse::<f64>()?)).sum()
     }
 
     /// Fetches a result through its link.

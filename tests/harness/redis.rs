@@ -1,12 +1,13 @@
 //! A Redis of one's own: a real `redis-server` on a free loopback port, gone with the value.
 
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use haul_shared::redis::Server;
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 /// A running server.
@@ -52,6 +53,29 @@ impl Redis {
         self.process = spawn(self.port, self.dir.path())?;
         anyhow::ensure!(answers(self.port, &mut self.process).await?, "redis-server did not come up again");
         Ok(())
+    }
+
+    /// Sends it a signal: stopped, it keeps its connections and answers nothing.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        Ok(kill_process(Pid::from_child(&self.process), signal)?)
+    }
+
+    /// Sets one of its settings while it runs; a restart forgets it.
+    ///
+    /// # Errors
+    /// When it does not know it.
+    pub async fn set(&self, setting: &str, value: &str) -> Result<()> {
+        let mut connection = self.connection().await?;
+        Ok(redis::cmd("CONFIG").arg("SET").arg(setting).arg(value).query_async(&mut connection).await?)
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
     }
 
     /// Its URL.

@@ -3,6 +3,7 @@
 mod api;
 mod commands;
 mod downloads;
+mod faults;
 mod origin;
 mod sites;
 mod storage;

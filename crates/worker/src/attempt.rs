@@ -41,7 +41,7 @@ pub async fn run(ctx: &Context, leased: Leased) {
     let Some(spec) = &leased.spec else {
         tracing::warn!(job.id = %id, "job {id} is of a form that this version does not know; handed back");
         if let Err(error) = ctx.store.defer(&leased.lease, SKEW_DELAY).await {
-            untold(id, &error);
+            untold(ctx, id, &error);
         }
         return;
     };
@@ -85,6 +85,7 @@ async fn settle(ctx: &Context, job: &Running, leased: &Leased, outcome: Outcome,
     let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     match (reason, outcome) {
         (Some(StopReason::LeaseLost), outcome) => {
+            ctx.metrics.lost();
             tracing::warn!(job.id = %id, duration_ms, "job {id} was lost: somebody else has it, or it has ended");
             if let Outcome::Made(made) = outcome {
                 // its name has this attempt's fence in it, so that nobody else's result goes
@@ -97,12 +98,12 @@ async fn settle(ctx: &Context, job: &Running, leased: &Leased, outcome: Outcome,
         }
         (_, Outcome::Found) => match surely(|| ctx.store.found(lease)).await {
             Ok(_) => tracing::info!(job.id = %id, duration_ms, "job {id} done"),
-            Err(error) => untold(id, &error),
+            Err(error) => untold(ctx, id, &error),
         },
         (Some(StopReason::Shutdown), Outcome::Failed(_)) => {
             tracing::info!(job.id = %id, duration_ms, "job {id} goes back to the queue");
             if let Err(error) = surely(|| ctx.store.release(lease)).await {
-                untold(id, &error);
+                untold(ctx, id, &error);
             }
         }
         (None | Some(StopReason::Cancelled), Outcome::Failed(failure)) => {
@@ -124,7 +125,7 @@ async fn settle(ctx: &Context, job: &Running, leased: &Leased, outcome: Outcome,
                     let (code, detail) = (failure.kind.code(), &failure.detail);
                     tracing::warn!(job.id = %id, code, detail, duration_ms, "job {id} has failed: {code}");
                 }
-                Err(error) => untold(id, &error),
+                Err(error) => untold(ctx, id, &error),
             }
         }
     }
@@ -139,17 +140,23 @@ async fn complete(ctx: &Context, lease: &Lease, made: Made, duration_ms: u64) {
             tracing::info!(job.id = %id, duration_ms, size_bytes, "job {id} done");
         }
         Ok(Done::Cancelled) | Err(StoreError::LeaseLost) => {
+            if done.is_err() {
+                ctx.metrics.lost();
+            }
             tracing::info!(job.id = %id, duration_ms, "job {id} is not wanted any more; its result is removed");
             ctx.discard(&made.artifact.object).await;
         }
-        Err(error) => untold(id, &error),
+        Err(error) => untold(ctx, id, &error),
     }
 }
 
 /// Logs that the store was not told. The lease then runs out, and the job is tried again.
-fn untold(id: JobId, error: &StoreError) {
+fn untold(ctx: &Context, id: JobId, error: &StoreError) {
     match error {
-        StoreError::LeaseLost => tracing::info!(job.id = %id, "job {id} had been taken by somebody else"),
+        StoreError::LeaseLost => {
+            ctx.metrics.lost();
+            tracing::info!(job.id = %id, "job {id} had been taken by somebody else");
+        }
         error => {
             let error = error as &dyn std::error::Error;
             tracing::error!(job.id = %id, error, "job {id} could not be settled; it is tried again when its lease runs out");

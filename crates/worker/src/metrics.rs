@@ -24,6 +24,7 @@ pub struct Metrics {
     registry: Registry,
     failures: IntCounterVec,
     retries: IntCounterVec,
+    lost: IntCounter,
     stages: HistogramVec,
     queue_wait: Histogram,
     running: IntGauge,
@@ -46,6 +47,7 @@ impl Metrics {
             registry: Registry::new(),
             failures: counters("haul_job_failures_total", "Downloads that have failed.", "code"),
             retries: counters("haul_job_retries_total", "Attempts at downloads that are followed by another.", "code"),
+            lost: counter("haul_jobs_lost_total", "Jobs given up because somebody else had them, or they were gone."),
             stages: HistogramVec::new(
                 HistogramOpts::new("haul_stage_duration_seconds", "Time in a stage that ended well.")
                     .buckets(STAGE_BUCKETS.to_vec()),
@@ -84,6 +86,7 @@ impl Metrics {
         metrics.register(build);
         metrics.register(metrics.failures.clone());
         metrics.register(metrics.retries.clone());
+        metrics.register(metrics.lost.clone());
         metrics.register(metrics.stages.clone());
         metrics.register(metrics.running.clone());
         metrics.register(metrics.slots.clone());
@@ -108,6 +111,11 @@ impl Metrics {
     /// An attempt ended, and another follows.
     pub fn retried(&self, kind: FailureKind) {
         self.retries.with_label_values(&[kind.code()]).inc();
+    }
+
+    /// The lease of a job was lost while this worker was at it.
+    pub fn lost(&self) {
+        self.lost.inc();
     }
 
     /// A stage ended well.
