@@ -216,7 +216,8 @@ impl House {
     pub async fn metric(&self, process: &Process, name: &str) -> Result<f64> {
         let answer = send(self.request(process, Method::GET, "/metrics")).await?;
         let text = String::from_utf8(answer.body)?;
-        let series = text.lines().filter_map(|line| line.strip_prefix(name)).filter(|rest| rest.starts_with(['{', ' ']));
+        let series =
+            text.lines().filter_map(|line| line.strip_prefix(name)).filter(|rest| rest.starts_with(['{', ' ']));
         series.map(|rest| Ok(rest.rsplit(' ').next().unwrap_or_default().parse::<f64>()?)).sum()
     }
 

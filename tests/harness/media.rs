@@ -168,7 +168,16 @@ fn ffmpeg(folder: &Path, recipe: &str) {
 /// When ffmpeg can't be run.
 #[must_use]
 pub fn large(folder: &Path) -> PathBuf {
-    let recipe = format!("-stream_loop 300 -i {} -c copy large.mkv", file("progressive.mkv").display());
+    repeated(folder, 300)
+}
+
+/// The small file so many times over, each time some 450 KiB, in this folder.
+///
+/// # Panics
+/// When ffmpeg can't be run.
+#[must_use]
+pub fn repeated(folder: &Path, times: usize) -> PathBuf {
+    let recipe = format!("-stream_loop {} -i {} -c copy large.mkv", times - 1, file("progressive.mkv").display());
     ffmpeg(folder, &recipe);
     folder.join("large.mkv")
 }

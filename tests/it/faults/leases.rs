@@ -7,7 +7,8 @@ async fn a_worker_that_slept_past_its_lease_ends_its_programs_and_changes_nothin
     let house = House::open(Store::Disk, &[SHORT_LEASE]).await?;
     let road = Proxy::to(house.origin.address()).await;
     let sleeper = house.worker(&[]).await?;
-    let job = house.order(&request(&format!("http://{}/{UNHURRIED}/progressive.mp4", road.address()), json!({}))).await?;
+    let job =
+        house.order(&request(&format!("http://{}/{UNHURRIED}/progressive.mp4", road.address()), json!({}))).await?;
     let slept_by = house.is_fetching(&job).await?["worker"].clone();
     let programs = sleeper.descendants();
     // its programs are not asleep: what they fetch must not come to an end meanwhile

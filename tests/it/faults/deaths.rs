@@ -1,0 +1,73 @@
+//! Workers that die of a job, or with it, and clocks that are wrong.
+
+use std::path::PathBuf;
+
+use super::*;
+
+#[tokio::test]
+async fn a_job_that_kills_its_worker_each_time_is_begun_three_times_and_no_more() -> Result<()> {
+    let house = House::open(Store::Disk, &[SHORT_LEASE, ("HAUL_SLOTS", "1")]).await?;
+    let poison = house.order(&request(&house.origin.spoilt(SLOW, "/progressive.mp4"), json!({}))).await?;
+    let mut killed = Vec::new();
+    for _ in 0..3 {
+        let mut worker = house.worker(&[]).await?;
+        let view =
+            house.until(&poison, |view| view["status"] == "running" && !killed.contains(&view["worker"])).await?;
+        killed.push(view["worker"].clone());
+        assert_eq!(view["attempt"], 1, "a lost worker is no failed attempt: {view}");
+        worker.kill()?;
+    }
+    let fine = house.order(&request(&house.origin.url("/progressive.mp4"), json!({}))).await?;
+    assert_eq!(house.outcome(&poison).await?, "worker_lost");
+
+    let _worker = house.worker(&[]).await?;
+    assert_eq!(house.outcome(&fine).await?, "completed");
+    let view = house.get(&poison).await?.json();
+    assert_eq!((&view["status"], &view["attempt"]), (&json!("failed"), &json!(1)), "{view}");
+    assert_eq!((house.stored(), house.scratch_files()), (1, 0));
+    audit(&house.redis).await
+}
+
+/// Leases are measured by the clock of Redis, and by nobody else's.
+#[tokio::test]
+async fn workers_whose_clocks_are_an_hour_off_lose_no_lease_and_keep_none() -> Result<()> {
+    let house = House::open(Store::Disk, &[SHORT_LEASE, ("HAUL_SLOTS", "1")]).await?;
+    let preload = faketime()?.display().to_string();
+    let off = |by| [("LD_PRELOAD", preload.as_str()), ("FAKETIME", by), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")];
+    let mut fast = house.worker(&off("+1h")).await?;
+    let job = house.order(&request(&house.origin.spoilt(UNHURRIED, "/progressive.mp4"), json!({}))).await?;
+    house.is_fetching(&job).await?;
+    let slow = house.worker(&off("-1h")).await?;
+    assert_eq!(hours_off(&house).await?, [-1, 1]);
+
+    let watched = std::time::Instant::now();
+    until("two leases pass", async || watched.elapsed() > 2 * LEASE).await?;
+    assert_eq!(house.metric(&house.api, "haul_leases_lost_total").await?, 0.0);
+    assert_eq!(house.metric(&fast, "haul_jobs_lost_total").await?, 0.0);
+
+    fast.kill()?;
+    assert_eq!(house.outcome(&job).await?, "completed");
+    assert_eq!(house.metric(&house.api, "haul_leases_lost_total").await?, 1.0);
+    assert_eq!(house.metric(&slow, "haul_jobs_lost_total").await?, 0.0);
+    Ok(())
+}
+
+/// How many hours each worker's clock is off, by what it says of its start; sorted.
+async fn hours_off(house: &House) -> Result<Vec<i64>> {
+    let stats = house.get("/api/v1/stats").await?.json();
+    let now = jiff::Timestamp::now().as_second();
+    let started = stats["workers"].as_array().context("workers")?.iter().map(|worker| {
+        let started: jiff::Timestamp = worker["started_at"].as_str().context("a time")?.parse()?;
+        Ok((started.as_second() - now + 1800).div_euclid(3600))
+    });
+    let mut hours = started.collect::<Result<Vec<i64>>>()?;
+    hours.sort_unstable();
+    Ok(hours)
+}
+
+/// The library of `faketime`, which `tests/run` installs.
+fn faketime() -> Result<PathBuf> {
+    let folders = std::fs::read_dir("/usr/lib")?.flatten();
+    let mut libraries = folders.map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"));
+    libraries.find(|library| library.is_file()).context("faketime is not installed: see tests/run")
+}
