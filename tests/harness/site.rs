@@ -10,10 +10,9 @@ use haul_api::{Listeners, StartError, run};
 use haul_shared::config::Env;
 use haul_shared::ids::{Ticket, WorkerId};
 use haul_shared::job::{Artifact, Delivery, Failure};
-use haul_shared::media::Priority;
 use haul_shared::shutdown::Shutdown;
 use haul_shared::storage::{ObjectKey, ObjectMeta, Role, Storage};
-use haul_shared::store::{JobStore, Kind, Lane, Leased, StoreSettings};
+use haul_shared::store::{JobStore, Kind, Leased, StoreSettings};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -103,13 +102,7 @@ impl Site {
         let all = DEFAULTS.iter().chain(&own).chain(variables).copied();
         let config = ApiConfig::from_env(&Env::of_pairs(all))?;
 
-        let settings = StoreSettings {
-            job_ttl: config.lives.job,
-            result_ttl: config.lives.result,
-            link_ttl: config.lives.link,
-            lease: config.queue.lease,
-            queue_limit: config.queue.max_queued,
-        };
+        let settings = StoreSettings::of(&config.lives, &config.queue);
         let jobs = JobStore::new(redis.server(4)?, settings);
         let storage = Storage::connect(&config.storage, Role::Worker).await?;
         let listeners = Listeners::bind(&config).await?;
@@ -181,9 +174,8 @@ impl Site {
     /// # Errors
     /// When there is none.
     pub async fn lease(&self) -> Result<Leased> {
-        let lane = Lane { region: "default".parse()?, kind: Kind::Download, priority: Priority::Normal };
-        let leased = self.jobs.lease(&WorkerId::on_host("site"), &[lane]).await?;
-        leased.context("no job is waiting")
+        let mut claims = self.jobs.claims(&WorkerId::on_host("site"), Kind::Download, &["default".parse()?]);
+        claims.take(1).await?.pop().context("no job is waiting")
     }
 
     /// Takes the next download and completes it with these bytes, as a worker would.

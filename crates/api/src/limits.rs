@@ -193,7 +193,7 @@ mod tests {
     fn caller(address: &str, downloads: Option<Rate>) -> Caller {
         Caller {
             client: ClientKey::of_address(address.parse().unwrap()),
-            limits: ClientLimits { max_queued: None, max_running: None, weight: 1 },
+            limits: ClientLimits { max_queued: None, max_running: None, weight: 1, rate: None },
             rates: Rates { metadata: None, downloads, reads: None },
             region: "default".parse().unwrap(),
             sight: Sight::All,

@@ -16,7 +16,7 @@ use haul_shared::media::Priority;
 use haul_shared::metadata::{Cached, Finding, Metadata, MetadataCache};
 use haul_shared::redis::Listener;
 use haul_shared::source::SourceUrl;
-use haul_shared::store::{JobStore, Submission};
+use haul_shared::store::{ClientLimits, JobStore, Submission};
 use moka::future::Cache;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
@@ -24,7 +24,7 @@ use tokio_util::task::TaskTracker;
 use crate::auth::Caller;
 use crate::config::ApiConfig;
 use crate::error::{ApiError, ApiResult, Code};
-use crate::submit::ticket_of;
+use crate::submit::job_of;
 
 /// How long memory is believed before Redis is asked again.
 const BELIEVED: Duration = Duration::from_secs(30);
@@ -171,7 +171,7 @@ impl MetadataService {
 
     /// Has a worker look, and waits for what it finds.
     async fn look(&self, source: &SourceUrl, caller: &Caller) -> ApiResult<Remembered> {
-        let ticket = ticket_of(self.jobs.submit(&self.submission(source, caller)).await?)?.1;
+        let ticket = job_of(self.jobs.submit(&self.submission(source, caller)).await?)?.1.ticket;
         let ended = timeout(LONGEST_WAIT, self.end_of(ticket)).await;
         // the finding is in the cache; the ticket has served. A failure here is mended by its short life.
         let _ = match &ended {
@@ -202,11 +202,13 @@ impl MetadataService {
     }
 
     fn submission(&self, source: &SourceUrl, caller: &Caller) -> Submission {
+        let spec = JobSpec::Metadata { url: source.clone() };
         Submission {
-            ticket: Ticket::new(),
+            ticket: self.jobs.draw(&spec, &caller.region),
             client: caller.client.clone(),
-            limits: caller.limits,
-            spec: JobSpec::Metadata { url: source.clone() },
+            // their rate is that of downloads
+            limits: ClientLimits { rate: None, ..caller.limits },
+            spec,
             region: caller.region.clone(),
             priority: Priority::Normal,
             // no client ever sees this job: see `App::request_of`

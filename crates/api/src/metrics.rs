@@ -38,6 +38,7 @@ pub struct Metrics {
     region_workers: IntGaugeVec,
     jobs: IntCounterVec,
     leases_lost: IntCounter,
+    repairs: IntCounter,
     pool: IntGaugeVec,
     storage: IntGauge,
 }
@@ -80,6 +81,10 @@ impl Metrics {
             jobs: make.counters("haul_jobs_total", "Jobs ended, over all processes.", &["status"]),
             leases_lost: make
                 .registered(IntCounter::new("haul_leases_lost_total", "Leases that ran out, over all processes.")),
+            repairs: make.registered(IntCounter::new(
+                "haul_queue_repairs_total",
+                "Lists and counters of the queue that were wrong and put right.",
+            )),
             pool: make.gauges("haul_redis_pool_connections", "Connections to Redis.", &["state"]),
             storage: make.registered(IntGauge::new("haul_storage_bytes", "Bytes of results in the store.")),
             registry,
@@ -171,6 +176,7 @@ impl Metrics {
             catch_up(&self.jobs.with_label_values(&[state.word()]), ended);
         }
         catch_up(&self.leases_lost, stats.leases_lost);
+        catch_up(&self.repairs, stats.repairs);
         self.storage.set(signed(stats.stored_bytes));
         self.refresh_pool(pool);
     }
@@ -237,6 +243,7 @@ mod tests {
             queues: Vec::new(),
             jobs: [(StateKind::Completed, 7)].into(),
             leases_lost: 3,
+            repairs: 2,
             workers: Vec::new(),
             stored_bytes: 1,
             stored_objects: 1,
@@ -248,6 +255,7 @@ mod tests {
         let text = String::from_utf8(metrics.text().1).unwrap();
         assert!(text.contains("haul_jobs_total{status=\"completed\"} 7"), "{text}");
         assert!(text.contains("haul_leases_lost_total 3"), "{text}");
+        assert!(text.contains("haul_queue_repairs_total 2"), "{text}");
         assert!(text.contains("haul_redis_pool_connections{state=\"idle\"} 2"), "{text}");
     }
 }

@@ -8,7 +8,7 @@ use haul_shared::metadata::MetadataCache;
 use haul_shared::redis::RedisUnfit;
 use haul_shared::shutdown::Shutdown;
 use haul_shared::storage::{Role, Storage, StorageError};
-use haul_shared::store::{JobStore, StoreSettings};
+use haul_shared::store::{JobStore, StoreError, StoreSettings};
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 
@@ -28,6 +28,9 @@ pub enum StartError {
     /// An address is taken, or not ours.
     #[error("cannot listen on {0}")]
     Listen(SocketAddr, #[source] io::Error),
+    /// The queue is not to be had, or is another one.
+    #[error("the queue cannot be used")]
+    Queue(#[from] StoreError),
     /// Redis cannot hold the queue.
     #[error("redis cannot be used")]
     Redis(#[from] RedisUnfit),
@@ -116,6 +119,7 @@ async fn build(
     queue.check(false).await?;
     let settings = StoreSettings::of(&config.lives, &config.queue);
     let jobs = JobStore::new(queue, settings);
+    jobs.agree().await?;
     let cache = MetadataCache::new(cache, config.lives.metadata);
     let storage = Storage::connect(&config.storage, Role::Api { public_url: base_url.clone() }).await?;
     Ok(App {

@@ -30,11 +30,12 @@ pub async fn submit(app: &App, caller: &Caller, body: &Node, key: Option<String>
     let mut order = read(body, &app.rules).inspect_err(|refusal| app.count_refusal(refusal))?;
     // what has to be the same is what was asked: not how it was spelled, nor where the client was when it asked
     let body_sha256 = hex(&Sha256::digest(stored(&order.request)));
-    order.request.region.get_or_insert_with(|| caller.region.clone());
-    let mut submission = submission(app, caller, Ticket::new(), &order);
+    let region = order.request.region.get_or_insert_with(|| caller.region.clone()).clone();
+    let ticket = app.jobs.draw(&order.spec(), &region);
+    let mut submission = submission(app, caller, ticket, &order);
     submission.idempotency = key.map(|key| Idempotency { key, body_sha256 });
     let submitted = app.jobs.submit(&submission).await?;
-    finish(app, submitted).await
+    finish(app, submitted)
 }
 
 /// Queues an ended job again, under its old id.
@@ -45,7 +46,7 @@ pub async fn resubmit(app: &App, caller: &Caller, job: &Job, request: DownloadRe
     let source = crate::request::check_address(&request.url, &app.rules.egress)?;
     let order = Order { request, source };
     let submitted = app.jobs.resubmit(&submission(app, caller, job.ticket, &order)).await?;
-    finish(app, submitted).await
+    finish(app, submitted)
 }
 
 fn submission(app: &App, caller: &Caller, ticket: Ticket, order: &Order) -> Submission {
@@ -69,25 +70,25 @@ fn stored(request: &DownloadRequest) -> Vec<u8> {
     serde_json::to_vec(request).expect("a request has only plain fields")
 }
 
-async fn finish(app: &App, submitted: Submitted) -> ApiResult<Queued> {
-    let (status, ticket) = ticket_of(submitted)?;
+fn finish(app: &App, submitted: Submitted) -> ApiResult<Queued> {
+    let (status, job) = job_of(submitted)?;
     if status == StatusCode::OK {
         app.metrics.saw_reuse();
     }
-    let job = app.jobs.get(ticket).await?.ok_or_else(|| ApiError::new(Code::NotFound))?;
     let request = app.request_of(&job)?;
     Ok(Queued { status, job, request })
 }
 
-/// The ticket that came of a submission, and the status that says how.
+/// The job that came of a submission, and the status that says how.
 ///
 /// # Errors
 /// What the store refused.
-pub fn ticket_of(submitted: Submitted) -> ApiResult<(StatusCode, Ticket)> {
+pub fn job_of(submitted: Submitted) -> ApiResult<(StatusCode, Job)> {
     match submitted {
-        Submitted::Accepted(ticket) | Submitted::Replayed(ticket) => Ok((StatusCode::ACCEPTED, ticket)),
-        Submitted::Reused(ticket) => Ok((StatusCode::OK, ticket)),
+        Submitted::Accepted(job) | Submitted::Replayed(job) => Ok((StatusCode::ACCEPTED, *job)),
+        Submitted::Reused(job) => Ok((StatusCode::OK, *job)),
         Submitted::IdempotencyConflict => Err(ApiError::new(Code::IdempotencyConflict)),
+        Submitted::RateLimited { retry_after } => Err(ApiError::new(Code::RateLimited).retry_after(retry_after)),
         Submitted::QueueFull { retry_after } => Err(ApiError::new(Code::QueueFull).retry_after(retry_after)),
         Submitted::ClientQueueFull { retry_after } => {
             Err(ApiError::new(Code::ClientQueueFull).retry_after(retry_after))

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::num::NonZeroU16;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,49 @@ use uuid::Uuid;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a valid {0}")]
 pub struct BadId(&'static str);
+
+/// One of the parts that the queue is cut into: all keys of one job lie on one, so that a script stays within a slot
+/// of a cluster. From 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Shard(u16);
+
+/// How many shards a deployment has, from 1; fixed once there are jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shards(NonZeroU16);
+
+impl Shards {
+    /// A queue in one piece.
+    pub const ONE: Self = Self(NonZeroU16::MIN);
+
+    /// So many; `None` for 0.
+    #[must_use]
+    pub fn new(count: u16) -> Option<Self> {
+        NonZeroU16::new(count).map(Self)
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(self) -> u16 {
+        self.0.get()
+    }
+
+    /// All of them.
+    pub fn all(self) -> impl Iterator<Item = Shard> {
+        (0..self.0.get()).map(Shard)
+    }
+
+    /// Where a random number falls.
+    #[must_use]
+    pub fn of(self, number: u128) -> Shard {
+        Shard(u16::try_from(number % u128::from(self.0.get())).expect("a remainder of 16 bits"))
+    }
+}
+
+impl fmt::Display for Shard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 macro_rules! random_id {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {
@@ -28,6 +72,18 @@ macro_rules! random_id {
             #[expect(clippy::new_without_default, reason = "a default that differs each time would surprise")]
             pub fn new() -> Self {
                 Self(Uuid::new_v4())
+            }
+
+            /// Draws until one falls on this shard of `shards`; on average as often as there are shards.
+            #[must_use]
+            pub fn on(shard: Shard, shards: Shards) -> Self {
+                std::iter::repeat_with(Self::new).find(|id| id.shard(shards) == shard).expect("an endless iterator")
+            }
+
+            /// The shard that it falls on.
+            #[must_use]
+            pub fn shard(&self, shards: Shards) -> Shard {
+                shards.of(self.0.as_u128())
             }
         }
 
@@ -203,6 +259,17 @@ mod tests {
         for text in ["", "5b0c1f0e", &ticket.to_string().replace('-', ""), &format!("{{{ticket}}}")] {
             assert!(text.parse::<Ticket>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn ids_are_drawn_until_they_fall_on_their_shard() {
+        let shards = Shards::new(7).unwrap();
+        for shard in shards.all() {
+            let ticket = Ticket::on(shard, shards);
+            assert_eq!(ticket.shard(shards), shard);
+            assert_eq!(ticket.to_string().parse::<Ticket>().unwrap().shard(shards), shard);
+        }
+        assert_eq!(Ticket::new().shard(Shards::ONE).to_string(), "0");
     }
 
     #[test]

@@ -33,13 +33,14 @@ enum Outcome {
 
 /// Runs and settles one attempt.
 pub async fn run(ctx: &Context, leased: Leased) {
-    let entry = ctx.board.enter(leased.lease.clone());
+    let entry = ctx.board.enter(leased.lease.clone(), leased.reached);
     if leased.lease.kind == Kind::Download {
         ctx.metrics.waited(leased.waited);
     }
     let id = leased.lease.job;
     let Some(spec) = &leased.spec else {
         tracing::warn!(job.id = %id, "job {id} is of a form that this version does not know; handed back");
+        ctx.metrics.met_newer_order();
         if let Err(error) = ctx.store.defer(&leased.lease, SKEW_DELAY).await {
             untold(ctx, id, &error);
         }

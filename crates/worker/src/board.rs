@@ -41,12 +41,14 @@ pub struct Entry {
 }
 
 impl Board {
-    /// Puts a job on the board.
+    /// Puts a job on the board; its percentage goes on from where an attempt of the same number had `reached`.
     #[must_use]
-    pub fn enter(&self, lease: Lease) -> Entry {
+    pub fn enter(&self, lease: Lease, reached: Option<Progress>) -> Entry {
+        let percent = reached.map_or(0.0, |reached| reached.percent);
+        let start = Progress { percent, ..Progress::start() };
         let running = Arc::new(Running {
             lease: lease.clone(),
-            state: Mutex::new((Progress::start(), None)),
+            state: Mutex::new((start, None)),
             stop: CancellationToken::new(),
             reason: OnceLock::new(),
         });
@@ -69,7 +71,7 @@ impl Board {
         let reason = match pulse {
             Pulse::Ok => return,
             Pulse::Cancel => StopReason::Cancelled,
-            Pulse::Lost => StopReason::LeaseLost,
+            Pulse::Lost | Pulse::Gone => StopReason::LeaseLost,
         };
         let running = self.jobs().get(lease).cloned();
         if let Some(running) = running {
@@ -181,7 +183,7 @@ mod tests {
     #[test]
     fn the_percentage_never_falls_but_the_rest_is_the_newest() {
         let board = Board::default();
-        let job = board.enter(lease());
+        let job = board.enter(lease(), None);
         job.report(Progress { total_bytes: Some(32), ..Progress::at(Stage::Download, 0.5) });
         job.report(Progress { total_bytes: Some(68), ..Progress::at(Stage::Download, 0.2) });
         let beats = board.beats();
@@ -197,7 +199,7 @@ mod tests {
         let board = Board::default();
         assert_eq!(board.bytes_to_come(50), 0);
         let look = Lease { kind: Kind::Metadata, ..lease() };
-        let jobs = [board.enter(lease()), board.enter(lease()), board.enter(look)];
+        let jobs = [board.enter(lease(), None), board.enter(lease(), None), board.enter(look, None)];
         assert_eq!(board.bytes_to_come(50), 100);
         let fetched = |done, total| Progress {
             downloaded_bytes: Some(done),
@@ -214,7 +216,7 @@ mod tests {
     #[test]
     fn a_job_is_stopped_for_the_first_reason_and_leaves_the_board_when_dropped() {
         let board = Board::default();
-        let job = board.enter(lease());
+        let job = board.enter(lease(), None);
         board.heard(job.lease(), Pulse::Ok);
         assert!(!job.stop_token().is_cancelled());
         board.heard(job.lease(), Pulse::Lost);

@@ -7,6 +7,7 @@ use haul_shared::ids::WorkerId;
 use haul_shared::metadata::MetadataCache;
 use haul_shared::storage::{ObjectKey, Storage};
 use haul_shared::store::JobStore;
+use tokio::sync::Notify;
 
 use crate::board::Board;
 use crate::config::WorkerConfig;
@@ -33,6 +34,8 @@ pub struct Context {
     pub storage: Arc<Storage>,
     /// Where findings go.
     pub cache: MetadataCache,
+    /// Told when there are objects whose time is over.
+    pub objects_due: Notify,
     /// The jobs under way.
     pub board: Board,
     /// Where attempts work.

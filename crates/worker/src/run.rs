@@ -4,16 +4,17 @@
 //! back without charging an attempt.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use haul_shared::ids::WorkerId;
 use haul_shared::metadata::MetadataCache;
 use haul_shared::shutdown::Shutdown;
 use haul_shared::storage::{Role, Storage};
-use haul_shared::store::{JobStore, Kind, StoreSettings, WorkerInfo};
+use haul_shared::store::{JobStore, Kind, StoreSettings, WORKER_SILENCE, WorkerInfo};
 use jiff::Timestamp;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -33,8 +34,8 @@ const METADATA_SLOTS: usize = 2;
 /// Private memory of ffmpeg in bytes: several pictures of 8K, and a file that claims absurd sizes ends in an error.
 const FFMPEG_MEMORY: u64 = 2 << 30;
 
-/// Between two words of a worker about itself.
-const ANNOUNCE_EVERY: Duration = Duration::from_secs(5);
+/// Between two words of a worker about itself, should there be something to say.
+const ANNOUNCE_EVERY: Duration = Duration::from_secs(3);
 
 /// For jobs that were told to stop: their programs end within two seconds, and the store is told.
 const STOPPING: Duration = Duration::from_secs(10);
@@ -61,9 +62,8 @@ pub async fn run(config: WorkerConfig, listener: TcpListener, shutdown: Shutdown
             }
         });
     };
-    helper(Box::pin(heartbeat::run(ctx.store.clone(), ctx.board.clone(), ctx.config.queue.lease)));
-    helper(Box::pin(ctx.store.clone().look_after()));
-    helper(Box::pin(sweep::run(ctx.store.clone(), Arc::clone(&ctx.storage))));
+    helper(Box::pin(beat(Arc::clone(&ctx))));
+    helper(Box::pin(remove_old_objects(Arc::clone(&ctx))));
     helper(Box::pin(announce(Arc::clone(&ctx), info.clone())));
     let router = health::router(Arc::clone(&ctx), shutdown.stop.clone());
     let probes = Shutdown { stop: ended.clone(), kill: ended.clone(), grace: Duration::ZERO };
@@ -101,6 +101,7 @@ async fn build(config: WorkerConfig) -> anyhow::Result<Context> {
     queue.check(false).await?;
     let settings = StoreSettings::of(&config.lives, &config.queue);
     let store = JobStore::new(queue, settings);
+    store.agree().await?;
     let cache = MetadataCache::new(cache, config.lives.metadata);
     let storage = Storage::connect(&config.storage, Role::Worker).await.context("the store of results")?;
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
@@ -127,6 +128,7 @@ async fn build(config: WorkerConfig) -> anyhow::Result<Context> {
         store,
         storage: Arc::new(storage),
         cache,
+        objects_due: Notify::new(),
         board: Board::default(),
         scratch,
         metrics,
@@ -175,12 +177,31 @@ fn about(ctx: &Context) -> WorkerInfo {
     }
 }
 
-/// Says so every few seconds until it is dropped.
+async fn beat(ctx: Arc<Context>) {
+    heartbeat::run(&ctx.store, &ctx.board, &ctx.metrics, ctx.config.queue.lease).await;
+}
+
+async fn remove_old_objects(ctx: Arc<Context>) {
+    sweep::run(&ctx.store, &ctx.storage, &ctx.objects_due).await;
+}
+
+/// Says so until it is dropped: when what it says has changed, and every third of the time until it counts as gone.
 async fn announce(ctx: Arc<Context>, mut info: WorkerInfo) {
+    let mut said: Option<Instant> = None;
     loop {
-        info.running = u32::try_from(ctx.board.downloads()).unwrap_or(u32::MAX);
-        if let Err(error) = ctx.store.announce(&info).await {
-            tracing::debug!(error = &error as &dyn std::error::Error, "could not announce");
+        let running = u32::try_from(ctx.board.downloads()).unwrap_or(u32::MAX);
+        let is_stale = said.is_none_or(|said| said.elapsed() >= WORKER_SILENCE / 3);
+        if is_stale || running != info.running {
+            info.running = running;
+            match ctx.store.announce(&info).await {
+                Ok(objects_due) => {
+                    said = Some(Instant::now());
+                    if objects_due > 0 {
+                        ctx.objects_due.notify_one();
+                    }
+                }
+                Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "could not announce"),
+            }
         }
         tokio::time::sleep(ANNOUNCE_EVERY).await;
     }

@@ -6,10 +6,9 @@ use anyhow::Result;
 use haul_shared::egress::EgressPolicy;
 use haul_shared::ids::WorkerId;
 use haul_shared::job::{Failure, FailureKind, JobSpec};
-use haul_shared::media::Priority;
 use haul_shared::metadata::{Finding, Metadata, MetadataCache};
 use haul_shared::source::SourceUrl;
-use haul_shared::store::{Kind, Lane, Leased};
+use haul_shared::store::{Kind, Leased};
 use haul_tests::site::{Answer, Site};
 use serde_json::json;
 
@@ -30,11 +29,10 @@ fn found(title: &str) -> Finding {
 
 /// Waits until somebody asks, and takes the question.
 async fn asked(site: &Site) -> Result<Leased> {
-    let lane = Lane { region: "default".parse()?, kind: Kind::Metadata, priority: Priority::Normal };
-    let (worker, lanes) = (WorkerId::on_host("site"), [lane]);
+    let mut claims = site.jobs.claims(&WorkerId::on_host("site"), Kind::Metadata, &["default".parse()?]);
     let question = async {
         loop {
-            if let Some(leased) = site.jobs.lease(&worker, &lanes).await? {
+            if let Some(leased) = claims.take(1).await?.pop() {
                 return anyhow::Ok(leased);
             }
         }

@@ -2,8 +2,7 @@
 
 use anyhow::Result;
 use haul_shared::ids::WorkerId;
-use haul_shared::media::Priority;
-use haul_shared::store::{Kind, Lane, WorkerInfo};
+use haul_shared::store::{Kind, WorkerInfo};
 use haul_tests::site::{Site, send};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -89,9 +88,9 @@ async fn each_item_of_a_batch_and_a_look_at_metadata_go_to_the_client_s_region()
     let body = json!({ "url": "http://127.0.0.1/v.mp4" });
     let look = send(site.request(Method::POST, "/api/v1/metadata").json(&body).header("cf-ipcountry", "JP"));
     let leased = async {
-        let lane = Lane { region: "asia".parse()?, kind: Kind::Metadata, priority: Priority::Normal };
+        let mut claims = site.jobs.claims(&WorkerId::on_host("asia"), Kind::Metadata, &["asia".parse()?]);
         loop {
-            if let Some(leased) = site.jobs.lease(&WorkerId::on_host("asia"), std::slice::from_ref(&lane)).await? {
+            if let Some(leased) = claims.take(1).await?.pop() {
                 return anyhow::Ok(leased);
             }
             tokio::task::yield_now().await;

@@ -76,7 +76,7 @@ for _, client in ipairs(names('caps:')) do must(call('PTTL', B .. 'caps:' .. cli
 for _, fp in ipairs(names('fp:')) do
   local jid = call('GET', B .. 'fp:' .. fp)
   local v = call('HMGET', B .. 'j:' .. jid, 'st', 'cx')
-  must(v[1] == 'completed' or (unfinished[v[1]] and not v[2]), 'a newcomer would be led to a job', v[1] or 'that is gone')
+  must(v[1] == 'completed' or (v[1] == 'failed' and call('PTTL', B .. 'fp:' .. fp) > 0) or (unfinished[v[1]] and not v[2]), 'a newcomer would be led to a job', v[1] or 'that is gone')
 end
 must(tonumber(call('HGET', B .. 'count', 'bytes') or 0) == bytes, 'bytes stored')
 must(tonumber(call('HGET', B .. 'count', 'objects') or 0) == objects, 'objects stored')

@@ -9,7 +9,7 @@ async fn a_hundred_identical_orders_are_one_run_with_a_hundred_tickets() -> Resu
         (0..100).map(|n| order(&format!("client {}", n % 7), "https://example.com/v")).collect();
     let answers = futures::future::join_all(orders.iter().map(|order| bench.store.submit(order))).await;
     for (order, answer) in orders.iter().zip(answers) {
-        assert_eq!(answer?, Submitted::Accepted(order.ticket));
+        accepted(answer?, order.ticket);
     }
     let leased = bench.must_lease().await?;
     assert!(bench.lease().await?.is_none(), "there is one run only");
@@ -18,7 +18,7 @@ async fn a_hundred_identical_orders_are_one_run_with_a_hundred_tickets() -> Resu
         assert_eq!(bench.kind(order.ticket).await?, StateKind::Completed);
     }
     let late = order("late", "https://example.com/v");
-    assert_eq!(bench.store.submit(&late).await?, Submitted::Reused(late.ticket));
+    reused(bench.store.submit(&late).await?, late.ticket);
     assert_eq!(bench.traces().await?, [0; 5]);
     Ok(())
 }
@@ -27,7 +27,7 @@ async fn a_hundred_identical_orders_are_one_run_with_a_hundred_tickets() -> Resu
 async fn a_full_queue_and_a_full_share_are_told_apart() -> Result<()> {
     let bench = Bench::with(|settings| settings.queue_limit = Some(3)).await?;
     let small = |url: &str| Submission {
-        limits: ClientLimits { max_queued: Some(2), max_running: None, weight: 1 },
+        limits: ClientLimits { max_queued: Some(2), max_running: None, weight: 1, rate: None },
         ..order("a", url)
     };
     for n in 0..2 {
@@ -49,7 +49,7 @@ async fn a_full_queue_and_a_full_share_are_told_apart() -> Result<()> {
 async fn clients_take_turns_and_one_at_its_limit_is_passed_over() -> Result<()> {
     let bench = Bench::new().await?;
     let greedy = |n: u32| Submission {
-        limits: ClientLimits { max_queued: None, max_running: Some(2), weight: 1 },
+        limits: ClientLimits { max_queued: None, max_running: Some(2), weight: 1, rate: None },
         ..order("greedy", &format!("https://example.com/{n}"))
     };
     for n in 0..5 {
@@ -71,7 +71,7 @@ async fn clients_take_turns_and_one_at_its_limit_is_passed_over() -> Result<()> 
 async fn a_raised_limit_counts_at_once_and_one_who_joins_has_one_too() -> Result<()> {
     let bench = Bench::new().await?;
     let limited = |client: &str, max_running, url: &str| Submission {
-        limits: ClientLimits { max_queued: None, max_running: Some(max_running), weight: 1 },
+        limits: ClientLimits { max_queued: None, max_running: Some(max_running), weight: 1, rate: None },
         ..order(client, &format!("https://example.com/{url}"))
     };
     for url in ["1", "2"] {
@@ -94,7 +94,7 @@ async fn a_raised_limit_counts_at_once_and_one_who_joins_has_one_too() -> Result
 #[tokio::test]
 async fn a_look_at_metadata_does_not_stand_behind_the_same_clients_downloads() -> Result<()> {
     let bench = Bench::new().await?;
-    let limits = ClientLimits { max_queued: Some(1), max_running: Some(1), weight: 1 };
+    let limits = ClientLimits { max_queued: Some(1), max_running: Some(1), weight: 1, rate: None };
     let download = Submission { limits, ..order("a", "https://example.com/v") };
     bench.store.submit(&download).await?;
     bench.must_lease().await?;
@@ -102,9 +102,9 @@ async fn a_look_at_metadata_does_not_stand_behind_the_same_clients_downloads() -
     let JobSpec::Download(spec) = &download.spec else { panic!("a download") };
     let look =
         Submission { limits, spec: JobSpec::Metadata { url: spec.url.clone() }, ..order("a", "https://example.com/v") };
-    assert_eq!(bench.store.submit(&look).await?, Submitted::Accepted(look.ticket));
-    let lane = Lane { kind: Kind::Metadata, ..lane(Priority::Normal) };
-    assert!(bench.store.lease(&bench.worker, &[lane]).await?.is_some());
+    accepted(bench.store.submit(&look).await?, look.ticket);
+    let mut claims = bench.store.claims(&bench.worker, Kind::Metadata, &["default".parse()?]);
+    assert_eq!(claims.take(1).await?.len(), 1);
     Ok(())
 }
 
@@ -176,8 +176,9 @@ async fn a_watcher_hears_of_a_change_made_by_another_process() -> Result<()> {
 #[tokio::test]
 async fn a_waiting_worker_is_woken_by_a_submission() -> Result<()> {
     let bench = Bench::new().await?;
-    let mut call = bench.store.wake_call(&[lane(Priority::Normal), lane(Priority::Low)]);
-    let waiting = tokio::spawn(async move { call.wait().await });
+    let mut claims = bench.claims();
+    assert!(claims.take(1).await?.is_empty());
+    let waiting = tokio::spawn(async move { claims.wait().await });
     bench.submit("a", "https://example.com/v").await?;
     waiting.await??;
     assert!(bench.lease().await?.is_some());

@@ -8,7 +8,7 @@ mod results;
 use std::time::Duration;
 
 use anyhow::Result;
-use haul_shared::ids::{ClientKey, Fence, JobId, Ticket, WorkerId};
+use haul_shared::ids::{ClientKey, Fence, JobId, Shards, Ticket, WorkerId};
 use haul_shared::job::{
     Artifact, Delivery, DownloadSpec, Failure, FailureKind, Job, JobSpec, JobState, Progress, Stage,
 };
@@ -16,7 +16,7 @@ use haul_shared::job::{StateKind, state::ALLOWED};
 use haul_shared::media::{Codec, Fallback, Format, Priority, Quality};
 use haul_shared::storage::ObjectKey;
 use haul_shared::store::{
-    Beat, Cancelled, ClientLimits, Done, Ended, Idempotency, JobStore, Kind, Lane, Lease, Leased, Pulse, Scope,
+    Beat, Cancelled, Claims, ClientLimits, Done, Ended, Idempotency, JobStore, Kind, Lease, Leased, Pulse, Scope,
     StoreError, StoreSettings, Submission, Submitted,
 };
 use haul_tests::redis::Redis;
@@ -43,6 +43,7 @@ impl Bench {
             link_ttl: MINUTE,
             lease: MINUTE,
             queue_limit: None,
+            shards: Shards::ONE,
         };
         adjust(&mut settings);
         let store = JobStore::new(redis.server(8)?, settings);
@@ -51,12 +52,16 @@ impl Bench {
 
     async fn submit(&self, client: &str, url: &str) -> Result<Ticket> {
         let order = order(client, url);
-        assert_eq!(self.store.submit(&order).await?, Submitted::Accepted(order.ticket));
+        accepted(self.store.submit(&order).await?, order.ticket);
         Ok(order.ticket)
     }
 
     async fn lease(&self) -> Result<Option<Leased>> {
-        Ok(self.store.lease(&self.worker, &[lane(Priority::Normal)]).await?)
+        Ok(self.claims().take(1).await?.pop())
+    }
+
+    fn claims(&self) -> Claims {
+        self.store.claims(&self.worker, Kind::Download, &["default".parse().unwrap()])
     }
 
     async fn must_lease(&self) -> Result<Leased> {
@@ -107,8 +112,16 @@ impl Bench {
     }
 }
 
-fn lane(priority: Priority) -> Lane {
-    Lane { kind: Kind::Download, region: "default".parse().unwrap(), priority }
+/// It was accepted, under this ticket.
+fn accepted(answer: Submitted, ticket: Ticket) {
+    let is_so = matches!(&answer, Submitted::Accepted(job) if job.ticket == ticket);
+    assert!(is_so, "{answer:?} for {ticket}");
+}
+
+/// It was handed a finished result, under this ticket.
+fn reused(answer: Submitted, ticket: Ticket) {
+    let is_so = matches!(&answer, Submitted::Reused(job) if job.ticket == ticket);
+    assert!(is_so, "{answer:?} for {ticket}");
 }
 
 fn client(name: &str) -> ClientKey {
@@ -119,7 +132,7 @@ fn order(name: &str, url: &str) -> Submission {
     Submission {
         ticket: Ticket::new(),
         client: client(name),
-        limits: ClientLimits { max_queued: None, max_running: None, weight: 1 },
+        limits: ClientLimits { max_queued: None, max_running: None, weight: 1, rate: None },
         spec: JobSpec::Download(DownloadSpec {
             url: serde_json::from_value(url.into()).unwrap(),
             format: Format::Mp4,

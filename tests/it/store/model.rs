@@ -15,7 +15,7 @@ enum Step {
     Retry(usize),
     Cancel(usize),
     Forget(usize),
-    Lease { is_low: bool },
+    Lease { most: usize },
     Beat(usize),
     Reserve(usize),
     Complete { lease: usize, is_repeated: bool },
@@ -44,7 +44,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => nth.clone().prop_map(Step::Retry),
         3 => nth.clone().prop_map(Step::Cancel),
         2 => nth.clone().prop_map(Step::Forget),
-        6 => any::<bool>().prop_map(|is_low| Step::Lease { is_low }),
+        6 => (1..4_usize).prop_map(|most| Step::Lease { most }),
         3 => nth.clone().prop_map(Step::Beat),
         1 => nth.clone().prop_map(Step::Reserve),
         3 => (nth.clone(), any::<bool>()).prop_map(|(lease, is_repeated)| Step::Complete { lease, is_repeated }),
@@ -61,6 +61,7 @@ fn step() -> impl Strategy<Value = Step> {
 /// What has been handed out, and what must therefore hold.
 struct Model<'a> {
     bench: &'a Bench,
+    claims: Claims,
     orders: Vec<Submission>,
     leases: Vec<Leased>,
     fences: HashMap<JobId, Fence>,
@@ -74,13 +75,15 @@ impl Model<'_> {
         match *step {
             Step::Submit { client, url, is_low, max_running, is_repeated } => {
                 let order = Submission {
-                    limits: ClientLimits { max_queued: None, max_running, weight: 1 + u32::from(client) },
+                    limits: ClientLimits { max_queued: None, max_running, weight: 1 + u32::from(client), rate: None },
                     priority: if is_low { Priority::Low } else { Priority::Normal },
                     ..order(&format!("client {client}"), &format!("https://example.com/{url}"))
                 };
                 for _ in 0..=u8::from(is_repeated) {
                     let answer = store.submit(&order).await?;
-                    assert!(matches!(answer, Submitted::Accepted(it) | Submitted::Reused(it) if it == order.ticket));
+                    assert!(
+                        matches!(&answer, Submitted::Accepted(job) | Submitted::Reused(job) if job.ticket == order.ticket)
+                    );
                 }
                 self.orders.push(order);
             }
@@ -114,7 +117,7 @@ impl Model<'_> {
                     self.cancelled.remove(&ticket);
                 }
             }
-            Step::Lease { is_low } => self.lease(is_low).await.map(drop)?,
+            Step::Lease { most } => self.lease(most).await.map(drop)?,
             Step::Beat(at) => {
                 if let Some(leased) = pick(&self.leases, at) {
                     store.heartbeat(&[beat(leased, 1.0)]).await?;
@@ -160,17 +163,16 @@ impl Model<'_> {
         Ok(())
     }
 
-    async fn lease(&mut self, is_low: bool) -> Result<bool> {
-        let mut lanes = [lane(Priority::Normal), lane(Priority::Low)];
-        if is_low {
-            lanes.reverse();
+    async fn lease(&mut self, most: usize) -> Result<bool> {
+        let leased = self.claims.take(most).await?;
+        assert!(leased.len() <= most);
+        for Leased { lease: Lease { job, fence, .. }, .. } in &leased {
+            let before = self.fences.insert(*job, *fence);
+            assert!(before.is_none_or(|before| before < *fence), "fences rise");
         }
-        let Some(leased) = self.bench.store.lease(&self.bench.worker, &lanes).await? else { return Ok(false) };
-        let Lease { job, fence, .. } = leased.lease;
-        let before = self.fences.insert(job, fence);
-        assert!(before.is_none_or(|before| before < fence), "fences rise");
-        self.leases.push(leased);
-        Ok(true)
+        let found = !leased.is_empty();
+        self.leases.extend(leased);
+        Ok(found)
     }
 
     async fn check(&self) -> Result<()> {
@@ -195,7 +197,7 @@ impl Model<'_> {
         self.bench.let_pass("lease").await?;
         loop {
             self.bench.let_pass("delay").await?;
-            if !self.lease(false).await? {
+            if !self.lease(1).await? {
                 break;
             }
             let leased = self.leases.last().expect("it was just taken");
@@ -254,6 +256,7 @@ fn whatever_happens_in_whatever_order_every_list_and_counter_stays_true() -> Res
             redis::cmd("FLUSHALL").query_async::<()>(&mut connection).await?;
             let mut model = Model {
                 bench: &bench,
+                claims: bench.claims(),
                 orders: Vec::new(),
                 leases: Vec::new(),
                 fences: HashMap::new(),

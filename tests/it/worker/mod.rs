@@ -36,6 +36,7 @@ impl Shop {
             link_ttl: PATIENCE,
             lease: Duration::from_secs(30),
             queue_limit: None,
+            shards: haul_shared::ids::Shards::ONE,
         };
         let store = JobStore::new(redis.server(4)?, settings);
         Ok(Self { redis, origin: Origin::start().await, data: TempDir::new()?, store })
@@ -70,7 +71,7 @@ impl Shop {
         let order = Submission {
             ticket: Ticket::new(),
             client: ClientKey::of_api_key("tests"),
-            limits: ClientLimits { max_queued: None, max_running: None, weight: 1 },
+            limits: ClientLimits { max_queued: None, max_running: None, weight: 1, rate: None },
             spec,
             region: "default".parse()?,
             priority: Priority::Normal,
@@ -79,7 +80,7 @@ impl Shop {
             max_attempts: 2,
             idempotency: None,
         };
-        assert_eq!(self.store.submit(&order).await?, Submitted::Accepted(order.ticket));
+        assert!(matches!(self.store.submit(&order).await?, Submitted::Accepted(job) if job.ticket == order.ticket));
         Ok(order.ticket)
     }
 

@@ -118,18 +118,20 @@ fn unauthorized() -> ApiError {
 
 fn by_key(app: &App, request: &Request, key: ApiKey) -> Caller {
     let defaults = app.config.rates;
+    let rates = Rates {
+        metadata: key.rates.metadata.unwrap_or(defaults.metadata),
+        downloads: key.rates.downloads.unwrap_or(defaults.downloads),
+        reads: key.rates.reads.unwrap_or(defaults.reads),
+    };
     Caller {
         client: ClientKey::of_api_key(&key.name),
         limits: ClientLimits {
             max_queued: key.max_queued.or(app.config.queue.client_max_queued),
             max_running: key.max_running.or(app.config.queue.client_max_running),
             weight: key.weight,
+            rate: rates.downloads,
         },
-        rates: Rates {
-            metadata: key.rates.metadata.unwrap_or(defaults.metadata),
-            downloads: key.rates.downloads.unwrap_or(defaults.downloads),
-            reads: key.rates.reads.unwrap_or(defaults.reads),
-        },
+        rates,
         region: region(app, request),
         sight: Sight::Own { admin: key.admin },
     }
@@ -142,6 +144,7 @@ fn by_address(app: &App, request: &Request) -> Caller {
             max_queued: app.config.queue.client_max_queued,
             max_running: app.config.queue.client_max_running,
             weight: 1,
+            rate: app.config.rates.downloads,
         },
         rates: app.config.rates,
         region: region(app, request),

@@ -223,7 +223,9 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         let refusal = match &error {
             StoreError::Unavailable(_) | StoreError::OutOfMemory => Self::new(Code::ServiceUnavailable),
-            StoreError::Unreadable(_) | StoreError::LeaseLost => Self::new(Code::Internal),
+            StoreError::Unreadable(_) | StoreError::LeaseLost | StoreError::OtherShards { .. } => {
+                Self::new(Code::Internal)
+            }
         };
         refusal.because(&error)
     }

@@ -10,7 +10,7 @@ use url::Url;
 use super::parse::{self, Parsed};
 use super::{Process, Reader, vars};
 use crate::egress::EgressPolicy;
-use crate::ids::Region;
+use crate::ids::{Region, Shards};
 
 /// How often a worker says that it lives.
 pub const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -157,6 +157,8 @@ pub struct QueueConfig {
     pub client_max_queued: Option<u32>,
     /// Jobs of one client running.
     pub client_max_running: Option<u32>,
+    /// Parts that the queue is cut into.
+    pub shards: Shards,
 }
 
 impl QueueConfig {
@@ -172,6 +174,7 @@ impl QueueConfig {
             max_queued: reader.value(&vars::QUEUE_LIMIT, limit()),
             client_max_queued: reader.value(&vars::CLIENT_QUEUE_LIMIT, limit()),
             client_max_running: reader.value(&vars::CLIENT_RUNNING_LIMIT, limit()),
+            shards: reader.value(&vars::QUEUE_SHARDS, shards),
         };
         if queue.lease < 3 * HEARTBEAT {
             let (lease, heartbeat) = (parse::spell(queue.lease), parse::spell(HEARTBEAT));
@@ -180,6 +183,10 @@ impl QueueConfig {
         }
         queue
     }
+}
+
+fn shards(text: &str) -> Parsed<Shards> {
+    parse::number(1, 1024)(text).map(|count| Shards::new(count).expect("it is at least one"))
 }
 
 /// Where work is done.

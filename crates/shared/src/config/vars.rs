@@ -216,6 +216,9 @@ table! {
     CLIENT_RUNNING_LIMIT = "HAUL_CLIENT_RUNNING_LIMIT", Queue, Both,
         "How many jobs of one client may run at once, or `off`.",
         .or("4");
+    QUEUE_SHARDS = "HAUL_QUEUE_SHARDS", Queue, Both,
+        "Parts that the queue is cut into, 1 to 1024, each on one node of a Redis Cluster; the same for every process and for ever. Limits of a client count per shard.",
+        .or("1");
     DURABILITY = "HAUL_DURABILITY", Queue, Both,
         "`aof`: an accepted job is in Redis' append-only file. `replica`: it has also reached a replica. Not supported yet: `replica` is refused.",
         .or("aof");

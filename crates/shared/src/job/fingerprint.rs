@@ -7,11 +7,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
 use super::JobSpec;
-use crate::ids::Region;
+use crate::ids::{Region, Shard, Shards};
 
 /// 128 bits of a SHA-256 over everything that changes the bytes or the place of a result. Safe inside a key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Fingerprint(String);
+pub struct Fingerprint([u8; 16]);
 
 impl Fingerprint {
     /// Raised when the same order would no longer give the same bytes.
@@ -27,12 +27,20 @@ impl Fingerprint {
         hash.update(region.as_str());
         hash.update([0]);
         hash.update(order);
-        Self(URL_SAFE_NO_PAD.encode(&hash.finalize()[..16]))
+        let mut half = [0; 16];
+        half.copy_from_slice(&hash.finalize()[..16]);
+        Self(half)
+    }
+
+    /// The shard of its job.
+    #[must_use]
+    pub fn shard(&self, shards: Shards) -> Shard {
+        shards.of(u128::from_be_bytes(self.0))
     }
 }
 
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
     }
 }

@@ -1,11 +1,12 @@
 //! What a worker is told to do: everything that changes the bytes of the result, and nothing else.
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use crate::media::{Codec, Fallback, Format, Quality};
 use crate::source::SourceUrl;
 
-/// The order of one run. Stored as JSON; a worker that meets a `v` it does not know hands the job back.
+/// The order of one run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum JobSpec {
@@ -16,6 +17,44 @@ pub enum JobSpec {
         /// Where.
         url: SourceUrl,
     },
+}
+
+/// How an order is stored: with the version that a worker has to know to do it right. A worker that is older hands
+/// the job back for another one, instead of leaving out what it does not know.
+#[derive(Serialize, Deserialize)]
+struct Versioned<T> {
+    v: u32,
+    order: T,
+}
+
+impl JobSpec {
+    /// The newest version that this build can do.
+    pub const NEWEST: u32 = 1;
+
+    /// The lowest version that does this order right: orders that want nothing new stay old, so that workers and APIs can
+    /// be replaced one by one in any order.
+    #[must_use]
+    pub fn version(&self) -> u32 {
+        match self {
+            Self::Download(_) | Self::Metadata { .. } => 1,
+        }
+    }
+
+    /// As it is stored.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(&Versioned { v: self.version(), order: self }).expect("a spec has only plain fields")
+    }
+
+    /// Reads what is stored; `None` when it is of a newer version, or no order at all.
+    #[must_use]
+    pub fn decode(stored: &[u8]) -> Option<Self> {
+        let versioned: Versioned<IgnoredAny> = serde_json::from_slice(stored).ok()?;
+        if versioned.v > Self::NEWEST {
+            return None;
+        }
+        serde_json::from_slice::<Versioned<Self>>(stored).ok().map(|versioned| versioned.order)
+    }
 }
 
 /// The order of a download.
@@ -39,4 +78,18 @@ pub struct DownloadSpec {
     pub embed_chapters: bool,
     /// Which entry, when the URL is a playlist; from 1.
     pub playlist_index: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_is_read_back_and_a_newer_one_is_not() {
+        let spec = JobSpec::Metadata { url: serde_json::from_value("https://example.com/".into()).unwrap() };
+        let stored = String::from_utf8(spec.encode()).unwrap();
+        assert_eq!(JobSpec::decode(stored.as_bytes()), Some(spec));
+        let newer = stored.replace(r#""v":1"#, r#""v":2"#);
+        assert!(newer != stored && JobSpec::decode(newer.as_bytes()).is_none());
+    }
 }

@@ -68,6 +68,8 @@ pub enum Action {
     Join,
     /// A finished result is handed to another ticket.
     Reuse,
+    /// Another ticket is told at once that the same has just failed for good.
+    Recall,
     /// A worker takes it.
     Lease,
     /// Its worker says that it lives; one whose lease was taken back is welcome until somebody else starts.
@@ -102,6 +104,7 @@ pub const ALLOWED: &[(Action, &[StateKind])] = {
     &[
         (Action::Join, &[Queued, Waiting, Running]),
         (Action::Reuse, &[Completed]),
+        (Action::Recall, &[Failed]),
         (Action::Lease, &[Queued]),
         (Action::Heartbeat, &[Queued, Waiting, Running]),
         (Action::Reserve, &[Running]),
@@ -125,6 +128,7 @@ impl Action {
         match self {
             Self::Join => "join",
             Self::Reuse => "reuse",
+            Self::Recall => "recall",
             Self::Lease => "lease",
             Self::Heartbeat => "heartbeat",
             Self::Reserve => "reserve",
@@ -147,10 +151,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_end_is_left_only_by_retry_reuse_and_forget() {
+    fn an_end_is_left_only_by_those_who_ask_again_and_forget() {
         for (action, states) in ALLOWED {
             let leaves_an_end = states.iter().any(|state| state.is_end());
-            let may = matches!(action, Action::Retry | Action::Reuse | Action::Forget);
+            let may = matches!(action, Action::Retry | Action::Reuse | Action::Recall | Action::Forget);
             assert_eq!(leaves_an_end, may, "{action:?}");
         }
     }

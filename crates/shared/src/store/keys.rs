@@ -1,29 +1,34 @@
 //! Every key of the queue: the only place where key text is made.
 //!
-//! All keys of a shard carry one hash tag, so that a script never crosses slots in a cluster. A name that ends
+//! All keys of a shard begin with the same text, with a hash tag in it, so that a script never crosses slots in a
+//! cluster. That beginning is the one key that scripts declare; they add to it what stands in [`TABLE`]. A name that ends
 //! in `:` is a prefix: a script may add to it an id, a client, a lane or a fingerprint, and nothing else. None
 //! of these is ever text from outside (ids are random, clients and fingerprints hashes or canonical addresses).
 
 use std::fmt;
 use std::str::FromStr;
 
-use crate::ids::Region;
+use crate::ids::{Region, Shard};
 use crate::job::JobSpec;
 use crate::media::Priority;
 
 /// Raised when stored records change so that older programs would misread them.
-const BASE: &str = "haul1:{0}:";
+const FORM: &str = "haul1:";
 
-/// What scripts know keys by, and the rest of the key's name. The order is that of `KEYS`.
+/// What scripts know keys by, and the rest of the key's name.
 pub(super) const TABLE: &[(&str, &str)] = &[
     // HASH, one job; fields: see `record`. No life while unfinished, then HAUL_JOB_TTL.
     ("job", "j:"),
     // HASH, one ticket: its job, own state, client, request. Lives twice HAUL_JOB_TTL: the wait, and the record.
     ("ticket", "t:"),
+    // STRING ticket -> mark of the call that deleted it; 60 s.
+    ("gone", "gone:"),
     // STRING fingerprint -> job: single flight while it goes on, reuse while the result lasts.
     ("flight", "fp:"),
-    // HASH idempotency key -> body hash and ticket; 24 h.
-    ("idem", "idem:"),
+    // HASH idempotency key -> body hash, ticket, ms of the promise; 24 h.
+    ("promise", "idem:"),
+    // STRING client -> µs at which its bucket of downloads is full again (GCRA); lives until then.
+    ("rate", "rate:"),
     // LIST <lane>:<client> -> that client's waiting jobs, next first.
     ("list", "c:"),
     // ZSET lane -> clients with waiting jobs, by virtual time.
@@ -42,10 +47,14 @@ pub(super) const TABLE: &[(&str, &str)] = &[
     ("caps", "caps:"),
     // ZSET running jobs by the ms at which their lease ends.
     ("lease", "lease"),
-    // STRING ms at which somebody last looked for leases that have run out.
-    ("looked", "looked"),
-    // STRING while none is taken back, after a time in which nobody looked.
+    // STRING <worker>:<kind> -> mark of its last lease call that found jobs, and those jobs; lives as long as a lease.
+    ("asked", "asked:"),
+    // STRING ms at which somebody last looked after what time does to jobs.
+    ("tended", "tended"),
+    // STRING ms at which the last amnesty began; lives three leases.
     ("amnesty", "amnesty"),
+    // HASH of the audit: where it goes on, when it was last.
+    ("audit", "audit"),
     // ZSET delayed jobs by the ms at which they are due.
     ("delay", "delay"),
     // ZSET every unfinished job by the ms at which it expires.
@@ -60,30 +69,36 @@ pub(super) const TABLE: &[(&str, &str)] = &[
     ("wake", "wake:"),
     // SET lanes that ever had a job.
     ("lanes", "lanes"),
-    // HASH totals: `<kind>:<end state>`, `reaped`, `bytes`, `objects`.
+    // STRING worker -> JSON: what a live worker says of itself; gone when it has been silent.
+    ("worker", "w:"),
+    // SET workers that may be alive.
+    ("workers", "workers"),
+    // HASH totals: `<kind>:<end state>`, `reaped`, `repaired`, `bytes`, `objects`.
     ("count", "count"),
     // LIST ms of the last 64 ends, newest first.
     ("ends", "ends"),
+    // LIST client -> ms of its last 16 ends, newest first; lives an hour.
+    ("pace", "pace:"),
     // LIST name -> the last 512 durations in seconds.
     ("time", "time:"),
     // Channel: ids of jobs that have changed.
     ("changed", "changed"),
 ];
 
+/// What all keys of a shard begin with.
+pub(super) fn base(shard: Shard) -> String {
+    format!("{FORM}{{{shard}}}:")
+}
+
 /// Text of the key, or prefix, that scripts know by `name`.
-pub(super) fn key(name: &str) -> String {
+pub(super) fn key(shard: Shard, name: &str) -> String {
     let (_, rest) = TABLE.iter().find(|(known, _)| *known == name).expect("a name of the table");
-    format!("{BASE}{rest}")
+    base(shard) + rest
 }
 
-/// STRING, JSON: what a live worker says of itself; gone 15 s after its last word.
-pub(super) fn worker(id: &str) -> String {
-    format!("{BASE}w:{id}")
-}
-
-/// SET: workers that may be alive.
-pub(super) fn workers() -> String {
-    format!("{BASE}workers")
+/// STRING: how many shards the queue has; whoever comes first says so.
+pub(super) fn shards() -> String {
+    format!("{FORM}shards")
 }
 
 /// STRING, zstd of JSON, on the cache server: what was found at an address. `digest` is a hash of the URL.
@@ -168,6 +183,7 @@ impl FromStr for Lane {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::Shards;
 
     #[test]
     fn lanes_are_read_back() {
@@ -181,7 +197,8 @@ mod tests {
 
     #[test]
     fn every_key_of_a_shard_has_its_hash_tag() {
-        assert!(TABLE.iter().all(|(name, _)| key(name).starts_with("haul1:{0}:")));
-        assert!(worker("w").starts_with("haul1:{0}:") && workers().starts_with("haul1:{0}:"));
+        let third = Shards::new(4).unwrap().of(2);
+        assert_eq!(key(third, "job"), "haul1:{2}:j:");
+        assert!(TABLE.iter().all(|(name, _)| key(third, name).starts_with(&base(third))));
     }
 }

@@ -3,20 +3,23 @@
 //! A worker holds a job for a limited time. Every write carries the lease's fence and Redis refuses any fence
 //! but the newest, so a worker that slept past its lease cannot undo its successor's work.
 //!
-//! Not here: when to renew (`worker::heartbeat`), how the work is done (`worker::pipeline`).
+//! Not here: how a job is taken ([`super::claims`]), when to renew (`worker::heartbeat`), how the work is done (`worker::pipeline`).
 
 use std::time::Duration;
 
-use super::keys::{Kind, Lane};
+use super::keys::Kind;
 use super::scripts::{self, invocation};
 use super::{JobStore, StoreError, ms};
-use crate::ids::{Fence, JobId, WorkerId};
-use crate::job::{Artifact, Failure, JobSpec, Progress};
+use crate::ids::{Fence, JobId};
+use crate::job::{Artifact, Failure, Progress};
 use crate::media::MediaInfo;
 use crate::storage::ObjectKey;
 
 /// How long a reserved object is kept when its job is never completed: longer than any upload.
 const RESERVATION: Duration = Duration::from_secs(24 * 3600);
+
+/// How long whoever asks for what has just failed for good is told so at once: page reloads do not reach the site.
+const KNOWN_FAILURE: Duration = Duration::from_secs(60);
 
 /// The right to write to a running job, for a limited time.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -27,21 +30,6 @@ pub struct Lease {
     pub fence: Fence,
     /// What it is about.
     pub kind: Kind,
-}
-
-/// A job taken from the queue.
-#[derive(Debug, Clone)]
-pub struct Leased {
-    /// The right to write to it.
-    pub lease: Lease,
-    /// What is to be done; `None` when this version cannot read it (hand it back with [`JobStore::defer`]).
-    pub spec: Option<JobSpec>,
-    /// Which attempt this is, from 1.
-    pub attempt: u32,
-    /// Attempts that may be begun.
-    pub max_attempts: u32,
-    /// How long it stood in line before this attempt.
-    pub waited: Duration,
 }
 
 /// What a worker says of a running job.
@@ -64,6 +52,8 @@ pub enum Pulse {
     Cancel,
     /// The lease was lost: stop, write nothing.
     Lost,
+    /// The job itself is gone, with the memory of Redis perhaps: stop, write nothing.
+    Gone,
 }
 
 /// What became of a job whose worker says that it is done.
@@ -87,49 +77,37 @@ pub enum Ended {
 }
 
 impl JobStore {
-    /// Takes the next job of the first of these lanes that has one. All lanes are of one kind.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`]: a job may have been taken; its lease then runs out.
-    pub async fn lease(&self, worker: &WorkerId, lanes: &[Lane]) -> Result<Option<Leased>, StoreError> {
-        let Some(kind) = lanes.first().map(|lane| lane.kind) else { return Ok(None) };
-        let mut call = invocation(&scripts::LEASE);
-        call.arg(worker.to_string()).arg(ms(self.0.settings.lease)).arg(Kind::Download.word());
-        for lane in lanes {
-            call.arg(lane.to_string());
-        }
-        let answer: Vec<Vec<u8>> = self.run(&call).await?;
-        let [job, fence, attempt, max_attempts, spec, waited_ms] = &answer[..] else { return Ok(None) };
-        let lease = Lease { job: read(job)?, fence: Fence(read(fence)?), kind };
-        Ok(Some(Leased {
-            lease,
-            spec: serde_json::from_slice(spec).ok(),
-            attempt: read(attempt)?,
-            max_attempts: read(max_attempts)?,
-            waited: Duration::from_millis(read(waited_ms)?),
-        }))
-    }
-
     /// Renews leases and stores progress; answers in the same order.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn heartbeat(&self, beats: &[Beat]) -> Result<Vec<Pulse>, StoreError> {
-        let mut call = invocation(&scripts::HEARTBEAT);
-        call.arg(ms(self.0.settings.lease));
-        for beat in beats {
-            let progress = serde_json::to_vec(&beat.progress).map_err(|_| StoreError::Unreadable("progress"))?;
-            let media = match &beat.media {
-                Some(media) => serde_json::to_vec(media).map_err(|_| StoreError::Unreadable("a medium"))?,
-                None => Vec::new(),
-            };
-            call.arg(beat.lease.job.to_string()).arg(beat.lease.fence.0).arg(progress).arg(media);
+        let shards = self.0.settings.shards;
+        let mut pulses = vec![Pulse::Lost; beats.len()];
+        for shard in shards.all() {
+            let here = || beats.iter().enumerate().filter(|(_, beat)| beat.lease.job.shard(shards) == shard);
+            if here().next().is_none() {
+                continue;
+            }
+            let mut call = invocation(shard, &scripts::HEARTBEAT);
+            call.arg(ms(self.0.settings.lease));
+            for (_, beat) in here() {
+                let progress = serde_json::to_vec(&beat.progress).map_err(|_| StoreError::Unreadable("progress"))?;
+                let media = match &beat.media {
+                    Some(media) => serde_json::to_vec(media).map_err(|_| StoreError::Unreadable("a medium"))?,
+                    None => Vec::new(),
+                };
+                call.arg(beat.lease.job.to_string()).arg(beat.lease.fence.0).arg(progress).arg(media);
+            }
+            let answers: Vec<String> = self.run_surely(&call).await?;
+            if answers.len() != here().count() {
+                return Err(StoreError::Unreadable("an answer"));
+            }
+            for ((at, _), answer) in here().zip(answers) {
+                pulses[at] = pulse(&answer)?;
+            }
         }
-        let answers: Vec<String> = self.run_surely(&call).await?;
-        if answers.len() != beats.len() {
-            return Err(StoreError::Unreadable("an answer"));
-        }
-        answers.iter().map(|answer| pulse(answer)).collect()
+        Ok(pulses)
     }
 
     /// Notes an object that is about to be written, so that it is removed should the job never be completed.
@@ -138,7 +116,7 @@ impl JobStore {
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn reserve(&self, lease: &Lease, object: &ObjectKey) -> Result<Pulse, StoreError> {
-        let mut call = invocation(&scripts::RESERVE);
+        let mut call = invocation(lease.job.shard(self.0.settings.shards), &scripts::RESERVE);
         call.arg(lease.job.to_string()).arg(lease.fence.0).arg(object.as_str()).arg(ms(RESERVATION));
         let answer: String = self.run_surely(&call).await?;
         pulse(&answer)
@@ -159,7 +137,7 @@ impl JobStore {
         // Handed out again only while a link made from it can live its whole time.
         let margin = (settings.link_ttl + Duration::from_secs(300)).min(settings.result_ttl / 2);
         let result = serde_json::to_vec(artifact).map_err(|_| StoreError::Unreadable("a result"))?;
-        let mut call = invocation(&scripts::COMPLETE);
+        let mut call = invocation(lease.job.shard(self.0.settings.shards), &scripts::COMPLETE);
         call.arg(lease.job.to_string())
             .arg(lease.fence.0)
             .arg(result)
@@ -178,7 +156,7 @@ impl JobStore {
     /// # Errors
     /// As [`JobStore::complete`].
     pub async fn found(&self, lease: &Lease) -> Result<Done, StoreError> {
-        let mut call = invocation(&scripts::COMPLETE);
+        let mut call = invocation(lease.job.shard(self.0.settings.shards), &scripts::COMPLETE);
         call.arg(lease.job.to_string()).arg(lease.fence.0).arg("null").arg("").arg(0).arg(0).arg(0);
         self.done(&call).await
     }
@@ -193,17 +171,19 @@ impl JobStore {
         }
     }
 
-    /// Gives up this attempt. The failure's kind decides whether another follows, after `delay`.
+    /// Gives up this attempt. The failure's kind decides whether another follows, after `delay`. An unanswered call may
+    /// be sent again: with the same lease the answer is the same.
     ///
     /// # Errors
-    /// [`StoreError::LeaseLost`] (also when an unanswered call had been carried out), [`StoreError::Unavailable`].
+    /// [`StoreError::LeaseLost`], [`StoreError::Unavailable`].
     pub async fn fail(&self, lease: &Lease, failure: &Failure, delay: Duration) -> Result<Ended, StoreError> {
-        let mut call = invocation(&scripts::FAIL);
+        let mut call = invocation(lease.job.shard(self.0.settings.shards), &scripts::FAIL);
         call.arg(lease.job.to_string())
             .arg(lease.fence.0)
             .arg(u8::from(failure.kind.is_retryable()))
             .arg(ms(delay))
-            .arg(encoded(failure)?);
+            .arg(encoded(failure)?)
+            .arg(if failure.kind.is_retryable() { 0 } else { ms(KNOWN_FAILURE) });
         let answer: String = self.run_surely(&call).await?;
         match answer.as_str() {
             "waiting" => Ok(Ended::Waiting),
@@ -219,7 +199,7 @@ impl JobStore {
     /// # Errors
     /// [`StoreError::Unavailable`]. That the lease was lost is none: somebody else has the job then.
     pub async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
-        let mut call = invocation(&scripts::RELEASE);
+        let mut call = invocation(lease.job.shard(self.0.settings.shards), &scripts::RELEASE);
         call.arg(lease.job.to_string()).arg(lease.fence.0);
         self.run_surely::<String>(&call).await.map(drop)
     }
@@ -229,7 +209,7 @@ impl JobStore {
     /// # Errors
     /// As [`JobStore::release`].
     pub async fn defer(&self, lease: &Lease, delay: Duration) -> Result<(), StoreError> {
-        let mut call = invocation(&scripts::DEFER);
+        let mut call = invocation(lease.job.shard(self.0.settings.shards), &scripts::DEFER);
         call.arg(lease.job.to_string()).arg(lease.fence.0).arg(ms(delay));
         self.run_surely::<String>(&call).await.map(drop)
     }
@@ -240,15 +220,11 @@ fn pulse(answer: &str) -> Result<Pulse, StoreError> {
         "ok" => Ok(Pulse::Ok),
         "cancel" => Ok(Pulse::Cancel),
         "lost" => Ok(Pulse::Lost),
+        "gone" => Ok(Pulse::Gone),
         _ => Err(StoreError::Unreadable("an answer")),
     }
 }
 
 pub(super) fn encoded(failure: &Failure) -> Result<Vec<u8>, StoreError> {
     serde_json::to_vec(failure).map_err(|_| StoreError::Unreadable("a failure"))
-}
-
-fn read<T: std::str::FromStr>(bytes: &[u8]) -> Result<T, StoreError> {
-    let text = std::str::from_utf8(bytes).ok();
-    text.and_then(|text| text.parse().ok()).ok_or(StoreError::Unreadable("an answer"))
 }

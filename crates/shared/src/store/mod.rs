@@ -1,11 +1,14 @@
 //! Jobs in Redis: the queue is a state machine on one hash per job, moved by scripts only.
 //!
-//! The API's half ([`submission`], [`record`], [`watch`], [`stats`]) hands out tickets and shows jobs; the
-//! worker's half ([`lease`]) takes jobs and writes to them under a fence. Whatever is accepted here survives the
+//! The API's half ([`submission`], [`listing`], [`watch`], [`stats`]) hands out tickets and shows jobs; the
+//! worker's half ([`claims`], [`lease`]) takes jobs and writes to them under a fence. Whatever is accepted here survives the
 //! death of any process. Not here: what a job means (`crate::job`), and how it is done (`worker::pipeline`).
 
+mod claims;
 mod keys;
 mod lease;
+mod listing;
+mod promise;
 mod record;
 mod scripts;
 mod stats;
@@ -14,12 +17,14 @@ mod upkeep;
 mod wake;
 mod watch;
 
+pub use claims::{Claims, Leased};
 pub use keys::{Kind, Lane};
-pub use lease::{Beat, Done, Ended, Lease, Leased, Pulse};
-pub use stats::{QueueDepth, Samples, Stats, WorkerInfo};
-pub use submission::{Cancelled, ClientLimits, Idempotency, Position, Scope, Submission, Submitted};
-pub use upkeep::Garbage;
-pub use wake::WakeCall;
+pub use lease::{Beat, Done, Ended, Lease, Pulse};
+pub use listing::{Position, Scope};
+pub use promise::Idempotency;
+pub use stats::{QueueDepth, Samples, Stats, WORKER_SILENCE, WorkerInfo};
+pub use submission::{Cancelled, ClientLimits, Submission, Submitted};
+pub use upkeep::{Audited, Garbage};
 pub use watch::Watch;
 
 pub(crate) use keys::{forgotten as forgotten_channel, metadata as metadata_key};
@@ -27,9 +32,11 @@ pub(crate) use keys::{forgotten as forgotten_channel, metadata as metadata_key};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rand::RngExt as _;
 use redis::{FromRedisValue, RedisError};
 
 use crate::config::{Lives, QueueConfig};
+use crate::ids::Shards;
 use crate::redis::{Call, CallError, Connection, Server};
 
 /// Why the store did not do what it was asked.
@@ -44,6 +51,14 @@ pub enum StoreError {
     /// A record is not of a form that this version knows.
     #[error("{0} in a stored record cannot be read")]
     Unreadable(&'static str),
+    /// The queue in this Redis is cut otherwise.
+    #[error("HAUL_QUEUE_SHARDS is {ours}, but the queue in this redis has {theirs} shards")]
+    OtherShards {
+        /// As configured.
+        ours: u16,
+        /// As it is.
+        theirs: u16,
+    },
     /// The lease is not the newest any more: somebody else has the job, or it has ended.
     #[error("the lease was lost")]
     LeaseLost,
@@ -72,8 +87,10 @@ pub struct StoreSettings {
     pub link_ttl: Duration,
     /// A worker holds a job this long without a word.
     pub lease: Duration,
-    /// Jobs that may wait; `None` is no limit.
+    /// Jobs that may wait on each shard; `None` is no limit.
     pub queue_limit: Option<u32>,
+    /// The parts of the queue.
+    pub shards: Shards,
 }
 
 impl StoreSettings {
@@ -86,6 +103,7 @@ impl StoreSettings {
             link_ttl: lives.link,
             lease: queue.lease,
             queue_limit: queue.max_queued,
+            shards: queue.shards,
         }
     }
 }
@@ -104,7 +122,7 @@ impl JobStore {
     /// The jobs in this Redis; the first call connects.
     #[must_use]
     pub fn new(server: Server, settings: StoreSettings) -> Self {
-        let changes = watch::Changes::new(server.clone());
+        let changes = watch::Changes::new(server.clone(), settings.shards);
         Self(Arc::new(Inner { server, changes, settings }))
     }
 
@@ -114,6 +132,22 @@ impl JobStore {
     /// [`StoreError::Unavailable`].
     pub async fn ping(&self) -> Result<(), StoreError> {
         Ok(self.0.server.ping().await?)
+    }
+
+    /// Says how many parts the queue has, or hears that it is cut otherwise: then this process would look for jobs where
+    /// they are not.
+    ///
+    /// # Errors
+    /// [`StoreError::OtherShards`], [`StoreError::Unavailable`].
+    pub async fn agree(&self) -> Result<(), StoreError> {
+        let ours = self.0.settings.shards.count();
+        let mut connection = self.connection().await?;
+        redis::cmd("SET").arg(keys::shards()).arg(ours).arg("NX").query_async::<()>(&mut connection).await?;
+        let said: Option<u16> = redis::cmd("GET").arg(keys::shards()).query_async(&mut connection).await?;
+        match said {
+            Some(theirs) if theirs != ours => Err(StoreError::OtherShards { ours, theirs }),
+            _ => Ok(()),
+        }
     }
 
     /// Connections of the pool: in use, idle.
@@ -135,6 +169,11 @@ impl JobStore {
     async fn run_surely<T: FromRedisValue>(&self, call: &Call<'_>) -> Result<T, StoreError> {
         Ok(self.0.server.call_surely(call).await?)
     }
+}
+
+/// What tells a call from every other one, so that a repetition of it is known again.
+fn mark() -> String {
+    format!("{:016x}", rand::rng().random::<u64>())
 }
 
 /// Milliseconds, as scripts take them.

@@ -4,9 +4,12 @@
 //! `fp` fingerprint · `spec` order · `n` tickets · `att` attempts begun · `max` ·
 //! `keep` ms the record outlives its end · `crash` leases lost · `tok` fence ·
 //! `wk` worker · `rg` region · `sa` first start · `ft` end · `due` next attempt · `pg` progress · `med` medium ·
-//! `res` result · `obj` its object · `err` failure · `del` when the object goes · `cx` cancel wanted.
+//! `res` result · `obj` its object · `err` failure · `del` when the object goes · `cx` cancel wanted · `again`
+//! attempt that did not count and whose `pg` the next one goes on from · `said` the call that let go last, and what it
+//! was told.
 //! Of a ticket: `jid` job · `cl` client · `ct` created · `ttl` ms it keeps the result · `exp` when it lets go of a
-//! result that was there before it · `req` request; once it was cancelled while others go on, also `st`, `ft` and
+//! result that was there before it · `req` request · `said` mark of its last cancellation or retry, and what it was
+//! told; once it was cancelled while others go on, also `st`, `ft` and
 //! what it shows of the run. All times in ms since the epoch, by the clock of Redis.
 
 use jiff::Timestamp;
@@ -16,7 +19,8 @@ use super::StoreError;
 use crate::ids::{ClientKey, JobId, Ticket, WorkerId};
 use crate::job::{Failure, FailureKind, Job, JobState, StateKind};
 
-type Field = Option<Vec<u8>>;
+/// One field of a record, as Redis answers it.
+pub(super) type Field = Option<Vec<u8>>;
 
 /// What `look` answers, position by position.
 const FIELDS: usize = 21;

@@ -1,12 +1,13 @@
 //! The scripts, one per transition, and the one way to run them.
 //!
-//! Each is sent as three tables made here (key names, state words, allowed transitions), the shared prelude, and
-//! its own file. So a script knows no key and no state by text of its own.
+//! A script knows no key, no state and no transition by text of its own: it says `K.lease`, `S.running`, `MAY.reap`, and
+//! these names are replaced here, once, by what the tables in Rust say. So nothing is built anew at every call, which
+//! would cost more than most scripts do.
 
-use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use super::keys;
+use crate::ids::Shard;
 use crate::job::state::{ALLOWED, StateKind};
 use crate::redis::{Call, Script};
 
@@ -21,16 +22,17 @@ enum WhenFull {
 pub(super) type Transition = LazyLock<Script>;
 
 macro_rules! transitions {
-    ($($name:ident = $file:literal, $when_full:ident;)*) => {
+    ($($name:ident = $($file:literal)+, $when_full:ident;)*) => {
         $(pub(super) static $name: Transition = LazyLock::new(|| {
-            source(WhenFull::$when_full, include_str!(concat!("lua/", $file, ".lua")))
+            source(WhenFull::$when_full, &[$(include_str!(concat!("lua/", $file, ".lua"))),+])
         });)*
     };
 }
 
 transitions! {
-    SUBMIT = "submit", Refuse;
-    LEASE = "lease", Run;
+    SUBMIT = "view" "submit", Refuse;
+    PROMISE = "promise", Refuse;
+    LEASE = "tending" "lease", Run;
     HEARTBEAT = "heartbeat", Run;
     RESERVE = "reserve", Run;
     COMPLETE = "complete", Run;
@@ -39,42 +41,71 @@ transitions! {
     DEFER = "defer", Run;
     CANCEL = "cancel", Run;
     FORGET = "forget", Run;
-    PROMOTE = "promote", Run;
-    REAP = "reap", Run;
-    EXPIRE = "expire", Run;
+    TEND = "tending" "tend", Run;
+    AUDIT = "audit", Run;
     COLLECT = "collect", Run;
-    LOOK = "look", Run;
+    LOOK = "view" "look", Run;
+    ANNOUNCE = "announce", Run;
 }
 
-/// Begins a call of a transition, with the keys of the shard in place.
-pub(super) fn invocation(script: &'static Transition) -> Call<'static> {
+/// Begins a call of a transition on a shard.
+pub(super) fn invocation(shard: Shard, script: &'static Transition) -> Call<'static> {
     let mut call = script.call();
-    for (name, _) in keys::TABLE {
-        call.key(keys::key(name));
-    }
+    call.key(keys::base(shard));
     call
 }
 
-fn source(when_full: WhenFull, body: &str) -> Script {
+fn source(when_full: WhenFull, parts: &[&str]) -> Script {
     let mut text = match when_full {
         WhenFull::Run => "#!lua flags=allow-oom\n".to_owned(),
         WhenFull::Refuse => "#!lua\n".to_owned(),
     };
-    text.push_str("local K = {\n");
-    for (at, (name, _)) in keys::TABLE.iter().enumerate() {
-        let _ = writeln!(text, "  {name} = KEYS[{}],", at + 1);
-    }
-    text.push_str("}\nlocal S = {\n");
-    for state in StateKind::ALL {
-        let _ = writeln!(text, "  {0} = '{0}',", state.word());
-    }
-    text.push_str("}\nlocal MAY = {\n");
-    for (action, states) in ALLOWED {
-        let from: Vec<String> = states.iter().map(|state| format!("{} = true", state.word())).collect();
-        let _ = writeln!(text, "  {} = {{ {} }},", action.word(), from.join(", "));
-    }
-    text.push_str("}\n");
     text.push_str(include_str!("lua/prelude.lua"));
-    text.push_str(body);
+    parts.iter().for_each(|part| text.push_str(part));
+    for (name, meaning) in meanings() {
+        text = text.replace(&name, &meaning);
+    }
     Script::new(text)
+}
+
+/// What stands for each name, longest names first: none is taken for the beginning of another.
+fn meanings() -> Vec<(String, String)> {
+    let keys = keys::TABLE.iter().map(|(name, rest)| (format!("K.{name}"), format!("B..'{rest}'")));
+    let states = StateKind::ALL.into_iter().map(|state| (format!("S.{}", state.word()), format!("'{}'", state.word())));
+    let may = ALLOWED.iter().map(|(action, states)| {
+        let states: Vec<&str> = states.iter().map(|state| state.word()).collect();
+        (format!("MAY.{}", action.word()), format!("' {} '", states.join(" ")))
+    });
+    let mut all: Vec<_> = keys.chain(states).chain(may).collect();
+    all.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_of_a_script_is_left_without_its_meaning() {
+        for script in [&SUBMIT, &PROMISE, &LEASE, &HEARTBEAT, &COMPLETE, &TEND, &AUDIT, &LOOK] {
+            let call = invocation(crate::ids::Shards::ONE.of(0), script);
+            drop(call);
+        }
+        let words: Vec<String> = [
+            include_str!("lua/prelude.lua"),
+            include_str!("lua/submit.lua"),
+            include_str!("lua/lease.lua"),
+            include_str!("lua/tending.lua"),
+            include_str!("lua/view.lua"),
+            include_str!("lua/audit.lua"),
+        ]
+        .iter()
+        .flat_map(|text| text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '.' || c == '_')))
+        .filter(|word| ["K.", "S.", "MAY."].iter().any(|table| word.starts_with(table)))
+        .map(|word| word.trim_end_matches('.').to_owned())
+        .collect();
+        let known: Vec<String> = meanings().into_iter().map(|(name, _)| name).collect();
+        let unknown: Vec<&String> = words.iter().filter(|word| !known.contains(word)).collect();
+        assert!(!words.is_empty() && unknown.is_empty(), "{unknown:?}");
+    }
 }

@@ -8,13 +8,17 @@ use redis::AsyncCommands as _;
 use serde::{Deserialize, Serialize};
 
 use super::keys::{self, Kind, Lane};
-use super::{JobStore, StoreError};
-use crate::ids::Region;
+use super::scripts::{self, invocation};
+use super::{JobStore, StoreError, ms};
+use crate::ids::{Region, Shard};
 use crate::job::{Stage, StateKind};
 use crate::media::Priority;
 
 /// A worker that has said nothing for this long is not shown any more.
-const WORKER_TTL_SECONDS: u64 = 15;
+pub const WORKER_SILENCE: Duration = Duration::from_secs(45);
+
+/// Durations shown per name.
+const SAMPLES: usize = 512;
 
 /// A live worker, as it announced itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -60,6 +64,8 @@ pub struct Stats {
     pub jobs: BTreeMap<StateKind, u64>,
     /// Leases that ran out since the store began.
     pub leases_lost: u64,
+    /// Lists and counters that the audit had to put right since the store began.
+    pub repairs: u64,
     /// Live workers.
     pub workers: Vec<WorkerInfo>,
     /// Bytes of results in the store.
@@ -71,18 +77,19 @@ pub struct Stats {
 }
 
 impl JobStore {
-    /// Says that a worker lives; to be repeated every few seconds.
+    /// Says on every shard that a worker lives; to be repeated a few times within [`WORKER_SILENCE`]. Answers how many
+    /// objects [`JobStore::collect`] would name now.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
-    pub async fn announce(&self, worker: &WorkerInfo) -> Result<(), StoreError> {
-        let text = serde_json::to_string(worker).map_err(|_| StoreError::Unreadable("a worker"))?;
-        redis::pipe()
-            .set_ex(keys::worker(&worker.id), text, WORKER_TTL_SECONDS)
-            .sadd(keys::workers(), &worker.id)
-            .query_async::<()>(&mut self.connection().await?)
-            .await?;
-        Ok(())
+    pub async fn announce(&self, worker: &WorkerInfo) -> Result<u64, StoreError> {
+        let word = serde_json::to_string(worker).map_err(|_| StoreError::Unreadable("a worker"))?;
+        let mut due = 0;
+        for shard in self.0.settings.shards.all() {
+            let mut call = invocation(shard, &scripts::ANNOUNCE);
+            due += self.run::<u64>(call.arg(&worker.id).arg(&word).arg(ms(WORKER_SILENCE))).await?;
+        }
+        Ok(due)
     }
 
     /// A worker that stops takes itself off the list.
@@ -90,88 +97,124 @@ impl JobStore {
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn sign_off(&self, worker: &str) -> Result<(), StoreError> {
-        redis::pipe()
-            .del(keys::worker(worker))
-            .srem(keys::workers(), worker)
-            .query_async::<()>(&mut self.connection().await?)
-            .await?;
+        for shard in self.0.settings.shards.all() {
+            let (word, all) = (keys::key(shard, "worker") + worker, keys::key(shard, "workers"));
+            redis::pipe().del(word).srem(all, worker).query_async::<()>(&mut self.connection().await?).await?;
+        }
         Ok(())
     }
 
-    /// The numbers. Costs a few round trips.
+    /// The numbers. Costs a few round trips per shard.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn stats(&self) -> Result<Stats, StoreError> {
+        let mut sum = Sum::default();
+        for shard in self.0.settings.shards.all() {
+            self.add_up(shard, &mut sum).await?;
+        }
+        let queued = sum.queues.values().map(|(depth, _)| depth).sum();
+        let count = |name: &str| sum.counts.get(name).map_or(0, |count| u64::try_from(*count).unwrap_or(0));
+        let jobs = StateKind::ALL.into_iter().map(|state| {
+            let number = match state {
+                StateKind::Queued => queued,
+                StateKind::Waiting => sum.delayed,
+                StateKind::Running => sum.running,
+                StateKind::Completed | StateKind::Failed | StateKind::Cancelled | StateKind::Expired => {
+                    count(&format!("{}:{}", Kind::Download.word(), state.word()))
+                }
+            };
+            (state, number)
+        });
+        Ok(Stats {
+            jobs: jobs.collect(),
+            leases_lost: count("reaped"),
+            repairs: count("repaired"),
+            workers: self.workers().await?,
+            stored_bytes: count("bytes"),
+            stored_objects: count("objects"),
+            queues: sum.queues.into_iter().map(|(key, (depth, oldest))| key.depth(depth, oldest)).collect(),
+            samples: sum.samples,
+        })
+    }
+
+    async fn add_up(&self, shard: Shard, sum: &mut Sum) -> Result<(), StoreError> {
         let mut connection = self.connection().await?;
-        let lanes: Vec<String> = connection.smembers(keys::key("lanes")).await?;
-        let counts: BTreeMap<String, i64> = connection.hgetall(keys::key("count")).await?;
+        let lanes: Vec<String> = connection.smembers(keys::key(shard, "lanes")).await?;
+        let counts: BTreeMap<String, i64> = connection.hgetall(keys::key(shard, "count")).await?;
+        for (name, count) in counts {
+            *sum.counts.entry(name).or_default() += count;
+        }
         let (running, delayed, (seconds, micros)): (u64, u64, (u64, u64)) = redis::pipe()
-            .zcard(keys::key("lease"))
-            .zcard(keys::key("delay"))
+            .zcard(keys::key(shard, "lease"))
+            .zcard(keys::key(shard, "delay"))
             .cmd("TIME")
             .query_async(&mut connection)
             .await?;
+        sum.running += running;
+        sum.delayed += delayed;
         let now_ms = seconds * 1000 + micros / 1000;
 
-        let mut queues = Vec::new();
         for lane in lanes.iter().filter_map(|text| text.parse::<Lane>().ok()) {
             if lane.kind == Kind::Metadata {
                 continue;
             }
-            let key = keys::key("queued") + &lane.to_string();
+            let key = keys::key(shard, "queued") + &lane.to_string();
             let (depth, oldest): (u64, Vec<(String, u64)>) =
                 redis::pipe().zcard(&key).zrange_withscores(&key, 0, 0).query_async(&mut connection).await?;
             let oldest = oldest.first().map(|(_, since)| Duration::from_millis(now_ms.saturating_sub(*since)));
-            queues.push(QueueDepth { region: lane.region, priority: lane.priority, depth, oldest });
+            let place = Place { region: lane.region, is_low: lane.priority == Priority::Low };
+            let queue = sum.queues.entry(place).or_default();
+            *queue = (queue.0 + depth, queue.1.max(oldest));
         }
-        queues.sort_by(|a, b| (&a.region, a.priority as u8).cmp(&(&b.region, b.priority as u8)));
-
-        let count = |name: &str| counts.get(name).map_or(0, |count| u64::try_from(*count).unwrap_or(0));
-        let jobs = StateKind::ALL
-            .into_iter()
-            .map(|state| {
-                let number = match state {
-                    StateKind::Queued => queues.iter().map(|queue| queue.depth).sum(),
-                    StateKind::Waiting => delayed,
-                    StateKind::Running => running,
-                    StateKind::Completed | StateKind::Failed | StateKind::Cancelled | StateKind::Expired => {
-                        count(&format!("{}:{}", Kind::Download.word(), state.word()))
-                    }
-                };
-                (state, number)
-            })
-            .collect();
-
-        let mut samples = Samples::new();
         for name in std::iter::once("wait").chain(Stage::ALL.into_iter().map(Stage::word)) {
-            let list: Vec<f64> = connection.lrange(keys::key("time") + name, 0, -1).await?;
-            samples.insert(name, list);
+            let key = keys::key(shard, "time") + name;
+            let list: Vec<f64> = connection.lrange(key, 0, SAMPLES as isize - 1).await?;
+            let samples = sum.samples.entry(name).or_default();
+            samples.extend(list);
+            samples.truncate(SAMPLES);
         }
+        Ok(())
+    }
 
-        Ok(Stats {
-            queues,
-            jobs,
-            leases_lost: count("reaped"),
-            workers: workers(&mut connection).await?,
-            stored_bytes: count("bytes"),
-            stored_objects: count("objects"),
-            samples,
-        })
+    /// The workers that have spoken lately; every shard knows all of them. Those that have not are taken off the list.
+    async fn workers(&self) -> Result<Vec<WorkerInfo>, StoreError> {
+        let any = self.0.settings.shards.of(0);
+        let (word, all) = (keys::key(any, "worker"), keys::key(any, "workers"));
+        let mut connection = self.connection().await?;
+        let mut ids: Vec<String> = connection.smembers(&all).await?;
+        ids.sort();
+        let mut live = Vec::new();
+        for id in ids {
+            match connection.get::<_, Option<String>>(format!("{word}{id}")).await? {
+                Some(word) => live.extend(serde_json::from_str::<WorkerInfo>(&word)),
+                None => connection.srem::<_, _, ()>(&all, id).await?,
+            }
+        }
+        Ok(live)
     }
 }
 
-/// The workers that have spoken lately. Those that have not are taken off the list.
-async fn workers(connection: &mut crate::redis::Connection) -> Result<Vec<WorkerInfo>, StoreError> {
-    let mut ids: Vec<String> = connection.smembers(keys::workers()).await?;
-    ids.sort();
-    let mut live = Vec::new();
-    for id in ids {
-        let word: Option<String> = connection.get(keys::worker(&id)).await?;
-        match word {
-            Some(word) => live.extend(serde_json::from_str::<WorkerInfo>(&word)),
-            None => connection.srem::<_, _, ()>(keys::workers(), &id).await?,
-        }
+/// A queue of all shards together.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    region: Region,
+    is_low: bool,
+}
+
+impl Place {
+    fn depth(self, depth: u64, oldest: Option<Duration>) -> QueueDepth {
+        let priority = if self.is_low { Priority::Low } else { Priority::Normal };
+        QueueDepth { region: self.region, priority, depth, oldest }
     }
-    Ok(live)
+}
+
+/// The numbers of the shards added up.
+#[derive(Default)]
+struct Sum {
+    counts: BTreeMap<String, i64>,
+    running: u64,
+    delayed: u64,
+    queues: BTreeMap<Place, (u64, Option<Duration>)>,
+    samples: Samples,
 }

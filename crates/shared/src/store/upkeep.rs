@@ -1,7 +1,7 @@
-//! What time does to jobs and objects: delays end, leases run out, results expire.
+//! What time does to jobs and objects: delays end, leases run out, results expire; and whether all is where it should be.
 //!
-//! Every process looks after it; the scripts make it harmless that several do. Who removes objects from the store
-//! is the worker (`worker::sweep`).
+//! API processes look after it about once a second, and workers whenever they ask for jobs; the scripts make it harmless
+//! that several do. Who removes objects from the store is the worker (`worker::sweep`).
 
 use std::time::Duration;
 
@@ -10,17 +10,33 @@ use rand::RngExt as _;
 use super::lease::encoded;
 use super::scripts::{self, invocation};
 use super::{JobStore, StoreError, ms};
+use crate::ids::Shard;
 use crate::job::{Failure, FailureKind};
 use crate::storage::ObjectKey;
 
 /// Between two looks at the queue. Delays are this coarse.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Leases that may be lost before a job counts as one that takes workers down.
-const POISON: u32 = 3;
+/// Between two looks of whichever process: fifty of them do not look fifty times.
+const AT_MOST_EVERY: Duration = Duration::from_millis(500);
 
-/// Jobs looked after in one call of each kind of upkeep.
-const UPKEEP_BATCH: u32 = 100;
+/// Between two pages of the audit, whoever turns them.
+const AUDIT_EVERY: Duration = Duration::from_secs(10);
+
+/// About how many jobs one page of the audit has.
+const AUDIT_PAGE: u32 = 50;
+
+/// Leases that may be lost before a job counts as one that takes workers down.
+pub(super) const POISON: u32 = 3;
+
+/// What an audit found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Audited {
+    /// Jobs that it looked at.
+    pub jobs: u64,
+    /// What it put right, a word each: the list or counter that was wrong.
+    pub repairs: Vec<String>,
+}
 
 impl JobStore {
     /// Looks after the queue until it is dropped, about once a second.
@@ -29,58 +45,106 @@ impl JobStore {
             // Blurred, so that fifty processes started together do not look at the same moment.
             let pause = EVERY.mul_f64(rand::rng().random_range(0.8..1.2));
             tokio::time::sleep(pause).await;
-            if let Err(error) = self.upkeep().await {
-                tracing::debug!(error = &error as &dyn std::error::Error, "the queue could not be looked after");
+            let looked = async {
+                self.tend(AT_MOST_EVERY).await?;
+                self.audit_within(AUDIT_EVERY).await
+            };
+            match looked.await {
+                Ok(Audited { repairs, .. }) if !repairs.is_empty() => {
+                    let what = repairs.join(", ");
+                    tracing::error!(
+                        repairs = repairs.len(),
+                        "the queue was not as it should be and was put right: {what}"
+                    );
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::debug!(error = &error as &dyn std::error::Error, "the queue could not be looked after");
+                }
             }
         }
     }
 
-    /// Looks after what time does to jobs: delays end, leases run out, jobs expire. Any process may call it.
+    /// Looks after what time does to jobs, now: delays end, leases run out, jobs expire. Any process may call it.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn upkeep(&self) -> Result<(), StoreError> {
-        let mut promote = invocation(&scripts::PROMOTE);
-        self.run::<u64>(promote.arg(UPKEEP_BATCH)).await?;
-        let mut reap = invocation(&scripts::REAP);
-        let lost = Failure::new(FailureKind::WorkerLost, "the lease ran out");
-        reap.arg(UPKEEP_BATCH).arg(POISON).arg(encoded(&lost)?).arg(ms(self.0.settings.lease));
-        let reaped: u64 = self.run(&reap).await?;
-        if reaped > 0 {
-            tracing::warn!(reaped, "{reaped} leases ran out: their workers are gone or cut off");
+        self.tend(Duration::ZERO).await
+    }
+
+    async fn tend(&self, every: Duration) -> Result<(), StoreError> {
+        for shard in self.0.settings.shards.all() {
+            let mut call = invocation(shard, &scripts::TEND);
+            call.arg(ms(every)).arg(ms(self.0.settings.lease)).arg(POISON).arg(encoded(&lost())?);
+            let (_promoted, reaped, _expired): (u64, u64, u64) = self.run(&call).await?;
+            if reaped > 0 {
+                tracing::warn!(reaped, "{reaped} leases ran out: their workers are gone or cut off");
+            }
         }
-        let mut expire = invocation(&scripts::EXPIRE);
-        self.run::<u64>(expire.arg(UPKEEP_BATCH)).await?;
         Ok(())
     }
 
-    /// Names objects that are to be removed from the store, and takes those of `removed` off the list.
+    /// Looks whether some of the jobs are where their states say, and puts right what is not.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn audit(&self) -> Result<Audited, StoreError> {
+        self.audit_within(Duration::ZERO).await
+    }
+
+    async fn audit_within(&self, every: Duration) -> Result<Audited, StoreError> {
+        let mut found = Audited::default();
+        for shard in self.0.settings.shards.all() {
+            let mut call = invocation(shard, &scripts::AUDIT);
+            let mut words: Vec<String> = self.run(call.arg(ms(every)).arg(AUDIT_PAGE)).await?;
+            let jobs = words.first().and_then(|jobs| jobs.parse::<u64>().ok());
+            found.jobs += jobs.ok_or(StoreError::Unreadable("an answer"))?;
+            found.repairs.extend(words.drain(1..));
+        }
+        Ok(found)
+    }
+
+    /// Names objects that are to be removed from the store, and takes those of `removed` off the list. At most `limit`
+    /// of each shard.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`], [`StoreError::Unreadable`].
     pub async fn collect(&self, removed: &[Garbage], limit: u32) -> Result<Vec<Garbage>, StoreError> {
-        let mut call = invocation(&scripts::COLLECT);
-        call.arg(limit);
-        for garbage in removed {
-            call.arg(&garbage.entry);
+        let mut due = Vec::new();
+        for shard in self.0.settings.shards.all() {
+            let mut call = invocation(shard, &scripts::COLLECT);
+            call.arg(limit);
+            for garbage in removed.iter().filter(|garbage| garbage.shard == shard) {
+                call.arg(&garbage.entry);
+            }
+            let entries: Vec<String> = self.run_surely(&call).await?;
+            for entry in entries {
+                due.push(Garbage::read(shard, entry)?);
+            }
         }
-        let due: Vec<String> = self.run_surely(&call).await?;
-        due.into_iter().map(Garbage::read).collect()
+        Ok(due)
     }
+}
+
+/// What is said of a job whose lease ran out.
+pub(super) fn lost() -> Failure {
+    Failure::new(FailureKind::WorkerLost, "the lease ran out")
 }
 
 /// An object whose time is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Garbage {
+    shard: Shard,
     entry: String,
     /// Where it is.
     pub object: ObjectKey,
 }
 
 impl Garbage {
-    fn read(entry: String) -> Result<Self, StoreError> {
+    fn read(shard: Shard, entry: String) -> Result<Self, StoreError> {
         let key = entry.split_once(':').map(|(_, key)| key).unwrap_or_default();
         let object = ObjectKey::parse(key).map_err(|_| StoreError::Unreadable("an object key"))?;
-        Ok(Self { entry, object })
+        Ok(Self { shard, entry, object })
     }
 }

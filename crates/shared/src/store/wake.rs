@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use super::keys::{self, Lane};
 use super::{JobStore, StoreError};
+use crate::ids::Shard;
 use crate::redis::Connection;
 
-/// The longest wait for a token.
-const LONGEST: Duration = Duration::from_secs(5);
+/// The longest wait that a connection is made for.
+const LONGEST: Duration = Duration::from_secs(60);
 
-/// Waits for work in some lanes.
-pub struct WakeCall {
+/// Waits for work in some lanes of a shard.
+pub(super) struct WakeCall {
     store: JobStore,
     keys: Vec<String>,
     connection: Option<Connection>,
@@ -21,26 +22,29 @@ pub struct WakeCall {
 
 impl JobStore {
     /// A wait for work in these lanes.
-    #[must_use]
-    pub fn wake_call(&self, lanes: &[Lane]) -> WakeCall {
-        let keys = lanes.iter().map(|lane| keys::key("wake") + &lane.to_string()).collect();
+    pub(super) fn wake_call(&self, shard: Shard, lanes: &[Lane]) -> WakeCall {
+        let keys = lanes.iter().map(|lane| keys::key(shard, "wake") + &lane.to_string()).collect();
         WakeCall { store: self.clone(), keys, connection: None }
     }
 }
 
 impl WakeCall {
-    /// Returns when there may be work, after 5 s at most. Dropped half-way, it takes its connection along: the
-    /// server would give the next token to a caller who has gone.
+    /// Returns when there may be work, or after `longest` (at most 60 s). Dropped half-way, it takes its connection
+    /// along: the server would give the next token to a caller who has gone.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`]; the next call connects anew.
-    pub async fn wait(&mut self) -> Result<(), StoreError> {
+    pub(super) async fn wait(&mut self, longest: Duration) -> Result<(), StoreError> {
+        if longest.is_zero() {
+            return Ok(());
+        }
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.store.0.server.waiting(LONGEST).await?,
         };
         let mut pop = redis::cmd("BLPOP");
-        pop.arg(&self.keys).arg(LONGEST.as_secs());
+        // zero would be for ever
+        pop.arg(&self.keys).arg(longest.min(LONGEST).as_secs_f64().max(0.01));
         let _token: Option<(String, String)> = pop.query_async(&mut connection).await?;
         self.connection = Some(connection);
         Ok(())

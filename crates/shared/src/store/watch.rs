@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::keys;
-use crate::ids::JobId;
+use crate::ids::{JobId, Shards};
 use crate::redis::{Heard, Listener, Server};
 
 /// How long a watch sleeps at most.
@@ -22,14 +22,15 @@ type Watchers = HashMap<JobId, watch::Sender<()>>;
 #[derive(Clone)]
 pub(super) struct Changes {
     server: Server,
+    shards: Shards,
     watchers: Arc<Mutex<Watchers>>,
     /// Made at the first watch, since workers never watch.
     listener: Arc<OnceLock<Listener>>,
 }
 
 impl Changes {
-    pub(super) fn new(server: Server) -> Self {
-        Self { server, watchers: Arc::default(), listener: Arc::default() }
+    pub(super) fn new(server: Server, shards: Shards) -> Self {
+        Self { server, shards, watchers: Arc::default(), listener: Arc::default() }
     }
 
     /// Watches a job from now on.
@@ -43,7 +44,8 @@ impl Changes {
 
     fn listen(&self) -> Listener {
         let watchers = Arc::clone(&self.watchers);
-        self.server.listen(vec![keys::key("changed")], move |heard| {
+        let channels = self.shards.all().map(|shard| keys::key(shard, "changed")).collect();
+        self.server.listen(channels, move |heard| {
             tell(&watchers.lock().unwrap_or_else(PoisonError::into_inner), &heard);
         })
     }

@@ -199,7 +199,7 @@ impl Run<'_> {
         match self.limits.step(reserved).await? {
             Pulse::Ok => {}
             Pulse::Cancel => self.job.stop(StopReason::Cancelled),
-            Pulse::Lost => self.job.stop(StopReason::LeaseLost),
+            Pulse::Lost | Pulse::Gone => self.job.stop(StopReason::LeaseLost),
         }
         let meta = ObjectMeta { content_type: verified.content_type.clone(), sha256: verified.sha256.clone() };
         let total = verified.size_bytes.max(1);

@@ -1,14 +1,16 @@
 -- cancel: one ticket lets go of an unfinished job. The last one ends it; until then it runs on for the others,
 -- and the ticket shows the job as it left it, whatever becomes of the run.
--- KEYS  those of the shard, by name in K
--- ARGV  1 ticket
+-- KEYS  1 base of the shard
+-- ARGV  1 ticket   2 mark of this call
 -- Returns "now" | "stopping" | "ended" | "gone"
 local tkey = K.ticket .. ARGV[1]
+local before = said(tkey, ARGV[2])
+if before then return before end
 local t = call('HMGET', tkey, 'jid', 'st')
 if t[2] then return 'ended' end
 local j = t[1] and load(t[1])
 if not j then return 'gone' end
-if not may('cancel', j.st) then return 'ended' end
+if not may(MAY.cancel, j.st) then return 'ended' end
 if j.cx then return 'stopping' end
 
 if j.n > 1 then
@@ -19,15 +21,15 @@ if j.n > 1 then
   call('HSET', tkey, 'st', S.cancelled, 'ft', int(NOW))
   call('HINCRBY', K.job .. j.id, 'n', -1)
   changed(j.id)
-  return 'now'
+  return say(tkey, ARGV[2], 'now')
 end
 if j.st == S.running then
   call('HSET', K.job .. j.id, 'cx', 1)
   -- Whoever asks for the same now gets a run of their own, not a share in a dying one.
   if call('GET', K.flight .. j.fp) == j.id then call('DEL', K.flight .. j.fp) end
   changed(j.id)
-  return 'stopping'
+  return say(tkey, ARGV[2], 'stopping')
 end
 raise_fence(j)
 move(j, S.cancelled)
-return 'now'
+return say(tkey, ARGV[2], 'now')

@@ -1,6 +1,6 @@
 -- collect: objects whose time is over, and the news that some of them have been removed.
 -- An object is "+<size>:<key>" once it is a result, and "-0:<key>" while it is only reserved.
--- KEYS  those of the shard, by name in K
+-- KEYS  1 base of the shard
 -- ARGV  1 how many to name at most   2.. removed objects
 -- Returns objects that are due
 for i = 2, #ARGV do

@@ -1,11 +1,11 @@
 -- complete: the result exists and is verified. With the same fence the answer is the same.
--- KEYS  those of the shard, by name in K
+-- KEYS  1 base of the shard
 -- ARGV  1 job id   2 fence   3 result   4 object (empty: none)   5 its size   6 ms to keep the object
 --       7 ms during which others may share the result (0: not at all)   8.. name, seconds
 -- Returns "ok" | "cancel" | "lost"
 local again = load(ARGV[1])
 if again and again.st == S.completed and again.tok == ARGV[2] then return 'ok' end
-local j = owned(ARGV[1], ARGV[2], 'complete')
+local j = owned(ARGV[1], ARGV[2], MAY.complete)
 if not j then return 'lost' end
 local reserved, object = '-0:' .. ARGV[4], '+' .. ARGV[5] .. ':' .. ARGV[4]
 if j.cx then

@@ -1,14 +1,14 @@
 -- fail: this attempt is over. Cancelled jobs end cancelled; others wait for another attempt if one is left and worth it.
--- KEYS  those of the shard, by name in K
+-- KEYS  1 base of the shard
 -- ARGV  1 job id   2 fence   3 "1": worth another attempt   4 delay in ms   5 failure
+--       6 ms during which whoever asks for the same is told so at once (0: not)
 -- Returns "waiting" | "failed" | "cancelled" | "lost"
-local j = owned(ARGV[1], ARGV[2], 'fail')
-if not j then return 'lost' end
-if let_go(j) then return 'cancelled' end
-call('HSET', K.job .. j.id, 'err', ARGV[5])
-if ARGV[3] == '1' and j.att < j.max then
-  move(j, S.waiting, { due = NOW + ARGV[4] })
-  return 'waiting'
-end
-move(j, S.failed)
-return 'failed'
+local key = K.job .. ARGV[1]
+local j = owned(ARGV[1], ARGV[2], MAY.fail)
+if not j then return said(key, 'fail' .. ARGV[2]) or 'lost' end
+call('HSET', key, 'err', ARGV[5])
+if ARGV[3] == '1' and j.att < j.max then return let_go(j, 'fail', S.waiting, { due = NOW + ARGV[4] }) end
+local is_known = not j.cx and tonumber(ARGV[6]) > 0 and call('GET', K.flight .. j.fp) == j.id
+local word = let_go(j, 'fail', S.failed)
+if is_known then call('SET', K.flight .. j.fp, j.id, 'PX', ARGV[6]) end
+return word

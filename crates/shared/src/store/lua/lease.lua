@@ -1,16 +1,50 @@
--- lease: the next job for a worker with a free slot.
+-- lease: the next jobs for a worker with free slots.
 -- Clients take turns by virtual time; one that runs as much as it may is parked beside the ring until a job of its ends.
--- KEYS  those of the shard, by name in K
--- ARGV  1 worker   2 lease length in ms   3 kind whose waits are sampled   4.. lanes in order of preference
--- Returns {} | {job id, fence, attempt, max attempts, spec, ms it stood in line}
+-- A call that comes again with its mark, because its answer was lost, is given the jobs that it was given then.
+-- KEYS  1 base of the shard
+-- ARGV  1 worker   2 kind   3 mark of this call   4 lease length in ms   5 how many jobs   6 turns taken before
+--       7 one turn in this many, less urgent jobs go first   8 kind whose waits are sampled
+--       9 ms between two looks   10 lost leases after which a job has failed   11 that failure
+--       12.. lanes in order of preference, each followed by that of less urgent jobs
+-- Returns {ms until something is due (-1: nothing)} or {0, for each job: id, fence, attempt, max attempts, spec, ms it
+--         stood in line, progress of an attempt with this number that was lost (empty: none)}
 local STEPS = 64 -- stale entries and parked clients passed over in one call; a wake token calls again
+local worker, mark, lease_ms, want = ARGV[1], ARGV[3], ARGV[4], tonumber(ARGV[5])
+local asked = K.asked .. worker .. ':' .. ARGV[2]
+local answer, ids = { '0' }, {}
 
-for i = 4, #ARGV do
-  local lane, ring = ARGV[i], K.ring .. ARGV[i]
-  for step = 1, STEPS do
+local function give(j, fence, waited)
+  ids[#ids + 1] = j.id
+  local v = call('HMGET', K.job .. j.id, 'spec', 'pg', 'again')
+  local reached = v[2] and v[3] == int(j.att) and v[2] or ''
+  if v[2] and reached == '' then call('HDEL', K.job .. j.id, 'pg') end
+  for _, value in ipairs({ j.id, fence, int(j.att), int(j.max), v[1], int(waited), reached }) do
+    answer[#answer + 1] = value
+  end
+end
+
+local before, jobs = string.match(call('GET', asked) or '', '^(%S+) (.*)$')
+if before == mark then
+  for jid in string.gmatch(jobs, '%S+') do
+    local j = load(jid)
+    if j and j.st == S.running and call('HGET', K.job .. jid, 'wk') == worker then give(j, j.tok, 0) end
+  end
+  return answer
+end
+tend(ARGV[9], lease_ms, ARGV[10], ARGV[11])
+
+local steps, vts = 0, {}
+-- Takes the next job of a lane; false when there is none to be had.
+local function take(lane)
+  local ring = K.ring .. lane
+  while steps < STEPS do
+    steps = steps + 1
     local first = call('ZRANGE', ring, 0, 0, 'WITHSCORES')
     local client, vt = first[1], first[2]
-    if not client then break end
+    if not client then
+      call('DEL', K.wake .. lane) -- nobody needs to come for what is not there
+      return false
+    end
     local limit, weight = string.match(call('GET', K.caps .. client) or ':1', '^(%d*):(%d+)$')
     if limit ~= '' and tonumber(call('HGET', K.run, client) or '0') >= tonumber(limit) then
       call('ZREM', ring, client)
@@ -21,22 +55,44 @@ for i = 4, #ARGV do
       if not jid then
         -- Only now: one who submits a job at a time must not jump the line by leaving and coming back.
         call('ZREM', ring, client)
-      elseif j and may('lease', j.st) then
-        call('HSET', K.vt, lane, vt)
+      elseif j and may(MAY.lease, j.st) and j.lane == lane then
+        vts[lane] = vt
         call('ZADD', ring, tonumber(vt) + 1 / tonumber(weight), client)
         local fence = int(math.max(MICROS, tonumber(j.tok or '0') + 1))
-        local since = call('ZSCORE', K.queued .. lane, jid)
-        call('HSET', K.job .. jid, 'tok', fence, 'wk', ARGV[1], 'att', j.att + 1)
-        call('HDEL', K.job .. jid, 'pg')
-        move(j, S.running, { deadline = NOW + ARGV[2], client = client, popped = j.own == client })
-        local waited = since and NOW - since or 0
-        if since and j.kind == ARGV[3] then sample('wait', string.format('%.3f', waited / 1000)) end
-        if call('ZCARD', ring) > 0 then wake(lane) end
-        return { jid, fence, int(j.att + 1), int(j.max), call('HGET', K.job .. jid, 'spec'),
-          int(waited) }
+        local waited = NOW - (call('ZSCORE', K.queued .. lane, jid) or NOW)
+        j.att = j.att + 1
+        call('HSET', K.job .. jid, 'tok', fence, 'wk', worker, 'att', int(j.att))
+        move(j, S.running, { deadline = NOW + lease_ms, client = client, popped = j.own == client })
+        if j.kind == ARGV[8] then sample('wait', string.format('%.3f', waited / 1000)) end
+        give(j, fence, waited)
+        return true
       end
     end
-    if step == STEPS then wake(lane) end
   end
+  return false
 end
-return {}
+
+local function take_next()
+  local is_low_first = (ARGV[6] + #ids + 1) % ARGV[7] == 0
+  for i = 12, #ARGV, 2 do
+    local one, other = ARGV[i], ARGV[i + 1]
+    if is_low_first then one, other = other, one end
+    if take(one) or take(other) then return true end
+  end
+  return false
+end
+while #ids < want and take_next() do end
+
+for lane, vt in pairs(vts) do call('HSET', K.vt, lane, vt) end
+for i = 12, #ARGV do wake_another(ARGV[i]) end
+if #ids > 0 then
+  call('SET', asked, mark .. ' ' .. table.concat(ids, ' '), 'PX', lease_ms)
+  return answer
+end
+if steps >= STEPS then return { '0' } end
+local due = math.huge
+for _, set in ipairs({ K.delay, K.lease, K.live }) do
+  local first = call('ZRANGE', set, 0, 0, 'WITHSCORES')
+  if first[2] then due = math.min(due, tonumber(first[2])) end
+end
+return { due == math.huge and '-1' or int(math.max(0, due - NOW)) }

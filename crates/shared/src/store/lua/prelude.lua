@@ -1,7 +1,9 @@
 -- What every script shares: the clock, a job's record, and `move`, the one way from state to state.
--- Before this text stand three tables made by Rust: K (key names, of KEYS), S (state words), MAY (action -> states).
+-- Names that stand for texts are replaced by Rust before this is sent: K (keys, below the base of a shard), S (words
+-- of states), MAY (states that an action may leave).
 -- Nothing here decodes a spec, a request, progress or a result: they are opaque bytes.
 
+local B = KEYS[1]
 local call = redis.call
 local NOW, MICROS
 do
@@ -20,7 +22,8 @@ local function load(jid)
     n = tonumber(v[8]), att = tonumber(v[9]), max = tonumber(v[10]), kind = v[11], keep = v[12] }
 end
 
-local function may(action, state) return MAY[action][state] == true end
+-- Is `state` one of `states`, as MAY has them?
+local function may(states, state) return string.find(states, ' ' .. state .. ' ', 1, true) ~= nil end
 
 -- Watchers of the job look again.
 local function changed(jid) call('PUBLISH', K.changed, jid) end
@@ -28,6 +31,11 @@ local function changed(jid) call('PUBLISH', K.changed, jid) end
 -- One token wakes one waiting worker. Bounded: with so many waiting, everyone who is awake finds work.
 local function wake(lane)
   if call('LLEN', K.wake .. lane) < 64 then call('RPUSH', K.wake .. lane, 1) end
+end
+
+-- More waits than one worker took: one other is woken, who sees to the next.
+local function wake_another(lane)
+  if call('EXISTS', K.wake .. lane) == 0 and call('EXISTS', K.ring .. lane) == 1 then wake(lane) end
 end
 
 -- A client with work stands in the ring of its lane, or in its park while it runs as much as it may.
@@ -52,6 +60,11 @@ end
 
 local function count(hash, field, by)
   if call('HINCRBY', hash, field, by) <= 0 then call('HDEL', hash, field) end
+end
+
+-- Puts `value` before the others of a list that keeps about its newest `most`.
+local function note(list, value, most)
+  if call('LPUSH', list, value) > most + 32 then call('LTRIM', list, 0, most - 1) end
 end
 
 local function idle(state) return state == S.queued or state == S.waiting end
@@ -79,33 +92,49 @@ local function move(j, to, at)
   if to == S.queued then
     call(at.head and 'LPUSH' or 'RPUSH', K.list .. j.lane .. ':' .. j.own, j.id)
     call('ZADD', K.queued .. j.lane, int(NOW), j.id)
+    call('HSET', key, 'st', to)
     join_ring(j.lane, j.own)
   elseif to == S.waiting then
     call('ZADD', K.delay, int(at.due), j.id)
-    call('HSET', key, 'due', int(at.due))
+    call('HSET', key, 'st', to, 'due', int(at.due))
   elseif to == S.running then
     call('ZADD', K.lease, int(at.deadline), j.id)
     call('HINCRBY', K.run, at.client, 1)
-    call('HSET', key, 'chg', at.client)
+    call('HSET', key, 'st', to, 'chg', at.client)
     call('HSETNX', key, 'sa', int(NOW))
   else
     call('ZREM', K.live, j.id)
     call('HINCRBY', K.count, j.kind .. ':' .. to, 1)
-    call('HSET', key, 'ft', int(NOW))
+    call('HSET', key, 'st', to, 'ft', int(NOW))
     call('PEXPIRE', key, j.keep)
-    call('LPUSH', K.ends, int(NOW))
-    call('LTRIM', K.ends, 0, 63)
+    note(K.ends, int(NOW), 64)
+    note(K.pace .. j.own, int(NOW), 16)
+    call('PEXPIRE', K.pace .. j.own, 3600000)
     if to ~= S.completed and call('GET', K.flight .. j.fp) == j.id then call('DEL', K.flight .. j.fp) end
   end
-  call('HSET', key, 'st', to)
   j.st = to
   changed(j.id)
 end
 
+-- Job `j` changes lanes. In line it keeps the time since which it waits, and goes behind its client's others there.
+local function change_lane(j, lane)
+  if j.st == S.queued then
+    local since = call('ZSCORE', K.queued .. j.lane, j.id)
+    call('ZREM', K.queued .. j.lane, j.id)
+    call('LREM', K.list .. j.lane .. ':' .. j.own, 1, j.id)
+    call('ZADD', K.queued .. lane, since, j.id)
+    call('RPUSH', K.list .. lane .. ':' .. j.own, j.id)
+    join_ring(lane, j.own)
+  end
+  call('SADD', K.lanes, lane)
+  call('HSET', K.job .. j.id, 'lane', lane)
+  j.lane = lane
+end
+
 -- A write to a running job is its newest owner's, or nobody's.
-local function owned(jid, fence, action)
+local function owned(jid, fence, states)
   local j = load(jid)
-  if not j or j.tok ~= fence or not may(action, j.st) then return nil end
+  if not j or j.tok ~= fence or not may(states, j.st) then return nil end
   return j
 end
 
@@ -114,20 +143,30 @@ local function raise_fence(j)
   call('HSET', K.job .. j.id, 'tok', int(tonumber(j.tok or '0') + 1))
 end
 
--- Its owner lets go of job `j`. Nobody is to try again what is to be cancelled: that ends here, and true is returned.
-local function let_go(j)
-  raise_fence(j)
-  if j.cx then move(j, S.cancelled) end
-  return j.cx
+-- The last answer given at a record stands there with the mark of the call it was given to: when that call comes
+-- again, because its answer was lost, it is answered alike.
+local function say(key, mark, word)
+  call('HSET', key, 'said', mark .. ' ' .. word)
+  return word
 end
 
--- The attempt that ends here did not count; nothing of it is shown.
+local function said(key, mark)
+  local mark_before, word = string.match(call('HGET', key, 'said') or '', '^(%S+) (%S+)$')
+  return mark_before == mark and word or nil
+end
+
+-- The owner of job `j` lets go of it by `action`, unless it is to be cancelled: that ends here.
+local function let_go(j, action, to, at)
+  raise_fence(j)
+  if j.cx then to = S.cancelled end
+  move(j, to, at)
+  return say(K.job .. j.id, action .. j.tok, to)
+end
+
+-- The attempt that ends here did not count. The next one has its number, and goes on from how far this one came.
 local function unspend(j)
   call('HINCRBY', K.job .. j.id, 'att', -1)
-  call('HDEL', K.job .. j.id, 'pg')
+  call('HSET', K.job .. j.id, 'again', int(j.att))
 end
 
-local function sample(name, seconds)
-  call('LPUSH', K.time .. name, seconds)
-  call('LTRIM', K.time .. name, 0, 511)
-end
+local function sample(name, seconds) note(K.time .. name, seconds, 512) end

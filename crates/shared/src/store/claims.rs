@@ -1,0 +1,164 @@
+//! Claims: how a worker takes jobs from the queue, and waits for some.
+//!
+//! Every call has a mark. One whose answer was lost is sent again with it and answered alike: no job is taken that nobody
+//! works on. With several shards each is asked in turn, another one first each time.
+
+use std::time::Duration;
+
+use super::keys::{Kind, Lane};
+use super::lease::{Lease, encoded};
+use super::scripts::{self, invocation};
+use super::upkeep::{POISON, lost};
+use super::wake::WakeCall;
+use super::{JobStore, StoreError, mark, ms};
+use crate::ids::{Fence, Region, Shard, WorkerId};
+use crate::job::{JobSpec, Progress};
+use crate::media::Priority;
+
+/// One turn in this many, jobs of low priority go first.
+const LOW_EVERY: u64 = 8;
+
+/// Between two looks, by those who ask for jobs, at what time does to jobs.
+const TEND_EVERY: Duration = Duration::from_secs(1);
+
+/// The longest wait for a wake token. A token can be lost, with its connection say; whoever tends the queue makes another.
+const LONGEST_WAIT: Duration = Duration::from_secs(45);
+
+/// Values of one job in an answer.
+const FIELDS: usize = 7;
+
+/// A job taken from the queue.
+#[derive(Debug, Clone)]
+pub struct Leased {
+    /// The right to write to it.
+    pub lease: Lease,
+    /// What is to be done; `None` when this version cannot read it (hand it back with [`JobStore::defer`]).
+    pub spec: Option<JobSpec>,
+    /// Which attempt this is, from 1.
+    pub attempt: u32,
+    /// Attempts that may be begun.
+    pub max_attempts: u32,
+    /// How long it stood in line before this attempt.
+    pub waited: Duration,
+    /// How far a run with this attempt's number had come before its worker was lost or stopped.
+    pub reached: Option<Progress>,
+}
+
+/// One worker's demand for jobs of one kind.
+pub struct Claims {
+    store: JobStore,
+    worker: WorkerId,
+    kind: Kind,
+    /// In order of preference, each followed by that of less urgent jobs.
+    lanes: Vec<Lane>,
+    shards: Vec<Counter>,
+    first: usize,
+    turns: u64,
+}
+
+/// Where one shard hands out jobs.
+struct Counter {
+    shard: Shard,
+    wake: WakeCall,
+    /// The mark of a call that was not answered.
+    unanswered: Option<String>,
+    /// How long there will be nothing, should nobody say otherwise.
+    quiet: Duration,
+}
+
+impl JobStore {
+    /// Prepares to take jobs from these regions, in order of preference.
+    #[must_use]
+    pub fn claims(&self, worker: &WorkerId, kind: Kind, regions: &[Region]) -> Claims {
+        let lane = |region: &Region, priority| Lane { kind, region: region.clone(), priority };
+        let lanes: Vec<Lane> = regions
+            .iter()
+            .flat_map(|region| [Priority::Normal, Priority::Low].map(|priority| lane(region, priority)))
+            .collect();
+        let counter =
+            |shard| Counter { shard, wake: self.wake_call(shard, &lanes), unanswered: None, quiet: Duration::ZERO };
+        let shards = self.0.settings.shards.all().map(counter).collect();
+        Claims { store: self.clone(), worker: worker.clone(), kind, lanes, shards, first: 0, turns: 0 }
+    }
+}
+
+impl Claims {
+    /// Takes at most `most` jobs. None: there are none now, and [`Claims::wait`] waits for some.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when no shard gave a job and one did not answer; the next call asks it the same again.
+    pub async fn take(&mut self, most: usize) -> Result<Vec<Leased>, StoreError> {
+        let mut jobs = Vec::new();
+        let mut failed = Ok(());
+        self.first = (self.first + 1) % self.shards.len();
+        for at in (self.first..self.shards.len()).chain(0..self.first) {
+            if jobs.len() == most {
+                break;
+            }
+            match self.ask(at, most - jobs.len()).await {
+                Ok(more) => jobs.extend(more),
+                Err(error) => failed = Err(error),
+            }
+        }
+        if jobs.is_empty() { failed.map(|()| jobs) } else { Ok(jobs) }
+    }
+
+    /// Returns when there may be a job, after 45 s at most. May be given up half-way.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn wait(&mut self) -> Result<(), StoreError> {
+        let waits = self.shards.iter_mut().map(|counter| Box::pin(counter.wake.wait(counter.quiet)));
+        futures::future::select_all(waits).await.0
+    }
+
+    async fn ask(&mut self, at: usize, most: usize) -> Result<Vec<Leased>, StoreError> {
+        let counter = &mut self.shards[at];
+        let mark = counter.unanswered.get_or_insert_with(mark).clone();
+        let mut call = invocation(counter.shard, &scripts::LEASE);
+        call.arg(self.worker.to_string())
+            .arg(self.kind.word())
+            .arg(mark)
+            .arg(ms(self.store.0.settings.lease))
+            .arg(most)
+            .arg(self.turns)
+            .arg(LOW_EVERY)
+            .arg(Kind::Download.word())
+            .arg(ms(TEND_EVERY))
+            .arg(POISON)
+            .arg(encoded(&lost())?);
+        for lane in &self.lanes {
+            call.arg(lane.to_string());
+        }
+        let answer: Vec<Vec<u8>> = self.store.run_surely(&call).await?;
+        counter.unanswered = None;
+        let (due, jobs) = answer.split_first().ok_or(StoreError::Unreadable("an answer"))?;
+        // what is due in a moment is worth one wait, not a call at once
+        counter.quiet = match read::<i64>(due)? {
+            0 => Duration::ZERO,
+            due => u64::try_from(due).map_or(LONGEST_WAIT, Duration::from_millis).min(LONGEST_WAIT),
+        };
+        let jobs: Vec<Leased> = jobs.chunks(FIELDS).map(|job| leased(job, self.kind)).collect::<Result<_, _>>()?;
+        self.turns += jobs.len() as u64;
+        Ok(jobs)
+    }
+}
+
+fn leased(values: &[Vec<u8>], kind: Kind) -> Result<Leased, StoreError> {
+    let [job, fence, attempt, max_attempts, spec, waited_ms, reached] = values else {
+        return Err(StoreError::Unreadable("an answer"));
+    };
+    Ok(Leased {
+        lease: Lease { job: read(job)?, fence: Fence(read(fence)?), kind },
+        spec: JobSpec::decode(spec),
+        attempt: read(attempt)?,
+        max_attempts: read(max_attempts)?,
+        waited: Duration::from_millis(read(waited_ms)?),
+        reached: serde_json::from_slice(reached).ok(),
+    })
+}
+
+fn read<T: std::str::FromStr>(bytes: &[u8]) -> Result<T, StoreError> {
+    let text = std::str::from_utf8(bytes).ok();
+    text.and_then(|text| text.parse().ok()).ok_or(StoreError::Unreadable("an answer"))
+}

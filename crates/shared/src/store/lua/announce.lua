@@ -1,0 +1,7 @@
+-- announce: a worker says that it lives, and hears whether there are objects to be removed.
+-- KEYS  1 base of the shard
+-- ARGV  1 worker   2 what it says of itself   3 ms until it counts as gone
+-- Returns how many objects are due
+call('SET', K.worker .. ARGV[1], ARGV[2], 'PX', ARGV[3])
+call('SADD', K.workers, ARGV[1])
+return call('ZCOUNT', K.garbage, '-inf', int(NOW))
