@@ -1,5 +1,6 @@
 //! The stage for tests: real parts, started for one test and gone with it.
 
+pub mod cluster;
 pub mod house;
 pub mod media;
 pub mod origin;
@@ -8,6 +9,7 @@ pub mod proxy;
 pub mod redis;
 mod resp;
 pub mod s3;
+pub mod sentinel;
 pub mod site;
 pub mod small_disk;
 pub mod worker;

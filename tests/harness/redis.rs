@@ -14,6 +14,7 @@ use tempfile::TempDir;
 pub struct Redis {
     process: Child,
     port: u16,
+    arguments: Vec<String>,
     dir: TempDir,
 }
 
@@ -23,13 +24,21 @@ impl Redis {
     /// # Errors
     /// When `redis-server` is not installed or does not come up within 10 s.
     pub async fn start() -> Result<Self> {
+        Self::with(&[]).await
+    }
+
+    /// Starts one that is told more, or otherwise, by these arguments.
+    ///
+    /// # Errors
+    /// As [`Redis::start`].
+    pub async fn with(arguments: &[&str]) -> Result<Self> {
+        let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
         // Between looking for a free port and using it, somebody else may take it: then another is tried.
         for _ in 0..5 {
-            let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-            let dir = tempfile::tempdir()?;
-            let mut process = spawn(port, dir.path())?;
+            let (port, dir) = (free_port()?, tempfile::tempdir()?);
+            let mut process = spawn(port, dir.path(), &arguments)?;
             if answers(port, &mut process).await? {
-                return Ok(Self { process, port, dir });
+                return Ok(Self { process, port, arguments, dir });
             }
         }
         bail!("redis-server did not come up")
@@ -50,8 +59,19 @@ impl Redis {
     /// # Errors
     /// When it does not come up within 10 s.
     pub async fn restart(&mut self) -> Result<()> {
-        self.process = spawn(self.port, self.dir.path())?;
+        self.process = spawn(self.port, self.dir.path(), &self.arguments)?;
         anyhow::ensure!(answers(self.port, &mut self.process).await?, "redis-server did not come up again");
+        Ok(())
+    }
+
+    /// Starts it again where it was, told more by these arguments until the next time, and does not wait for it.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn begin_again(&mut self, arguments: &[&str]) -> Result<()> {
+        let arguments: Vec<String> =
+            self.arguments.iter().cloned().chain(arguments.iter().map(ToString::to_string)).collect();
+        self.process = spawn(self.port, self.dir.path(), &arguments)?;
         Ok(())
     }
 
@@ -78,6 +98,12 @@ impl Redis {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
     }
 
+    /// Its port on 127.0.0.1.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Its URL.
     #[must_use]
     pub fn url(&self) -> String {
@@ -92,6 +118,32 @@ impl Redis {
         Ok(Server::at(&self.url(), size)?)
     }
 
+    /// What it says of itself (`INFO`) in one field; empty when it has none of this name.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn info(&self, field: &str) -> Result<String> {
+        let info: String = redis::cmd("INFO").arg("everything").query_async(&mut self.connection().await?).await?;
+        let value = info.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        Ok(value.unwrap_or_default().trim().to_owned())
+    }
+
+    /// Has it a replica that follows it?
+    pub async fn has_replica(&self) -> bool {
+        self.info("slave0").await.is_ok_and(|replica| replica.contains("state=online"))
+    }
+
+    /// A setting, as the server has it now.
+    ///
+    /// # Errors
+    /// When the server does not answer, or has none of this name.
+    pub async fn config(&self, name: &str) -> Result<String> {
+        let mut connection = self.connection().await?;
+        let (_, value): (String, String) =
+            redis::cmd("CONFIG").arg("GET").arg(name).query_async(&mut connection).await?;
+        Ok(value)
+    }
+
     /// A connection beside those of the service, to look behind the scenes.
     ///
     /// # Errors
@@ -101,12 +153,23 @@ impl Redis {
     }
 }
 
-fn spawn(port: u16, dir: &Path) -> Result<Child> {
+/// A port on which nobody listens now.
+pub(crate) fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+fn spawn(port: u16, dir: &Path, arguments: &[String]) -> Result<Child> {
+    // a copy: a sentinel makes servers write down what they were told
+    let config = dir.join("redis.conf");
+    if !config.exists() {
+        std::fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/redis/redis.conf"), &config)?;
+    }
     Command::new("redis-server")
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/redis/redis.conf"))
+        .arg(config)
         .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
         .arg("--dir")
         .arg(dir)
+        .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -5,6 +5,7 @@ mod commands;
 mod downloads;
 mod faults;
 mod origin;
+mod redis;
 mod sites;
 mod storage;
 mod store;

@@ -17,8 +17,8 @@ use super::{Connection, Server};
 /// for once must not fail the request.
 const PATIENCE: Duration = Duration::from_secs(4);
 
-/// How long an acknowledgement of a replica is waited for.
-const REPLICA_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long a replica's acknowledgement is waited for: a healthy one gives it at once when asked.
+const REPLICA_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Why a call was not answered.
 #[derive(Debug, thiserror::Error)]

@@ -1,0 +1,102 @@
+//! Three masters that share the slots.
+
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use haul_tests::cluster::Cluster;
+use haul_tests::processes::until;
+
+use super::*;
+
+/// Three keys, one on each master.
+async fn keys(cluster: &Cluster) -> Result<Vec<String>> {
+    let mut keys = vec![String::new(); 3];
+    for at in 0.. {
+        let key = format!("{{{at}}}:counted");
+        let owner = cluster.owner(&key).await?;
+        keys[owner] = key;
+        if keys.iter().all(|key| !key.is_empty()) {
+            break;
+        }
+    }
+    Ok(keys)
+}
+
+#[tokio::test]
+async fn a_dead_master_disturbs_no_other() -> Result<()> {
+    let mut cluster = Cluster::start().await?;
+    let (server, script) = (cluster.server(4)?, count());
+    server.check(false).await?;
+    let keys = keys(&cluster).await?;
+    for key in &keys {
+        assert_eq!(count_at(&server, &script, key).await?, 1);
+    }
+
+    cluster.masters[2].kill()?;
+    assert!(count_at(&server, &script, &keys[2]).await.is_err());
+    // neither known scripts nor new ones, neither old connections nor new ones
+    let (fresh, other) = (cluster.server(4)?, Script::new("return redis.call('DECR', KEYS[1])".to_owned()));
+    for server in [&server, &fresh] {
+        server.ping().await?;
+        for key in &keys[..2] {
+            let began = Instant::now();
+            count_at(server, &script, key).await?;
+            count_at(server, &other, key).await?;
+            assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+        }
+    }
+    cluster.masters[2].restart().await?;
+    until("it serves again", async || count_at(&server, &script, &keys[2]).await.is_ok()).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_replica_that_takes_the_place_of_its_master_is_found() -> Result<()> {
+    let mut cluster = Cluster::with_replicas().await?;
+    let (server, script) = (cluster.server(4)?, count());
+    let key = keys(&cluster).await?.pop().context("three keys")?;
+    let counted: u64 = server.call_durably(script.call().key(&key)).await?;
+    assert_eq!(counted, 1);
+    cluster.masters[2].kill()?;
+    until("the replica serves", async || count_at(&server, &script, &key).await.is_ok()).await?;
+    assert!(count_at(&server, &script, &key).await? >= 3, "what was acknowledged is there");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_slot_that_moves_is_followed() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    let (server, script) = (cluster.server(4)?, count());
+    let key = keys(&cluster).await?.swap_remove(0);
+    assert_eq!(count_at(&server, &script, &key).await?, 1);
+    cluster.move_slot(&key, 1).await?;
+    assert_eq!(count_at(&server, &script, &key).await?, 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_published_anywhere_is_heard() -> Result<()> {
+    let mut cluster = Cluster::start().await?;
+    let server = cluster.server(2)?;
+    let (tell, mut heard) = tokio::sync::mpsc::channel(16);
+    let _listener = server.listen(vec!["{0}".to_owned(), "{1}".to_owned()], move |what| drop(tell.try_send(what)));
+    let mut next = async || tokio::time::timeout(FAILOVER, heard.recv()).await;
+    assert_eq!(next().await?, Some(Heard::Gap));
+    for node in &cluster.masters {
+        redis::cmd("PUBLISH").arg("{1}").arg("word").query_async::<()>(&mut node.connection().await?).await?;
+        assert_eq!(next().await?, Some(Heard::Message(b"word".to_vec())));
+    }
+    cluster.masters[0].kill()?;
+    assert_eq!(next().await?, Some(Heard::Gap), "another node tells");
+    redis::cmd("PUBLISH").arg("{0}").arg("word").query_async::<()>(&mut cluster.masters[2].connection().await?).await?;
+    assert_eq!(next().await?, Some(Heard::Message(b"word".to_vec())));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_node_of_a_cluster_is_refused_as_a_single_server() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    let refused = cluster.masters[0].server(2)?.check(false).await.unwrap_err();
+    assert_eq!(refused.to_string(), "redis runs in cluster mode: set HAUL_REDIS_CLUSTER=true");
+    Ok(())
+}

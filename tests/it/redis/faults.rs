@@ -1,0 +1,105 @@
+//! A server that breaks off, forgets its scripts, loads its files, or is master no more.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use futures::future::{join, try_join_all};
+use haul_tests::processes::until;
+use haul_tests::redis::Redis;
+use rustix::process::Signal;
+
+use super::*;
+
+async fn told(redis: &Redis, words: &[&str]) -> Result<()> {
+    let mut command = redis::Cmd::new();
+    command.arg(words);
+    Ok(command.query_async(&mut redis.connection().await?).await?)
+}
+
+#[tokio::test]
+async fn a_broken_connection_fails_nobody() -> Result<()> {
+    let redis = Redis::start().await?;
+    let (server, script) = (redis.server(16)?, count());
+    for _ in 0..5 {
+        try_join_all((0..16).map(|_| count_at(&server, &script, "counted"))).await?;
+        told(&redis, &["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]).await?;
+    }
+    assert!(count_at(&server, &script, "counted").await? > 80);
+    Ok(())
+}
+
+#[tokio::test]
+async fn scripts_flushed_under_load_are_no_error_to_anyone() -> Result<()> {
+    let redis = Redis::start().await?;
+    let (server, script) = (redis.server(16)?, count());
+    let load = try_join_all((0..16).map(|_| async {
+        for _ in 0..50 {
+            count_at(&server, &script, "counted").await?;
+        }
+        Ok::<_, CallError>(())
+    }));
+    let flushes = async {
+        for _ in 0..50 {
+            told(&redis, &["SCRIPT", "FLUSH"]).await?;
+        }
+        Ok::<_, anyhow::Error>(())
+    };
+    let (load, flushes) = join(load, flushes).await;
+    flushes?;
+    load?;
+    assert_eq!(count_at(&server, &script, "counted").await?, 801, "each call once");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_that_is_master_no_more_is_left_and_found_again() -> Result<()> {
+    let (master, other) = (Redis::start().await?, Redis::start().await?);
+    let (server, script) = (master.server(4)?, count());
+    count_at(&server, &script, "counted").await?;
+    told(&master, &["REPLICAOF", "127.0.0.1", &other.port().to_string()]).await?;
+    assert!(matches!(count_at(&server, &script, "counted").await, Err(CallError::Call(_))));
+    assert_eq!(server.pool_state().0, 0, "nothing is kept that leads to it");
+    told(&master, &["REPLICAOF", "NO", "ONE"]).await?;
+    count_at(&server, &script, "counted").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_that_loads_its_files_is_waited_for() -> Result<()> {
+    let mut redis = Redis::start().await?;
+    let (server, script) = (redis.server(4)?, count());
+    let mut connection = redis.connection().await?;
+    let mut fill = redis::pipe();
+    for at in 0..20_000 {
+        fill.set(at, "x").ignore();
+    }
+    fill.query_async::<()>(&mut connection).await?;
+    redis.kill()?;
+    // it says LOADING for some seconds
+    redis.begin_again(&["--key-load-delay", "100"])?;
+    until("it loads", async || redis.info("loading").await.is_ok_and(|loading| loading == "1")).await?;
+    until("it has loaded", async || {
+        let began = Instant::now();
+        let answer = count_at(&server, &script, "counted").await;
+        assert!(began.elapsed() < FAILOVER, "a refusal does not take for ever");
+        answer.is_ok()
+    })
+    .await?;
+    assert_eq!(redis.info("loading").await?, "0");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_frozen_server_holds_up_nobody_for_long() -> Result<()> {
+    let redis = Redis::start().await?;
+    let (server, script) = (redis.server(4)?, count());
+    count_at(&server, &script, "counted").await?;
+    redis.signal(Signal::STOP)?;
+    let began = Instant::now();
+    let answers = futures::future::join_all((0..64).map(|_| count_at(&server, &script, "counted"))).await;
+    assert!(answers.iter().all(Result::is_err));
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    redis.signal(Signal::CONT)?;
+    until("it answers", async || count_at(&server, &script, "counted").await.is_ok()).await?;
+    Ok(())
+}
