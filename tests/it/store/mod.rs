@@ -1,9 +1,12 @@
 //! The job store against a real Redis. Here: a bench to try it on.
 
+mod audit;
+mod claims;
 mod life;
 mod line;
 mod model;
 mod results;
+mod shards;
 
 use std::time::Duration;
 
@@ -27,6 +30,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 struct Bench {
     redis: Redis,
     store: JobStore,
+    settings: StoreSettings,
     worker: WorkerId,
 }
 
@@ -47,7 +51,7 @@ impl Bench {
         };
         adjust(&mut settings);
         let store = JobStore::new(redis.server(8)?, settings);
-        Ok(Self { redis, store, worker: WorkerId::on_host("bench") })
+        Ok(Self { redis, store, settings, worker: WorkerId::on_host("bench") })
     }
 
     async fn submit(&self, client: &str, url: &str) -> Result<Ticket> {

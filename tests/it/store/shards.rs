@@ -1,0 +1,117 @@
+//! A queue in several parts: nobody who speaks to the store can tell.
+
+use haul_shared::ids::Shards;
+use haul_shared::store::Position;
+
+use super::*;
+
+async fn cut_in_four() -> Result<Bench> {
+    Bench::with(|settings| settings.shards = Shards::new(4).unwrap()).await
+}
+
+async fn drawn(bench: &Bench, client: &str, url: &str) -> Result<Submission> {
+    let mut order = order(client, url);
+    order.ticket = bench.store.draw(&order.spec, &order.region);
+    accepted(bench.store.submit(&order).await?, order.ticket);
+    Ok(order)
+}
+
+#[tokio::test]
+async fn jobs_of_all_shards_are_taken_listed_counted_and_swept() -> Result<()> {
+    let bench = cut_in_four().await?;
+    let mut orders = Vec::new();
+    for n in 0..40 {
+        orders.push(drawn(&bench, "a", &format!("https://example.com/{n}")).await?);
+    }
+    let stats = bench.store.stats().await?;
+    assert_eq!((stats.jobs[&StateKind::Queued], stats.queues.len()), (40, 1));
+
+    let mut seen = Vec::new();
+    let mut after = None;
+    loop {
+        let page = bench.store.list(&Scope::Everyone, after, 7).await?;
+        seen.extend(page.iter().map(|job| (job.created, job.ticket)));
+        let Some(last) = page.last() else { break };
+        after = Some(Position { created_ms: last.created.as_millisecond(), ticket: last.ticket });
+    }
+    assert!(seen.len() == 40 && seen.is_sorted_by(|one, other| one > other), "newest first, each once");
+
+    let mut claims = bench.claims();
+    let mut jobs = Vec::new();
+    while jobs.len() < 40 {
+        let more = claims.take(7).await?;
+        assert!(!more.is_empty(), "{} of 40", jobs.len());
+        jobs.extend(more);
+    }
+    let beats: Vec<Beat> = jobs.iter().map(|leased| beat(leased, 5.0)).collect();
+    assert_eq!(bench.store.heartbeat(&beats).await?, [Pulse::Ok; 40]);
+    for leased in &jobs {
+        bench.store.reserve(&leased.lease, &artifact(leased).object).await?;
+        bench.store.complete(&leased.lease, &artifact(leased), &[]).await?;
+    }
+    for order in &orders {
+        assert_eq!(bench.kind(order.ticket).await?, StateKind::Completed);
+        assert!(bench.store.forget(order.ticket).await?);
+    }
+    let garbage = bench.store.collect(&[], 100).await?;
+    assert_eq!(garbage.len(), 40);
+    assert!(bench.store.collect(&garbage, 100).await?.is_empty());
+    assert_eq!(bench.store.stats().await?.stored_objects, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_same_order_meets_itself_and_an_idempotency_key_its_job_on_whatever_shard() -> Result<()> {
+    let bench = cut_in_four().await?;
+    for n in 0..8 {
+        let url = format!("https://example.com/{n}");
+        let promise = |body: &str| Some(Idempotency { key: format!("key {n}"), body_sha256: body.to_owned() });
+        let first = Submission { idempotency: promise("one"), ..drawn(&bench, "a", &url).await? };
+        let first = Submission { ticket: bench.store.draw(&first.spec, &first.region), ..first };
+        accepted(bench.store.submit(&first).await?, first.ticket);
+        let again = Submission { ticket: bench.store.draw(&first.spec, &first.region), ..first.clone() };
+        let answer = bench.store.submit(&again).await?;
+        assert!(matches!(&answer, Submitted::Replayed(job) if job.ticket == first.ticket), "{answer:?}");
+        let other = Submission { idempotency: promise("other"), ..drawn(&bench, "a", &format!("{url}/other")).await? };
+        assert_eq!(bench.store.submit(&other).await?, Submitted::IdempotencyConflict);
+    }
+    let mut taken = 0;
+    let mut claims = bench.claims();
+    while !claims.take(1).await?.is_empty() {
+        taken += 1;
+    }
+    assert_eq!(taken, 16, "each address once, however often it was asked for");
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_waits_is_woken_from_every_shard_and_who_watches_hears_of_it() -> Result<()> {
+    let bench = cut_in_four().await?;
+    let mut claims = bench.claims();
+    for n in 0..8 {
+        assert!(claims.take(1).await?.is_empty());
+        let url = format!("https://example.com/{n}");
+        let (woken, order) = tokio::join!(claims.wait(), drawn(&bench, "a", &url));
+        woken?;
+        let ticket = order?.ticket;
+        let mut watch = bench.store.watch(ticket).await?.expect("there is such a job");
+        while claims.take(1).await?.is_empty() {
+            claims.wait().await?;
+        }
+        while bench.kind(ticket).await? != StateKind::Running {
+            watch.changed().await;
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_process_that_cuts_the_queue_otherwise_is_told_so_at_start() -> Result<()> {
+    let bench = cut_in_four().await?;
+    bench.store.agree().await?;
+    bench.store.agree().await?;
+    let other = JobStore::new(bench.redis.server(1)?, StoreSettings { shards: Shards::ONE, ..bench.settings });
+    let refused = other.agree().await;
+    assert!(matches!(refused, Err(StoreError::OtherShards { ours: 1, theirs: 4 })), "{refused:?}");
+    Ok(())
+}
