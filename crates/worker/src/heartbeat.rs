@@ -10,10 +10,9 @@ use haul_shared::store::{JobStore, Pulse};
 use tokio::time::MissedTickBehavior;
 
 use crate::board::Board;
-use crate::metrics::Metrics;
 
 /// Beats until it is dropped.
-pub async fn run(store: &JobStore, board: &Board, metrics: &Metrics, lease: Duration) {
+pub async fn run(store: &JobStore, board: &Board, lease: Duration) {
     let mut tick = tokio::time::interval(HEARTBEAT);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut answered = Instant::now();
@@ -33,7 +32,6 @@ pub async fn run(store: &JobStore, board: &Board, metrics: &Metrics, lease: Dura
                 (answered, warned) = (Instant::now(), false);
                 for (beat, pulse) in beats.iter().zip(pulses) {
                     if pulse == Pulse::Gone {
-                        metrics.lost_a_job();
                         tracing::error!(job.id = %beat.lease.job, "job {} is gone from redis: was it emptied?", beat.lease.job);
                     }
                     board.heard(&beat.lease, pulse);

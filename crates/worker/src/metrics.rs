@@ -33,7 +33,6 @@ pub struct Metrics {
     downloaded: IntCounter,
     uploaded: IntCounter,
     egress_denied: IntCounterVec,
-    jobs_lost: IntCounter,
     version_skew: IntCounter,
     pool: IntGaugeVec,
 }
@@ -67,7 +66,6 @@ impl Metrics {
             downloaded: counter("haul_downloaded_bytes_total", "Bytes of media fetched."),
             uploaded: counter("haul_uploaded_bytes_total", "Bytes of results stored."),
             egress_denied: counters("haul_egress_denied_total", "Addresses refused.", "reason"),
-            jobs_lost: counter("haul_jobs_lost_total", "Running jobs whose records were gone from Redis."),
             version_skew: counter(
                 "haul_spec_version_skew_total",
                 "Jobs handed back because their orders are newer than this worker.",
@@ -102,7 +100,6 @@ impl Metrics {
         metrics.register(metrics.uploaded.clone());
         metrics.register(metrics.queue_wait.clone());
         metrics.register(metrics.egress_denied.clone());
-        metrics.register(metrics.jobs_lost.clone());
         metrics.register(metrics.version_skew.clone());
         metrics.register(metrics.pool.clone());
         metrics
@@ -150,11 +147,6 @@ impl Metrics {
     /// So many bytes are free for scratch.
     pub fn disk(&self, free_bytes: u64) {
         self.disk_free.set(i64::try_from(free_bytes).unwrap_or(i64::MAX));
-    }
-
-    /// A running job's record was gone from Redis.
-    pub fn lost_a_job(&self) {
-        self.jobs_lost.inc();
     }
 
     /// A job was handed back because this worker is too old for it.

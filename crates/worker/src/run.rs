@@ -178,7 +178,7 @@ fn about(ctx: &Context) -> WorkerInfo {
 }
 
 async fn beat(ctx: Arc<Context>) {
-    heartbeat::run(&ctx.store, &ctx.board, &ctx.metrics, ctx.config.queue.lease).await;
+    heartbeat::run(&ctx.store, &ctx.board, ctx.config.queue.lease).await;
 }
 
 async fn remove_old_objects(ctx: Arc<Context>) {
