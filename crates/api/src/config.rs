@@ -16,6 +16,8 @@ use url::Url;
 
 use crate::place::Places;
 
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
 /// Everything that the API was told at start.
 #[derive(Debug, Clone)]
 pub struct ApiConfig {
@@ -51,6 +53,8 @@ pub struct ApiConfig {
     pub region: Region,
     /// Where jobs may go.
     pub regions: Vec<Region>,
+    /// How long jobs wait for a region without a live worker.
+    pub region_fallback: Duration,
     /// Which region serves which place.
     pub places: Places,
     /// What a URL may name.
@@ -106,6 +110,7 @@ impl ApiConfig {
             storage: StorageConfig::read(reader),
             lives: Lives::read(reader),
             queue: QueueConfig::read(reader),
+            region_fallback: reader.value(&vars::REGION_FALLBACK, parse::duration(Duration::ZERO, DAY)),
             places: Places::read(reader, &regions),
             region: regions.own[0].clone(),
             regions: regions.all,
@@ -151,7 +156,6 @@ fn cors_origins(text: &str) -> Parsed<CorsOrigins> {
 /// Checks the variables that nothing follows from yet.
 fn check_later(reader: &mut Reader<'_>) {
     check_reserved(reader);
-    reader.value(&vars::REGION_FALLBACK, parse::duration(Duration::ZERO, Duration::from_secs(24 * 3600)));
     reader.optional(&vars::WEBHOOK_SECRETS, parse::list(webhook_secret));
     reader.optional(&vars::COMPAT_METUBE, path_or_host);
     reader.optional(&vars::COMPAT_COBALT, path_or_host);
@@ -227,7 +231,6 @@ mod tests {
     #[test]
     fn what_comes_later_is_checked_now() {
         for (name, good, wrong) in [
-            ("HAUL_REGION_FALLBACK", "10m", "10"),
             ("HAUL_COMPAT_METUBE", "/metube", "a b"),
             ("HAUL_COMPAT_COBALT", "cobalt.example", "a/b"),
             ("HAUL_OTLP_ENDPOINT", "http://127.0.0.1:4318", "127.0.0.1:4318"),

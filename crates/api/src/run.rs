@@ -88,6 +88,9 @@ pub async fn run(config: ApiConfig, listeners: Listeners, shutdown: Shutdown) ->
 
     let (jobs, stop) = (app.jobs.clone(), shutdown.stop.clone());
     tasks.spawn(async move { stop.run_until_cancelled(jobs.look_after()).await });
+    let (jobs, stop) = (app.jobs.clone(), shutdown.stop.clone());
+    let moves = jobs.relocate_always(app.config.regions.clone(), app.config.region_fallback);
+    tasks.spawn(async move { stop.run_until_cancelled(moves).await });
 
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening on {address}");
     let serve_admin = async {

@@ -87,7 +87,7 @@ pub async fn run(config: WorkerConfig, listener: TcpListener, shutdown: Shutdown
     ended.cancel();
     helpers.close();
     helpers.wait().await;
-    if let Err(error) = ctx.store.sign_off(&info.id).await {
+    if let Err(error) = ctx.store.sign_off(&info).await {
         tracing::debug!(error = &error as &dyn std::error::Error, "could not sign off");
     }
     tracing::info!("stopped");

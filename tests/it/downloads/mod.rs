@@ -5,6 +5,7 @@ mod deaths;
 mod formats;
 mod life;
 mod look;
+mod regions;
 mod secrets;
 mod sharing;
 mod spoilt;

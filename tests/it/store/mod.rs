@@ -5,13 +5,14 @@ mod claims;
 mod life;
 mod line;
 mod model;
+mod regions;
 mod results;
 mod shards;
 
 use std::time::Duration;
 
 use anyhow::Result;
-use haul_shared::ids::{ClientKey, Fence, JobId, Shards, Ticket, WorkerId};
+use haul_shared::ids::{ClientKey, Fence, JobId, Region, Shards, Ticket, WorkerId};
 use haul_shared::job::{
     Artifact, Delivery, DownloadSpec, Failure, FailureKind, Job, JobSpec, JobState, Progress, Stage,
 };
@@ -20,7 +21,7 @@ use haul_shared::media::{Codec, Fallback, Format, Priority, Quality};
 use haul_shared::storage::ObjectKey;
 use haul_shared::store::{
     Beat, Cancelled, Claims, ClientLimits, Done, Ended, Idempotency, JobStore, Kind, Lease, Leased, Pulse, Scope,
-    StoreError, StoreSettings, Submission, Submitted,
+    StoreError, StoreSettings, Submission, Submitted, WorkerInfo,
 };
 use haul_tests::redis::Redis;
 

@@ -8,10 +8,13 @@ use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
 use super::*;
 
+/// Where jobs are sent.
+const REGIONS: [&str; 2] = ["default", "elsewhere"];
+
 /// One step. Indices count into what there is, round and round.
 #[derive(Debug, Clone)]
 enum Step {
-    Submit { client: u8, url: u8, is_low: bool, max_running: Option<u32>, is_repeated: bool },
+    Submit { client: u8, url: u8, is_low: bool, is_elsewhere: bool, max_running: Option<u32>, is_repeated: bool },
     Retry(usize),
     Cancel(usize),
     Forget(usize),
@@ -26,15 +29,17 @@ enum Step {
     EndDelays,
     Expire,
     Sweep,
+    Relocate { is_elsewhere: bool },
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let nth = 0..1000_usize;
-    let submit = (0..4_u8, 0..5_u8, any::<bool>(), proptest::option::of(1..3_u32), any::<bool>()).prop_map(
-        |(client, url, is_low, max_running, is_repeated)| Step::Submit {
+    let submit = (0..4_u8, 0..5_u8, any::<[bool; 3]>(), proptest::option::of(1..3_u32)).prop_map(
+        |(client, url, [is_low, is_elsewhere, is_repeated], max_running)| Step::Submit {
             client,
             url,
             is_low,
+            is_elsewhere,
             max_running,
             is_repeated,
         },
@@ -55,6 +60,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Step::EndDelays),
         1 => Just(Step::Expire),
         1 => Just(Step::Sweep),
+        2 => any::<bool>().prop_map(|is_elsewhere| Step::Relocate { is_elsewhere }),
     ]
 }
 
@@ -73,10 +79,11 @@ impl Model<'_> {
     async fn take(&mut self, step: &Step) -> Result<()> {
         let store = &self.bench.store;
         match *step {
-            Step::Submit { client, url, is_low, max_running, is_repeated } => {
+            Step::Submit { client, url, is_low, is_elsewhere, max_running, is_repeated } => {
                 let order = Submission {
                     limits: ClientLimits { max_queued: None, max_running, weight: 1 + u32::from(client), rate: None },
                     priority: if is_low { Priority::Low } else { Priority::Normal },
+                    region: REGIONS[usize::from(is_elsewhere)].parse()?,
                     ..order(&format!("client {client}"), &format!("https://example.com/{url}"))
                 };
                 for _ in 0..=u8::from(is_repeated) {
@@ -158,6 +165,23 @@ impl Model<'_> {
                 let due = store.collect(&[], 100).await?;
                 store.collect(&due, 0).await?;
                 self.swept.extend(due.into_iter().map(|garbage| garbage.object));
+            }
+            Step::Relocate { is_elsewhere } => self.relocate(REGIONS[usize::from(is_elsewhere)]).await?,
+        }
+        Ok(())
+    }
+
+    /// Only this region has a worker, and has long been the only one.
+    async fn relocate(&self, to: &str) -> Result<()> {
+        self.bench.age("q").await?;
+        self.bench.age("serving").await?;
+        self.bench.store.announce(&regions::worker("w-model", &[to])).await?;
+        self.bench.has_been_watched().await?;
+        self.bench.store.relocate(&regions::regions(&REGIONS), MINUTE).await?;
+        for order in &self.orders {
+            let job = self.bench.job(order.ticket).await?;
+            if job.state.kind() == StateKind::Queued {
+                assert_eq!(job.region.as_str(), to, "it stays in line for a worker that does not come");
             }
         }
         Ok(())
@@ -256,7 +280,7 @@ fn whatever_happens_in_whatever_order_every_list_and_counter_stays_true() -> Res
             redis::cmd("FLUSHALL").query_async::<()>(&mut connection).await?;
             let mut model = Model {
                 bench: &bench,
-                claims: bench.claims(),
+                claims: bench.store.claims(&bench.worker, Kind::Download, &regions::regions(&REGIONS)),
                 orders: Vec::new(),
                 leases: Vec::new(),
                 fences: HashMap::new(),

@@ -229,8 +229,8 @@ table! {
     REGIONS = "HAUL_REGIONS", Regions, Both,
         "All regions of the deployment, separated by commas. Without it: those of `HAUL_REGION`.";
     REGION_FALLBACK = "HAUL_REGION_FALLBACK", Regions, Api,
-        "How long a job waits for a region without a live worker before another may take it.",
-        .or("5m"), .effect(Checked);
+        "How long a job waits for a region without a live worker before it goes to the first of `HAUL_REGIONS` that has one.",
+        .or("5m");
     REGION_HEADER = "HAUL_REGION_HEADER", Regions, Api,
         "Header in which a proxy of `HAUL_TRUSTED_PROXIES` names the client's place, such as `CF-IPCountry`; from anybody else it is not believed. What it says is looked up in `HAUL_REGION_MAP`, then among the names of the regions, in any case.";
     REGION_MAP = "HAUL_REGION_MAP", Regions, Api,

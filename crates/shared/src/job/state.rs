@@ -92,6 +92,8 @@ pub enum Action {
     Reap,
     /// The job outlived its time unfinished.
     Expire,
+    /// Its region has no live worker: another one does it.
+    Relocate,
     /// The holder of a ticket asks for another run.
     Retry,
     /// The holder of a ticket wants it gone.
@@ -116,6 +118,7 @@ pub const ALLOWED: &[(Action, &[StateKind])] = {
         (Action::Cancel, &[Queued, Waiting, Running]),
         (Action::Reap, &[Running]),
         (Action::Expire, &[Queued, Waiting, Running]),
+        (Action::Relocate, &[Queued]),
         (Action::Retry, &[Failed, Cancelled]),
         (Action::Forget, &[Completed, Failed, Cancelled, Expired]),
     ]
@@ -140,6 +143,7 @@ impl Action {
             Self::Cancel => "cancel",
             Self::Reap => "reap",
             Self::Expire => "expire",
+            Self::Relocate => "relocate",
             Self::Retry => "retry",
             Self::Forget => "forget",
         }

@@ -73,6 +73,10 @@ pub(super) const TABLE: &[(&str, &str)] = &[
     ("worker", "w:"),
     // SET workers that may be alive.
     ("workers", "workers"),
+    // ZSET region -> workers that serve it, by the ms until which each counts as alive.
+    ("serving", "serving:"),
+    // HASH of the looks for regions that nobody serves: `last`, and `since` which there was no gap between two; in ms.
+    ("watched", "watched"),
     // HASH totals: `<kind>:<end state>`, `reaped`, `repaired`, `bytes`, `objects`.
     ("count", "count"),
     // LIST ms of the last 64 ends, newest first.
@@ -149,6 +153,15 @@ pub struct Lane {
     pub region: Region,
     /// How urgent they are.
     pub priority: Priority,
+}
+
+impl Lane {
+    /// The lanes of a region, in the same order for each.
+    pub(super) fn all_of(region: &Region) -> [Self; 4] {
+        let of = |kind, priority| Self { kind, region: region.clone(), priority };
+        let [normal, low] = [Priority::Normal, Priority::Low];
+        [of(Kind::Download, normal), of(Kind::Download, low), of(Kind::Metadata, normal), of(Kind::Metadata, low)]
+    }
 }
 
 impl fmt::Display for Lane {

@@ -10,6 +10,7 @@ mod lease;
 mod listing;
 mod promise;
 mod record;
+mod regions;
 mod scripts;
 mod stats;
 mod submission;

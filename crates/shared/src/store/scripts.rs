@@ -46,6 +46,8 @@ transitions! {
     COLLECT = "collect", Run;
     LOOK = "view" "look", Run;
     ANNOUNCE = "announce", Run;
+    SIGN_OFF = "sign_off", Run;
+    RELOCATE = "relocate", Run;
 }
 
 /// Begins a call of a transition on a shard.
@@ -98,6 +100,7 @@ mod tests {
             include_str!("lua/tending.lua"),
             include_str!("lua/view.lua"),
             include_str!("lua/audit.lua"),
+            include_str!("lua/relocate.lua"),
         ]
         .iter()
         .flat_map(|text| text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '.' || c == '_')))

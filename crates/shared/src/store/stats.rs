@@ -87,7 +87,9 @@ impl JobStore {
         let mut due = 0;
         for shard in self.0.settings.shards.all() {
             let mut call = invocation(shard, &scripts::ANNOUNCE);
-            due += self.run::<u64>(call.arg(&worker.id).arg(&word).arg(ms(WORKER_SILENCE))).await?;
+            call.arg(&worker.id).arg(&word).arg(ms(WORKER_SILENCE));
+            call.arg(names(worker));
+            due += self.run::<u64>(&call).await?;
         }
         Ok(due)
     }
@@ -96,10 +98,12 @@ impl JobStore {
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
-    pub async fn sign_off(&self, worker: &str) -> Result<(), StoreError> {
+    pub async fn sign_off(&self, worker: &WorkerInfo) -> Result<(), StoreError> {
         for shard in self.0.settings.shards.all() {
-            let (word, all) = (keys::key(shard, "worker") + worker, keys::key(shard, "workers"));
-            redis::pipe().del(word).srem(all, worker).query_async::<()>(&mut self.connection().await?).await?;
+            let mut call = invocation(shard, &scripts::SIGN_OFF);
+            call.arg(&worker.id);
+            call.arg(names(worker));
+            self.run_surely::<String>(&call).await?;
         }
         Ok(())
     }
@@ -193,6 +197,11 @@ impl JobStore {
         }
         Ok(live)
     }
+}
+
+/// The names of a worker's regions.
+fn names(worker: &WorkerInfo) -> Vec<&str> {
+    worker.regions.iter().map(Region::as_str).collect()
 }
 
 /// A queue of all shards together.

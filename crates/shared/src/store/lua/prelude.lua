@@ -131,6 +131,15 @@ local function change_lane(j, lane)
   j.lane = lane
 end
 
+-- A place in line for a client that shares waiting job `j`: who waits behind fewer is served earlier, and takes it along.
+local function give_place(j, client)
+  local list = K.list .. j.lane .. ':' .. client
+  if j.st == S.queued and client ~= j.own and not call('LPOS', list, j.id) then
+    call('RPUSH', list, j.id)
+    join_ring(j.lane, client)
+  end
+end
+
 -- A write to a running job is its newest owner's, or nobody's.
 local function owned(jid, fence, states)
   local j = load(jid)

@@ -104,11 +104,7 @@ end
 call('HINCRBY', K.job .. run.id, 'n', 1)
 if word == 'join' then
   if run.lane == ARGV[17] then change_lane(run, lane) end -- who is in a hurry takes the others along
-  -- The joiner's own place in line: who waits behind fewer is served earlier, and takes the run along.
-  if run.st == S.queued and client ~= run.own and not call('LPOS', K.list .. run.lane .. ':' .. client, run.id) then
-    call('RPUSH', K.list .. run.lane .. ':' .. client, run.id)
-    join_ring(run.lane, client)
-  end
+  give_place(run, client)
 else
   call('PEXPIRE', K.job .. run.id, run.keep)
 end
