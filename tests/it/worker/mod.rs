@@ -29,12 +29,16 @@ struct Shop {
 
 impl Shop {
     async fn open() -> Result<Self> {
+        Self::with_lease(Duration::from_secs(30)).await
+    }
+
+    async fn with_lease(lease: Duration) -> Result<Self> {
         let redis = Redis::start().await?;
         let settings = StoreSettings {
             job_ttl: PATIENCE * 10,
             result_ttl: PATIENCE * 5,
             link_ttl: PATIENCE,
-            lease: Duration::from_secs(30),
+            lease,
             queue_limit: None,
             shards: haul_shared::ids::Shards::ONE,
         };

@@ -187,8 +187,8 @@ impl JobStore {
         let word = answer.first_mut().and_then(Option::take).ok_or(StoreError::Unreadable("an answer"))?;
         let rest = answer.split_off(1);
         match word.as_slice() {
-            b"new" | b"join" | b"known" | b"same" => shown(ticket, rest).map(Submitted::Accepted),
-            b"reuse" => shown(ticket, rest).map(Submitted::Reused),
+            b"new" | b"join" | b"known" | b"same" => shown(ticket, rest, &word).map(Submitted::Accepted),
+            b"reuse" => shown(ticket, rest, &word).map(Submitted::Reused),
             b"limited" => {
                 let wait = rest.iter().flatten().find_map(|micros| std::str::from_utf8(micros).ok()?.parse().ok());
                 let wait = wait.ok_or(StoreError::Unreadable("an answer"))?;
@@ -252,9 +252,13 @@ impl JobStore {
     }
 }
 
-fn shown(ticket: Ticket, answer: Vec<record::Field>) -> Result<Box<Job>, StoreError> {
-    let job = record::job(ticket, answer)?;
-    job.map(|(_, job)| Box::new(job)).ok_or(StoreError::Unreadable("a job"))
+/// The job of a new ticket. That is logged, for a client knows the one and every other line the other.
+fn shown(ticket: Ticket, answer: Vec<record::Field>, how: &[u8]) -> Result<Box<Job>, StoreError> {
+    let (id, job) = record::job(ticket, answer)?.ok_or(StoreError::Unreadable("a job"))?;
+    // whoever holds a ticket has its start; the rest is a capability and not for a log
+    let (start, how) = (&ticket.to_string()[..8], String::from_utf8_lossy(how));
+    tracing::info!(ticket = start, job.id = %id, %how, "ticket {start}… stands for job {id}");
+    Ok(Box::new(job))
 }
 
 /// How long it takes, at the pace of the last ends, until those who wait now have been served; 5 s to 10 min,

@@ -81,7 +81,7 @@ impl Run<'_> {
     fn choose(&self, info: &Info) -> Result<Selection, Failure> {
         let selection = select(info, self.spec)?;
         let id = self.job.lease().job;
-        tracing::info!(job.id = %id, reason = %selection.reason, "job {id} takes {:?}", selection.take);
+        tracing::info!(job.id = %id, reason = %selection.reason, "job {id} takes {}", selection.take.ids().join(" and "));
         let chosen = self.chosen(info, &selection);
         let announced = chosen.iter().filter(|format| !format.size_is_a_guess).filter_map(|format| format.size_bytes);
         let bytes: u64 = announced.sum();
