@@ -35,7 +35,7 @@ const METADATA_SLOTS: usize = 2;
 const FFMPEG_MEMORY: u64 = 2 << 30;
 
 /// Between two words of a worker about itself, should there be something to say.
-const ANNOUNCE_EVERY: Duration = Duration::from_secs(3);
+const ANNOUNCE_EVERY: Duration = Duration::from_secs(2);
 
 /// For jobs that were told to stop: their programs end within two seconds, and the store is told.
 const STOPPING: Duration = Duration::from_secs(10);
@@ -185,12 +185,13 @@ async fn remove_old_objects(ctx: Arc<Context>) {
     sweep::run(&ctx.store, &ctx.storage, &ctx.objects_due).await;
 }
 
-/// Says so until it is dropped: when what it says has changed, and every third of the time until it counts as gone.
+/// Says so until it is dropped: when what it says has changed, and twice in the time until it counts as gone.
+/// Not more often: an idle worker costs Redis at most twelve commands a minute.
 async fn announce(ctx: Arc<Context>, mut info: WorkerInfo) {
     let mut said: Option<Instant> = None;
     loop {
         let running = u32::try_from(ctx.board.downloads()).unwrap_or(u32::MAX);
-        let is_stale = said.is_none_or(|said| said.elapsed() >= WORKER_SILENCE / 3);
+        let is_stale = said.is_none_or(|said| said.elapsed() >= WORKER_SILENCE.mul_f64(0.4));
         if is_stale || running != info.running {
             info.running = running;
             match ctx.store.announce(&info).await {

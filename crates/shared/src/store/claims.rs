@@ -22,7 +22,7 @@ const LOW_EVERY: u64 = 8;
 const TEND_EVERY: Duration = Duration::from_secs(1);
 
 /// The longest wait for a wake token. A token can be lost, with its connection say; whoever tends the queue makes another.
-const LONGEST_WAIT: Duration = Duration::from_secs(45);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Values of one job in an answer.
 const FIELDS: usize = 7;
@@ -103,7 +103,7 @@ impl Claims {
         if jobs.is_empty() { failed.map(|()| jobs) } else { Ok(jobs) }
     }
 
-    /// Returns when there may be a job, after 45 s at most. May be given up half-way.
+    /// Returns when there may be a job, after a minute at most. May be given up half-way.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].

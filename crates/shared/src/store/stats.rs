@@ -15,7 +15,7 @@ use crate::job::{Stage, StateKind};
 use crate::media::Priority;
 
 /// A worker that has said nothing for this long is not shown any more.
-pub const WORKER_SILENCE: Duration = Duration::from_secs(45);
+pub const WORKER_SILENCE: Duration = Duration::from_secs(20);
 
 /// Durations shown per name.
 const SAMPLES: usize = 512;
