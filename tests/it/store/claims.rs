@@ -150,3 +150,43 @@ async fn an_order_of_a_newer_version_is_handed_back_and_done_by_who_knows_it() -
     assert!(bench.must_lease().await?.spec.is_some());
     Ok(())
 }
+
+#[tokio::test]
+async fn thousands_of_delays_that_end_together_are_all_over_at_once() -> Result<()> {
+    let bench = Bench::new().await?;
+    for n in 0..1_000 {
+        bench.submit("a", &format!("https://example.com/{n}")).await?;
+    }
+    let mut claims = bench.claims();
+    for _ in 0..10 {
+        for leased in claims.take(100).await? {
+            bench.store.defer(&leased.lease, MINUTE).await?;
+        }
+    }
+    assert!(bench.lease().await?.is_none());
+    bench.end_delays().await?;
+    let mut taken = 0;
+    while taken < 1_000 {
+        let jobs = claims.take(100).await?;
+        assert!(!jobs.is_empty(), "{taken} of 1000");
+        taken += jobs.len();
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn whoever_waits_for_jobs_ends_delays_itself_and_does_not_ask_in_between() -> Result<()> {
+    let bench = Bench::new().await?;
+    let ticket = bench.submit("a", "https://example.com/v").await?;
+    let leased = bench.must_lease().await?;
+    bench.store.defer(&leased.lease, Duration::from_millis(300)).await?;
+    let mut claims = bench.claims();
+    let mut calls = 0;
+    while claims.take(1).await?.is_empty() {
+        claims.wait().await?;
+        calls += 1;
+    }
+    assert!(calls <= 3, "{calls} calls for one delay");
+    assert_eq!(bench.kind(ticket).await?, StateKind::Running);
+    Ok(())
+}

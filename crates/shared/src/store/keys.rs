@@ -51,7 +51,7 @@ pub(super) const TABLE: &[(&str, &str)] = &[
     ("asked", "asked:"),
     // STRING ms at which somebody last looked after what time does to jobs.
     ("tended", "tended"),
-    // STRING ms at which the last amnesty began; lives three leases.
+    // STRING ms until which no lease is taken back; lives three leases.
     ("amnesty", "amnesty"),
     // HASH of the audit: where it goes on, when it was last.
     ("audit", "audit"),

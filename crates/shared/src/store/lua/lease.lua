@@ -6,7 +6,7 @@
 --       7 one turn in this many, less urgent jobs go first   8 kind whose waits are sampled
 --       9 ms between two looks   10 lost leases after which a job has failed   11 that failure
 --       12.. lanes in order of preference, each followed by that of less urgent jobs
--- Returns {ms until something is due (-1: nothing)} or {0, for each job: id, fence, attempt, max attempts, spec, ms it
+-- Returns {ms until something is due (0: call again at once, -1: nothing is)} or {0, for each job: id, fence, attempt, max attempts, spec, ms it
 --         stood in line, progress of an attempt with this number that was lost (empty: none)}
 local STEPS = 64 -- stale entries and parked clients passed over in one call; a wake token calls again
 local worker, mark, lease_ms, want = ARGV[1], ARGV[3], ARGV[4], tonumber(ARGV[5])
@@ -38,7 +38,6 @@ local steps, vts = 0, {}
 local function take(lane)
   local ring = K.ring .. lane
   while steps < STEPS do
-    steps = steps + 1
     local first = call('ZRANGE', ring, 0, 0, 'WITHSCORES')
     local client, vt = first[1], first[2]
     if not client then
@@ -68,6 +67,7 @@ local function take(lane)
         return true
       end
     end
+    steps = steps + 1
   end
   return false
 end
@@ -81,7 +81,9 @@ local function take_next()
   end
   return false
 end
-while #ids < want and take_next() do end
+local function take_all() while #ids < want and take_next() do end end
+take_all()
+if #ids == 0 and tend(0, lease_ms, ARGV[10], ARGV[11])[1] > 0 then take_all() end -- who has nothing to do can look
 
 for lane, vt in pairs(vts) do call('HSET', K.vt, lane, vt) end
 for i = 12, #ARGV do wake_another(ARGV[i]) end
@@ -90,9 +92,4 @@ if #ids > 0 then
   return answer
 end
 if steps >= STEPS then return { '0' } end
-local due = math.huge
-for _, set in ipairs({ K.delay, K.lease, K.live }) do
-  local first = call('ZRANGE', set, 0, 0, 'WITHSCORES')
-  if first[2] then due = math.min(due, tonumber(first[2])) end
-end
-return { due == math.huge and '-1' or int(math.max(0, due - NOW)) }
+return { int(next_due() or -1) }

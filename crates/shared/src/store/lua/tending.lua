@@ -1,6 +1,6 @@
 -- tending: what time does to jobs. Delays end, leases run out, jobs outlive their time. A part of other scripts.
--- Returns {promoted, reaped, expired}
-local BATCH = 100 -- jobs of each kind looked after in one call
+-- Returns {promoted, reaped, expired}, each at most BATCH: then there may be more
+local BATCH = 100
 
 -- Delays that are over. A retried job goes before its client's other jobs.
 local function promote()
@@ -18,12 +18,12 @@ local function reap(with)
   -- When nobody has looked for most of a lease, Redis was away, or everybody was: that says nothing of the workers,
   -- and they have the time of another lease to come back. Not again right after, or a lone worker that looks
   -- seldom would keep the dead alive for ever.
-  local since = tonumber(call('GET', K.amnesty) or '0')
-  if since == 0 and with.unseen > with.lease * 2 / 3 then
-    since = NOW
-    call('SET', K.amnesty, int(NOW), 'PX', int(3 * with.lease))
+  local till = tonumber(call('GET', K.amnesty) or '0')
+  if till == 0 and with.unseen > with.lease * 2 / 3 then
+    till = NOW + with.lease
+    call('SET', K.amnesty, int(till), 'PX', int(3 * with.lease))
   end
-  if NOW < since + with.lease then return 0 end
+  if NOW < till then return 0 end
 
   local late = call('ZRANGEBYSCORE', K.lease, '-inf', int(NOW), 'LIMIT', 0, BATCH)
   for _, jid in ipairs(late) do
@@ -70,4 +70,13 @@ local function tend(every, lease, poison, lost)
   call('SET', K.tended, int(NOW))
   local with = { unseen = unseen, lease = tonumber(lease), poison = tonumber(poison), lost = lost }
   return { promote(), reap(with), expire() }
+end
+
+-- ms until there will be something to look after; none: nil.
+local function next_due()
+  local function first(set) return tonumber(call('ZRANGE', set, 0, 0, 'WITHSCORES')[2]) end
+  local delay, lease, live = first(K.delay), first(K.lease), first(K.live)
+  if lease then lease = math.max(lease, tonumber(call('GET', K.amnesty) or '0')) end
+  local due = math.min(delay or math.huge, lease or math.huge, live or math.huge)
+  return due < math.huge and math.max(1, due - NOW) or nil
 end
