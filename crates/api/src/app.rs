@@ -5,7 +5,7 @@ use axum::http::request::Parts;
 use haul_shared::ids::Ticket;
 use haul_shared::job::Job;
 use haul_shared::storage::Storage;
-use haul_shared::store::JobStore;
+use haul_shared::store::{JobStore, Watch};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -47,10 +47,15 @@ impl App {
     /// # Errors
     /// `not_found`, the same for an id that never was and for one that is somebody else's.
     pub async fn find(&self, caller: &Caller, ticket: Ticket) -> ApiResult<Job> {
-        let unknown = || ApiError::new(Code::NotFound);
-        let job = self.jobs.get(ticket).await?.ok_or_else(unknown)?;
-        let is_download = !job.request.is_empty();
-        if is_download && caller.may_see(&job) { Ok(job) } else { Err(unknown()) }
+        shown(caller, self.jobs.get(ticket).await?)
+    }
+
+    /// As [`App::find`], of a job that is watched.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn find_watched(&self, caller: &Caller, watch: &mut Watch) -> ApiResult<Job> {
+        shown(caller, self.jobs.get_watched(watch).await?)
     }
 
     /// What a download's client asked.
@@ -70,6 +75,11 @@ impl App {
             self.metrics.saw_egress_denied(reason);
         }
     }
+}
+
+fn shown(caller: &Caller, job: Option<Job>) -> ApiResult<Job> {
+    let is_shown = |job: &Job| !job.request.is_empty() && caller.may_see(job);
+    job.filter(is_shown).ok_or_else(|| ApiError::new(Code::NotFound))
 }
 
 /// The `{id}` of a path.

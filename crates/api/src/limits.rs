@@ -4,7 +4,8 @@
 //! own [`ByCaller`]; its layer is not used, because it rounds `Retry-After` down (to 0, even) and charges one per
 //! request, where a batch costs as much as its items.
 //!
-//! Not here: what a client may have in the queue; the store counts that over all processes.
+//! Not here: the rate of downloads over all processes, and what a client may have in the queue. The store counts these, and
+//! its refusals are told as ours are ([`over`], [`Standing::agree`]).
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -94,9 +95,39 @@ pub struct Standing {
     limit: u32,
     remaining: u32,
     reset: Duration,
+    /// At most so long until the next request is not refused.
+    next: Duration,
+}
+
+/// The refusal of a request over its rate, which is none in `wait`.
+#[must_use]
+pub fn over(rate: Rate, wait: Duration) -> ApiError {
+    let limit = rate.count.get();
+    // by then one is back, and the others follow one by one
+    let standing = Standing { limit, remaining: 0, reset: wait + each(rate) * (limit - 1), next: wait };
+    let mut headers = HeaderMap::new();
+    standing.tell(&mut headers);
+    let error = ApiError::new(Code::RateLimited).retry_after(wait);
+    headers.into_iter().fold(error, |error, (name, value)| match name {
+        Some(name) => error.header(name, value),
+        None => error,
+    })
+}
+
+/// Time in which one request comes back.
+fn each(rate: Rate) -> Duration {
+    rate.per / rate.count.get()
 }
 
 impl Standing {
+    /// The store has refused what this process let pass. Who comes back when all processes together allow it must not be
+    /// refused by this one.
+    pub fn agree(&self, refused: &mut ApiError) {
+        if refused.is(Code::RateLimited) {
+            refused.no_sooner_than(self.next);
+        }
+    }
+
     /// Tells the caller, unless a stricter limit has told it already.
     pub fn tell(&self, headers: &mut HeaderMap) {
         for (name, number) in [
@@ -122,18 +153,10 @@ impl Limits {
         match self.buckets(class, rate).limiter().check_key(&caller.client) {
             Ok(state) => {
                 let remaining = state.remaining_burst_capacity();
-                Ok(Some(Standing { limit, remaining, reset: reset(remaining) }))
+                let next = if remaining > 0 { Duration::ZERO } else { each(rate) };
+                Ok(Some(Standing { limit, remaining, reset: reset(remaining), next }))
             }
-            Err(refused) => {
-                let wait = refused.wait_time_from(DefaultClock::default().now());
-                let mut headers = HeaderMap::new();
-                Standing { limit, remaining: 0, reset: reset(0) }.tell(&mut headers);
-                let error = ApiError::new(Code::RateLimited).retry_after(wait);
-                Err(headers.into_iter().fold(error, |error, (name, value)| match name {
-                    Some(name) => error.header(name, value),
-                    None => error,
-                }))
-            }
+            Err(refused) => Err(over(rate, refused.wait_time_from(DefaultClock::default().now()))),
         }
     }
 
@@ -150,7 +173,7 @@ impl Limits {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let made = all.entry((class, rate.count, rate.per)).or_insert_with(|| {
             let config = GovernorConfigBuilder::default()
-                .period(rate.per / rate.count.get())
+                .period(each(rate))
                 .burst_size(rate.count.get())
                 .key_extractor(ByCaller)
                 .use_headers()
@@ -170,6 +193,9 @@ pub async fn limit(State((app, class)): State<(Arc<App>, Class)>, request: Reque
         Ok(standing) => {
             let mut response = next.run(request).await;
             if let Some(standing) = standing {
+                if let Some(refused) = response.extensions_mut().get_mut::<ApiError>() {
+                    standing.agree(refused);
+                }
                 standing.tell(response.headers_mut());
             }
             response

@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Code};
+use crate::limits::{Class, over};
 use crate::request::{DownloadRequest, Node, Order, read};
 
 /// A job that a caller may now follow, and the status that says how it came about.
@@ -25,7 +26,7 @@ pub struct Queued {
 /// Checks a body and queues what it asks for. `key` is the caller's `Idempotency-Key`.
 ///
 /// # Errors
-/// Those of [`read`], `idempotency_conflict`, `queue_full`, `client_queue_full`, `service_unavailable`.
+/// Those of [`read`], `idempotency_conflict`, `rate_limited`, `queue_full`, `client_queue_full`, `service_unavailable`.
 pub async fn submit(app: &App, caller: &Caller, body: &Node, key: Option<String>) -> ApiResult<Queued> {
     let mut order = read(body, &app.rules).inspect_err(|refusal| app.count_refusal(refusal))?;
     // what has to be the same is what was asked: not how it was spelled, nor where the client was when it asked
@@ -35,7 +36,7 @@ pub async fn submit(app: &App, caller: &Caller, body: &Node, key: Option<String>
     let mut submission = submission(app, caller, ticket, &order);
     submission.idempotency = key.map(|key| Idempotency { key, body_sha256 });
     let submitted = app.jobs.submit(&submission).await?;
-    finish(app, submitted)
+    finish(app, caller, submitted)
 }
 
 /// Queues an ended job again, under its old id.
@@ -46,7 +47,7 @@ pub async fn resubmit(app: &App, caller: &Caller, job: &Job, request: DownloadRe
     let source = crate::request::check_address(&request.url, &app.rules.egress)?;
     let order = Order { request, source };
     let submitted = app.jobs.resubmit(&submission(app, caller, job.ticket, &order)).await?;
-    finish(app, submitted)
+    finish(app, caller, submitted)
 }
 
 fn submission(app: &App, caller: &Caller, ticket: Ticket, order: &Order) -> Submission {
@@ -70,7 +71,11 @@ fn stored(request: &DownloadRequest) -> Vec<u8> {
     serde_json::to_vec(request).expect("a request has only plain fields")
 }
 
-fn finish(app: &App, submitted: Submitted) -> ApiResult<Queued> {
+fn finish(app: &App, caller: &Caller, submitted: Submitted) -> ApiResult<Queued> {
+    if let (Submitted::RateLimited { retry_after }, Some(rate)) = (&submitted, caller.limits.rate) {
+        app.metrics.saw_rate_limit(Class::Downloads);
+        return Err(over(rate, *retry_after));
+    }
     let (status, job) = job_of(submitted)?;
     if status == StatusCode::OK {
         app.metrics.saw_reuse();

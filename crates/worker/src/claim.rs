@@ -66,7 +66,8 @@ impl Queue {
     async fn next(&mut self, ctx: &Context, most: usize, stop: &CancellationToken) -> Option<Vec<Leased>> {
         while !stop.is_cancelled() {
             // a look at metadata needs none
-            if self.kind == Kind::Download && !ctx.has_room().await {
+            let room = if self.kind == Kind::Download { ctx.room_for(most).await } else { most };
+            if room == 0 {
                 if self.is_news() {
                     tracing::warn!("no download is taken: less than HAUL_MIN_FREE_DISK is free for scratch");
                 }
@@ -74,7 +75,7 @@ impl Queue {
                 continue;
             }
             // Never given up half-way: a job may have been taken.
-            let waited = match self.claims.take(most).await {
+            let waited = match self.claims.take(room).await {
                 Ok(jobs) if !jobs.is_empty() => return Some(jobs),
                 Ok(_) => stop.run_until_cancelled(self.claims.wait()).await?,
                 Err(error) => Err(error),

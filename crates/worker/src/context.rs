@@ -51,10 +51,16 @@ pub struct Context {
 }
 
 impl Context {
-    /// Is there disk for another download, once those under way have what they still need?
-    pub async fn has_room(&self) -> bool {
+    /// For how many more downloads is there disk, once those under way have what they still need? At most `most`.
+    pub async fn room_for(&self, most: usize) -> usize {
         let least = self.config.limits.min_free_disk_bytes;
-        self.free_disk().await.saturating_sub(self.board.bytes_to_come(least)) >= least
+        let free = self.free_disk().await.saturating_sub(self.board.bytes_to_come(least));
+        free.checked_div(least).map_or(most, |room| usize::try_from(room).map_or(most, |room| room.min(most)))
+    }
+
+    /// Is there disk for another download?
+    pub async fn has_room(&self) -> bool {
+        self.room_for(1).await == 1
     }
 
     /// Bytes free for scratch. A file system that does not tell, or not in time, is taken for full.

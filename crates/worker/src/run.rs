@@ -171,6 +171,7 @@ fn about(ctx: &Context) -> WorkerInfo {
         regions: ctx.config.regions.clone(),
         slots: u32::try_from(ctx.config.slots).unwrap_or(u32::MAX),
         running: 0,
+        disk_full: false,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         ytdlp: ctx.ytdlp_version.clone(),
         started: Timestamp::now(),
@@ -191,9 +192,10 @@ async fn announce(ctx: Arc<Context>, mut info: WorkerInfo) {
     let mut said: Option<Instant> = None;
     loop {
         let running = u32::try_from(ctx.board.downloads()).unwrap_or(u32::MAX);
+        let disk_full = !ctx.has_room().await;
         let is_stale = said.is_none_or(|said| said.elapsed() >= WORKER_SILENCE.mul_f64(0.4));
-        if is_stale || running != info.running {
-            info.running = running;
+        if is_stale || (running, disk_full) != (info.running, info.disk_full) {
+            (info.running, info.disk_full) = (running, disk_full);
             match ctx.store.announce(&info).await {
                 Ok(objects_due) => {
                     said = Some(Instant::now());

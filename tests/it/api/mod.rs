@@ -6,5 +6,6 @@ mod faults;
 mod limits;
 mod metadata;
 mod operators;
+mod pressure;
 mod regions;
 mod results;

@@ -174,6 +174,26 @@ async fn a_watcher_hears_of_a_change_made_by_another_process() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_watch_follows_the_job_that_is_tried_again() -> Result<()> {
+    let bench = Bench::new().await?;
+    let order = order("a", "https://example.com/v");
+    accepted(bench.store.submit(&order).await?, order.ticket);
+    let mut watch = bench.store.watch(order.ticket).await?.expect("it is known");
+    let first = bench.must_lease().await?;
+    bench.store.fail(&first.lease, &trouble(FailureKind::Private), MINUTE).await?;
+    accepted(bench.store.resubmit(&order).await?, order.ticket);
+    let seen = bench.store.get_watched(&mut watch).await?.expect("it is known");
+    assert_eq!(seen.state.kind(), StateKind::Queued);
+    // a watch that listens to the first run hears nothing of the second
+    let second = bench.must_lease().await?;
+    assert_ne!(first.lease.job, second.lease.job);
+    tokio::time::timeout(Duration::from_secs(3), watch.changed()).await?;
+    let seen = bench.store.get_watched(&mut watch).await?.expect("it is known");
+    assert_eq!(seen.state.kind(), StateKind::Running);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_waiting_worker_is_woken_by_a_submission() -> Result<()> {
     let bench = Bench::new().await?;
     let mut claims = bench.claims();

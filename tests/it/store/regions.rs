@@ -14,6 +14,7 @@ pub(super) fn worker(id: &str, names: &[&str]) -> WorkerInfo {
         regions: regions(names),
         slots: 1,
         running: 0,
+        disk_full: false,
         version: "1.0.0".to_owned(),
         ytdlp: "none".to_owned(),
         started: jiff::Timestamp::now(),

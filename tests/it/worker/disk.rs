@@ -36,6 +36,11 @@ async fn a_worker_without_room_takes_no_download_and_says_so() -> Result<()> {
     let free = metrics.lines().find_map(|line| line.strip_prefix("haul_worker_disk_free_bytes "));
     assert!(free.and_then(|bytes| bytes.parse().ok()).is_some_and(|bytes: u64| bytes < 24 * MIB), "{metrics}");
 
+    until("it has said so to everybody", async || {
+        shop.store.stats().await.is_ok_and(|stats| stats.workers.iter().any(|worker| worker.disk_full))
+    })
+    .await?;
+
     let download = shop.submit(&shop.origin.url("/progressive.mp4")).await?;
     // it works: a look at metadata needs no room
     let look = shop.look(&shop.origin.url("/progressive.mp4")).await?;

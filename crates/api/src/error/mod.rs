@@ -153,6 +153,11 @@ impl ApiError {
         self
     }
 
+    /// Puts off when to come back, if it is sooner.
+    pub fn no_sooner_than(&mut self, wait: Duration) {
+        self.0.retry_after = Some(self.0.retry_after.unwrap_or_default().max(wait));
+    }
+
     /// Adds a header to the answer.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
@@ -185,6 +190,18 @@ impl ApiError {
     pub(crate) fn summary(&self) -> String {
         let pointers: Vec<&str> = self.0.faults.iter().map(|fault| fault.pointer.as_str()).collect();
         format!("{} {}", self.0.code, pointers.join(" "))
+    }
+
+    /// Is it a refusal of this kind?
+    #[must_use]
+    pub fn is(&self, code: Code) -> bool {
+        self.0.code == code.word()
+    }
+
+    /// What is added to the answer.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.0.headers
     }
 
     /// The status it has.

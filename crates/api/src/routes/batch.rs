@@ -86,18 +86,22 @@ async fn submit_one(
     key: Option<String>,
     standing: &mut HeaderMap,
 ) -> ApiResult<Queued> {
-    match app.limits.charge(Class::Downloads, caller) {
-        Ok(None) => {}
-        Ok(Some(now)) => {
-            standing.clear();
-            now.tell(standing);
-        }
-        Err(refused) => {
-            app.metrics.saw_rate_limit(Class::Downloads);
-            return Err(refused);
-        }
+    let now = app.limits.charge(Class::Downloads, caller).inspect_err(|refused| {
+        app.metrics.saw_rate_limit(Class::Downloads);
+        standing.extend(refused.headers().clone());
+    })?;
+    let queued = submit(app, caller, item, key).await;
+    let Some(now) = now else { return queued };
+    let queued = queued.map_err(|mut refused| {
+        now.agree(&mut refused);
+        refused
+    });
+    standing.clear();
+    if let Err(refused) = &queued {
+        standing.extend(refused.headers().clone());
     }
-    submit(app, caller, item, key).await
+    now.tell(standing);
+    queued
 }
 
 impl BatchItem {

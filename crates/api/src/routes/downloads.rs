@@ -148,7 +148,7 @@ async fn wait_for_change(
     let mut watch = app.jobs.watch(id).await?.ok_or_else(|| ApiError::new(Code::NotFound))?;
     let mut first: Option<String> = None;
     loop {
-        let job = app.find(caller, id).await?;
+        let job = app.find_watched(caller, &mut watch).await?;
         let now = Representation::of(app, caller, &job)?;
         let changed = match (known, &first) {
             (Some(known), _) => !conditional::lists(known, &now.etag),

@@ -75,6 +75,9 @@ struct WorkerView {
     regions: Vec<String>,
     slots: u32,
     running: u32,
+    /// `ok`, or `full`: it takes no download for want of disk.
+    #[schema(value_type = String, example = "ok")]
+    disk: &'static str,
     version: String,
     ytdlp: String,
     #[schema(format = DateTime)]
@@ -197,6 +200,7 @@ impl WorkerView {
             regions: worker.regions.iter().map(ToString::to_string).collect(),
             slots: worker.slots,
             running: worker.running,
+            disk: if worker.disk_full { "full" } else { "ok" },
             version: worker.version,
             ytdlp: worker.ytdlp,
             started_at: time(worker.started),

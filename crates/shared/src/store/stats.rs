@@ -31,6 +31,9 @@ pub struct WorkerInfo {
     pub slots: u32,
     /// How many it runs now.
     pub running: u32,
+    /// It takes no download for want of disk.
+    #[serde(default)]
+    pub disk_full: bool,
     /// Its version.
     pub version: String,
     /// yt-dlp's version.

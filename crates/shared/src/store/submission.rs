@@ -248,7 +248,22 @@ impl JobStore {
     /// As [`JobStore::get`].
     pub async fn watch(&self, ticket: Ticket) -> Result<Option<Watch>, StoreError> {
         let Some((id, _)) = self.look(ticket).await? else { return Ok(None) };
-        Ok(Some(self.0.changes.watch(id)))
+        Ok(Some(self.0.changes.watch(ticket, id)))
+    }
+
+    /// Looks at a job that is watched. Where another run stands behind its ticket meanwhile, the watch follows.
+    ///
+    /// # Errors
+    /// As [`JobStore::get`].
+    pub async fn get_watched(&self, watch: &mut Watch) -> Result<Option<Job>, StoreError> {
+        loop {
+            let ticket = watch.ticket();
+            match self.look(ticket).await? {
+                // what it did before it was watched is seen by another look
+                Some((id, _)) if id != watch.job() => *watch = self.0.changes.watch(ticket, id),
+                seen => return Ok(seen.map(|(_, job)| job)),
+            }
+        }
     }
 }
 

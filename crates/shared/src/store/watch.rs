@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::keys;
-use crate::ids::{JobId, Shards};
+use crate::ids::{JobId, Shards, Ticket};
 use crate::redis::{Heard, Listener, Server};
 
 /// How long a watch sleeps at most.
@@ -34,12 +34,12 @@ impl Changes {
     }
 
     /// Watches a job from now on.
-    pub(super) fn watch(&self, job: JobId) -> Watch {
+    pub(super) fn watch(&self, ticket: Ticket, job: JobId) -> Watch {
         self.listener.get_or_init(|| self.listen());
         let mut watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
         let receiver = watchers.entry(job).or_insert_with(|| watch::channel(()).0).subscribe();
         drop(watchers);
-        Watch { job, receiver, changes: self.clone() }
+        Watch { ticket, job, receiver, changes: self.clone() }
     }
 
     fn listen(&self) -> Listener {
@@ -69,12 +69,23 @@ fn tell(watchers: &Watchers, heard: &Heard) {
 
 /// A watch on one job: watch first, then read, then wait; nothing is missed.
 pub struct Watch {
+    ticket: Ticket,
     job: JobId,
     receiver: watch::Receiver<()>,
     changes: Changes,
 }
 
 impl Watch {
+    /// Whose run is watched.
+    pub(super) fn ticket(&self) -> Ticket {
+        self.ticket
+    }
+
+    /// Which run of it.
+    pub(super) fn job(&self) -> JobId {
+        self.job
+    }
+
     /// Returns when the job may have changed since the watch was made or last returned; after 5 s in any case.
     pub async fn changed(&mut self) {
         let _ = tokio::time::timeout(LONGEST, self.receiver.changed()).await;
