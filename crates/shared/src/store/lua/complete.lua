@@ -6,12 +6,12 @@
 local again = load(ARGV[1])
 if again and again.st == S.completed and again.tok == ARGV[2] then return 'ok' end
 local j = owned(ARGV[1], ARGV[2], MAY.complete)
-if not j then return 'lost' end
+if not j then return said(K.job .. ARGV[1], 'complete' .. ARGV[2]) or 'lost' end
 local reserved, object = '-0:' .. ARGV[4], '+' .. ARGV[5] .. ':' .. ARGV[4]
 if j.cx then
   if ARGV[4] ~= '' then call('ZADD', K.garbage, int(NOW), reserved) end
   move(j, S.cancelled)
-  return 'cancel'
+  return say(K.job .. j.id, 'complete' .. j.tok, 'cancel')
 end
 call('HSET', K.job .. j.id, 'res', ARGV[3], 'del', int(NOW + ARGV[6]))
 call('HDEL', K.job .. j.id, 'pg', 'err')

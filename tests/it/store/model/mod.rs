@@ -1,0 +1,88 @@
+//! Any actions in any order, through the real scripts and through a plain model of the queue, from workers that may be
+//! stale. After each step both must have said the same, every ticket must show the same, `audit.lua` recounts every list and
+//! counter from the jobs' records, and the store's own audit must find nothing to repair. At the end nothing is left.
+//!
+//! A new action is a [`steps::Step`], what it does to the model ([`part`], [`work`]), and to the store ([`pair`]).
+
+mod line;
+mod pair;
+mod part;
+mod queue;
+mod run;
+mod shown;
+mod steps;
+mod work;
+
+use std::num::NonZeroU32;
+
+use haul_shared::config::Rate;
+use haul_shared::ids::{Region, Shard};
+use haul_shared::job::{Action, Fingerprint};
+use haul_shared::store::Lane;
+use proptest::test_runner::{Config, TestCaseError, TestRunner};
+
+use self::run::Given;
+use super::*;
+
+/// Sequences that each test tries, unless `HAUL_MODEL_CASES` says otherwise.
+const CASES: u32 = 120;
+
+/// Steps of a sequence at most.
+const LENGTH: usize = 60;
+
+/// Jobs that may wait on a shard.
+const ROOM: u32 = 6;
+
+/// Submissions that the client with a rate has.
+const RATE: u32 = 4;
+
+#[test]
+fn whatever_happens_in_whatever_order_the_store_does_as_the_model_says() -> Result<()> {
+    try_sequences(Shards::ONE)
+}
+
+#[test]
+fn whatever_happens_on_three_shards_the_store_does_as_the_model_says() -> Result<()> {
+    try_sequences(Shards::new(3).expect("more than none"))
+}
+
+fn try_sequences(shards: Shards) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let bench = runtime.block_on(Bench::with(|settings| {
+        settings.shards = shards;
+        settings.queue_limit = Some(ROOM);
+    }))?;
+    let sequence = |steps: Vec<steps::Step>| {
+        runtime.block_on(async {
+            let mut pair = pair::Pair::new(&bench, shards, Some(ROOM)).await?;
+            for step in &steps {
+                pair.take(step).await?;
+                pair.compare().await?;
+            }
+            pair.drain().await
+        })
+    };
+    let mut runner = TestRunner::new(Config { cases: cases()?, failure_persistence: None, ..Config::default() });
+    let outcome = runner.run(&proptest::collection::vec(steps::step(), 1..LENGTH), |steps| {
+        sequence(steps).map_err(|error: anyhow::Error| TestCaseError::fail(error.to_string()))
+    });
+    outcome.map_err(|failure| anyhow::anyhow!("{failure}"))
+}
+
+#[expect(clippy::disallowed_methods, reason = "a soak tries more sequences than anybody waits for before a commit")]
+fn cases() -> Result<u32> {
+    std::env::var("HAUL_MODEL_CASES").map_or(Ok(CASES), |cases| Ok(cases.parse()?))
+}
+
+fn region() -> Region {
+    "default".parse().expect("a region")
+}
+
+fn lane_of(order: &Submission) -> Lane {
+    Lane { kind: Kind::of(&order.spec), region: order.region.clone(), priority: order.priority }
+}
+
+/// Progress is sent in whole percent here.
+fn percent(progress: Progress) -> u8 {
+    progress.percent as u8
+}
