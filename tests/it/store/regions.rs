@@ -58,7 +58,7 @@ impl Bench {
         let mut connection = self.redis.connection().await?;
         let script = "for _, key in ipairs(redis.call('KEYS', ARGV[1])) do \
              for _, member in ipairs(redis.call('ZRANGE', key, 0, -1)) do redis.call('ZADD', key, 1, member) end end";
-        let pattern = format!("haul1:?0?:{what}:*");
+        let pattern = format!("haul1:*:{what}:*");
         redis::Script::new(script).arg(pattern).invoke_async::<()>(&mut connection).await?;
         Ok(())
     }
@@ -66,9 +66,12 @@ impl Bench {
     /// As if somebody had looked all the time.
     pub(super) async fn has_been_watched(&self) -> Result<()> {
         let mut connection = self.redis.connection().await?;
-        let mut note = redis::cmd("EVAL");
-        note.arg("redis.call('HSET', 'haul1:{0}:watched', 'since', 1, 'last', redis.call('TIME')[1] .. '000')").arg(0);
-        Ok(note.query_async(&mut connection).await?)
+        for shard in self.settings.shards.all() {
+            let mut note = redis::cmd("EVAL");
+            note.arg("redis.call('HSET', KEYS[1], 'since', 1, 'last', redis.call('TIME')[1] .. '000')").arg(1);
+            note.arg(format!("haul1:{{{shard}}}:watched")).query_async::<()>(&mut connection).await?;
+        }
+        Ok(())
     }
 }
 

@@ -29,14 +29,19 @@ impl Lines {
             true => places.push_front(run),
             false => places.push_back(run),
         }
+        self.join(lane, client, self.now(lane));
+    }
+
+    /// A client has a turn from now on, unless it has one, or stands aside.
+    pub(super) fn join(&mut self, lane: &Lane, client: &Client, at: f64) {
         if !self.aside.get(client).is_some_and(|lanes| lanes.contains_key(lane)) {
-            let now = self.now(lane);
-            self.ring.entry(lane.clone()).or_default().entry(client.clone()).or_insert(now);
+            self.ring.entry(lane.clone()).or_default().entry(client.clone()).or_insert(at);
         }
     }
 
-    pub(super) fn has(&self, lane: &Lane, client: &Client, run: RunId) -> bool {
-        self.places.get(&(lane.clone(), client.clone())).is_some_and(|places| places.contains(&run))
+    /// A client's places, next first.
+    pub(super) fn places(&self, lane: &Lane, client: &Client) -> impl Iterator<Item = RunId> {
+        self.places.get(&(lane.clone(), client.clone())).into_iter().flatten().copied()
     }
 
     /// A job gives up a place.
@@ -48,10 +53,16 @@ impl Lines {
         }
     }
 
-    /// Whose turn it is.
-    pub(super) fn first(&self, lane: &Lane) -> Option<Client> {
-        let ring = self.ring.get(lane)?;
-        ring.iter().min_by(|(_, one), (_, other)| one.total_cmp(other)).map(|(client, _)| client.clone())
+    /// Who has a turn, next first.
+    pub(super) fn turns(&self, lane: &Lane) -> Vec<Client> {
+        let mut turns: Vec<_> = self.ring.get(lane).into_iter().flatten().collect();
+        turns.sort_by(|(_, one), (_, other)| one.total_cmp(other));
+        turns.into_iter().map(|(client, _)| client.clone()).collect()
+    }
+
+    /// The virtual time of a client.
+    pub(super) fn turn(&self, lane: &Lane, client: &Client) -> Option<f64> {
+        self.ring.get(lane)?.get(client).copied()
     }
 
     /// The next place of a client.
@@ -86,7 +97,8 @@ impl Lines {
         }
     }
 
-    fn now(&self, lane: &Lane) -> f64 {
+    /// Virtual time of a lane: that of the last one who was served.
+    pub(super) fn now(&self, lane: &Lane) -> f64 {
         self.now.get(lane).copied().unwrap_or(0.0)
     }
 }

@@ -8,6 +8,7 @@ mod line;
 mod pair;
 mod part;
 mod queue;
+mod relocate;
 mod run;
 mod shown;
 mod steps;
@@ -16,7 +17,7 @@ mod work;
 use std::num::NonZeroU32;
 
 use haul_shared::config::Rate;
-use haul_shared::ids::{Region, Shard};
+use haul_shared::ids::Shard;
 use haul_shared::job::{Action, Fingerprint};
 use haul_shared::store::Lane;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
@@ -32,6 +33,9 @@ const LENGTH: usize = 60;
 
 /// Jobs that may wait on a shard.
 const ROOM: u32 = 6;
+
+/// Where jobs are sent; workers prefer the first.
+const REGIONS: [&str; 2] = ["default", "elsewhere"];
 
 /// Submissions that the client with a rate has.
 const RATE: u32 = 4;
@@ -74,12 +78,16 @@ fn cases() -> Result<u32> {
     std::env::var("HAUL_MODEL_CASES").map_or(Ok(CASES), |cases| Ok(cases.parse()?))
 }
 
-fn region() -> Region {
-    "default".parse().expect("a region")
+fn region(nth: usize) -> Region {
+    REGIONS[nth].parse().expect("a region")
+}
+
+fn lane(region: &str, priority: Priority) -> Lane {
+    Lane { kind: Kind::Download, region: region.parse().expect("a region"), priority }
 }
 
 fn lane_of(order: &Submission) -> Lane {
-    Lane { kind: Kind::of(&order.spec), region: order.region.clone(), priority: order.priority }
+    lane(order.region.as_str(), order.priority)
 }
 
 /// Progress is sent in whole percent here.

@@ -31,7 +31,8 @@ impl<'a> Pair<'a> {
         let mut connection = bench.redis.connection().await?;
         redis::cmd("FLUSHALL").query_async::<()>(&mut connection).await?;
         let ids = ["one", "two"].map(WorkerId::on_host);
-        let workers = ids.iter().map(|id| bench.store.claims(id, Kind::Download, &[region()])).collect();
+        let workers =
+            ids.iter().map(|id| bench.store.claims(id, Kind::Download, &regions::regions(&REGIONS))).collect();
         let model = Queue::new(shards, most, &ids);
         Ok(Self { bench, model, shards, workers, orders: Vec::new(), leases: Vec::new() })
     }
@@ -68,6 +69,7 @@ impl<'a> Pair<'a> {
             }
             Step::Lease { worker, most } => drop(self.lease(*worker, *most).await?),
             Step::Sweep => self.sweep().await?,
+            Step::Relocate(to) => self.relocate(*to).await?,
             Step::RunOut(which) => self.run_out(which).await?,
             Step::EndDelays(which) => {
                 let due = chosen(self.model.jobs(&[StateKind::Waiting]), which);
@@ -191,6 +193,17 @@ impl<'a> Pair<'a> {
             later.arg(key).arg("XX").arg(LATER_MS).arg(job.to_string());
             later.query_async::<()>(&mut connection).await?;
         }
+        Ok(())
+    }
+
+    async fn relocate(&mut self, to: usize) -> Result<()> {
+        self.bench.age("q").await?;
+        self.bench.age("serving").await?;
+        self.bench.store.announce(&regions::worker("w-model", &[REGIONS[to]])).await?;
+        self.bench.has_been_watched().await?;
+        self.bench.store.relocate(&regions::regions(&REGIONS), MINUTE).await?;
+        let (from, to) = (region(1 - to), region(to));
+        self.model.parts.iter_mut().for_each(|part| part.relocate(&from, &to));
         Ok(())
     }
 

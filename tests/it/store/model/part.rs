@@ -121,18 +121,12 @@ impl Part {
         if run.state.is_end() {
             return id;
         }
-        let in_line = run.state == StateKind::Queued;
         // who is in a hurry takes the others along
-        if new.priority == Priority::Normal && run.lane.priority == Priority::Low {
-            let before = std::mem::replace(&mut run.lane, lane_of(new));
-            if in_line {
-                self.lines.leave(&before, &run.owner, id);
-                self.lines.enter(&run.lane, &run.owner, id, false);
-            }
+        let lane = lane_of(new);
+        if lane.priority == Priority::Normal && (Lane { priority: Priority::Low, ..lane.clone() }) == run.lane {
+            self.change_lane(id, lane);
         }
-        if in_line && *client != run.owner && !self.lines.has(&run.lane, client, id) {
-            self.lines.enter(&run.lane, client, id, false);
-        }
+        self.give_place(id, client);
         id
     }
 
@@ -204,26 +198,26 @@ impl Part {
 
     fn take(&mut self, lane: &Lane, worker: &WorkerId, steps: &mut u32) -> Option<Given> {
         while *steps < STEPS {
-            *steps += 1;
-            let client = self.lines.first(lane)?;
+            let client = self.lines.turns(lane).into_iter().next()?;
             let (most, weight) = self.limits[&client];
             let running = self.runs.values().filter(|run| run.state == StateKind::Running && run.charged == client);
             if most.is_some_and(|most| running.count() >= most as usize) {
                 self.lines.stand_aside(lane, &client);
-                continue;
+            } else {
+                match self.lines.pop(lane, &client) {
+                    None => self.lines.retire(lane, &client),
+                    Some(id) if self.is_in(id, lane) => {
+                        self.lines.served(lane, &client, weight);
+                        let owner = self.runs[&id].owner.clone();
+                        if owner != client {
+                            self.lines.leave(lane, &owner, id);
+                        }
+                        return Some(self.run(id).start(client, worker));
+                    }
+                    Some(_) => {}
+                }
             }
-            let Some(id) = self.lines.pop(lane, &client) else {
-                self.lines.retire(lane, &client);
-                continue;
-            };
-            let Some(run) = self.runs.get(&id).filter(|run| run.state == StateKind::Queued && run.lane == *lane) else {
-                continue;
-            };
-            if run.owner != client {
-                self.lines.leave(lane, &run.owner, id);
-            }
-            self.lines.served(lane, &client, weight);
-            return Some(self.run(id).start(client, worker));
+            *steps += 1;
         }
         None
     }

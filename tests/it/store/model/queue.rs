@@ -59,11 +59,7 @@ impl Queue {
     }
 
     pub(super) fn lease(&mut self, worker: usize, most: usize) -> Vec<Given> {
-        let lanes = [[Priority::Normal, Priority::Low].map(|priority| Lane {
-            kind: Kind::Download,
-            region: region(),
-            priority,
-        })];
+        let lanes = REGIONS.map(|region| [Priority::Normal, Priority::Low].map(|priority| lane(region, priority)));
         let worker = &mut self.workers[worker];
         let shards = self.parts.len();
         worker.first = (worker.first + 1) % shards;

@@ -89,6 +89,7 @@ impl Run {
     pub(super) fn shown(&self, ticket: Ticket) -> Shown {
         Shown {
             ticket,
+            region: self.lane.region.clone(),
             state: if self.is_outlived { StateKind::Expired } else { self.state },
             attempt: self.attempt,
             max_attempts: self.max_attempts,

@@ -7,6 +7,7 @@ use super::*;
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Shown {
     pub(super) ticket: Ticket,
+    pub(super) region: Region,
     pub(super) state: StateKind,
     pub(super) attempt: u32,
     pub(super) max_attempts: u32,
@@ -44,6 +45,7 @@ impl From<&Job> for Shown {
         }
         Self {
             ticket: job.ticket,
+            region: job.region.clone(),
             state: job.state.kind(),
             attempt: job.attempt,
             max_attempts: job.max_attempts,

@@ -47,6 +47,8 @@ pub(super) enum Step {
     Outlive,
     /// Nobody is told any more at once of what has failed, nor handed what has been made.
     StopSharing,
+    /// This region alone has had a worker for long.
+    Relocate(usize),
     /// Objects that are due are removed.
     Sweep,
 }
@@ -57,6 +59,7 @@ pub(super) struct Order {
     client: u8,
     url: u8,
     is_low: bool,
+    is_elsewhere: bool,
     max_attempts: u32,
     max_queued: Option<u32>,
     max_running: Option<u32>,
@@ -80,11 +83,12 @@ pub(super) enum Which {
 impl Order {
     /// As the API would make it. The fourth client has a rate: so many, and then none for longer than any test runs.
     pub(super) fn submission(&self, store: &JobStore) -> Submission {
-        let Self { client, url, is_low, max_attempts, max_queued, max_running, key } = *self;
+        let Self { client, url, is_low, is_elsewhere, max_attempts, max_queued, max_running, key } = *self;
         let rate = (client == 3)
             .then(|| Rate { count: NonZeroU32::new(RATE).expect("more than none"), per: MINUTE * 60 * 1000 });
         let url = format!("https://example.com/{url}");
-        let order = order(&format!("client {client}"), &url);
+        let region = region(usize::from(is_elsewhere));
+        let order = Submission { region, ..order(&format!("client {client}"), &url) };
         Submission {
             ticket: store.draw(&order.spec, &order.region),
             limits: ClientLimits { max_queued, max_running, weight: 1 + u32::from(client), rate },
@@ -118,6 +122,7 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         1 => which().prop_map(Step::Expire),
         1 => Just(Step::Outlive),
         1 => Just(Step::StopSharing),
+        2 => (0..REGIONS.len()).prop_map(Step::Relocate),
         1 => Just(Step::Sweep),
     ]
 }
@@ -125,11 +130,13 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
 fn order_of() -> impl Strategy<Value = Order> {
     let limits = (proptest::option::of(1..4_u32), proptest::option::of(1..3_u32));
     let key = proptest::option::weighted(0.2, 0..2_u8);
-    (0..4_u8, 0..6_u8, any::<bool>(), 1..4_u32, limits, key).prop_map(
-        |(client, url, is_low, max_attempts, (max_queued, max_running), key)| Order {
+    let where_to = (any::<bool>(), proptest::bool::weighted(0.25));
+    (0..4_u8, 0..6_u8, where_to, 1..4_u32, limits, key).prop_map(
+        |(client, url, (is_low, is_elsewhere), max_attempts, (max_queued, max_running), key)| Order {
             client,
             url,
             is_low,
+            is_elsewhere,
             max_attempts,
             max_queued,
             max_running,
