@@ -2,6 +2,8 @@
 //! stale. After each step both must have said the same, every ticket must show the same, `audit.lua` recounts every list and
 //! counter from the jobs' records, and the store's own audit must find nothing to repair. At the end nothing is left.
 //!
+//! Each test tries 256 sequences, or as many as `PROPTEST_CASES` says. One that fails is shrunk and printed.
+//!
 //! A new action is a [`steps::Step`], what it does to the model ([`part`], [`work`]), and to the store ([`pair`]).
 
 mod line;
@@ -24,9 +26,6 @@ use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
 use self::run::Given;
 use super::*;
-
-/// Sequences that each test tries, unless `HAUL_MODEL_CASES` says otherwise.
-const CASES: u32 = 120;
 
 /// Steps of a sequence at most.
 const LENGTH: usize = 60;
@@ -66,16 +65,11 @@ fn try_sequences(shards: Shards) -> Result<()> {
             pair.drain().await
         })
     };
-    let mut runner = TestRunner::new(Config { cases: cases()?, failure_persistence: None, ..Config::default() });
+    let mut runner = TestRunner::new(Config { failure_persistence: None, ..Config::default() });
     let outcome = runner.run(&proptest::collection::vec(steps::step(), 1..LENGTH), |steps| {
         sequence(steps).map_err(|error: anyhow::Error| TestCaseError::fail(error.to_string()))
     });
     outcome.map_err(|failure| anyhow::anyhow!("{failure}"))
-}
-
-#[expect(clippy::disallowed_methods, reason = "a soak tries more sequences than anybody waits for before a commit")]
-fn cases() -> Result<u32> {
-    std::env::var("HAUL_MODEL_CASES").map_or(Ok(CASES), |cases| Ok(cases.parse()?))
 }
 
 fn region(nth: usize) -> Region {
