@@ -182,13 +182,13 @@ async fn a_watch_follows_the_job_that_is_tried_again() -> Result<()> {
     let first = bench.must_lease().await?;
     bench.store.fail(&first.lease, &trouble(FailureKind::Private), MINUTE).await?;
     accepted(bench.store.resubmit(&order).await?, order.ticket);
-    let seen = bench.store.get_watched(&mut watch).await?.expect("it is known");
+    let seen = bench.store.look_watched(&mut watch).await?.expect("it is known").job()?;
     assert_eq!(seen.state.kind(), StateKind::Queued);
     // a watch that listens to the first run hears nothing of the second
     let second = bench.must_lease().await?;
     assert_ne!(first.lease.job, second.lease.job);
     tokio::time::timeout(Duration::from_secs(3), watch.changed()).await?;
-    let seen = bench.store.get_watched(&mut watch).await?.expect("it is known");
+    let seen = bench.store.look_watched(&mut watch).await?.expect("it is known").job()?;
     assert_eq!(seen.state.kind(), StateKind::Running);
     Ok(())
 }
@@ -203,4 +203,50 @@ async fn a_waiting_worker_is_woken_by_a_submission() -> Result<()> {
     waiting.await??;
     assert!(bench.lease().await?.is_some());
     Ok(())
+}
+
+#[tokio::test]
+async fn looks_of_one_moment_share_a_call_and_see_all_that_was_done_before_them() -> Result<()> {
+    let bench = Bench::new().await?;
+    let mut tickets = Vec::new();
+    for n in 0..3 {
+        tickets.push(bench.submit("a", &format!("https://example.com/{n}")).await?);
+    }
+    let unknown = bench.store.draw(&order("a", "https://example.com/0").spec, &"default".parse()?);
+    bench.kind(tickets[0]).await?;
+
+    let before = calls(&bench).await?;
+    let asked = (0..400).map(|n| (n, tickets.get(n % 4).copied().unwrap_or(unknown)));
+    let looks = futures::future::join_all(asked.map(async |(n, ticket)| (n, bench.store.get(ticket).await))).await;
+    assert!(calls(&bench).await? - before <= 10, "four hundred looks at four tickets");
+    for (n, job) in looks {
+        let expected = (n % 4 < 3).then(|| JobState::Queued { position: n as u64 % 4 + 1 });
+        assert_eq!(job?.map(|job| job.state), expected, "{n}");
+    }
+
+    // others look all the time; nobody is told what was true before they asked
+    let others = async {
+        loop {
+            futures::future::join_all(tickets.iter().map(|ticket| bench.store.get(*ticket))).await;
+        }
+    };
+    let one = async {
+        for ticket in &tickets {
+            bench.store.cancel(*ticket).await?;
+            assert_eq!(bench.kind(*ticket).await?, StateKind::Cancelled);
+        }
+        anyhow::Ok(())
+    };
+    tokio::select! {
+        () = others => unreachable!("they never end"),
+        done = one => done,
+    }
+}
+
+/// Scripts called so far.
+async fn calls(bench: &Bench) -> Result<u64> {
+    let mut connection = bench.redis.connection().await?;
+    let stats: String = redis::cmd("INFO").arg("commandstats").query_async(&mut connection).await?;
+    let calls = stats.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls=")?.split(',').next());
+    Ok(calls.ok_or_else(|| anyhow::anyhow!("no script was called"))?.parse()?)
 }

@@ -1,6 +1,6 @@
 //! Jobs in Redis: the queue is a state machine on one hash per job, moved by scripts only.
 //!
-//! The API's half ([`submission`], [`listing`], [`watch`], [`stats`]) hands out tickets and shows jobs; the
+//! The API's half ([`submission`], [`look`], [`listing`], [`watch`], [`stats`]) hands out tickets and shows jobs; the
 //! worker's half ([`claims`], [`lease`]) takes jobs and writes to them under a fence. Whatever is accepted here survives the
 //! death of any process. Not here: what a job means (`crate::job`), and how it is done (`worker::pipeline`).
 
@@ -8,6 +8,7 @@ mod claims;
 mod keys;
 mod lease;
 mod listing;
+mod look;
 mod promise;
 mod record;
 mod regions;
@@ -22,6 +23,7 @@ pub use claims::{Claims, Leased};
 pub use keys::{Kind, Lane};
 pub use lease::{Beat, Done, Ended, Lease, Pulse};
 pub use listing::{Position, Scope};
+pub use look::Seen;
 pub use promise::Idempotency;
 pub use stats::{QueueDepth, Samples, Stats, WORKER_SILENCE, WorkerInfo};
 pub use submission::{Cancelled, ClientLimits, Submission, Submitted};
@@ -116,6 +118,7 @@ pub struct JobStore(Arc<Inner>);
 struct Inner {
     server: Server,
     changes: watch::Changes,
+    looks: look::Looks,
     settings: StoreSettings,
 }
 
@@ -124,7 +127,8 @@ impl JobStore {
     #[must_use]
     pub fn new(server: Server, settings: StoreSettings) -> Self {
         let changes = watch::Changes::new(server.clone(), settings.shards);
-        Self(Arc::new(Inner { server, changes, settings }))
+        let looks = look::Looks::new(settings.shards);
+        Self(Arc::new(Inner { server, changes, looks, settings }))
     }
 
     /// Is Redis there?

@@ -19,20 +19,21 @@ use super::StoreError;
 use crate::ids::{ClientKey, JobId, Ticket, WorkerId};
 use crate::job::{Failure, FailureKind, Job, JobState, StateKind};
 
-/// One field of a record, as Redis answers it.
-pub(super) type Field = Option<Vec<u8>>;
+/// One field of a record.
+type Field<'a> = Option<&'a [u8]>;
 
-/// What `look` answers, position by position.
-const FIELDS: usize = 21;
+/// What a view has, position by position.
+const FIELDS: usize = 20;
 
-/// Reads the answer of `look`; `None` when there is no such ticket.
-pub(super) fn job(ticket: Ticket, answer: Vec<Field>) -> Result<Option<(JobId, Job)>, StoreError> {
-    if answer.is_empty() {
-        return Ok(None);
-    }
-    let fields: [Field; FIELDS] = answer.try_into().map_err(|_| StoreError::Unreadable("a job"))?;
+/// Reads the time at which a view was made, in ms.
+pub(super) fn now(ms: &[u8]) -> Result<Timestamp, StoreError> {
+    time(&Some(ms))?.ok_or(StoreError::Unreadable("the time"))
+}
+
+/// Reads a view, made at `now`.
+pub(super) fn job(ticket: Ticket, now: Timestamp, view: &[u8]) -> Result<(JobId, Job), StoreError> {
+    let fields = unpack(view).and_then(|fields| <[Field<'_>; FIELDS]>::try_from(fields).ok());
     let [
-        now,
         place,
         jid,
         client,
@@ -53,19 +54,18 @@ pub(super) fn job(ticket: Ticket, answer: Vec<Field>) -> Result<Option<(JobId, J
         artifact,
         failure,
         deletion,
-    ] = fields;
+    ] = fields.ok_or(StoreError::Unreadable("a job"))?;
 
-    let now = time(&now)?.ok_or(StoreError::Unreadable("the time"))?;
     let created = time(&created)?.ok_or(StoreError::Unreadable("a creation time"))?;
     let ended = time(&ended)?.unwrap_or(now);
     let failure: Option<Failure> = json(&failure)?;
-    let word = text(&state)?.and_then(|word| StateKind::of_word(&word));
+    let word = text(&state)?.and_then(StateKind::of_word);
     let state = match word.ok_or(StoreError::Unreadable("a state"))? {
         StateKind::Queued => JobState::Queued { position: number(&place)?.unwrap_or(1) },
         StateKind::Waiting => JobState::Waiting { due: time(&due)?.unwrap_or(now), last: failure },
-        StateKind::Running => JobState::Running { worker: WorkerId::stored(&text(&worker)?.unwrap_or_default()) },
+        StateKind::Running => JobState::Running { worker: WorkerId::stored(text(&worker)?.unwrap_or_default()) },
         // `JobStore::found` leaves `null`
-        StateKind::Completed if artifact.as_deref() == Some(b"null".as_slice()) => JobState::Found { finished: ended },
+        StateKind::Completed if artifact == Some(b"null".as_slice()) => JobState::Found { finished: ended },
         StateKind::Completed => {
             let artifact = json(&artifact)?.ok_or(StoreError::Unreadable("a result"))?;
             let own = time(&own_expiry)?.unwrap_or(after(ended, number(&keep)?.unwrap_or(0)));
@@ -89,8 +89,8 @@ pub(super) fn job(ticket: Ticket, answer: Vec<Field>) -> Result<Option<(JobId, J
     let region = text(&region)?.and_then(|name| name.parse().ok()).ok_or(StoreError::Unreadable("a region"))?;
     let job = Job {
         ticket,
-        client: ClientKey::stored(&text(&client)?.ok_or(StoreError::Unreadable("a client"))?),
-        request: request.unwrap_or_default(),
+        client: ClientKey::stored(text(&client)?.ok_or(StoreError::Unreadable("a client"))?),
+        request: request.unwrap_or_default().to_vec(),
         created,
         region,
         state,
@@ -100,7 +100,7 @@ pub(super) fn job(ticket: Ticket, answer: Vec<Field>) -> Result<Option<(JobId, J
         progress: json(&progress)?,
         media: json(&media)?,
     };
-    Ok(Some((id, job)))
+    Ok((id, job))
 }
 
 fn after(from: Timestamp, ms: u64) -> Timestamp {
@@ -108,38 +108,86 @@ fn after(from: Timestamp, ms: u64) -> Timestamp {
     Timestamp::from_millisecond(from.as_millisecond().saturating_add(ms)).unwrap_or(Timestamp::MAX)
 }
 
-fn text(field: &Field) -> Result<Option<String>, StoreError> {
-    field
-        .as_ref()
-        .map(|bytes| String::from_utf8(bytes.clone()).map_err(|_| StoreError::Unreadable("a text field")))
-        .transpose()
+/// Reads what `cmsgpack` makes of a list of texts and `false`, which is how Lua has what is not there. None: it is
+/// something else.
+fn unpack(view: &[u8]) -> Option<Vec<Field<'_>>> {
+    let mut rest = view;
+    let count = match take(&mut rest, 1)?[0] {
+        small @ 0x90..=0x9f => usize::from(small & 0x0f),
+        0xdc => length(take(&mut rest, 2)?),
+        _ => return None,
+    };
+    let mut fields = Vec::with_capacity(FIELDS);
+    for _ in 0..count {
+        let bytes = match take(&mut rest, 1)?[0] {
+            0xc2 => {
+                fields.push(None);
+                continue;
+            }
+            short @ 0xa0..=0xbf => usize::from(short & 0x1f),
+            0xd9 => length(take(&mut rest, 1)?),
+            0xda => length(take(&mut rest, 2)?),
+            0xdb => length(take(&mut rest, 4)?),
+            _ => return None,
+        };
+        fields.push(Some(take(&mut rest, bytes)?));
+    }
+    rest.is_empty().then_some(fields)
 }
 
-fn number(field: &Field) -> Result<Option<u64>, StoreError> {
+fn take<'a>(rest: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
+    let (taken, left) = rest.split_at_checked(count)?;
+    *rest = left;
+    Some(taken)
+}
+
+fn length(big_endian: &[u8]) -> usize {
+    big_endian.iter().fold(0, |length, byte| length << 8 | usize::from(*byte))
+}
+
+fn text<'a>(field: &Field<'a>) -> Result<Option<&'a str>, StoreError> {
+    field.map(|bytes| std::str::from_utf8(bytes).map_err(|_| StoreError::Unreadable("a text field"))).transpose()
+}
+
+fn number(field: &Field<'_>) -> Result<Option<u64>, StoreError> {
     text(field)?.map(|text| text.parse().map_err(|_| StoreError::Unreadable("a number"))).transpose()
 }
 
-fn small(field: &Field) -> Result<u32, StoreError> {
+fn small(field: &Field<'_>) -> Result<u32, StoreError> {
     let number = number(field)?.unwrap_or(0);
     u32::try_from(number).map_err(|_| StoreError::Unreadable("a counter"))
 }
 
-fn time(field: &Field) -> Result<Option<Timestamp>, StoreError> {
+fn time(field: &Field<'_>) -> Result<Option<Timestamp>, StoreError> {
     let Some(ms) = number(field)? else { return Ok(None) };
     let ms = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
     ms.map(Some).ok_or(StoreError::Unreadable("a time"))
 }
 
-fn json<T: DeserializeOwned>(field: &Field) -> Result<Option<T>, StoreError> {
-    field
-        .as_ref()
-        .map(|bytes| serde_json::from_slice(bytes).map_err(|_| StoreError::Unreadable("a json field")))
-        .transpose()
+fn json<T: DeserializeOwned>(field: &Field<'_>) -> Result<Option<T>, StoreError> {
+    field.map(|bytes| serde_json::from_slice(bytes).map_err(|_| StoreError::Unreadable("a json field"))).transpose()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_view_is_read_as_it_was_packed_and_anything_else_refused() {
+        // cmsgpack.pack({ 'ab', false, string.rep('c', 40), string.rep('d', 300) })
+        let mut view = vec![0x94, 0xa2, b'a', b'b', 0xc2, 0xd9, 40];
+        view.extend([b'c'; 40]);
+        view.extend([0xda, 1, 44]);
+        view.extend([b'd'; 300]);
+        let fields = unpack(&view).unwrap();
+        assert_eq!(fields, [Some(b"ab".as_slice()), None, Some(&[b'c'; 40]), Some(&[b'd'; 300])]);
+        for cut in 0..view.len() {
+            assert_eq!(unpack(&view[..cut]), None, "{cut}");
+        }
+        view.push(0);
+        assert_eq!(unpack(&view), None);
+        assert_eq!(unpack(&[0x91, 0x01]), None);
+    }
 
     #[test]
     fn a_life_beyond_all_time_ends_with_it() {

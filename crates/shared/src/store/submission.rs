@@ -5,6 +5,7 @@ use std::time::Duration;
 use rand::RngExt as _;
 
 use super::keys::{Kind, Lane};
+use super::look::Seen;
 use super::promise::{Idempotency, Promised};
 use super::scripts::{self, invocation};
 use super::watch::Watch;
@@ -182,20 +183,19 @@ impl JobStore {
             .arg(u8::from(retry))
             .arg(new.region.as_str())
             .arg(mark());
-        let mut answer: Vec<record::Field> = self.run_surely(&call).await?;
+        let answer: Vec<Vec<u8>> = self.run_surely(&call).await?;
 
-        let word = answer.first_mut().and_then(Option::take).ok_or(StoreError::Unreadable("an answer"))?;
-        let rest = answer.split_off(1);
+        let (word, rest) = answer.split_first().ok_or(StoreError::Unreadable("an answer"))?;
         match word.as_slice() {
-            b"new" | b"join" | b"known" | b"same" => shown(ticket, rest, &word).map(Submitted::Accepted),
-            b"reuse" => shown(ticket, rest, &word).map(Submitted::Reused),
+            b"new" | b"join" | b"known" | b"same" => shown(ticket, rest, word).map(Submitted::Accepted),
+            b"reuse" => shown(ticket, rest, word).map(Submitted::Reused),
             b"limited" => {
-                let wait = rest.iter().flatten().find_map(|micros| std::str::from_utf8(micros).ok()?.parse().ok());
+                let wait = rest.iter().find_map(|micros| std::str::from_utf8(micros).ok()?.parse().ok());
                 let wait = wait.ok_or(StoreError::Unreadable("an answer"))?;
                 Ok(Submitted::RateLimited { retry_after: Duration::from_micros(wait) })
             }
-            b"full" => Ok(Submitted::QueueFull { retry_after: wait_for_room(&rest) }),
-            b"busy" => Ok(Submitted::ClientQueueFull { retry_after: wait_for_room(&rest) }),
+            b"full" => Ok(Submitted::QueueFull { retry_after: wait_for_room(rest) }),
+            b"busy" => Ok(Submitted::ClientQueueFull { retry_after: wait_for_room(rest) }),
             b"not_retryable" => Ok(Submitted::NotRetryable),
             b"gone" => Ok(Submitted::Gone),
             _ => Err(StoreError::Unreadable("an answer")),
@@ -207,13 +207,7 @@ impl JobStore {
     /// # Errors
     /// [`StoreError::Unavailable`], [`StoreError::Unreadable`].
     pub async fn get(&self, ticket: Ticket) -> Result<Option<Job>, StoreError> {
-        Ok(self.look(ticket).await?.map(|(_, job)| job))
-    }
-
-    async fn look(&self, ticket: Ticket) -> Result<Option<(JobId, Job)>, StoreError> {
-        let mut call = invocation(ticket.shard(self.0.settings.shards), &scripts::LOOK);
-        let answer = self.run_surely(call.arg(ticket.to_string())).await?;
-        record::job(ticket, answer)
+        self.look(ticket).await?.map(|seen| seen.job()).transpose()
     }
 
     /// Gives back one ticket of an unfinished job; the last one stops it.
@@ -247,29 +241,32 @@ impl JobStore {
     /// # Errors
     /// As [`JobStore::get`].
     pub async fn watch(&self, ticket: Ticket) -> Result<Option<Watch>, StoreError> {
-        let Some((id, _)) = self.look(ticket).await? else { return Ok(None) };
-        Ok(Some(self.0.changes.watch(ticket, id)))
+        let Some(seen) = self.look(ticket).await? else { return Ok(None) };
+        Ok(Some(self.0.changes.watch(ticket, seen.read()?.0)))
     }
 
     /// Looks at a job that is watched. Where another run stands behind its ticket meanwhile, the watch follows.
     ///
     /// # Errors
     /// As [`JobStore::get`].
-    pub async fn get_watched(&self, watch: &mut Watch) -> Result<Option<Job>, StoreError> {
-        loop {
-            let ticket = watch.ticket();
-            match self.look(ticket).await? {
-                // what it did before it was watched is seen by another look
-                Some((id, _)) if id != watch.job() => *watch = self.0.changes.watch(ticket, id),
-                seen => return Ok(seen.map(|(_, job)| job)),
+    pub async fn look_watched(&self, watch: &mut Watch) -> Result<Option<Seen>, StoreError> {
+        let ticket = watch.ticket();
+        while let Some(seen) = self.look(ticket).await? {
+            let (id, _) = seen.read()?;
+            if id == watch.job() {
+                return Ok(Some(seen));
             }
+            // what it did before it was watched is seen by another look
+            *watch = self.0.changes.watch(ticket, id);
         }
+        Ok(None)
     }
 }
 
 /// The job of a new ticket. That is logged, for a client knows the one and every other line the other.
-fn shown(ticket: Ticket, answer: Vec<record::Field>, how: &[u8]) -> Result<Box<Job>, StoreError> {
-    let (id, job) = record::job(ticket, answer)?.ok_or(StoreError::Unreadable("a job"))?;
+fn shown(ticket: Ticket, answer: &[Vec<u8>], how: &[u8]) -> Result<Box<Job>, StoreError> {
+    let [now, view] = answer else { return Err(StoreError::Unreadable("an answer")) };
+    let (id, job) = record::job(ticket, record::now(now)?, view)?;
     // whoever holds a ticket has its start; the rest is a capability and not for a log
     let (start, how) = (&ticket.to_string()[..8], String::from_utf8_lossy(how));
     tracing::info!(ticket = start, job.id = %id, %how, "ticket {start}… stands for job {id}");
@@ -278,8 +275,8 @@ fn shown(ticket: Ticket, answer: Vec<record::Field>, how: &[u8]) -> Result<Box<J
 
 /// How long it takes, at the pace of the last ends, until those who wait now have been served; 5 s to 10 min,
 /// blurred by a fifth so that those who were sent away do not come back together.
-fn wait_for_room(rate: &[record::Field]) -> Duration {
-    let number = |field: &record::Field| std::str::from_utf8(field.as_deref()?).ok()?.parse().ok();
+fn wait_for_room(rate: &[Vec<u8>]) -> Duration {
+    let number = |field: &Vec<u8>| std::str::from_utf8(field).ok()?.parse().ok();
     let numbers: Vec<f64> = rate.iter().filter_map(number).collect();
     let seconds = match numbers[..] {
         [waiting, ends, took_ms] if ends > 0.0 && took_ms > 0.0 => waiting * took_ms / 1000.0 / ends,

@@ -1,5 +1,7 @@
--- look: a job as the holder of one ticket sees it. Changes nothing.
+-- look: jobs as the holders of tickets see them. Changes nothing.
 -- KEYS  1 base of the shard
--- ARGV  1 ticket
--- Returns {} | view
-return view(ARGV[1]) or {}
+-- ARGV  1.. tickets
+-- Returns {now, {for each ticket: view, or nil}}
+local seen = {}
+for i, ticket in ipairs(ARGV) do seen[i] = view(ticket) or false end
+return { int(NOW), seen }

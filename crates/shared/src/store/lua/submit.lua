@@ -6,7 +6,7 @@
 --       16 ms the job may stay unfinished, and its record after its end      17 lane of less urgent jobs (empty: none)
 --       18 µs between two of the client's (empty: no rate)                   19 how many at once
 --       20 "1": shown in lists             21 "1": retry    22 region        23 mark of this call (of a retry)
--- Returns {"new" | "join" | "reuse" | "known" | "same", view...} | {"gone"} | {"not_retryable"} | {"limited", µs to wait}
+-- Returns {"new" | "join" | "reuse" | "known" | "same", now, view} | {"gone"} | {"not_retryable"} | {"limited", µs to wait}
 --         | {"full" or "busy", jobs waiting, ends counted, ms they took}
 local jid, ticket, client, fp, lane, kind = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[6], ARGV[7]
 local tkey, rate = K.ticket .. ticket, K.rate .. client
@@ -14,9 +14,7 @@ local retry, listed = ARGV[21] == '1', ARGV[20] == '1'
 
 local function answer(word)
   local shown = view(ticket)
-  if not shown then return { 'gone' } end
-  table.insert(shown, 1, word)
-  return shown
+  return shown and { word, int(NOW), shown } or { 'gone' }
 end
 
 -- What exists already is there because the answer to this call was lost, or the same was promised before.

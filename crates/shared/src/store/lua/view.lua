@@ -1,22 +1,32 @@
 -- view: a job as the holder of one ticket sees it. A part of other scripts.
--- Returns nil | {now, place in line (0: not in line), ticket: jid cl ct ttl exp req,
---         job, or ticket that has let go of it: st rg att max wk sa ft due pg med res err del}
+-- Returns nil | {place in line (0: not in line), ticket: jid cl ct ttl exp req,
+--         job, or ticket that has let go of it: st rg att max wk sa ft due pg med res err del}, packed: one text is read
+--         in a fraction of the time that twenty take.
 
 -- How many are served before: its client's earlier jobs, and as many of each other client, who take turns.
 -- Where many take turns, the first of them stand for all.
+local rings = {}
+local function ring_of(lane)
+  if not rings[lane] then
+    local ring = {}
+    for i, client in ipairs(call('ZRANGE', K.ring .. lane, 0, 31)) do
+      ring[i] = { client = client, waiting = call('LLEN', K.list .. lane .. ':' .. client) }
+    end
+    ring.share = #ring == 32 and call('ZCARD', K.ring .. lane) / 32 or 1
+    rings[lane] = ring
+  end
+  return rings[lane]
+end
+
 local function place(jid, lane, client)
-  local before = call('LPOS', K.list .. lane .. ':' .. client, jid) or 0
-  local ring = call('ZRANGE', K.ring .. lane, 0, 31)
+  -- from the end: who has just come stands there
+  local before = call('LPOS', K.list .. lane .. ':' .. client, jid, 'RANK', -1) or 0
+  local ring = ring_of(lane)
   local others, turns = 0, before + 1 -- clients that stand before this one in the ring have one turn more
   for _, other in ipairs(ring) do
-    if other == client then
-      turns = before
-    else
-      others = others + math.min(call('LLEN', K.list .. lane .. ':' .. other), turns)
-    end
+    if other.client == client then turns = before else others = others + math.min(other.waiting, turns) end
   end
-  if #ring == 32 then others = others * call('ZCARD', K.ring .. lane) / 32 end
-  return math.floor(before + others) + 1
+  return math.floor(before + others * ring.share) + 1
 end
 
 local function view(ticket)
@@ -26,8 +36,8 @@ local function view(ticket)
   local j = call('HMGET', t[7] and tkey or K.job .. t[1], 'st', 'rg', 'att', 'max', 'wk', 'sa', 'ft', 'due', 'pg', 'med',
     'res', 'err', 'del', 'lane')
   if not j[1] then return nil end
-  local answer = { int(NOW), int(j[1] == S.queued and place(t[1], j[14], t[2]) or 0) }
-  for i = 1, 6 do answer[#answer + 1] = t[i] end
-  for i = 1, 13 do answer[#answer + 1] = j[i] end
-  return answer
+  local fields = { int(j[1] == S.queued and place(t[1], j[14], t[2]) or 0) }
+  for i = 1, 6 do fields[#fields + 1] = t[i] end
+  for i = 1, 13 do fields[#fields + 1] = j[i] end
+  return cmsgpack.pack(fields)
 end
