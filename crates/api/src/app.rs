@@ -5,7 +5,7 @@ use axum::http::request::Parts;
 use haul_shared::ids::Ticket;
 use haul_shared::job::Job;
 use haul_shared::storage::Storage;
-use haul_shared::store::{JobStore, Watch};
+use haul_shared::store::JobStore;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -15,6 +15,7 @@ use crate::error::{ApiError, ApiResult, Code};
 use crate::limits::Limits;
 use crate::metadata::MetadataService;
 use crate::metrics::Metrics;
+use crate::representation::Representations;
 use crate::request::{DownloadRequest, Rules};
 
 /// The parts of one running API. It keeps no state that a second API would miss, caches and limits aside.
@@ -27,6 +28,8 @@ pub struct App {
     pub rules: Rules,
     /// The jobs.
     pub jobs: JobStore,
+    /// As they were shown last.
+    pub representations: Representations,
     /// Their results.
     pub storage: Storage,
     /// Metadata.
@@ -50,14 +53,6 @@ impl App {
         shown(caller, self.jobs.get(ticket).await?)
     }
 
-    /// As [`App::find`], of a job that is watched.
-    ///
-    /// # Errors
-    /// `not_found`.
-    pub async fn find_watched(&self, caller: &Caller, watch: &mut Watch) -> ApiResult<Job> {
-        shown(caller, self.jobs.get_watched(watch).await?)
-    }
-
     /// What a download's client asked.
     ///
     /// # Errors
@@ -78,7 +73,7 @@ impl App {
 }
 
 fn shown(caller: &Caller, job: Option<Job>) -> ApiResult<Job> {
-    let is_shown = |job: &Job| !job.request.is_empty() && caller.may_see(job);
+    let is_shown = |job: &Job| !job.request.is_empty() && caller.may_see(&job.client);
     job.filter(is_shown).ok_or_else(|| ApiError::new(Code::NotFound))
 }
 

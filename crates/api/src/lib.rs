@@ -19,10 +19,12 @@ pub mod query;
 pub mod request;
 pub mod submit;
 
+pub mod compression;
 pub mod conditional;
 pub mod cursor;
 pub mod error;
 pub mod openapi;
+pub mod representation;
 pub mod views;
 
 pub mod auth;

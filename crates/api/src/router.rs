@@ -4,14 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use axum::middleware::{from_fn, from_fn_with_state, map_response};
-use axum::response::Response;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
 use axum::{Json, Router};
 use haul_shared::config::Mode;
+use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::compression::CompressionLayer;
-use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -21,6 +19,7 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::auth::{identify, identify_by_address};
+use crate::compression::compress;
 use crate::config::CorsOrigins;
 use crate::limits::{Class, limit};
 use crate::routes::{batch, downloads, files, health, list, metadata, operators};
@@ -49,22 +48,18 @@ pub struct Routers {
 
 /// Mounts everything.
 pub fn routers(app: &Arc<App>) -> Routers {
-    let charged = |class| from_fn_with_state((Arc::clone(app), class), limit);
-    let within = |time| TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, time);
+    let charged = |class, time| {
+        ServiceBuilder::new()
+            .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, time))
+            .layer(from_fn_with_state((Arc::clone(app), class), limit))
+    };
 
     let queueing = OpenApiRouter::new()
         .routes(routes!(downloads::submit))
         .routes(routes!(downloads::retry))
-        .route_layer(charged(Class::Downloads))
-        .route_layer(within(SOON));
-    let looking = OpenApiRouter::new()
-        .routes(routes!(metadata::look))
-        .route_layer(charged(Class::Metadata))
-        .route_layer(within(PATIENT));
-    let waiting = OpenApiRouter::new()
-        .routes(routes!(downloads::show))
-        .route_layer(charged(Class::Reads))
-        .route_layer(within(PATIENT));
+        .route_layer(charged(Class::Downloads, SOON));
+    let looking = OpenApiRouter::new().routes(routes!(metadata::look)).route_layer(charged(Class::Metadata, PATIENT));
+    let waiting = OpenApiRouter::new().routes(routes!(downloads::show)).route_layer(charged(Class::Reads, PATIENT));
     let reading = OpenApiRouter::new()
         // a batch charges each of its items to the limit of downloads, beside its own reading
         .routes(routes!(batch::submit_all))
@@ -73,15 +68,16 @@ pub fn routers(app: &Arc<App>) -> Routers {
         .routes(routes!(files::link))
         .routes(routes!(files::content))
         .routes(routes!(metadata::forget))
-        .route_layer(charged(Class::Reads))
-        .route_layer(within(SOON));
+        .route_layer(charged(Class::Reads, SOON));
     let numbers = || {
         let stats = OpenApiRouter::new().routes(routes!(operators::stats));
-        stats.route_layer(charged(Class::Reads)).route_layer(within(SOON))
+        stats.route_layer(charged(Class::Reads, SOON))
     };
     let guarded = |api: OpenApiRouter<Arc<App>>| {
-        api.route_layer(RequestBodyLimitLayer::new(LARGEST_BODY))
-            .route_layer(from_fn_with_state(Arc::clone(app), identify))
+        let guard = ServiceBuilder::new()
+            .layer(from_fn_with_state(Arc::clone(app), identify))
+            .layer(RequestBodyLimitLayer::new(LARGEST_BODY));
+        api.route_layer(guard)
     };
     let health = || OpenApiRouter::new().routes(routes!(health::alive)).routes(routes!(health::ready));
     let metrics = || Router::new().route("/metrics", get(operators::metrics));
@@ -94,11 +90,11 @@ pub fn routers(app: &Arc<App>) -> Routers {
     let described = OpenApiRouter::with_openapi(openapi::document()).merge(guarded(api)).merge(health());
     let (routes, document) = described.split_for_parts();
     let document = openapi::complete(document);
-    let files = Router::new()
-        .route("/files/{*key}", get(files::signed))
-        .route_layer(charged(Class::Reads))
-        .route_layer(within(SOON))
-        .route_layer(from_fn_with_state(Arc::clone(app), identify_by_address));
+    let files = Router::new().route("/files/{*key}", get(files::signed)).route_layer(
+        ServiceBuilder::new()
+            .layer(from_fn_with_state(Arc::clone(app), identify_by_address))
+            .layer(charged(Class::Reads, SOON)),
+    );
     let page = Router::new()
         .route(openapi::PATH, get(|| async move { Json(document) }))
         .merge(openapi::page())
@@ -112,41 +108,24 @@ pub fn routers(app: &Arc<App>) -> Routers {
     Routers { public: finish(app, public, cors(&app.config.cors)), admin: finish(app, admin.merge(metrics()), None) }
 }
 
-/// Puts around all routes what every answer has. The last layer is the outermost.
+/// Puts around all routes what every answer has, the first outermost. In one piece, as at the routes: axum makes a box
+/// of each `layer` and copies all boxes within for every request.
 fn finish(app: &Arc<App>, router: Router<Arc<App>>, cors: Option<CorsLayer>) -> Router {
-    let media = |kind| NotForContentType::const_new(kind);
-    let worth_it =
-        DefaultPredicate::new().and(media("video/")).and(media("audio/")).and(media("application/octet-stream"));
-    let router = router.layer(CatchPanicLayer::custom(error::of_panic)).layer(from_fn(error::render));
-    let router = match cors {
-        Some(cors) => router.layer(cors),
-        None => router,
-    };
-    router
-        .layer(CompressionLayer::new().compress_when(worth_it))
-        .layer(map_response(weaken_tag))
-        .layer(default_header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .layer(default_header(header::REFERRER_POLICY, "no-referrer"))
-        .layer(default_header(header::CONTENT_SECURITY_POLICY, DATA_POLICY))
+    let around = ServiceBuilder::new()
         .layer(from_fn_with_state(Arc::clone(app), observe::observe))
-        .with_state(Arc::clone(app))
+        .layer(default_header(header::CONTENT_SECURITY_POLICY, DATA_POLICY))
+        .layer(default_header(header::REFERRER_POLICY, "no-referrer"))
+        .layer(default_header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer(from_fn(compress))
+        .option_layer(cors)
+        .layer(from_fn(error::render))
+        .layer(CatchPanicLayer::custom(error::of_panic));
+    router.layer(around).with_state(Arc::clone(app))
 }
 
 /// A header for answers that do not have it.
 fn default_header(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
     SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
-}
-
-/// A compressed answer has not the bytes that its strong tag stands for (RFC 9110 §8.8.1).
-async fn weaken_tag(mut response: Response) -> Response {
-    if response.headers().contains_key(header::CONTENT_ENCODING)
-        && let Some(tag) = response.headers_mut().get_mut(header::ETAG)
-        && tag.as_bytes().starts_with(b"\"")
-        && let Ok(weak) = HeaderValue::from_bytes(&[b"W/", tag.as_bytes()].concat())
-    {
-        *tag = weak;
-    }
-    response
 }
 
 /// Who may call from a page of another origin; nobody unless it was configured.

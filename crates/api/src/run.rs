@@ -18,6 +18,7 @@ use crate::config::ApiConfig;
 use crate::limits::Limits;
 use crate::metadata::MetadataService;
 use crate::metrics::Metrics;
+use crate::representation::Representations;
 use crate::request::Rules;
 use crate::router::{Routers, routers};
 use haul_shared::serve::serve;
@@ -136,6 +137,7 @@ async fn build(
         jobs,
         storage,
         keys,
+        representations: Representations::default(),
         limits: Limits::default(),
         metrics: Metrics::new(&config.regions),
         shutdown: shutdown.stop.clone(),

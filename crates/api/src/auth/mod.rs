@@ -17,7 +17,6 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use haul_shared::config::Mode;
 use haul_shared::ids::{ClientKey, Region};
-use haul_shared::job::Job;
 use haul_shared::store::{ClientLimits, Scope};
 
 use crate::app::App;
@@ -55,11 +54,11 @@ pub enum Sight {
 }
 
 impl Caller {
-    /// May it see this job?
+    /// May it see the jobs of this client?
     #[must_use]
-    pub fn may_see(&self, job: &Job) -> bool {
+    pub fn may_see(&self, client: &ClientKey) -> bool {
         match self.sight {
-            Sight::Own { .. } => job.client == self.client,
+            Sight::Own { .. } => *client == self.client,
             Sight::All | Sight::Known => true,
         }
     }

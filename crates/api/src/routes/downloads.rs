@@ -3,16 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use haul_shared::ids::Ticket;
-use haul_shared::job::Job;
 use haul_shared::store::Cancelled;
-use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
 use crate::app::{App, Id};
@@ -21,6 +16,7 @@ use crate::body::JsonBody;
 use crate::conditional;
 use crate::error::{ApiError, ApiResult, Code, Problem};
 use crate::query::{NoParams, Params};
+use crate::representation::Representation;
 use crate::request::DownloadRequest;
 use crate::submit::{self, Queued, idempotency_key};
 use crate::views::{JobView, job_url};
@@ -80,7 +76,7 @@ pub async fn show(
     params.end()?;
     let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
     let answer = if wait == 0 {
-        Representation::of(&app, &caller, &app.find(&caller, id).await?)?
+        represent(&app, &caller, id).await?
     } else {
         wait_for_change(&app, &caller, id, known, Duration::from_secs(wait)).await?
     };
@@ -134,6 +130,12 @@ fn accepted(app: &App, caller: &Caller, queued: Queued) -> Response {
     (queued.status, [(header::LOCATION, location)], axum::Json(view)).into_response()
 }
 
+/// The job as it is now.
+async fn represent(app: &App, caller: &Caller, id: Ticket) -> ApiResult<Arc<Representation>> {
+    let seen = app.jobs.look(id).await?.ok_or_else(|| ApiError::new(Code::NotFound))?;
+    app.representations.of(app, caller, id, &seen)
+}
+
 /// Holds the answer until the job looks different from what the client knows; at most `wait`.
 async fn wait_for_change(
     app: &App,
@@ -141,53 +143,28 @@ async fn wait_for_change(
     id: Ticket,
     known: Option<&str>,
     wait: Duration,
-) -> ApiResult<Representation> {
+) -> ApiResult<Arc<Representation>> {
     let deadline = Instant::now() + wait;
     app.find(caller, id).await?;
     // subscribed before the first look: a change between the two wakes us
     let mut watch = app.jobs.watch(id).await?.ok_or_else(|| ApiError::new(Code::NotFound))?;
     let mut first: Option<String> = None;
     loop {
-        let job = app.find_watched(caller, &mut watch).await?;
-        let now = Representation::of(app, caller, &job)?;
+        let seen = app.jobs.look_watched(&mut watch).await?.ok_or_else(|| ApiError::new(Code::NotFound))?;
+        let now = app.representations.of(app, caller, id, &seen)?;
         let changed = match (known, &first) {
-            (Some(known), _) => !conditional::lists(known, &now.etag),
-            (None, Some(first)) => *first != now.etag,
+            (Some(known), _) => !conditional::lists(known, now.etag()),
+            (None, Some(first)) => first.as_str() != now.etag(),
             (None, None) => false,
         };
-        if changed || job.state.kind().is_end() || Instant::now() >= deadline || app.shutdown.is_cancelled() {
+        if changed || now.has_ended || Instant::now() >= deadline || app.shutdown.is_cancelled() {
             return Ok(now);
         }
-        first.get_or_insert(now.etag);
+        first.get_or_insert_with(|| now.etag().to_owned());
         tokio::select! {
             () = watch.changed() => {}
             () = tokio::time::sleep_until(deadline) => {}
             () = app.shutdown.cancelled() => {}
         }
-    }
-}
-
-/// A job as it is sent, and the tag of exactly these bytes.
-struct Representation {
-    body: Vec<u8>,
-    etag: String,
-}
-
-impl Representation {
-    fn of(app: &App, caller: &Caller, job: &Job) -> ApiResult<Self> {
-        let view = JobView::of(job, app.request_of(job)?, &app.base_url, caller.is_admin());
-        let body = serde_json::to_vec(&view).expect("a view has only plain fields");
-        let etag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(&Sha256::digest(&body)[..16]));
-        Ok(Self { body, etag })
-    }
-
-    fn into_response_unless(self, known: Option<&str>) -> Response {
-        let etag = HeaderValue::from_str(&self.etag).expect("base64 in quotes");
-        let headers = [(header::ETAG, etag), (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"))];
-        if known.is_some_and(|known| conditional::lists(known, &self.etag)) {
-            return (StatusCode::NOT_MODIFIED, headers).into_response();
-        }
-        let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-        (headers, json, Body::from(self.body)).into_response()
     }
 }

@@ -1,0 +1,158 @@
+//! A job as it is sent, and the tag of exactly these bytes.
+//!
+//! Who polls a job is mostly told what it was told before. So the last answers are kept beside the records that they
+//! were made of, and sent again as long as Redis, which is asked every time, has the same record.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::body::Body;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use haul_shared::ids::{ClientKey, Ticket};
+use haul_shared::job::JobState;
+use haul_shared::store::Seen;
+use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
+
+use crate::app::App;
+use crate::auth::Caller;
+use crate::conditional;
+use crate::error::{ApiError, ApiResult, Code};
+use crate::views::JobView;
+
+/// Answers of one generation; there are two.
+const MOST: usize = 1024;
+
+/// Bytes of an answer that is worth keeping; the usual one has a fifth.
+const LARGEST: usize = 8 * 1024;
+
+/// A job as it is sent.
+#[derive(Debug)]
+pub struct Representation {
+    etag: HeaderValue,
+    body: Bytes,
+    /// Will it change no more, but for being deleted?
+    pub has_ended: bool,
+}
+
+/// The answers that were given last.
+#[derive(Debug, Default)]
+pub struct Representations(Mutex<Generations>);
+
+#[derive(Debug, Default)]
+struct Generations {
+    young: HashMap<Ticket, Arc<Made>>,
+    old: HashMap<Ticket, Arc<Made>>,
+}
+
+/// An answer, and what it was made of.
+#[derive(Debug)]
+struct Made {
+    record: Bytes,
+    for_admin: bool,
+    /// From when on it would be another, although the record is the same.
+    until: Option<Timestamp>,
+    /// Whose job it is.
+    client: ClientKey,
+    representation: Arc<Representation>,
+}
+
+impl Representations {
+    /// The download, if the caller may see it.
+    ///
+    /// # Errors
+    /// As [`App::find`].
+    pub fn of(&self, app: &App, caller: &Caller, ticket: Ticket, seen: &Seen) -> ApiResult<Arc<Representation>> {
+        let made = match self.kept(ticket).filter(|made| made.is_still(seen, caller)) {
+            Some(made) => made,
+            None => {
+                let made = Arc::new(Made::of(app, caller, seen)?);
+                if made.record.len().max(made.representation.body.len()) <= LARGEST {
+                    self.keep(ticket, Arc::clone(&made));
+                }
+                made
+            }
+        };
+        if caller.may_see(&made.client) {
+            Ok(Arc::clone(&made.representation))
+        } else {
+            Err(ApiError::new(Code::NotFound))
+        }
+    }
+
+    fn kept(&self, ticket: Ticket) -> Option<Arc<Made>> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.young.get(&ticket).or_else(|| kept.old.get(&ticket)).map(Arc::clone)
+    }
+
+    /// When the young are too many they become the old, and the old are forgotten.
+    fn keep(&self, ticket: Ticket, made: Arc<Made>) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.young.len() >= MOST {
+            kept.old = std::mem::take(&mut kept.young);
+        }
+        kept.young.insert(ticket, made);
+    }
+}
+
+impl Made {
+    fn of(app: &App, caller: &Caller, seen: &Seen) -> ApiResult<Self> {
+        let job = seen.job()?;
+        let view = JobView::of(&job, app.request_of(&job)?, &app.base_url, caller.is_admin());
+        let mut body = Vec::with_capacity(2048);
+        serde_json::to_writer(&mut body, &view).expect("a view has only plain fields, and memory takes all bytes");
+        let etag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(&Sha256::digest(&body)[..16]));
+        let representation = Representation {
+            etag: HeaderValue::try_from(etag).expect("base64 in quotes"),
+            body: body.into(),
+            has_ended: job.state.kind().is_end(),
+        };
+        let until = match job.state {
+            JobState::Completed { expires, .. } => Some(expires),
+            JobState::Queued { .. }
+            | JobState::Waiting { .. }
+            | JobState::Running { .. }
+            | JobState::Found { .. }
+            | JobState::Failed { .. }
+            | JobState::Cancelled { .. }
+            | JobState::Expired { .. } => None,
+        };
+        Ok(Self {
+            record: seen.record().clone(),
+            for_admin: caller.is_admin(),
+            until,
+            client: job.client,
+            representation: Arc::new(representation),
+        })
+    }
+
+    fn is_still(&self, seen: &Seen, caller: &Caller) -> bool {
+        self.record == seen.record()
+            && self.for_admin == caller.is_admin()
+            && self.until.is_none_or(|until| seen.at() < until)
+    }
+}
+
+impl Representation {
+    /// What `If-None-Match` knows it by.
+    #[must_use]
+    pub fn etag(&self) -> &str {
+        self.etag.to_str().expect("base64 in quotes")
+    }
+
+    /// The answer to who has what `If-None-Match` lists.
+    #[must_use]
+    pub fn into_response_unless(&self, known: Option<&str>) -> Response {
+        let headers =
+            [(header::ETAG, self.etag.clone()), (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"))];
+        if known.is_some_and(|known| conditional::lists(known, self.etag())) {
+            return (StatusCode::NOT_MODIFIED, headers).into_response();
+        }
+        let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+        (headers, json, Body::from(self.body.clone())).into_response()
+    }
+}
