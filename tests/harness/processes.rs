@@ -40,6 +40,19 @@ impl Process {
     /// # Errors
     /// When it is not built, or does not become ready.
     pub async fn start(program: &str, listen: &str, variables: &[(String, String)]) -> Result<Self> {
+        Self::start_telling(program, listen, variables, || Ok(Stdio::inherit())).await
+    }
+
+    /// As [`Process::start`], with its standard error going elsewhere than ours.
+    ///
+    /// # Errors
+    /// As [`Process::start`].
+    pub async fn start_telling(
+        program: &str,
+        listen: &str,
+        variables: &[(String, String)],
+        error: impl Fn() -> Result<Stdio>,
+    ) -> Result<Self> {
         let http = reqwest::Client::builder().timeout(Duration::from_secs(5)).build()?;
         // between looking for a free port and using it, somebody else may take it: then another is tried
         for _ in 0..5 {
@@ -49,6 +62,7 @@ impl Process {
                 .envs(variables.iter().map(|(name, value)| (name, value)))
                 .env(listen, address.to_string())
                 .stdin(Stdio::null())
+                .stderr(error()?)
                 .spawn()
                 .with_context(|| format!("{program} cannot be started"))?;
             let mut process = Self { child, address, http: http.clone() };

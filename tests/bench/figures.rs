@@ -1,0 +1,89 @@
+//! Figures: how they are compared and told.
+//!
+//! What is measured and its floor take turns (A, B, A, B, ...), so that whatever else the machine does hits both; the
+//! medians are compared. How far the floor's own rounds lie apart is told as the noise.
+
+use anyhow::Result;
+use serde_json::json;
+
+/// Several measurements of one thing, in the order in which they were made.
+#[derive(Debug, Clone)]
+pub struct Rounds(Vec<f64>);
+
+impl Rounds {
+    /// None yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// One more.
+    pub fn add(&mut self, value: f64) {
+        self.0.push(value);
+    }
+
+    /// The middle one.
+    #[must_use]
+    pub fn median(&self) -> f64 {
+        self.at(0.5)
+    }
+
+    /// The value below which this part of them lies; NaN when there are none.
+    #[must_use]
+    pub fn at(&self, part: f64) -> f64 {
+        let mut sorted = self.0.clone();
+        sorted.sort_by(f64::total_cmp);
+        let index = (part * (sorted.len().saturating_sub(1)) as f64).round() as usize;
+        sorted.get(index).copied().unwrap_or(f64::NAN)
+    }
+
+    /// Distance between the farthest, as part of the median.
+    #[must_use]
+    pub fn noise(&self) -> f64 {
+        (self.at(1.0) - self.at(0.0)) / self.median()
+    }
+}
+
+/// Measures two things in turns.
+///
+/// # Errors
+/// That of the first measurement that fails.
+pub async fn in_turns(
+    rounds: usize,
+    mut one: impl AsyncFnMut() -> Result<f64>,
+    mut other: impl AsyncFnMut() -> Result<f64>,
+) -> Result<(Rounds, Rounds)> {
+    let (mut ones, mut others) = (Rounds::new(), Rounds::new());
+    for _ in 0..rounds {
+        ones.add(one().await?);
+        others.add(other().await?);
+    }
+    Ok((ones, others))
+}
+
+/// Opens a table.
+pub fn begin(title: &str) {
+    eprintln!("\n{title}\n{:<58} {:>12} {:>12} {:>7}  aim", "", "value", "floor", "ratio");
+}
+
+/// Tells a figure that stands alone.
+pub fn tell(name: &str, value: f64) {
+    show(name, value, None, "");
+}
+
+/// Tells a figure beside its floor. `aim` is what the ratio should be, for people.
+pub fn compare(name: &str, value: f64, floor: f64, aim: &str) {
+    show(name, value, Some(floor), aim);
+}
+
+/// A remark below the table: what explains a figure, and is none.
+pub fn remark(text: &str) {
+    eprintln!("  {text}");
+}
+
+fn show(name: &str, value: f64, floor: Option<f64>, aim: &str) {
+    let ratio = floor.map(|floor| value / floor);
+    let text = |number: Option<f64>, digits| number.map_or_else(String::new, |n| format!("{n:.digits$}"));
+    eprintln!("{name:<58} {value:>12.3} {:>12} {:>7}  {aim}", text(floor, 3), text(ratio, 2));
+    println!("{}", json!({ "name": name, "value": value, "floor": floor, "ratio": ratio }));
+}

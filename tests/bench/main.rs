@@ -1,0 +1,101 @@
+//! bench: how fast the queue and the API are, each figure beside a floor that was measured in the same run.
+//!
+//! A table for people goes to standard error, one line of JSON per figure to standard output. Every benchmark starts a
+//! Redis of its own and the programs as they are shipped; what they are and what the figures mean is in
+//! `docs/BENCHMARKS.md`. The programs that nobody ships (a worker whose jobs are nothing, the floors of the API) are this
+//! same program in another role.
+
+mod bullmq;
+mod figures;
+mod floor;
+mod load;
+mod memory;
+mod noop;
+mod queue;
+mod roles;
+mod stage;
+mod status;
+mod submit;
+
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Benchmarks of Haul.
+#[derive(Debug, Parser)]
+#[command(name = "bench")]
+struct Cli {
+    #[command(subcommand)]
+    what: What,
+    /// cargo adds this when it runs the program
+    #[arg(long, hide = true, global = true)]
+    bench: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// No-op jobs per second and the time from submit to start, against EVALSHA and BullMQ
+    Queue(Plan),
+    /// Polling a job's status against a bare handler that does one GET of Redis
+    Status(Plan),
+    /// Submitting a job against a bare handler that runs the same script once
+    Submit(Plan),
+    /// Bytes of Redis per queued and per finished job
+    Memory(Plan),
+    /// All of them
+    All(Plan),
+    /// A part of a benchmark, started by it
+    #[command(hide = true, subcommand)]
+    Role(roles::Role),
+}
+
+/// How much is measured.
+#[derive(Debug, Clone, clap::Args)]
+struct Plan {
+    /// Finished jobs that are present meanwhile; several levels are measured one after the other
+    #[arg(long, value_delimiter = ',', default_value = "0,100000")]
+    finished: Vec<u64>,
+    /// Rounds, each of which measures Haul and its floor once
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Seconds of load per round, of Haul and of its floor each
+    #[arg(long, default_value_t = 3)]
+    seconds: u64,
+    /// Connections that ask at once
+    #[arg(long, default_value_t = 64)]
+    connections: usize,
+    /// Jobs at once, of a worker
+    #[arg(long, default_value_t = 64)]
+    slots: usize,
+    /// Where `npm` has installed bullmq and ioredis; without it BullMQ is left out
+    #[arg(long)]
+    bullmq: Option<std::path::PathBuf>,
+}
+
+impl Plan {
+    fn window(&self) -> Duration {
+        Duration::from_secs(self.seconds)
+    }
+}
+
+fn main() -> Result<()> {
+    match Cli::parse().what {
+        What::Role(role) => role.run(),
+        What::Queue(plan) => measure(async { queue::run(&plan).await }),
+        What::Status(plan) => measure(async { status::run(&plan).await }),
+        What::Submit(plan) => measure(async { submit::run(&plan).await }),
+        What::Memory(_) => measure(memory::run()),
+        What::All(plan) => measure(async {
+            queue::run(&plan).await?;
+            status::run(&plan).await?;
+            submit::run(&plan).await?;
+            memory::run().await
+        }),
+    }
+}
+
+/// On one thread: who makes the load should take as little as it can of what is measured.
+fn measure(work: impl Future<Output = Result<()>>) -> Result<()> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+}

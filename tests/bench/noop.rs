@@ -1,0 +1,161 @@
+//! A worker whose jobs are nothing: the claim loop, the leases and the heartbeat of `haul-worker`, over an
+//! attempt that completes its job at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result};
+use haul_shared::config::Env;
+use haul_shared::ids::WorkerId;
+use haul_shared::job::{Artifact, Delivery};
+use haul_shared::metadata::MetadataCache;
+use haul_shared::redis::Server;
+use haul_shared::storage::{ObjectKey, Role, Storage};
+use haul_shared::store::{Kind, Leased};
+use haul_worker::board::Board;
+use haul_worker::config::WorkerConfig;
+use haul_worker::context::Context;
+use haul_worker::ffmpeg::Ffmpeg;
+use haul_worker::metrics::Metrics;
+use haul_worker::process::Limits;
+use haul_worker::scratch::Scratch;
+use haul_worker::ytdlp::{Ytdlp, YtdlpSettings};
+use haul_worker::{claim, heartbeat};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::roles::{Orders, say};
+use crate::stage;
+
+/// What the worker is to do.
+#[derive(Debug, clap::Args)]
+pub struct Order {
+    /// The Redis
+    #[arg(long)]
+    redis: String,
+    /// Jobs at once
+    #[arg(long)]
+    slots: usize,
+    /// End after so many and tell the seconds; without it the time at which each job begins is told
+    #[arg(long)]
+    jobs: Option<u64>,
+}
+
+/// Works until it has done what it was told, or the benchmark is gone.
+///
+/// # Errors
+/// When a part is missing.
+pub async fn run(order: Order) -> Result<()> {
+    let scratch = tempfile::tempdir()?;
+    let ctx = Arc::new(context(&order, scratch.path().to_str().context("a path in UTF-8")?).await?);
+    ctx.store.ping().await?;
+    let mut orders = Orders::listen();
+    say("ready");
+    if !orders.go_on().await {
+        return Ok(());
+    }
+    let stop = CancellationToken::new();
+    let beating = Arc::clone(&ctx);
+    let heart = tokio::spawn(async move {
+        heartbeat::run(&beating.store, &beating.board, beating.config.queue.lease).await;
+    });
+    let (began, ended) = (Instant::now(), Arc::new(AtomicU64::new(0)));
+    let (jobs, all) = (TaskTracker::new(), order.jobs);
+    let attempt = |ctx: Arc<Context>, leased: Leased| {
+        let (ended, stop) = (Arc::clone(&ended), stop.clone());
+        async move {
+            if all.is_none() {
+                say(&now_ns().to_string());
+            }
+            if complete(&ctx, leased).await.is_ok() && Some(ended.fetch_add(1, Ordering::Relaxed) + 1) == all {
+                say(&began.elapsed().as_secs_f64().to_string());
+                stop.cancel();
+            }
+        }
+    };
+    tokio::select! {
+        () = claim::run(Arc::clone(&ctx), Kind::Download, order.slots, jobs.clone(), stop.clone(), attempt) => {}
+        _ = orders.go_on() => {}
+    }
+    heart.abort();
+    Ok(())
+}
+
+/// What a job needs on its way from leased to completed, and no work.
+async fn complete(ctx: &Context, leased: Leased) -> Result<()> {
+    let _entry = ctx.board.enter(leased.lease.clone(), leased.reached);
+    let artifact = Artifact {
+        object: ObjectKey::new(leased.lease.job, leased.lease.fence, "mp4"),
+        stem: "A talk about nothing in particular".to_owned(),
+        extension: "mp4".to_owned(),
+        size_bytes: 104_857_600,
+        content_type: "video/mp4".to_owned(),
+        sha256: "0123456789abcdef".repeat(4),
+        duration_seconds: Some(1234.5),
+        width: Some(1920),
+        height: Some(1080),
+        vcodec: Some("h264".to_owned()),
+        acodec: Some("aac".to_owned()),
+        container: "mp4".to_owned(),
+        asked: Some("best".to_owned()),
+        got: Some("1080p".to_owned()),
+        delivery: Delivery::Ytdlp,
+    };
+    ctx.store.complete(&leased.lease, &artifact, &[]).await?;
+    Ok(())
+}
+
+/// The parts of a worker. Its programs are named, and never started.
+async fn context(order: &Order, scratch: &str) -> Result<Context> {
+    let program = std::env::current_exe()?;
+    let program = program.to_str().context("a path in UTF-8")?;
+    let slots = order.slots.to_string();
+    let variables = [
+        ("HAUL_REDIS_URL", order.redis.as_str()),
+        ("HAUL_DATA_DIR", scratch),
+        ("HAUL_SLOTS", slots.as_str()),
+        ("HAUL_MIN_FREE_DISK", "1MiB"),
+        ("HAUL_YTDLP", program),
+        ("HAUL_FFMPEG", program),
+        ("HAUL_FFPROBE", program),
+    ];
+    let config = WorkerConfig::from_env(&Env::of_pairs(variables)).map_err(|faults| anyhow::anyhow!("{faults}"))?;
+    let id = WorkerId::on_host("bench");
+    Ok(Context {
+        store: stage::store(&order.redis)?,
+        storage: Arc::new(Storage::connect(&config.storage, Role::Worker).await?),
+        cache: MetadataCache::new(Server::at(&order.redis, 1)?, config.lives.metadata),
+        objects_due: Notify::new(),
+        board: Board::default(),
+        scratch: Scratch::open(config.work_dir.clone().into(), &id).await?,
+        metrics: Metrics::new(config.slots, "none"),
+        ytdlp: Ytdlp::new(YtdlpSettings {
+            program: program.into(),
+            deno: None,
+            concurrent_fragments: config.download.concurrent_fragments,
+            http_chunk_size: None,
+            buffer_size: None,
+            retries: config.download.retries,
+            fragment_retries: config.download.fragment_retries,
+            rate_limit: None,
+            extractors: "all".to_owned(),
+        }),
+        ytdlp_version: "none".to_owned(),
+        ffmpeg: Ffmpeg {
+            ffmpeg: program.into(),
+            ffprobe: program.into(),
+            launcher: None,
+            limits: Limits { file_size: None, data: None, open_files: None },
+        },
+        id,
+        config,
+    })
+}
+
+/// By the clock that all processes of the machine share.
+#[must_use]
+pub fn now_ns() -> u128 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos())
+}

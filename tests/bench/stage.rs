@@ -1,0 +1,206 @@
+//! The stage: a Redis of one's own, the API as it is shipped, jobs that are there before anything is measured.
+
+use std::fs::File;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use haul_shared::ids::{ClientKey, Region, Shards, WorkerId};
+use haul_shared::job::{DownloadSpec, JobSpec};
+use haul_shared::media::{Codec, Fallback, Format, Priority, Quality};
+use haul_shared::redis::Server;
+use haul_shared::source::SourceUrl;
+use haul_shared::store::{ClientLimits, JobStore, Kind, StoreSettings, Submission, Submitted};
+use haul_tests::processes::Process;
+use haul_tests::redis::Redis;
+use redis::aio::MultiplexedConnection;
+use tempfile::TempDir;
+
+use crate::load::{self, Request, Until};
+use crate::roles::Part;
+
+/// Clients whose jobs are present.
+const CLIENTS: u64 = 1000;
+
+/// Jobs that are queued before they are finished, so that no figure is one of an ever longer queue.
+const BATCH: u64 = 20_000;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// A running service without a worker.
+pub struct Stage {
+    /// Its Redis, with the settings that Haul asks for.
+    pub redis: Redis,
+    /// The API, as it is shipped, its log going into a file.
+    pub api: Process,
+    _data: TempDir,
+}
+
+impl Stage {
+    /// Starts Redis and the API, and has so many jobs finished.
+    ///
+    /// # Errors
+    /// When a part does not start.
+    pub async fn with_finished(finished: u64) -> Result<Self> {
+        let (redis, data) = (Redis::start().await?, tempfile::tempdir()?);
+        // a rewrite of the append-only file would hit one round and spare another
+        redis.set("auto-aof-rewrite-percentage", "0").await?;
+        let of = |name: &str| data.path().join(name).display().to_string();
+        let mut variables = vec![
+            ("HAUL_REDIS_URL", redis.url()),
+            ("HAUL_DATA_DIR", of("data")),
+            ("HAUL_TRUSTED_PROXIES", "127.0.0.0/8".to_owned()),
+        ];
+        let unlimited = [
+            "HAUL_QUEUE_LIMIT",
+            "HAUL_CLIENT_QUEUE_LIMIT",
+            "HAUL_CLIENT_RUNNING_LIMIT",
+            "HAUL_RATE_METADATA",
+            "HAUL_RATE_DOWNLOADS",
+            "HAUL_RATE_READS",
+        ];
+        variables.extend(unlimited.map(|name| (name, "off".to_owned())));
+        let variables: Vec<_> = variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let log = || Ok(File::options().create(true).append(true).open(data.path().join("log"))?.into());
+        let api = Process::start_telling("haul-api", "HAUL_LISTEN", &variables, log).await?;
+        let stage = Self { redis, api, _data: data };
+        let mut done = 0;
+        while done < finished {
+            let some = BATCH.min(finished - done);
+            stage.queue_jobs(some, done).await?;
+            stage.finish_jobs(some).await?;
+            done += some;
+        }
+        Ok(stage)
+    }
+
+    /// Where the API listens.
+    #[must_use]
+    pub fn api(&self) -> SocketAddr {
+        self.api.address()
+    }
+
+    /// Queues so many jobs of a thousand clients through the API, each of an address of its own; `from` is the number of
+    /// the first.
+    ///
+    /// # Errors
+    /// When one is not taken.
+    pub async fn queue_jobs(&self, jobs: u64, from: u64) -> Result<()> {
+        const CONNECTIONS: u64 = 32;
+        let request: Arc<Request> = Arc::new(move |connection, n, to: &mut Vec<u8>| {
+            let number = from + n * CONNECTIONS + connection;
+            let client = number % CLIENTS;
+            let header = format!("X-Forwarded-For: 10.1.{}.{}\r\n", client / 250, client % 250 + 1);
+            write_submit(to, &header, &address(number));
+        });
+        load::drive(self.api(), CONNECTIONS as usize, Until::Answers(jobs), request).await?;
+        Ok(())
+    }
+
+    /// Takes so many jobs as a worker does, and leaves them running.
+    ///
+    /// # Errors
+    /// When there are not so many.
+    pub async fn lease_jobs(&self, jobs: usize) -> Result<()> {
+        let store = with_lease(&self.redis.url(), HOUR)?;
+        let mut claims = store.claims(&WorkerId::on_host("bench"), Kind::Download, &["default".parse()?]);
+        let mut taken = 0;
+        while taken < jobs {
+            let more = claims.take(jobs - taken).await?.len();
+            anyhow::ensure!(more > 0, "no job waits");
+            taken += more;
+        }
+        Ok(())
+    }
+
+    /// Has so many jobs finished by a worker that does nothing.
+    ///
+    /// # Errors
+    /// When it does not get there.
+    pub async fn finish_jobs(&self, jobs: u64) -> Result<f64> {
+        let jobs = jobs.to_string();
+        let mut worker =
+            Part::start(&["worker", "--redis", &self.redis.url(), "--slots", "64", "--jobs", &jobs]).await?;
+        worker.go().await?;
+        worker.number().await
+    }
+}
+
+/// The request that queues an address.
+pub fn write_submit(to: &mut Vec<u8>, headers: &str, url: &str) {
+    let body = format!("{{\"url\":\"{url}\"}}");
+    let head = "POST /api/v1/downloads HTTP/1.1\r\nhost: haul\r\ncontent-type: application/json\r\n";
+    to.extend_from_slice(format!("{head}{headers}content-length: {}\r\n\r\n{body}", body.len()).as_bytes());
+}
+
+/// An address of 100 characters.
+#[must_use]
+pub fn address(number: u64) -> String {
+    let start = "https://media.example.com/watch/a-talk-about-nothing-in-particular-and-everything-else?v=";
+    format!("{start}{number:0width$}", width = 100 - start.len())
+}
+
+/// The store of jobs as the programs have it, without limits.
+///
+/// # Errors
+/// When the URL is none.
+pub fn store(redis: &str) -> Result<JobStore> {
+    with_lease(redis, Duration::from_secs(30))
+}
+
+fn with_lease(redis: &str, lease: Duration) -> Result<JobStore> {
+    let settings = StoreSettings {
+        job_ttl: 48 * HOUR,
+        result_ttl: 24 * HOUR,
+        link_ttl: HOUR,
+        lease,
+        queue_limit: None,
+        shards: Shards::ONE,
+    };
+    Ok(JobStore::new(Server::at(redis, 16)?, settings))
+}
+
+/// Queues a job for an address, past the API.
+///
+/// # Errors
+/// When it is not taken.
+pub async fn submit(jobs: &JobStore, client: &str, url: &str) -> Result<()> {
+    let spec = JobSpec::Download(DownloadSpec {
+        url: SourceUrl::read(url)?,
+        format: Format::Mp4,
+        quality: Quality::Best,
+        codec: Codec::Any,
+        fallback: Fallback::Nearest,
+        audio_bitrate_kbps: 192,
+        embed_metadata: true,
+        embed_chapters: true,
+        playlist_index: 1,
+    });
+    let region: Region = "default".parse()?;
+    let order = Submission {
+        ticket: jobs.draw(&spec, &region),
+        client: ClientKey::of_api_key(client),
+        limits: ClientLimits { max_queued: None, max_running: None, weight: 1, rate: None },
+        spec,
+        region,
+        priority: Priority::Normal,
+        request: format!("{{\"url\":\"{url}\"}}").into_bytes(),
+        expires_in: Duration::from_secs(86400),
+        max_attempts: 4,
+        idempotency: None,
+    };
+    let submitted = jobs.submit(&order).await?;
+    anyhow::ensure!(matches!(submitted, Submitted::Accepted(_)), "not taken: {submitted:?}");
+    Ok(())
+}
+
+/// A field of what `INFO` says in a section.
+///
+/// # Errors
+/// When it says nothing of it.
+pub async fn info(connection: &mut MultiplexedConnection, section: &str, field: &str) -> Result<u64> {
+    let text: String = redis::cmd("INFO").arg(section).query_async(connection).await?;
+    let value = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    Ok(value.with_context(|| format!("no {field} in INFO {section}"))?.trim().parse()?)
+}
