@@ -250,3 +250,27 @@ async fn calls(bench: &Bench) -> Result<u64> {
     let calls = stats.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls=")?.split(',').next());
     Ok(calls.ok_or_else(|| anyhow::anyhow!("no script was called"))?.parse()?)
 }
+
+/// A client's queue stayed full of jobs that it had taken back, and its turns went to them.
+#[tokio::test]
+async fn a_job_that_its_owner_gave_back_is_counted_against_one_who_still_wants_it() -> Result<()> {
+    let bench = Bench::new().await?;
+    let own = |url: &str| Submission {
+        limits: ClientLimits { max_queued: Some(1), max_running: None, weight: 1, rate: None },
+        ..order("a", &format!("https://example.com/{url}"))
+    };
+    let first = own("1");
+    accepted(bench.store.submit(&first).await?, first.ticket);
+    let shared = bench.submit("b", "https://example.com/1").await?;
+    assert!(matches!(bench.store.submit(&own("2")).await?, Submitted::ClientQueueFull { .. }));
+    assert_eq!(bench.store.cancel(first.ticket).await?, Cancelled::Now);
+    let second = own("2");
+    accepted(bench.store.submit(&second).await?, second.ticket);
+    for _ in 0..2 {
+        let leased = bench.must_lease().await?;
+        bench.store.complete(&leased.lease, &artifact(&leased), &[]).await?;
+    }
+    assert_eq!(bench.kind(shared).await?, StateKind::Completed);
+    assert_eq!(bench.traces().await?, [0; 5]);
+    Ok(())
+}

@@ -21,6 +21,7 @@ const STEPS: u32 = 64;
 enum Held {
     Run {
         run: RunId,
+        client: Client,
         is_reused: bool,
     },
     /// It was given back while others held the same.
@@ -90,10 +91,10 @@ impl Part {
         }
         let run = match shared {
             Some(run) => self.share(run, new, &client),
-            None => self.begin(order, new, client),
+            None => self.begin(order, new, client.clone()),
         };
         let is_reused = self.runs[&run].state == StateKind::Completed;
-        self.tickets.insert(ticket, Held::Run { run, is_reused });
+        self.tickets.insert(ticket, Held::Run { run, client, is_reused });
         self.given(ticket)
     }
 
@@ -132,7 +133,8 @@ impl Part {
 
     pub(super) fn cancel(&mut self, ticket: Ticket) -> Cancelled {
         let Some(held) = self.tickets.get(&ticket) else { return Cancelled::Gone };
-        let Held::Run { run: id, .. } = *held else { return Cancelled::AlreadyEnded };
+        let Held::Run { run: id, client, .. } = held else { return Cancelled::AlreadyEnded };
+        let (id, client) = (*id, client.clone());
         let run = &self.runs[&id];
         if run.state.is_end() {
             Cancelled::AlreadyEnded
@@ -142,6 +144,7 @@ impl Part {
             let left = Shown { state: StateKind::Cancelled, failure: None, worker: None, ..run.shown(ticket) };
             self.tickets.insert(ticket, Held::Left(left));
             self.run(id).tickets -= 1;
+            self.depart(id, client);
             Cancelled::Now
         } else if run.state == StateKind::Running {
             self.run(id).is_stopping = true;
@@ -151,6 +154,32 @@ impl Part {
             self.run(id).fence.0 += 1;
             self.end(id, StateKind::Cancelled);
             Cancelled::Now
+        }
+    }
+
+    /// A client that holds no more tickets of a run has no place in it. Its owner leaves it to another one.
+    fn depart(&mut self, id: RunId, client: Client) {
+        let holders = self.tickets.values().filter_map(|held| match held {
+            Held::Run { run, client, .. } if *run == id => Some(client),
+            _ => None,
+        });
+        let heir = holders.clone().min().expect("others hold it").clone();
+        if holders.clone().any(|holder| *holder == client) {
+            return;
+        }
+        let run = self.runs.get_mut(&id).expect("a run");
+        let (lane, is_queued) = (run.lane.clone(), run.state == StateKind::Queued);
+        if run.owner != client {
+            return self.lines.leave(&lane, &client, id);
+        }
+        run.owner = heir.clone();
+        if !is_queued {
+            self.lines.leave(&lane, &heir, id);
+        } else {
+            if !self.lines.places(&lane, &heir).any(|other| other == id) {
+                self.lines.enter(&lane, &heir, id, false);
+            }
+            self.lines.leave(&lane, &client, id);
         }
     }
 

@@ -69,6 +69,7 @@ impl Part {
         if run.state == StateKind::Queued {
             let run = &self.runs[&id];
             self.lines.leave(&from, &run.owner, id);
+            self.lines.leave(&run.lane, &run.owner, id);
             self.lines.enter(&run.lane, &run.owner, id, false);
         }
     }

@@ -3,10 +3,45 @@
 -- KEYS  1 base of the shard
 -- ARGV  1 ticket   2 mark of this call
 -- Returns "now" | "stopping" | "ended" | "gone"
+
+-- With its last ticket of a job that others want, a client gives up its place in line. An owner passes the job on: it is
+-- not to be counted against one who does not want it.
+local function depart(j, client)
+  local key, list = K.job .. j.id, K.list .. j.lane .. ':'
+  if client ~= j.own then
+    if call('HINCRBY', key, 'by:' .. client, -1) <= 0 then
+      call('HDEL', key, 'by:' .. client)
+      call('LREM', list .. client, 1, j.id)
+    end
+    return
+  end
+  local heir, theirs, fields = nil, 0, call('HGETALL', key)
+  for i = 1, #fields, 2 do
+    local other = string.match(fields[i], '^by:(.*)$')
+    if other then
+      theirs = theirs + fields[i + 1]
+      if not heir or other < heir then heir = other end
+    end
+  end
+  if not heir or theirs < j.n - 1 then return end
+  if idle(j.st) then
+    count(K.load, client, -1)
+    call('HINCRBY', K.load, heir, 1)
+  end
+  call('HDEL', key, 'by:' .. heir)
+  call('HSET', key, 'own', heir)
+  if j.st == S.queued then
+    give_place(j, heir)
+    call('LREM', list .. client, 1, j.id)
+  else
+    call('LREM', list .. heir, 1, j.id)
+  end
+end
+
 local tkey = K.ticket .. ARGV[1]
 local before = said(tkey, ARGV[2])
 if before then return before end
-local t = call('HMGET', tkey, 'jid', 'st')
+local t = call('HMGET', tkey, 'jid', 'st', 'cl')
 if t[2] then return 'ended' end
 local j = t[1] and load(t[1])
 if not j then return 'gone' end
@@ -19,6 +54,7 @@ if j.n > 1 then
     if value then call('HSET', tkey, field, value) end
   end
   call('HSET', tkey, 'st', S.cancelled, 'ft', int(NOW))
+  depart(j, t[3])
   call('HINCRBY', K.job .. j.id, 'n', -1)
   changed(j.id)
   return say(tkey, ARGV[2], 'now')

@@ -123,6 +123,7 @@ local function change_lane(j, lane)
     call('ZREM', K.queued .. j.lane, j.id)
     call('LREM', K.list .. j.lane .. ':' .. j.own, 1, j.id)
     call('ZADD', K.queued .. lane, since, j.id)
+    call('LREM', K.list .. lane .. ':' .. j.own, 1, j.id) -- a share that it had before the job became its own
     call('RPUSH', K.list .. lane .. ':' .. j.own, j.id)
     join_ring(lane, j.own)
   end

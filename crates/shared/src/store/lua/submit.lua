@@ -101,6 +101,7 @@ end
 
 call('HINCRBY', K.job .. run.id, 'n', 1)
 if word == 'join' then
+  if client ~= run.own then call('HINCRBY', K.job .. run.id, 'by:' .. client, 1) end
   if run.lane == ARGV[17] then change_lane(run, lane) end -- who is in a hurry takes the others along
   give_place(run, client)
 else
