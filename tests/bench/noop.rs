@@ -117,6 +117,8 @@ async fn context(order: &Order, scratch: &str) -> Result<Context> {
         ("HAUL_DATA_DIR", scratch),
         ("HAUL_SLOTS", slots.as_str()),
         ("HAUL_MIN_FREE_DISK", "1MiB"),
+        // all jobs are of one site, and there is none
+        ("HAUL_SITE_RUNNING_LIMIT", "off"),
         ("HAUL_YTDLP", program),
         ("HAUL_FFMPEG", program),
         ("HAUL_FFPROBE", program),

@@ -93,6 +93,8 @@ struct Site {
     hits: Mutex<HashMap<String, Vec<Instant>>>,
     /// Files that one test put there, by path.
     own: Mutex<HashMap<String, Bytes>>,
+    /// What everybody is answered, whatever they ask for.
+    turns_away: Mutex<Option<StatusCode>>,
 }
 
 impl Origin {
@@ -146,6 +148,18 @@ impl Origin {
         self.site.hits.lock().expect("no holder panics").get(path).cloned().unwrap_or_default()
     }
 
+    /// Answers everything with this status from now on; with `None`, as it should again.
+    pub fn turn_away(&self, status: Option<u16>) {
+        let status = status.map(|code| StatusCode::from_u16(code).expect("a status"));
+        *self.site.turns_away.lock().expect("no holder panics") = status;
+    }
+
+    /// How often anything was asked for.
+    #[must_use]
+    pub fn all_hits(&self) -> usize {
+        self.site.hits.lock().expect("no holder panics").values().map(Vec::len).sum()
+    }
+
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
@@ -162,6 +176,10 @@ impl Drop for Origin {
 async fn serve(State(site): State<Arc<Site>>, request: Request) -> Response {
     let path = request.uri().path().to_owned();
     let hit = site.hit(&path);
+    let turned_away = *site.turns_away.lock().expect("no holder panics");
+    if let Some(status) = turned_away {
+        return status.into_response();
+    }
     let (fault, path) = match path[1..].split_once('/') {
         Some((first, rest)) if first.contains('=') => (first.split_once('='), format!("/{rest}")),
         _ => (None, path),

@@ -10,7 +10,7 @@ use haul_shared::egress::Denied;
 use haul_shared::ids::Region;
 use haul_shared::job::StateKind;
 use haul_shared::media::Priority;
-use haul_shared::store::Stats;
+use haul_shared::store::{Deferral, Stats};
 use prometheus::{
     Encoder as _, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
@@ -39,6 +39,8 @@ pub struct Metrics {
     jobs: IntCounterVec,
     leases_lost: IntCounter,
     repairs: IntCounter,
+    jobs_deferred: IntCounterVec,
+    breakers_open: IntGauge,
     pool: IntGaugeVec,
     storage: IntGauge,
 }
@@ -85,6 +87,15 @@ impl Metrics {
                 "haul_queue_repairs_total",
                 "Lists and counters of the queue that were wrong and put right.",
             )),
+            jobs_deferred: make.counters(
+                "haul_jobs_deferred_total",
+                "Jobs put off for the sake of their site, over all processes.",
+                &["reason"],
+            ),
+            breakers_open: make.registered(IntGauge::new(
+                "haul_site_breakers_open",
+                "Sites that are left alone because job after job failed there.",
+            )),
             pool: make.gauges("haul_redis_pool_connections", "Connections to Redis.", &["state"]),
             storage: make.registered(IntGauge::new("haul_storage_bytes", "Bytes of results in the store.")),
             registry,
@@ -107,6 +118,9 @@ impl Metrics {
         }
         for state in StateKind::ALL.into_iter().filter(|state| state.is_end()) {
             self.jobs.with_label_values(&[state.word()]);
+        }
+        for reason in Deferral::ALL {
+            self.jobs_deferred.with_label_values(&[reason.word()]);
         }
         self.empty_queues();
         self.refresh_pool((0, 0));
@@ -177,6 +191,11 @@ impl Metrics {
         }
         catch_up(&self.leases_lost, stats.leases_lost);
         catch_up(&self.repairs, stats.repairs);
+        for reason in Deferral::ALL {
+            let deferred = stats.deferred.get(&reason).copied().unwrap_or_default();
+            catch_up(&self.jobs_deferred.with_label_values(&[reason.word()]), deferred);
+        }
+        self.breakers_open.set(signed(stats.breakers.len() as u64));
         self.storage.set(signed(stats.stored_bytes));
         self.refresh_pool(pool);
     }
@@ -240,14 +259,11 @@ mod tests {
     fn counters_of_the_store_never_fall() {
         let metrics = Metrics::new(&["eu".parse().unwrap()]);
         let mut stats = Stats {
-            queues: Vec::new(),
             jobs: [(StateKind::Completed, 7)].into(),
             leases_lost: 3,
             repairs: 2,
-            workers: Vec::new(),
-            stored_bytes: 1,
-            stored_objects: 1,
-            samples: Default::default(),
+            deferred: [(Deferral::SiteFull, 2)].into(),
+            ..Stats::default()
         };
         metrics.refresh(&stats, (0, 0));
         stats.jobs.insert(StateKind::Completed, 5);
@@ -256,6 +272,7 @@ mod tests {
         assert!(text.contains("haul_jobs_total{status=\"completed\"} 7"), "{text}");
         assert!(text.contains("haul_leases_lost_total 3"), "{text}");
         assert!(text.contains("haul_queue_repairs_total 2"), "{text}");
+        assert!(text.contains("haul_jobs_deferred_total{reason=\"site_full\"} 2"), "{text}");
         assert!(text.contains("haul_redis_pool_connections{state=\"idle\"} 2"), "{text}");
     }
 }

@@ -248,6 +248,38 @@ impl fmt::Display for Region {
     }
 }
 
+/// The name of an address that workers go out through; 1-64 of `[A-Za-z0-9._-]`. What sites allow, they allow to it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct EgressName(String);
+
+impl EgressName {
+    /// The name of a host that shares its address with nobody: what of it fits, or `host`.
+    #[must_use]
+    pub fn of_host(host: &str) -> Self {
+        let fits: String = host.chars().filter(|c| Self::may_have(*c)).take(64).collect();
+        Self(if fits.is_empty() { "host".to_owned() } else { fits })
+    }
+
+    fn may_have(c: char) -> bool {
+        c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')
+    }
+}
+
+impl FromStr for EgressName {
+    type Err = BadId;
+
+    fn from_str(text: &str) -> Result<Self, BadId> {
+        let fits = (1..=64).contains(&text.len()) && text.chars().all(Self::may_have);
+        if fits { Ok(Self(text.to_owned())) } else { Err(BadId("egress name")) }
+    }
+}
+
+impl fmt::Display for EgressName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -92,6 +92,15 @@ impl SourceUrl {
         self.0.host().expect("http and https URLs have a host")
     }
 
+    /// The site: the host, and the port where it is not the scheme's own.
+    #[must_use]
+    pub fn site(&self) -> String {
+        match self.0.port() {
+            Some(port) => format!("{}:{port}", self.host()),
+            None => self.host().to_string(),
+        }
+    }
+
     /// The port, also where it is the scheme's own.
     #[must_use]
     pub fn port(&self) -> u16 {
@@ -227,6 +236,18 @@ mod tests {
     fn a_log_line_shows_the_host_only() {
         let url = SourceUrl::read("https://example.com:8443/private/path?token=hunter2").unwrap();
         assert_eq!(format!("{url} {url:?}"), "https://example.com https://example.com");
+    }
+
+    #[test]
+    fn a_site_is_a_host_with_its_unusual_port() {
+        for (text, site) in [
+            ("https://Example.COM/a?b#c", "example.com"),
+            ("https://example.com:443/", "example.com"),
+            ("http://example.com:443/", "example.com:443"),
+            ("http://[2001:DB8::1]:8080/", "[2001:db8::1]:8080"),
+        ] {
+            assert_eq!(SourceUrl::read(text).unwrap().site(), site, "{text}");
+        }
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub async fn run<A, F>(
     F: Future<Output = ()> + Send + 'static,
 {
     let slots = Arc::new(Semaphore::new(slots));
-    let claims = ctx.store.claims(&ctx.id, kind, &ctx.config.regions);
+    let claims = ctx.store.claims(&ctx.id, kind, &ctx.config.regions).through(&ctx.config.outlet);
     let mut queue = Queue { kind, claims, warned: None };
     while let Some(mut free) = stop.run_until_cancelled(free(&slots)).await {
         let Some(jobs) = queue.next(&ctx, free.len(), &stop).await else { return };

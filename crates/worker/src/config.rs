@@ -10,8 +10,9 @@ use haul_shared::config::{
     check_reserved, egress_policy, mode, vars, vars::Var,
 };
 use haul_shared::egress::EgressPolicy;
-use haul_shared::ids::Region;
+use haul_shared::ids::{EgressName, Region};
 use haul_shared::job::RetryPolicy;
+use haul_shared::store::Outlet;
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -51,6 +52,8 @@ pub struct WorkerConfig {
     pub regions: Vec<Region>,
     /// What may be reached.
     pub egress: EgressPolicy,
+    /// How it gets there.
+    pub outlet: Outlet,
     /// What is logged.
     pub log: LogConfig,
 }
@@ -125,6 +128,7 @@ impl WorkerConfig {
             queue: QueueConfig::read(reader),
             regions: Regions::read(reader).own,
             egress: egress_policy(reader),
+            outlet: outlet(reader),
             log: LogConfig::read(reader),
         };
         check_later(reader, config.mode);
@@ -135,6 +139,20 @@ impl WorkerConfig {
 fn work_dir(reader: &mut Reader<'_>) -> Utf8PathBuf {
     let own = reader.optional(&vars::WORK_DIR, parse::path);
     own.unwrap_or_else(|| reader.value(&vars::DATA_DIR, parse::path).join("work"))
+}
+
+fn outlet(reader: &mut Reader<'_>) -> Outlet {
+    let name = reader.optional(&vars::EGRESS_NAME, |text| {
+        text.parse().map_err(|_| "1 to 64 letters, digits, dots, underscores and hyphens".to_owned())
+    });
+    let running_limit = reader.value(&vars::SITE_RUNNING_LIMIT, parse::or_off(parse::number(1, u32::MAX)));
+    Outlet { name: name.unwrap_or_else(|| EgressName::of_host(&host())), running_limit }
+}
+
+/// What this machine calls itself.
+#[must_use]
+pub fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 /// A path is taken as it is; a bare name is looked for on `PATH`.
@@ -272,6 +290,18 @@ mod tests {
     fn a_worker_serves_its_regions_in_order() {
         let config = read(&[("HAUL_REGION", "eu, us"), ("HAUL_REGIONS", "us,eu,asia")]).unwrap();
         assert_eq!(config.regions.iter().map(Region::as_str).collect::<Vec<_>>(), ["eu", "us"]);
+    }
+
+    #[test]
+    fn workers_that_share_an_address_share_its_name() {
+        let outlet = read(&[]).unwrap().outlet;
+        assert_eq!(outlet, Outlet { name: EgressName::of_host(&host()), running_limit: Some(32) });
+        let outlet = read(&[("HAUL_EGRESS_NAME", "nat-1.eu"), ("HAUL_SITE_RUNNING_LIMIT", "off")]).unwrap().outlet;
+        assert_eq!((outlet.name.to_string().as_str(), outlet.running_limit), ("nat-1.eu", None));
+        for (name, wrong) in [("HAUL_EGRESS_NAME", "a b"), ("HAUL_EGRESS_NAME", "é"), ("HAUL_SITE_RUNNING_LIMIT", "0")]
+        {
+            assert!(read(&[(name, wrong)]).unwrap_err().contains(name), "{wrong}");
+        }
     }
 
     #[test]

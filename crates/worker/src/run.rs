@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::board::{Board, StopReason};
-use crate::config::WorkerConfig;
+use crate::config::{WorkerConfig, host};
 use crate::context::Context;
 use crate::ffmpeg::Ffmpeg;
 use crate::metrics::Metrics;
@@ -104,8 +104,7 @@ async fn build(config: WorkerConfig) -> anyhow::Result<Context> {
     store.agree().await?;
     let cache = MetadataCache::new(cache, config.lives.metadata);
     let storage = Storage::connect(&config.storage, Role::Worker).await.context("the store of results")?;
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let id = WorkerId::on_host(&host);
+    let id = WorkerId::on_host(&host());
     let scratch = Scratch::open(config.work_dir.clone().into(), &id)
         .await
         .with_context(|| format!("no scratch can be made in {}", config.work_dir))?;

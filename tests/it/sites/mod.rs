@@ -1,11 +1,13 @@
 //! How sites are treated that ask for patience, or give only trouble.
 
+mod attempts;
+mod breaker;
 mod retry_after;
 
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use haul_tests::house::{House, Store, request};
+use haul_tests::house::{DOWNLOADS, House, Store, request};
 use haul_tests::origin::{Fault, Wait};
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -33,7 +33,7 @@ for _, ticket in ipairs(names('t:')) do
   must(call('PTTL', B .. 't:' .. ticket) > 0, 'ticket', ticket, 'lives for ever')
 end
 
-local run, load, states, unfinished = {}, {}, {}, { queued = 'waits', waiting = 'waits', running = 'runs' }
+local run, load, via, states, unfinished = {}, {}, {}, {}, { queued = 'waits', waiting = 'waits', running = 'runs' }
 local bytes, objects = 0, 0
 for _, entry in ipairs(call('ZRANGE', B .. 'gc', 0, -1)) do
   local size = string.match(entry, '^%+(%d+):')
@@ -41,7 +41,7 @@ for _, entry in ipairs(call('ZRANGE', B .. 'gc', 0, -1)) do
 end
 for _, jid in ipairs(names('j:')) do
   local key = B .. 'j:' .. jid
-  local v = call('HMGET', key, 'st', 'own', 'chg', 'lane', 'n', 'fp', 'cx', 'obj', 'att', 'max', 'del')
+  local v = call('HMGET', key, 'st', 'own', 'chg', 'lane', 'n', 'fp', 'cx', 'obj', 'att', 'max', 'del', 'via')
   local st, own, lane, fp = v[1], v[2], v[4], v[6]
   sum(states, st, 1)
   must((unfinished[st] ~= nil) == is_in('live', jid), st, 'job', jid, 'in live:', tostring(is_in('live', jid)))
@@ -52,7 +52,10 @@ for _, jid in ipairs(names('j:')) do
   must(tonumber(v[5]) == (held[jid] or 0), 'job', jid, 'counts', v[5], 'tickets of', held[jid] or 0)
   must(tonumber(v[9]) >= 0 and tonumber(v[9]) <= tonumber(v[10]), 'attempt', v[9], 'of', v[10])
   if unfinished[st] == 'waits' then sum(load, own, 1) end
-  if st == 'running' then sum(run, v[3], 1) end
+  if st == 'running' then
+    sum(run, v[3], 1)
+    sum(via, v[12], 1)
+  end
   local list, places = B .. 'c:' .. lane .. ':' .. own, 0
   for _, other in ipairs(call('LRANGE', list, 0, -1)) do if other == jid then places = places + 1 end end
   must(places == (st == 'queued' and 1 or 0), st, 'job', jid, 'is', places, 'times in its own list')
@@ -67,6 +70,8 @@ for _, jid in ipairs(names('j:')) do
 end
 same('run', run)
 same('load', load)
+same('via', via)
+for _, way in ipairs(names('cb:')) do must(call('PTTL', B .. 'cb:' .. way) > 0, 'a breaker', way, 'is remembered for ever') end
 for set, state in pairs({ lease = 'running', delay = 'waiting' }) do
   must(call('ZCARD', B .. set) == (states[state] or 0), set, 'holds others')
 end

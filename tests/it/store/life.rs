@@ -24,7 +24,7 @@ async fn a_job_goes_from_line_to_result_and_leaves_no_trace_of_work() -> Result<
     assert_eq!(bench.store.complete(&leased.lease, &made, &[]).await?, Done::Completed, "an answer may be lost");
     let JobState::Completed { artifact, .. } = bench.job(ticket).await?.state else { panic!("not completed") };
     assert_eq!(artifact, made);
-    assert_eq!(bench.traces().await?, [0; 5]);
+    assert_eq!(bench.traces().await?, [0; 6]);
 
     let stats = bench.store.stats().await?;
     assert_eq!((stats.jobs[&StateKind::Completed], stats.stored_bytes, stats.stored_objects), (1, 1000, 1));
@@ -71,7 +71,7 @@ async fn a_slow_owner_keeps_its_job_as_long_as_nobody_else_began() -> Result<()>
     assert_eq!((bench.kind(ticket).await?, bench.job(ticket).await?.attempt), (StateKind::Running, 1));
     bench.run_out(slow.lease.job).await?;
     assert_eq!(bench.store.complete(&slow.lease, &artifact(&slow), &[]).await?, Done::Completed);
-    assert_eq!(bench.traces().await?, [0; 5]);
+    assert_eq!(bench.traces().await?, [0; 6]);
     Ok(())
 }
 
@@ -120,7 +120,7 @@ async fn a_job_that_takes_down_three_workers_has_failed() -> Result<()> {
     }
     let JobState::Failed { failure, .. } = bench.job(ticket).await?.state else { panic!("not failed") };
     assert_eq!((failure.kind, bench.job(ticket).await?.attempt), (FailureKind::WorkerLost, 1));
-    assert_eq!(bench.traces().await?, [0; 5]);
+    assert_eq!(bench.traces().await?, [0; 6]);
     Ok(())
 }
 
@@ -144,7 +144,7 @@ async fn a_failure_is_tried_again_while_it_is_worth_it_and_attempts_are_left() -
     let leased = bench.must_lease().await?;
     assert_eq!(bench.store.fail(&leased.lease, &trouble(FailureKind::Private), MINUTE).await?, Ended::Failed);
     assert_eq!(bench.kind(hopeless).await?, StateKind::Failed);
-    assert_eq!(bench.traces().await?, [0; 5]);
+    assert_eq!(bench.traces().await?, [0; 6]);
     Ok(())
 }
 
@@ -261,7 +261,7 @@ async fn no_action_leaves_a_state_that_the_table_does_not_name() -> Result<()> {
         assert_eq!(bench.store.cancel(ticket).await?, Cancelled::AlreadyEnded);
         bench.store.upkeep().await?;
         assert_eq!(bench.kind(ticket).await?, state);
-        assert_eq!(bench.traces().await?, [0; 5]);
+        assert_eq!(bench.traces().await?, [0; 6]);
     }
     Ok(())
 }

@@ -19,7 +19,7 @@ async fn a_hundred_identical_orders_are_one_run_with_a_hundred_tickets() -> Resu
     }
     let late = order("late", "https://example.com/v");
     reused(bench.store.submit(&late).await?, late.ticket);
-    assert_eq!(bench.traces().await?, [0; 5]);
+    assert_eq!(bench.traces().await?, [0; 6]);
     Ok(())
 }
 
@@ -132,7 +132,7 @@ async fn a_job_that_outlives_its_time_in_line_expires() -> Result<()> {
         bench.store.upkeep().await?;
     }
     assert!(bench.lease().await?.is_none());
-    assert_eq!(bench.traces().await?, [0; 5]);
+    assert_eq!(bench.traces().await?, [0; 6]);
     Ok(())
 }
 
@@ -271,6 +271,6 @@ async fn a_job_that_its_owner_gave_back_is_counted_against_one_who_still_wants_i
         bench.store.complete(&leased.lease, &artifact(&leased), &[]).await?;
     }
     assert_eq!(bench.kind(shared).await?, StateKind::Completed);
-    assert_eq!(bench.traces().await?, [0; 5]);
+    assert_eq!(bench.traces().await?, [0; 6]);
     Ok(())
 }

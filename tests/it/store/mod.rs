@@ -8,6 +8,7 @@ mod model;
 mod regions;
 mod results;
 mod shards;
+mod sites;
 
 use std::time::Duration;
 
@@ -20,8 +21,8 @@ use haul_shared::job::{StateKind, state::ALLOWED};
 use haul_shared::media::{Codec, Fallback, Format, Priority, Quality};
 use haul_shared::storage::ObjectKey;
 use haul_shared::store::{
-    Beat, Cancelled, Claims, ClientLimits, Done, Ended, Idempotency, JobStore, Kind, Lease, Leased, Pulse, Scope,
-    StoreError, StoreSettings, Submission, Submitted, WorkerInfo,
+    Beat, Cancelled, Claims, ClientLimits, Done, Ended, Idempotency, JobStore, Kind, Lease, Leased, Outlet, Pulse,
+    Scope, StoreError, StoreSettings, Submission, Submitted, WorkerInfo,
 };
 use haul_tests::redis::Redis;
 
@@ -85,12 +86,26 @@ impl Bench {
     async fn traces(&self) -> Result<Vec<u64>> {
         let mut connection = self.redis.connection().await?;
         let mut sizes = Vec::new();
-        for (command, key) in
-            [("ZCARD", "lease"), ("ZCARD", "delay"), ("ZCARD", "live"), ("HLEN", "run"), ("HLEN", "load")]
-        {
+        for (command, key) in [
+            ("ZCARD", "lease"),
+            ("ZCARD", "delay"),
+            ("ZCARD", "live"),
+            ("HLEN", "run"),
+            ("HLEN", "load"),
+            ("HLEN", "via"),
+        ] {
             sizes.push(redis::cmd(command).arg(format!("haul1:{{0}}:{key}")).query_async(&mut connection).await?);
         }
         Ok(sizes)
+    }
+
+    /// Recounts every list and counter from the jobs' records.
+    async fn recount(&self) -> Result<()> {
+        let mut connection = self.redis.connection().await?;
+        let wrong: Vec<String> =
+            redis::Script::new(include_str!("audit.lua")).arg("haul1:{0}:").invoke_async(&mut connection).await?;
+        assert!(wrong.is_empty(), "{wrong:#?}");
+        Ok(())
     }
 
     /// Lets a lease run out without waiting for it.

@@ -9,9 +9,9 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use haul_shared::ids::Region;
-use haul_shared::job::StateKind;
+use haul_shared::job::{FailureKind, StateKind};
 use haul_shared::media::Priority;
-use haul_shared::store::{Stats, WorkerInfo};
+use haul_shared::store::{Breaker, Stats, WorkerInfo};
 use serde::Serialize;
 use tokio::time::timeout;
 use utoipa::ToSchema;
@@ -31,6 +31,8 @@ pub struct StatsView {
     regions: Vec<RegionView>,
     queues: Vec<QueueView>,
     workers: Vec<WorkerView>,
+    /// Sites that are left alone because job after job failed there, those that are open longest first; at most 100 of each shard.
+    site_breakers: Vec<BreakerView>,
     /// By status; of the ends, since the store began.
     jobs: BTreeMap<&'static str, u64>,
     metadata_cache: CacheView,
@@ -82,6 +84,25 @@ struct WorkerView {
     ytdlp: String,
     #[schema(format = DateTime)]
     started_at: String,
+}
+
+/// A site that is left alone.
+#[derive(Debug, Serialize, ToSchema)]
+struct BreakerView {
+    /// Host, and port where it is not the scheme's own.
+    site: String,
+    /// As seen through this address: `HAUL_EGRESS_NAME` of the workers.
+    egress: String,
+    /// `open`: its jobs wait. `half_open`: one of them finds out whether it can be closed.
+    #[schema(value_type = String, example = "open")]
+    state: &'static str,
+    /// What its last jobs failed with.
+    #[schema(value_type = Option<String>)]
+    code: Option<&'static str>,
+    /// How many failures in a row.
+    failures: u64,
+    #[schema(format = DateTime)]
+    open_until: String,
 }
 
 /// How often metadata was known, in this process.
@@ -153,6 +174,7 @@ impl StatsView {
                 })
                 .collect(),
             workers: stats.workers.into_iter().map(WorkerView::of).collect(),
+            site_breakers: stats.breakers.into_iter().map(BreakerView::of).collect(),
             jobs,
             metadata_cache: CacheView { answers, hit_rate: (answers > 0).then(|| hits as f64 / answers as f64) },
             storage: StorageView { used_bytes: stats.stored_bytes, objects: stats.stored_objects },
@@ -204,6 +226,19 @@ impl WorkerView {
             version: worker.version,
             ytdlp: worker.ytdlp,
             started_at: time(worker.started),
+        }
+    }
+}
+
+impl BreakerView {
+    fn of(breaker: Breaker) -> Self {
+        Self {
+            site: breaker.site,
+            egress: breaker.egress,
+            state: if breaker.is_half_open { "half_open" } else { "open" },
+            code: breaker.kind.map(FailureKind::code),
+            failures: breaker.failures,
+            open_until: time(breaker.until),
         }
     }
 }

@@ -311,6 +311,11 @@ table! {
         .or("5");
     RATE_LIMIT = "HAUL_RATE_LIMIT", Network, Worker,
         "Bytes per second that one download may take (`--limit-rate`); fragments are then fetched one at a time. None by default.";
+    SITE_RUNNING_LIMIT = "HAUL_SITE_RUNNING_LIMIT", Network, Worker,
+        "How many jobs of one site (host and port) may run at once through one `HAUL_EGRESS_NAME`, or `off`; the same for all workers that share it. Further ones wait, those of other sites do not.",
+        .or("32");
+    EGRESS_NAME = "HAUL_EGRESS_NAME", Network, Worker,
+        "Name of the address that sites see this worker under, 1-64 of `A-Z`, `a-z`, `0-9`, `.`, `_`, `-`. Workers behind one address have to share it: what a site allows, or that it turns us away, counts for all of them. Without it: the name of the host.";
     COOKIES_DIR = "HAUL_COOKIES_DIR", Network, Worker,
         "Directory of cookie files by site.",
         .effect(Refused);

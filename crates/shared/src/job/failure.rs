@@ -82,6 +82,37 @@ impl FailureKind {
         self.row().1
     }
 
+    /// Does it speak against the site as a whole, as reached from here? It turned us away, or could not be reached, or
+    /// sent nothing: the next job would fare no better, and what the breaker of a site counts is this
+    /// (`docs/decisions/0009-breakers-in-the-scripts.md`). Everything else is the medium's trouble, or ours.
+    #[must_use]
+    pub fn blames_site(self) -> bool {
+        match self {
+            Self::SiteRateLimited | Self::SiteBlocked | Self::Network | Self::Stalled => true,
+            Self::UnsupportedUrl
+            | Self::Unavailable
+            | Self::Private
+            | Self::LoginRequired
+            | Self::AgeRestricted
+            | Self::GeoBlocked
+            | Self::DrmProtected
+            | Self::LiveNotSupported
+            | Self::NotYetAvailable
+            | Self::FormatUnavailable
+            | Self::TooLarge
+            | Self::TooLong
+            | Self::EgressDenied
+            | Self::InvalidMedia
+            | Self::Timeout
+            | Self::CorruptMedia
+            | Self::WorkerLost
+            | Self::DiskFull
+            | Self::StorageUnavailable
+            | Self::ExtractorError
+            | Self::Internal => false,
+        }
+    }
+
     /// What a person is told.
     #[must_use]
     pub fn sentence(self) -> &'static str {
@@ -170,7 +201,7 @@ impl Failure {
 }
 
 /// The longest that a site is believed when it asks to be left alone.
-const LONGEST_ASKED: Duration = Duration::from_secs(3600);
+pub const LONGEST_ASKED: Duration = Duration::from_secs(3600);
 
 /// How long to wait before the next attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -214,6 +245,21 @@ mod tests {
             assert_eq!(serde_json::to_string(&kind).unwrap(), format!("\"{}\"", kind.code()));
             assert_eq!(FailureKind::of_code(kind.code()), Some(kind));
         }
+    }
+
+    #[test]
+    fn what_is_tried_again_is_what_the_contract_says() {
+        let of = |picked: fn(FailureKind) -> bool| {
+            let codes: Vec<&str> =
+                FailureKind::ALL.into_iter().filter(|kind| picked(*kind)).map(FailureKind::code).collect();
+            codes.join(" ")
+        };
+        assert_eq!(
+            of(FailureKind::is_retryable),
+            "site_rate_limited site_blocked network timeout stalled corrupt_media worker_lost disk_full \
+             storage_unavailable extractor_error internal"
+        );
+        assert_eq!(of(FailureKind::blames_site), "site_rate_limited site_blocked network stalled");
     }
 
     #[test]

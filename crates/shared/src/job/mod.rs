@@ -11,7 +11,7 @@ pub mod spec;
 pub mod state;
 
 pub use artifact::{Artifact, Delivery};
-pub use failure::{Failure, FailureKind, RetryPolicy};
+pub use failure::{Failure, FailureKind, LONGEST_ASKED, RetryPolicy};
 pub use fingerprint::Fingerprint;
 pub use progress::{Progress, Stage};
 pub use spec::{DownloadSpec, JobSpec};

@@ -40,6 +40,15 @@ impl JobSpec {
         }
     }
 
+    /// Where the medium is.
+    #[must_use]
+    pub fn url(&self) -> &SourceUrl {
+        match self {
+            Self::Download(spec) => &spec.url,
+            Self::Metadata { url } => url,
+        }
+    }
+
     /// As it is stored.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {

@@ -6,7 +6,7 @@
 //!                      ▲  ▲  ◀─ release ─┘ │ │ fail for good, third lost lease
 //!        promote (due) │  │                │ └─────────────────▶ failed
 //!                      │  └── retry ── failed, cancelled
-//!                     waiting ◀── fail, defer, reap
+//!                     waiting ◀── fail, defer, reap; lease, for the sake of its site
 //!  cancel: queued, waiting, running ▶ cancelled      expire: queued, waiting, running ▶ expired
 //!  an owner that was only slow, until somebody else starts:
 //!    heartbeat: queued, waiting ▶ running            complete: queued, waiting ▶ completed
@@ -70,7 +70,7 @@ pub enum Action {
     Reuse,
     /// Another ticket is told at once that the same has just failed for good.
     Recall,
-    /// A worker takes it.
+    /// A worker takes it, or puts it off because its site is to be left alone.
     Lease,
     /// Its worker says that it lives; one whose lease was taken back is welcome until somebody else starts.
     Heartbeat,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::keys::{Kind, Lane};
 use super::lease::{Lease, encoded};
 use super::scripts::{self, invocation};
+use super::sites::Outlet;
 use super::upkeep::{POISON, lost};
 use super::wake::WakeCall;
 use super::{JobStore, StoreError, mark, ms};
@@ -51,6 +52,7 @@ pub struct Claims {
     kind: Kind,
     /// In order of preference, each followed by that of less urgent jobs.
     lanes: Vec<Lane>,
+    outlet: Outlet,
     shards: Vec<Counter>,
     first: usize,
     turns: u64,
@@ -78,11 +80,19 @@ impl JobStore {
         let counter =
             |shard| Counter { shard, wake: self.wake_call(shard, &lanes), unanswered: None, quiet: Duration::ZERO };
         let shards = self.0.settings.shards.all().map(counter).collect();
-        Claims { store: self.clone(), worker: worker.clone(), kind, lanes, shards, first: 0, turns: 0 }
+        let (store, worker, outlet) = (self.clone(), worker.clone(), Outlet::default());
+        Claims { store, worker, kind, lanes, outlet, shards, first: 0, turns: 0 }
     }
 }
 
 impl Claims {
+    /// Says how the worker reaches sites; without, through an address of its own, however many jobs at once.
+    #[must_use]
+    pub fn through(mut self, outlet: &Outlet) -> Self {
+        self.outlet = outlet.clone();
+        self
+    }
+
     /// Takes at most `most` jobs. None: there are none now, and [`Claims::wait`] waits for some.
     ///
     /// # Errors
@@ -126,7 +136,9 @@ impl Claims {
             .arg(Kind::Download.word())
             .arg(ms(TEND_EVERY))
             .arg(POISON)
-            .arg(encoded(&lost())?);
+            .arg(encoded(&lost())?)
+            .arg(self.outlet.name.to_string())
+            .arg(self.outlet.running_limit.map_or_else(String::new, |limit| limit.to_string()));
         for lane in &self.lanes {
             call.arg(lane.to_string());
         }

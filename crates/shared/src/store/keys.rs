@@ -41,6 +41,12 @@ pub(super) const TABLE: &[(&str, &str)] = &[
     ("queued", "q:"),
     // HASH client -> jobs running, charged to it.
     ("run", "run"),
+    // HASH "<name of an address> <site>" (a way) -> jobs running, from there.
+    ("via", "via"),
+    // ZSET ways that are left alone, by the ms at which one job may try again; an hour longer.
+    ("shut", "shut"),
+    // HASH SHA-1 of a way -> what its breaker knows; fields: see `lua/sites.lua`. Lives on 10 min, or 1 h once it opened.
+    ("breaker", "cb:"),
     // HASH client -> jobs of its own that wait or are delayed.
     ("load", "load"),
     // STRING client -> "<running limit>:<weight>"; outlives every job that it counts for.
@@ -77,7 +83,7 @@ pub(super) const TABLE: &[(&str, &str)] = &[
     ("serving", "serving:"),
     // HASH of the looks for regions that nobody serves: `last`, and `since` which there was no gap between two; in ms.
     ("watched", "watched"),
-    // HASH totals: `<kind>:<end state>`, `reaped`, `repaired`, `bytes`, `objects`.
+    // HASH totals: `<kind>:<end state>`, `deferred:<reason>`, `reaped`, `repaired`, `bytes`, `objects`.
     ("count", "count"),
     // LIST ms of the last 64 ends, newest first.
     ("ends", "ends"),

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use super::keys::Kind;
 use super::scripts::{self, invocation};
-use super::{JobStore, StoreError, ms};
+use super::{JobStore, StoreError, ms, sites};
 use crate::ids::{Fence, JobId};
-use crate::job::{Artifact, Failure, Progress};
+use crate::job::{Artifact, Failure, LONGEST_ASKED, Progress};
 use crate::media::MediaInfo;
 use crate::storage::ObjectKey;
 
@@ -162,8 +162,10 @@ impl JobStore {
     }
 
     async fn done(&self, call: &crate::redis::Call<'_>) -> Result<Done, StoreError> {
-        let answer: String = self.run_surely(call).await?;
-        match answer.as_str() {
+        let answer: Vec<String> = self.run_surely(call).await?;
+        let (word, closed) = answer.split_first().ok_or(StoreError::Unreadable("an answer"))?;
+        closed.iter().for_each(|via| sites::tell_closed(via));
+        match word.as_str() {
             "ok" => Ok(Done::Completed),
             "cancel" => Ok(Done::Cancelled),
             "lost" => Err(StoreError::LeaseLost),
@@ -183,9 +185,15 @@ impl JobStore {
             .arg(u8::from(failure.kind.is_retryable()))
             .arg(ms(delay))
             .arg(encoded(failure)?)
-            .arg(if failure.kind.is_retryable() { 0 } else { ms(KNOWN_FAILURE) });
-        let answer: String = self.run_surely(&call).await?;
-        match answer.as_str() {
+            .arg(if failure.kind.is_retryable() { 0 } else { ms(KNOWN_FAILURE) })
+            .arg(if failure.kind.blames_site() { failure.kind.code() } else { "" })
+            .arg(ms(failure.retry_after.unwrap_or_default().min(LONGEST_ASKED)));
+        let answer: Vec<String> = self.run_surely(&call).await?;
+        let (word, opened) = answer.split_first().ok_or(StoreError::Unreadable("an answer"))?;
+        if let [via, ms] = opened {
+            sites::tell_opened(via, ms, failure.kind);
+        }
+        match word.as_str() {
             "waiting" => Ok(Ended::Waiting),
             "failed" => Ok(Ended::Failed),
             "cancelled" => Ok(Ended::Cancelled),

@@ -3,7 +3,7 @@
 //! Fields of a job: `st` state · `own` client that made it, or to whom it was left · `by:<client>` tickets of another one · `chg` client charged for the run · `lane` · `kind` ·
 //! `fp` fingerprint · `spec` order · `n` tickets · `att` attempts begun · `max` ·
 //! `keep` ms the record outlives its end · `crash` leases lost · `tok` fence ·
-//! `wk` worker · `rg` region · `sa` first start · `ft` end · `due` next attempt · `pg` progress · `med` medium ·
+//! `wk` worker · `si` site · `via` egress name and site of the newest lease · `rg` region · `sa` first start · `ft` end · `due` next attempt · `pg` progress · `med` medium ·
 //! `res` result · `obj` its object · `err` failure · `del` when the object goes · `cx` cancel wanted · `again`
 //! attempt that did not count and whose `pg` the next one goes on from · `said` the call that let go last, and what it
 //! was told.

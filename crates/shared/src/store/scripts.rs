@@ -32,18 +32,19 @@ macro_rules! transitions {
 transitions! {
     SUBMIT = "view" "submit", Refuse;
     PROMISE = "promise", Refuse;
-    LEASE = "tending" "lease", Run;
+    LEASE = "sites" "tending" "lease", Run;
     HEARTBEAT = "heartbeat", Run;
     RESERVE = "reserve", Run;
-    COMPLETE = "complete", Run;
-    FAIL = "fail", Run;
+    COMPLETE = "sites" "complete", Run;
+    FAIL = "sites" "fail", Run;
     RELEASE = "release", Run;
     DEFER = "defer", Run;
     CANCEL = "cancel", Run;
     FORGET = "forget", Run;
-    TEND = "tending" "tend", Run;
+    TEND = "sites" "tending" "tend", Run;
     AUDIT = "audit", Run;
     COLLECT = "collect", Run;
+    BREAKERS = "sites" "breakers", Run;
     LOOK = "view" "look", Run;
     ANNOUNCE = "announce", Run;
     SIGN_OFF = "sign_off", Run;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::keys::{self, Kind, Lane};
 use super::scripts::{self, invocation};
+use super::sites::{Breaker, Deferral};
 use super::{JobStore, StoreError, ms};
 use crate::ids::{Region, Shard};
 use crate::job::{Stage, StateKind};
@@ -59,7 +60,7 @@ pub struct QueueDepth {
 pub type Samples = BTreeMap<&'static str, Vec<f64>>;
 
 /// For a person or a dashboard.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Stats {
     /// By region and priority; metadata jobs are not counted anywhere here.
     pub queues: Vec<QueueDepth>,
@@ -69,6 +70,10 @@ pub struct Stats {
     pub leases_lost: u64,
     /// Lists and counters that the audit had to put right since the store began.
     pub repairs: u64,
+    /// Sites that are left alone.
+    pub breakers: Vec<Breaker>,
+    /// Jobs put off without an attempt since the store began.
+    pub deferred: BTreeMap<Deferral, u64>,
     /// Live workers.
     pub workers: Vec<WorkerInfo>,
     /// Bytes of results in the store.
@@ -137,6 +142,8 @@ impl JobStore {
             jobs: jobs.collect(),
             leases_lost: count("reaped"),
             repairs: count("repaired"),
+            deferred: Deferral::ALL.map(|reason| (reason, count(&format!("deferred:{}", reason.word())))).into(),
+            breakers: sum.breakers,
             workers: self.workers().await?,
             stored_bytes: count("bytes"),
             stored_objects: count("objects"),
@@ -158,6 +165,7 @@ impl JobStore {
             .cmd("TIME")
             .query_async(&mut connection)
             .await?;
+        sum.breakers.extend(self.breakers(shard).await?);
         sum.running += running;
         sum.delayed += delayed;
         let now_ms = seconds * 1000 + micros / 1000;
@@ -229,4 +237,5 @@ struct Sum {
     delayed: u64,
     queues: BTreeMap<Place, (u64, Option<Duration>)>,
     samples: Samples,
+    breakers: Vec<Breaker>,
 }

@@ -182,7 +182,8 @@ impl JobStore {
             .arg(u8::from(listed))
             .arg(u8::from(retry))
             .arg(new.region.as_str())
-            .arg(mark());
+            .arg(mark())
+            .arg(new.spec.url().site());
         let answer: Vec<Vec<u8>> = self.run_surely(&call).await?;
 
         let (word, rest) = answer.split_first().ok_or(StoreError::Unreadable("an answer"))?;

@@ -116,7 +116,8 @@ impl<'a> Pair<'a> {
                 Ok(())
             }
             Step::Fail { is_retryable, is_repeated, .. } => {
-                let kind = if *is_retryable { FailureKind::Network } else { FailureKind::Private };
+                // none that a site is blamed for: its breaker has a model of its own (`store::sites`)
+                let kind = if *is_retryable { FailureKind::ExtractorError } else { FailureKind::Private };
                 for _ in 0..=u8::from(*is_repeated) {
                     let ended = held(store.fail(lease, &trouble(kind), LATER).await)?.map(|ended| match ended {
                         Ended::Waiting => StateKind::Waiting,

@@ -72,6 +72,10 @@ if total(K.run) ~= running then
   recount(K.run, call('ZRANGE', K.lease, 0, -1), function(j) return j.st == S.running and j.chg end)
   repair('run')
 end
+if total(K.via) ~= running then
+  recount(K.via, call('ZRANGE', K.lease, 0, -1), function(j) return j.st == S.running and j.via end)
+  repair('via')
+end
 if total(K.load) ~= live - running then
   recount(K.load, call('ZRANGE', K.live, 0, -1), function(j) return idle(j.st) and j.own end)
   repair('load')

@@ -2,16 +2,16 @@
 -- KEYS  1 base of the shard
 -- ARGV  1 job id   2 fence   3 result   4 object (empty: none)   5 its size   6 ms to keep the object
 --       7 ms during which others may share the result (0: not at all)   8.. name, seconds
--- Returns "ok" | "cancel" | "lost"
+-- Returns {"ok" | "cancel" | "lost", and when this closed a breaker: its way}
 local again = load(ARGV[1])
-if again and again.st == S.completed and again.tok == ARGV[2] then return 'ok' end
+if again and again.st == S.completed and again.tok == ARGV[2] then return { 'ok' } end
 local j = owned(ARGV[1], ARGV[2], MAY.complete)
-if not j then return said(K.job .. ARGV[1], 'complete' .. ARGV[2]) or 'lost' end
+if not j then return { said(K.job .. ARGV[1], 'complete' .. ARGV[2]) or 'lost' } end
 local reserved, object = '-0:' .. ARGV[4], '+' .. ARGV[5] .. ':' .. ARGV[4]
 if j.cx then
   if ARGV[4] ~= '' then call('ZADD', K.garbage, int(NOW), reserved) end
   move(j, S.cancelled)
-  return say(K.job .. j.id, 'complete' .. j.tok, 'cancel')
+  return { say(K.job .. j.id, 'complete' .. j.tok, 'cancel') }
 end
 call('HSET', K.job .. j.id, 'res', ARGV[3], 'del', int(NOW + ARGV[6]))
 call('HDEL', K.job .. j.id, 'pg', 'err')
@@ -28,4 +28,4 @@ if call('GET', K.flight .. j.fp) == j.id then
   if tonumber(ARGV[7]) > 0 then call('PEXPIRE', K.flight .. j.fp, ARGV[7]) else call('DEL', K.flight .. j.fp) end
 end
 for i = 8, #ARGV, 2 do sample(ARGV[i], ARGV[i + 1]) end
-return 'ok'
+return clear(j) and { 'ok', j.via } or { 'ok' }

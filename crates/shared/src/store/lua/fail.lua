@@ -2,13 +2,20 @@
 -- KEYS  1 base of the shard
 -- ARGV  1 job id   2 fence   3 "1": worth another attempt   4 delay in ms   5 failure
 --       6 ms during which whoever asks for the same is told so at once (0: not)
--- Returns "waiting" | "failed" | "cancelled" | "lost"
+--       7 its kind when the site is to blame (empty: it is not)   8 ms that the site asked to be left alone
+-- Returns {"waiting" | "failed" | "cancelled" | "lost", and when this opened a breaker: its way, ms until half open}
 local key = K.job .. ARGV[1]
 local j = owned(ARGV[1], ARGV[2], MAY.fail)
-if not j then return said(key, 'fail' .. ARGV[2]) or 'lost' end
+if not j then return { said(key, 'fail' .. ARGV[2]) or 'lost' } end
+local shut = ARGV[7] ~= '' and not j.cx and blame(j, ARGV[7], tonumber(ARGV[8]))
+local function answer(word)
+  if shut then return { word, j.via, int(shut) } end
+  return { word }
+end
+
 call('HSET', key, 'err', ARGV[5])
-if ARGV[3] == '1' and j.att < j.max then return let_go(j, 'fail', S.waiting, { due = NOW + ARGV[4] }) end
+if ARGV[3] == '1' and j.att < j.max then return answer(let_go(j, 'fail', S.waiting, { due = NOW + ARGV[4] })) end
 local is_known = not j.cx and tonumber(ARGV[6]) > 0 and call('GET', K.flight .. j.fp) == j.id
 local word = let_go(j, 'fail', S.failed)
 if is_known then call('SET', K.flight .. j.fp, j.id, 'PX', ARGV[6]) end
-return word
+return answer(word)

@@ -1,14 +1,16 @@
 -- lease: the next jobs for a worker with free slots.
 -- Clients take turns by virtual time; one that runs as much as it may is parked beside the ring until a job of its ends.
+-- A job whose site is to be left alone is put off, and the next one looked at.
 -- A call that comes again with its mark, because its answer was lost, is given the jobs that it was given then.
 -- KEYS  1 base of the shard
 -- ARGV  1 worker   2 kind   3 mark of this call   4 lease length in ms   5 how many jobs   6 turns taken before
 --       7 one turn in this many, less urgent jobs go first   8 kind whose waits are sampled
 --       9 ms between two looks   10 lost leases after which a job has failed   11 that failure
---       12.. lanes in order of preference, each followed by that of less urgent jobs
+--       12 name of the address that sites see   13 jobs of one site at once through it (empty: any number)
+--       14.. lanes in order of preference, each followed by that of less urgent jobs
 -- Returns {ms until something is due (0: call again at once, -1: nothing is)} or {0, for each job: id, fence, attempt, max attempts, spec, ms it
 --         stood in line, progress of an attempt with this number that was lost (empty: none)}
-local STEPS = 64 -- stale entries and parked clients passed over in one call; a wake token calls again
+local STEPS = 64 -- jobs put off, clients parked and stale entries passed over in one call; a wake token calls again
 local worker, mark, lease_ms, want = ARGV[1], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local asked = K.asked .. worker .. ':' .. ARGV[2]
 local answer, ids = { '0' }, {}
@@ -33,6 +35,16 @@ if before == mark then
 end
 tend(ARGV[9], lease_ms, ARGV[10], ARGV[11])
 
+local function begin(j, client, via)
+  local fence = int(math.max(MICROS, tonumber(j.tok or '0') + 1))
+  local waited = NOW - (call('ZSCORE', K.queued .. j.lane, j.id) or NOW)
+  j.att, j.via = j.att + 1, via
+  call('HSET', K.job .. j.id, 'tok', fence, 'wk', worker, 'att', int(j.att), 'via', via)
+  move(j, S.running, { deadline = NOW + lease_ms, client = client, popped = j.own == client })
+  if j.kind == ARGV[8] then sample('wait', string.format('%.3f', waited / 1000)) end
+  give(j, fence, waited)
+end
+
 local steps, vts = 0, {}
 -- Takes the next job of a lane; false when there is none to be had.
 local function take(lane)
@@ -55,16 +67,16 @@ local function take(lane)
         -- Only now: one who submits a job at a time must not jump the line by leaving and coming back.
         call('ZREM', ring, client)
       elseif j and may(MAY.lease, j.st) and j.lane == lane then
-        vts[lane] = vt
-        call('ZADD', ring, tonumber(vt) + 1 / tonumber(weight), client)
-        local fence = int(math.max(MICROS, tonumber(j.tok or '0') + 1))
-        local waited = NOW - (call('ZSCORE', K.queued .. lane, jid) or NOW)
-        j.att = j.att + 1
-        call('HSET', K.job .. jid, 'tok', fence, 'wk', worker, 'att', int(j.att))
-        move(j, S.running, { deadline = NOW + lease_ms, client = client, popped = j.own == client })
-        if j.kind == ARGV[8] then sample('wait', string.format('%.3f', waited / 1000)) end
-        give(j, fence, waited)
-        return true
+        local via = ARGV[12] .. ' ' .. (j.site or '-') -- none: an older version took it in
+        local wait, why = held_up(j, via, ARGV[13])
+        -- Being put off costs a little of a turn: thousands of such jobs keep no other client waiting.
+        call('ZADD', ring, tonumber(vt) + (wait and 1 / 16 or 1) / tonumber(weight), client)
+        if not wait then
+          vts[lane] = vt
+          begin(j, client, via)
+          return true
+        end
+        put_off(j, wait, why, j.own == client)
       end
     end
     steps = steps + 1
@@ -74,7 +86,7 @@ end
 
 local function take_next()
   local is_low_first = (ARGV[6] + #ids + 1) % ARGV[7] == 0
-  for i = 12, #ARGV, 2 do
+  for i = 14, #ARGV, 2 do
     local one, other = ARGV[i], ARGV[i + 1]
     if is_low_first then one, other = other, one end
     if take(one) or take(other) then return true end
@@ -86,7 +98,7 @@ take_all()
 if #ids == 0 and tend(0, lease_ms, ARGV[10], ARGV[11])[1] > 0 then take_all() end -- who has nothing to do can look
 
 for lane, vt in pairs(vts) do call('HSET', K.vt, lane, vt) end
-for i = 12, #ARGV do wake_another(ARGV[i]) end
+for i = 14, #ARGV do wake_another(ARGV[i]) end
 if #ids > 0 then
   call('SET', asked, mark .. ' ' .. table.concat(ids, ' '), 'PX', lease_ms)
   return answer

@@ -16,10 +16,12 @@ end
 local function int(x) return string.format('%.0f', x) end
 
 local function load(jid)
-  local v = call('HMGET', K.job .. jid, 'st', 'own', 'chg', 'lane', 'tok', 'cx', 'fp', 'n', 'att', 'max', 'kind', 'keep')
+  local v = call('HMGET', K.job .. jid, 'st', 'own', 'chg', 'lane', 'tok', 'cx', 'fp', 'n', 'att', 'max', 'kind', 'keep',
+    'si', 'via')
   if not v[1] then return nil end
   return { id = jid, st = v[1], own = v[2], chg = v[3], lane = v[4], tok = v[5], cx = v[6], fp = v[7],
-    n = tonumber(v[8]), att = tonumber(v[9]), max = tonumber(v[10]), kind = v[11], keep = v[12] }
+    n = tonumber(v[8]), att = tonumber(v[9]), max = tonumber(v[10]), kind = v[11], keep = v[12],
+    site = v[13], via = v[14] }
 end
 
 -- Is `state` one of `states`, as MAY has them?
@@ -78,6 +80,7 @@ local function move(j, to, at)
   if j.st == S.running then
     call('ZREM', K.lease, j.id)
     count(K.run, j.chg, -1)
+    if j.via then count(K.via, j.via, -1) end
     unpark(j.chg)
   elseif j.st == S.queued then
     call('ZREM', K.queued .. j.lane, j.id)
@@ -100,6 +103,7 @@ local function move(j, to, at)
   elseif to == S.running then
     call('ZADD', K.lease, int(at.deadline), j.id)
     call('HINCRBY', K.run, at.client, 1)
+    if j.via then call('HINCRBY', K.via, j.via, 1) end
     call('HSET', key, 'st', to, 'chg', at.client)
     call('HSETNX', key, 'sa', int(NOW))
   else

@@ -6,6 +6,7 @@
 --       16 ms the job may stay unfinished, and its record after its end      17 lane of less urgent jobs (empty: none)
 --       18 µs between two of the client's (empty: no rate)                   19 how many at once
 --       20 "1": shown in lists             21 "1": retry    22 region        23 mark of this call (of a retry)
+--       24 site
 -- Returns {"new" | "join" | "reuse" | "known" | "same", now, view} | {"gone"} | {"not_retryable"} | {"limited", µs to wait}
 --         | {"full" or "busy", jobs waiting, ends counted, ms they took}
 local jid, ticket, client, fp, lane, kind = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[6], ARGV[7]
@@ -91,7 +92,7 @@ call('SET', K.caps .. client, caps, 'PX', int(2 * ARGV[16]))
 
 if word == 'new' then
   call('HSET', K.job .. jid, 'own', client, 'chg', client, 'lane', lane, 'kind', kind, 'fp', fp, 'spec', ARGV[5],
-    'n', 1, 'att', 0, 'max', ARGV[8], 'crash', 0, 'rg', ARGV[22], 'keep', ARGV[16])
+    'n', 1, 'att', 0, 'max', ARGV[8], 'crash', 0, 'rg', ARGV[22], 'keep', ARGV[16], 'si', ARGV[24])
   call('SET', K.flight .. fp, jid)
   call('ZADD', K.live, int(NOW + ARGV[16]), jid)
   call('SADD', K.lanes, lane)

@@ -62,12 +62,13 @@ local function expire()
   return #old
 end
 
--- Looks after all of it, unless somebody has within `every` ms.
+-- Looks after all of it, and forgets openings that are long over, unless somebody has within `every` ms.
 --   lease: its length in ms   poison: lost leases after which a job has failed   lost: that failure
 local function tend(every, lease, poison, lost)
   local unseen = NOW - tonumber(call('GET', K.tended) or int(NOW - every))
   if unseen < tonumber(every) then return { 0, 0, 0 } end
   call('SET', K.tended, int(NOW))
+  call('ZREMRANGEBYSCORE', K.shut, '-inf', int(NOW - TRACE))
   local with = { unseen = unseen, lease = tonumber(lease), poison = tonumber(poison), lost = lost }
   return { promote(), reap(with), expire() }
 end
