@@ -30,7 +30,7 @@ pub struct Queued {
 pub async fn submit(app: &App, caller: &Caller, body: &Node, key: Option<String>) -> ApiResult<Queued> {
     let mut order = read(body, &app.rules).inspect_err(|refusal| app.count_refusal(refusal))?;
     // what has to be the same is what was asked: not how it was spelled, nor where the client was when it asked
-    let body_sha256 = hex(&Sha256::digest(stored(&order.request)));
+    let body_sha256 = hex(&Sha256::digest(order.request.stored()));
     let region = order.request.region.get_or_insert_with(|| caller.region.clone()).clone();
     let ticket = app.jobs.draw(&order.spec(), &region);
     let mut submission = submission(app, caller, ticket, &order);
@@ -59,16 +59,11 @@ fn submission(app: &App, caller: &Caller, ticket: Ticket, order: &Order) -> Subm
         spec: order.spec(),
         region: request.region.clone().unwrap_or_else(|| caller.region.clone()),
         priority: request.priority,
-        request: stored(request),
+        request: request.stored(),
         expires_in: std::time::Duration::from_secs(request.expires_in),
         max_attempts: app.config.queue.max_attempts,
         idempotency: None,
     }
-}
-
-/// A request as it is kept with its job.
-fn stored(request: &DownloadRequest) -> Vec<u8> {
-    serde_json::to_vec(request).expect("a request has only plain fields")
 }
 
 fn finish(app: &App, caller: &Caller, submitted: Submitted) -> ApiResult<Queued> {

@@ -157,3 +157,20 @@ fn a_batch_is_a_list_of_one_or_more() {
         assert!(of(wrong).is_err(), "{wrong}");
     }
 }
+
+#[test]
+fn what_is_at_its_default_is_not_kept_and_yet_read_back() {
+    let usual = DownloadRequest::of_url("https://media.example/talk".to_owned());
+    assert_eq!(usual.stored(), br#"{"url":"https://media.example/talk"}"#);
+    let other = DownloadRequest {
+        embed_metadata: false,
+        playlist_index: 2,
+        tags: vec!["talks".to_owned()],
+        region: "eu".parse().ok(),
+        expires_in: 60,
+        ..usual.clone()
+    };
+    for request in [usual, other] {
+        assert_eq!(serde_json::from_slice::<DownloadRequest>(&request.stored()).unwrap(), request);
+    }
+}

@@ -1,10 +1,14 @@
 //! The words of a download request, as types: kept with the job, and shown as `request`.
 //!
-//! Reading one back takes a default for what is missing, so that a record of an older version stays readable.
+//! Reading one back takes a default for what is missing, so that a record of an older version stays readable, and
+//! what is at its default need not be kept. A default is for ever, therefore.
+
+use std::sync::LazyLock;
 
 use haul_shared::ids::Region;
 use haul_shared::media::{Codec, Fallback, Format, Priority, Quality};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 /// A download request with all defaults filled in.
@@ -118,6 +122,23 @@ impl DownloadRequest {
             external_id: None,
             tags: Vec::new(),
             expires_in: 0,
+        }
+    }
+
+    /// As it is kept: what differs from the defaults.
+    #[must_use]
+    pub fn stored(&self) -> Vec<u8> {
+        static DEFAULTS: LazyLock<Map<String, Value>> =
+            LazyLock::new(|| DownloadRequest::of_url(String::new()).fields());
+        let mut fields = self.fields();
+        fields.retain(|name, value| DEFAULTS.get(name) != Some(value));
+        serde_json::to_vec(&fields).expect("values are JSON")
+    }
+
+    fn fields(&self) -> Map<String, Value> {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(fields)) => fields,
+            _ => unreachable!("a request has only plain fields"),
         }
     }
 }

@@ -66,32 +66,100 @@ impl JobSpec {
     }
 }
 
-/// The order of a download.
+/// The order of a download. Stored without what is usual, which makes up most of most orders.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DownloadSpec {
     /// Where the medium is.
     pub url: SourceUrl,
     /// What the result shall be.
+    #[serde(default, skip_serializing_if = "is_usual")]
     pub format: Format,
     /// How large a picture.
+    #[serde(default, skip_serializing_if = "is_usual")]
     pub quality: Quality,
     /// Preferred codec.
+    #[serde(default, skip_serializing_if = "is_usual")]
     pub codec: Codec,
     /// What to do when the medium has not what was asked.
+    #[serde(default, skip_serializing_if = "is_usual")]
     pub fallback: Fallback,
     /// For lossy audio formats, 32-320.
+    #[serde(default = "usual_bitrate", skip_serializing_if = "is_usual_bitrate")]
     pub audio_bitrate_kbps: u16,
     /// Write title, artist and date into the file.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub embed_metadata: bool,
     /// Write chapters into the file.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub embed_chapters: bool,
     /// Which entry, when the URL is a playlist; from 1.
+    #[serde(default = "first", skip_serializing_if = "is_first")]
     pub playlist_index: u32,
+}
+
+fn is_usual<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+fn usual_bitrate() -> u16 {
+    192
+}
+
+fn is_usual_bitrate(kbps: &u16) -> bool {
+    *kbps == usual_bitrate()
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn is_yes(said: &bool) -> bool {
+    *said
+}
+
+fn first() -> u32 {
+    1
+}
+
+fn is_first(index: &u32) -> bool {
+    *index == first()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_usual_is_not_stored_and_yet_read_back() {
+        let url = serde_json::from_value("https://example.com/".into()).unwrap();
+        let usual = DownloadSpec {
+            url,
+            format: Format::default(),
+            quality: Quality::default(),
+            codec: Codec::default(),
+            fallback: Fallback::default(),
+            audio_bitrate_kbps: 192,
+            embed_metadata: true,
+            embed_chapters: true,
+            playlist_index: 1,
+        };
+        let stored = JobSpec::Download(usual.clone()).encode();
+        assert_eq!(stored, br#"{"v":1,"order":{"kind":"download","url":"https://example.com/"}}"#);
+        let other = DownloadSpec {
+            format: Format::Mp3,
+            quality: Quality::AtMost(720),
+            codec: Codec::Av1,
+            fallback: Fallback::Strict,
+            audio_bitrate_kbps: 64,
+            embed_metadata: false,
+            embed_chapters: false,
+            playlist_index: 2,
+            ..usual.clone()
+        };
+        for spec in [usual, other].map(JobSpec::Download) {
+            assert_eq!(JobSpec::decode(&spec.encode()), Some(spec));
+        }
+    }
 
     #[test]
     fn an_order_is_read_back_and_a_newer_one_is_not() {
