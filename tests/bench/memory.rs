@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use redis::aio::MultiplexedConnection;
 
 use crate::figures::{begin, compare, remark, tell};
@@ -58,8 +58,8 @@ async fn by_kind(redis: &mut MultiplexedConnection, used: u64) -> Result<String>
         }
         let sizes: Vec<u64> = if keys.is_empty() { Vec::new() } else { sizes.query_async(redis).await? };
         for (key, size) in keys.iter().zip(sizes) {
-            // haul1:{shard}:kind, or haul1:{shard}:kind:rest
-            *kinds.entry(key.split(':').nth(2).context("a key of ours")?.to_owned()).or_default() += size;
+            // haul1:{shard}:kind, or haul1:{shard}:kind:rest; what is the whole queue's has no kind
+            *kinds.entry(key.split(':').nth(2).unwrap_or("(queue)").to_owned()).or_default() += size;
         }
         if next == 0 {
             break;
