@@ -15,6 +15,11 @@ use haul_shared::healthcheck::healthcheck;
 use haul_shared::shutdown::Shutdown;
 use haul_shared::telemetry;
 
+/// A request is made and forgotten in small pieces, often on two threads: a third more of them fit into a second than with
+/// the allocator of the C library.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// For requests under way when the process is told to stop.
 const GRACE: Duration = Duration::from_secs(30);
 
