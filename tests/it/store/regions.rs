@@ -139,6 +139,26 @@ async fn nothing_moves_while_no_region_is_served_and_not_long_before_was_the_own
 }
 
 #[tokio::test]
+async fn a_job_whose_worker_was_the_last_of_its_region_moves_when_it_is_tried_again() -> Result<()> {
+    let bench = Bench::new().await?;
+    let job = bench.order_eu("a", "1").await?;
+    let mut claims = bench.store.claims(&bench.worker, Kind::Download, &regions(&["eu"]));
+    let lost = claims.take(1).await?.pop().expect("a job");
+    bench.store.announce(&worker("w-eu", &["eu"])).await?;
+    bench.store.announce(&worker("w-us", &["us"])).await?;
+    bench.run_out(lost.lease.job).await?;
+    bench.end_delays().await?;
+    bench.has_been_watched().await?;
+    assert_eq!(bench.relocate().await?, 0);
+    bench.age("serving").await?;
+    bench.store.announce(&worker("w-us", &["us"])).await?;
+    assert_eq!(bench.relocate().await?, 1);
+    assert_eq!((bench.region(job).await?.as_str(), bench.taken(&["us"]).await?), ("us", vec!["1".to_owned()]));
+    assert_eq!(bench.traces().await?, [0; 6]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn jobs_that_move_are_taken_in_the_order_in_which_they_would_have_been() -> Result<()> {
     let mut orders = Vec::new();
     for moves in [false, true] {

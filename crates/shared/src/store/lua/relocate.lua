@@ -27,9 +27,11 @@ end
 local function follow(client, from, to, region)
   local list, places, last = K.list .. from .. ':' .. client, {}, 0
   for n, jid in ipairs(call('LRANGE', list, 0, math.min(PLACES, looks) - 1)) do
-    local since = call('ZSCORE', K.queued .. from, jid)
+    local since = tonumber(call('ZSCORE', K.queued .. from, jid) or NOW)
+    -- begun once, it has waited since the last worker went, however lately it came back to the line
+    local is_due = since <= over or call('HEXISTS', K.job .. jid, 'sa') == 1
     places[n] = load(jid) or { id = jid }
-    if places[n].own == client and since and tonumber(since) <= over then last = n end
+    if places[n].own == client and is_due then last = n end
   end
   looks = looks - #places
   if last > 0 then keep_turn(client, from, to) end
