@@ -110,6 +110,7 @@ local function move(j, to, at)
     call('ZREM', K.live, j.id)
     call('HINCRBY', K.count, j.kind .. ':' .. to, 1)
     call('HSET', key, 'st', to, 'ft', int(NOW))
+    call('HDEL', key, 'spec', 'chg', 'wk', 'crash') -- what only its runs needed; a retry brings an order of its own
     call('PEXPIRE', key, j.keep)
     note(K.ends, int(NOW), 64)
     note(K.pace .. j.own, int(NOW), 16)
