@@ -157,6 +157,7 @@ fn with_lease(redis: &str, lease: Duration) -> Result<JobStore> {
         lease,
         queue_limit: None,
         shards: Shards::ONE,
+        durability: haul_shared::config::Durability::Aof,
     };
     Ok(JobStore::new(Server::at(redis, 16)?, settings))
 }

@@ -142,6 +142,8 @@ async fn node() -> Result<Redis> {
         "no",
         "--repl-diskless-sync-delay",
         "0",
+        "--repl-ping-replica-period",
+        "1",
     ])
     .await
 }

@@ -128,9 +128,10 @@ impl Redis {
         Ok(value.unwrap_or_default().trim().to_owned())
     }
 
-    /// Has it a replica that follows it?
+    /// Has it a replica that follows it, and has said so? Until then it is sent nothing, though it is called online.
     pub async fn has_replica(&self) -> bool {
-        self.info("slave0").await.is_ok_and(|replica| replica.contains("state=online"))
+        let follows = |replica: &String| replica.contains("state=online") && !replica.contains("offset=0,");
+        self.info("slave0").await.is_ok_and(|replica| follows(&replica))
     }
 
     /// A setting, as the server has it now.

@@ -214,7 +214,7 @@ mod tests {
               HAUL_REDIS_SENTINEL: a cluster has no sentinels: only one of this and HAUL_REDIS_CLUSTER
               HAUL_S3_BUCKET: has to name the bucket when HAUL_STORAGE is s3
               HAUL_JOB_TTL: 1h is less than HAUL_RESULT_TTL (24h)
-              HAUL_DURABILITY: waiting for a replica is not supported yet; use aof
+              HAUL_DURABILITY: expected aof or replica, not "both"
               HAUL_LEASE: 2s is less than three times the heartbeat (1s)"#]]
         .assert_eq(&faults(&[
             ("HAUL_REGION", "eu"),
@@ -223,7 +223,7 @@ mod tests {
             ("HAUL_REDIS_SENTINEL", "haul"),
             ("HAUL_STORAGE", "s3"),
             ("HAUL_JOB_TTL", "1h"),
-            ("HAUL_DURABILITY", "replica"),
+            ("HAUL_DURABILITY", "both"),
             ("HAUL_LEASE", "2s"),
         ]));
     }

@@ -120,7 +120,7 @@ async fn build(
     let keys = config.api_keys_file.as_deref().map(KeyRing::open).transpose()?;
     let base_url = config.base_url(address);
     let (queue, cache) = config.redis.servers()?;
-    queue.check(false).await?;
+    queue.check(config.queue.durability).await?;
     let settings = StoreSettings::of(&config.lives, &config.queue);
     let jobs = JobStore::new(queue, settings);
     jobs.agree().await?;

@@ -26,11 +26,16 @@ pub async fn run(store: &JobStore, board: &Board, lease: Duration) {
         }
         match store.heartbeat(&beats).await {
             Ok(pulses) => {
-                if warned {
-                    tracing::info!("redis answers again: {} leases renewed", beats.len());
+                if pulses.iter().all(Option::is_some) {
+                    if warned {
+                        tracing::info!("redis answers again: {} leases renewed", beats.len());
+                    }
+                    (answered, warned) = (Instant::now(), false);
+                } else if answered.elapsed() > lease / 3 && !warned {
+                    warned = true;
+                    tracing::warn!("no lease of a shard could be renewed for a third of its length");
                 }
-                (answered, warned) = (Instant::now(), false);
-                for (beat, pulse) in beats.iter().zip(pulses) {
+                for (beat, pulse) in beats.iter().zip(pulses).filter_map(|(beat, pulse)| Some((beat, pulse?))) {
                     if pulse == Pulse::Gone {
                         tracing::error!(job.id = %beat.lease.job, "job {} is gone from redis: was it emptied?", beat.lease.job);
                     }

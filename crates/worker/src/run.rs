@@ -98,7 +98,7 @@ pub async fn run(config: WorkerConfig, listener: TcpListener, shutdown: Shutdown
 
 async fn build(config: WorkerConfig) -> anyhow::Result<Context> {
     let (queue, cache) = config.redis.servers()?;
-    queue.check(false).await?;
+    queue.check(config.queue.durability).await?;
     let settings = StoreSettings::of(&config.lives, &config.queue);
     let store = JobStore::new(queue, settings);
     store.agree().await?;

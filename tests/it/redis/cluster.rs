@@ -26,7 +26,7 @@ async fn keys(cluster: &Cluster) -> Result<Vec<String>> {
 async fn a_dead_master_disturbs_no_other() -> Result<()> {
     let mut cluster = Cluster::start().await?;
     let (server, script) = (cluster.server(4)?, count());
-    server.check(false).await?;
+    server.check(Durability::Aof).await?;
     let keys = keys(&cluster).await?;
     for key in &keys {
         assert_eq!(count_at(&server, &script, key).await?, 1);
@@ -96,7 +96,7 @@ async fn what_is_published_anywhere_is_heard() -> Result<()> {
 #[tokio::test]
 async fn a_node_of_a_cluster_is_refused_as_a_single_server() -> Result<()> {
     let cluster = Cluster::start().await?;
-    let refused = cluster.masters[0].server(2)?.check(false).await.unwrap_err();
+    let refused = cluster.masters[0].server(2)?.check(Durability::Aof).await.unwrap_err();
     assert_eq!(refused.to_string(), "redis runs in cluster mode: set HAUL_REDIS_CLUSTER=true");
     Ok(())
 }

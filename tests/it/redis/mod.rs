@@ -3,11 +3,13 @@
 mod cluster;
 mod faults;
 mod sentinel;
+mod shards;
 mod sharing;
 
 use std::time::Duration;
 
 use anyhow::Result;
+use haul_shared::config::Durability;
 use haul_shared::redis::{CallError, Heard, Script, Server};
 
 /// Counts at a key, and answers how far.

@@ -11,7 +11,7 @@ use super::*;
 async fn nothing_acknowledged_is_lost_with_the_primary() -> Result<()> {
     let mut watched = Watched::start().await?;
     let (server, script) = (watched.server(8)?, count());
-    server.check(true).await?;
+    server.check(Durability::Replica).await?;
     let mut acknowledged = 0;
     for _ in 0..50 {
         acknowledged = server.call_durably(script.call().key("counted")).await?;
@@ -46,7 +46,7 @@ async fn a_listener_follows_the_master() -> Result<()> {
 async fn without_a_replica_nothing_is_acknowledged() -> Result<()> {
     let redis = Redis::start().await?;
     let (server, script) = (redis.server(4)?, count());
-    server.check(true).await?;
+    server.check(Durability::Replica).await?;
     let refused = server.call_durably::<u64>(script.call().key("counted")).await;
     assert!(matches!(refused, Err(CallError::NotReplicated)));
     Ok(())

@@ -10,7 +10,7 @@ async fn a_job_goes_from_line_to_result_and_leaves_no_trace_of_work() -> Result<
 
     let leased = bench.must_lease().await?;
     assert_eq!((leased.attempt, leased.max_attempts), (1, 2));
-    assert_eq!(bench.store.heartbeat(&[beat(&leased, 41.5)]).await?, [Pulse::Ok]);
+    assert_eq!(bench.store.heartbeat(&[beat(&leased, 41.5)]).await?, [Some(Pulse::Ok)]);
     let running = bench.job(ticket).await?;
     assert_eq!(
         (running.state.kind(), running.progress.map(|progress| progress.percent)),
@@ -44,7 +44,7 @@ async fn a_worker_that_lost_its_lease_cannot_write_to_the_job() -> Result<()> {
     assert!(fresh.lease.fence > stale.lease.fence);
     assert_eq!(fresh.attempt, 1, "a lost worker is not a failed attempt");
 
-    assert_eq!(bench.store.heartbeat(&[beat(&stale, 90.0)]).await?, [Pulse::Lost]);
+    assert_eq!(bench.store.heartbeat(&[beat(&stale, 90.0)]).await?, [Some(Pulse::Lost)]);
     assert_eq!(bench.store.reserve(&stale.lease, &artifact(&stale).object).await?, Pulse::Lost);
     let late = bench.store.complete(&stale.lease, &artifact(&stale), &[]).await;
     assert!(matches!(late, Err(StoreError::LeaseLost)), "{late:?}");
@@ -67,7 +67,7 @@ async fn a_slow_owner_keeps_its_job_as_long_as_nobody_else_began() -> Result<()>
     let slow = bench.must_lease().await?;
     bench.run_out(slow.lease.job).await?;
     assert_eq!(bench.kind(ticket).await?, StateKind::Waiting);
-    assert_eq!(bench.store.heartbeat(&[beat(&slow, 50.0)]).await?, [Pulse::Ok]);
+    assert_eq!(bench.store.heartbeat(&[beat(&slow, 50.0)]).await?, [Some(Pulse::Ok)]);
     assert_eq!((bench.kind(ticket).await?, bench.job(ticket).await?.attempt), (StateKind::Running, 1));
     bench.run_out(slow.lease.job).await?;
     assert_eq!(bench.store.complete(&slow.lease, &artifact(&slow), &[]).await?, Done::Completed);
@@ -82,7 +82,7 @@ async fn an_owner_that_is_slow_again_and_again_does_not_count_as_dead() -> Resul
     let slow = bench.must_lease().await?;
     for _ in 0..5 {
         bench.run_out(slow.lease.job).await?;
-        assert_eq!(bench.store.heartbeat(&[beat(&slow, 50.0)]).await?, [Pulse::Ok]);
+        assert_eq!(bench.store.heartbeat(&[beat(&slow, 50.0)]).await?, [Some(Pulse::Ok)]);
     }
     assert_eq!(bench.kind(ticket).await?, StateKind::Running);
     Ok(())
@@ -133,7 +133,7 @@ async fn a_failure_is_tried_again_while_it_is_worth_it_and_attempts_are_left() -
     assert_eq!(bench.store.fail(&first.lease, &network, MINUTE).await?, Ended::Waiting);
     assert!(matches!(bench.job(ticket).await?.state, JobState::Waiting { last: Some(last), .. } if last == network));
     // The heartbeat that was under way when the attempt ended must not bring it back.
-    assert_eq!(bench.store.heartbeat(&[beat(&first, 50.0)]).await?, [Pulse::Lost]);
+    assert_eq!(bench.store.heartbeat(&[beat(&first, 50.0)]).await?, [Some(Pulse::Lost)]);
     assert!(bench.lease().await?.is_none(), "the delay is not over");
     bench.end_delays().await?;
     let second = bench.must_lease().await?;
@@ -156,11 +156,11 @@ async fn the_last_ticket_that_leaves_stops_the_run_and_only_the_last() -> Result
     let leased = bench.must_lease().await?;
     assert_eq!(bench.store.cancel(a).await?, Cancelled::Now);
     assert_eq!((bench.kind(a).await?, bench.kind(b).await?), (StateKind::Cancelled, StateKind::Running));
-    assert_eq!(bench.store.heartbeat(&[beat(&leased, 1.0)]).await?, [Pulse::Ok]);
+    assert_eq!(bench.store.heartbeat(&[beat(&leased, 1.0)]).await?, [Some(Pulse::Ok)]);
 
     assert_eq!(bench.store.cancel(b).await?, Cancelled::Stopping);
     assert_eq!(bench.store.cancel(b).await?, Cancelled::Stopping, "again while it stops");
-    assert_eq!(bench.store.heartbeat(&[beat(&leased, 1.0)]).await?, [Pulse::Cancel]);
+    assert_eq!(bench.store.heartbeat(&[beat(&leased, 1.0)]).await?, [Some(Pulse::Cancel)]);
     let c = bench.submit("c", "https://example.com/v").await?;
     assert_eq!(bench.store.complete(&leased.lease, &artifact(&leased), &[]).await?, Done::Cancelled);
     assert_eq!(bench.kind(b).await?, StateKind::Cancelled);

@@ -13,6 +13,7 @@ mod sites;
 use std::time::Duration;
 
 use anyhow::Result;
+use haul_shared::config::Durability;
 use haul_shared::ids::{ClientKey, Fence, JobId, Region, Shards, Ticket, WorkerId};
 use haul_shared::job::{
     Artifact, Delivery, DownloadSpec, Failure, FailureKind, Job, JobSpec, JobState, Progress, Stage,
@@ -24,6 +25,7 @@ use haul_shared::store::{
     Beat, Cancelled, Claims, ClientLimits, Done, Ended, Idempotency, JobStore, Kind, Lease, Leased, Outlet, Pulse,
     Scope, StoreError, StoreSettings, Submission, Submitted, WorkerInfo,
 };
+use haul_tests::cluster::Cluster;
 use haul_tests::redis::Redis;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -34,6 +36,8 @@ struct Bench {
     store: JobStore,
     settings: StoreSettings,
     worker: WorkerId,
+    /// The other masters, when `redis` is one of a cluster.
+    _others: Vec<Redis>,
 }
 
 impl Bench {
@@ -43,17 +47,19 @@ impl Bench {
 
     async fn with(adjust: impl FnOnce(&mut StoreSettings)) -> Result<Self> {
         let redis = Redis::start().await?;
-        let mut settings = StoreSettings {
-            job_ttl: MINUTE * 10,
-            result_ttl: MINUTE * 5,
-            link_ttl: MINUTE,
-            lease: MINUTE,
-            queue_limit: None,
-            shards: Shards::ONE,
-        };
+        let mut settings = settings();
         adjust(&mut settings);
         let store = JobStore::new(redis.server(8)?, settings);
-        Ok(Self { redis, store, settings, worker: WorkerId::on_host("bench") })
+        Ok(Self { redis, store, settings, worker: WorkerId::on_host("bench"), _others: Vec::new() })
+    }
+
+    /// On a cluster, of which `redis` is the master that has the one shard.
+    async fn in_cluster(adjust: impl FnOnce(&mut StoreSettings)) -> Result<Self> {
+        let (mut cluster, mut settings) = (Cluster::start().await?, settings());
+        adjust(&mut settings);
+        let store = JobStore::new(cluster.server(8)?, settings);
+        let redis = cluster.masters.swap_remove(cluster.owner("haul1:{0}:").await?);
+        Ok(Self { redis, store, settings, worker: WorkerId::on_host("bench"), _others: cluster.masters })
     }
 
     async fn submit(&self, client: &str, url: &str) -> Result<Ticket> {
@@ -132,6 +138,19 @@ impl Bench {
     }
 }
 
+/// Generous ones.
+pub(crate) fn settings() -> StoreSettings {
+    StoreSettings {
+        job_ttl: MINUTE * 10,
+        result_ttl: MINUTE * 5,
+        link_ttl: MINUTE,
+        lease: MINUTE,
+        queue_limit: None,
+        shards: Shards::ONE,
+        durability: Durability::Aof,
+    }
+}
+
 /// It was accepted, under this ticket.
 fn accepted(answer: Submitted, ticket: Ticket) {
     let is_so = matches!(&answer, Submitted::Accepted(job) if job.ticket == ticket);
@@ -148,7 +167,7 @@ fn client(name: &str) -> ClientKey {
     ClientKey::of_api_key(name)
 }
 
-fn order(name: &str, url: &str) -> Submission {
+pub(crate) fn order(name: &str, url: &str) -> Submission {
     Submission {
         ticket: Ticket::new(),
         client: client(name),
@@ -173,7 +192,7 @@ fn order(name: &str, url: &str) -> Submission {
     }
 }
 
-fn artifact(leased: &Leased) -> Artifact {
+pub(crate) fn artifact(leased: &Leased) -> Artifact {
     Artifact {
         object: ObjectKey::new(leased.lease.job, leased.lease.fence, "mp4"),
         stem: "talk".into(),
@@ -193,7 +212,7 @@ fn artifact(leased: &Leased) -> Artifact {
     }
 }
 
-fn beat(leased: &Leased, percent: f64) -> Beat {
+pub(crate) fn beat(leased: &Leased, percent: f64) -> Beat {
     let progress = Progress { percent, ..Progress::at(Stage::Download, 0.0) };
     Beat { lease: leased.lease.clone(), progress, media: None }
 }

@@ -44,7 +44,7 @@ async fn jobs_of_all_shards_are_taken_listed_counted_and_swept() -> Result<()> {
         jobs.extend(more);
     }
     let beats: Vec<Beat> = jobs.iter().map(|leased| beat(leased, 5.0)).collect();
-    assert_eq!(bench.store.heartbeat(&beats).await?, [Pulse::Ok; 40]);
+    assert_eq!(bench.store.heartbeat(&beats).await?, [Some(Pulse::Ok); 40]);
     for leased in &jobs {
         bench.store.reserve(&leased.lease, &artifact(leased).object).await?;
         bench.store.complete(&leased.lease, &artifact(leased), &[]).await?;

@@ -41,6 +41,7 @@ impl Shop {
             lease,
             queue_limit: None,
             shards: haul_shared::ids::Shards::ONE,
+            durability: haul_shared::config::Durability::Aof,
         };
         let store = JobStore::new(redis.server(4)?, settings);
         Ok(Self { redis, origin: Origin::start().await, data: TempDir::new()?, store })

@@ -15,6 +15,7 @@ pub use env::{Env, Fault, Faults, Reader};
 pub use parse::Rate;
 pub use redis::RedisConfig;
 pub use sections::{
-    Lives, LogConfig, LogFormat, Mode, QueueConfig, Regions, Sse, StorageConfig, check_reserved, egress_policy, mode,
+    Durability, Lives, LogConfig, LogFormat, Mode, QueueConfig, Regions, Sse, StorageConfig, check_reserved,
+    egress_policy, mode,
 };
 pub use vars::Process;

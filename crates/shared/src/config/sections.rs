@@ -144,6 +144,15 @@ impl Lives {
     }
 }
 
+/// When a job is accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// When the server has it: it is in its append-only file within a second.
+    Aof,
+    /// When a replica has it too.
+    Replica,
+}
+
 /// The rules of the queue; `None` is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueConfig {
@@ -159,14 +168,13 @@ pub struct QueueConfig {
     pub client_max_running: Option<u32>,
     /// Parts that the queue is cut into.
     pub shards: Shards,
+    /// When a job is accepted.
+    pub durability: Durability,
 }
 
 impl QueueConfig {
     /// Reads the section.
     pub fn read(reader: &mut Reader<'_>) -> Self {
-        if reader.value(&vars::DURABILITY, parse::word(&[("aof", false), ("replica", true)])) {
-            reader.fault(&vars::DURABILITY, "waiting for a replica is not supported yet; use aof");
-        }
         let limit = || parse::or_off(parse::number(1, 100_000_000));
         let queue = Self {
             max_attempts: reader.value(&vars::MAX_ATTEMPTS, parse::number(1, 50)),
@@ -175,6 +183,8 @@ impl QueueConfig {
             client_max_queued: reader.value(&vars::CLIENT_QUEUE_LIMIT, limit()),
             client_max_running: reader.value(&vars::CLIENT_RUNNING_LIMIT, limit()),
             shards: reader.value(&vars::QUEUE_SHARDS, shards),
+            durability: reader
+                .value(&vars::DURABILITY, parse::word(&[("aof", Durability::Aof), ("replica", Durability::Replica)])),
         };
         if queue.lease < 3 * HEARTBEAT {
             let (lease, heartbeat) = (parse::spell(queue.lease), parse::spell(HEARTBEAT));

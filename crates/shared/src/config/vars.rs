@@ -220,7 +220,7 @@ table! {
         "Parts that the queue is cut into, 1 to 1024, each on one node of a Redis Cluster; the same for every process and for ever. Limits of a client count per shard.",
         .or("1");
     DURABILITY = "HAUL_DURABILITY", Queue, Both,
-        "`aof`: an accepted job is in Redis' append-only file. `replica`: it has also reached a replica. Not supported yet: `replica` is refused.",
+        "`aof`: an accepted job is in Redis' append-only file within a second. `replica`: it has also reached a replica, else it is refused with 503.",
         .or("aof");
 
     REGION = "HAUL_REGION", Regions, Both,

@@ -152,7 +152,11 @@ impl Server {
         insist(|fault| fault != Fault::Lasting, once).await
     }
 
-    async fn call_once<T: FromRedisValue>(&self, call: &Call<'_>) -> Result<T, CallError> {
+    /// Calls a script, and leaves it to the caller to do so again.
+    ///
+    /// # Errors
+    /// As [`Server::call`].
+    pub async fn call_once<T: FromRedisValue>(&self, call: &Call<'_>) -> Result<T, CallError> {
         let mut connection = self.connection().await?;
         let answer = match call.by_hash().query_async(&mut connection).await {
             Err(error) if is_unknown(&error) => call.whole().query_async(&mut connection).await,

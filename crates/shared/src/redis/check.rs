@@ -3,6 +3,7 @@
 use redis::{FromRedisValue as _, RedisError};
 
 use super::{CallError, Server};
+use crate::config::Durability;
 
 /// Why a deployment cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +28,7 @@ impl Server {
     ///
     /// # Errors
     /// [`RedisUnfit`].
-    pub async fn check(&self, needs_replica: bool) -> Result<(), RedisUnfit> {
+    pub async fn check(&self, durability: Durability) -> Result<(), RedisUnfit> {
         for facts in self.facts().await.map_err(RedisUnfit::Unreachable)? {
             match info_field(&facts, "maxmemory_policy") {
                 Some("noeviction") | None => {}
@@ -41,7 +42,7 @@ impl Server {
                     "redis has no append-only file: jobs accepted since its last snapshot are lost when it dies"
                 );
             }
-            if needs_replica && info_field(&facts, "connected_slaves") == Some("0") {
+            if durability == Durability::Replica && info_field(&facts, "connected_slaves") == Some("0") {
                 tracing::warn!(
                     "redis has no replica: with HAUL_DURABILITY=replica no job is accepted until it has one"
                 );

@@ -69,9 +69,12 @@ impl Lines {
         (status.size.saturating_sub(status.available), status.available)
     }
 
-    /// A connection of one's own.
-    pub(super) async fn own(&self) -> Result<Connection, PoolError<RedisError>> {
-        Ok(Connection::owned(self.pool.get().await?))
+    /// A connection of one's own; where there is only one, it is shared all the same.
+    pub(super) async fn own(this: &Arc<Self>) -> Result<Connection, PoolError<RedisError>> {
+        if this.pool.status().max_size == this.lines.len() {
+            return Self::shared(this).await;
+        }
+        Ok(Connection::owned(this.pool.get().await?))
     }
 
     /// A shared one.

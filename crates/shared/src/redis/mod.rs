@@ -66,12 +66,12 @@ impl Server {
         Lines::shared(&self.0).await.map_err(CallError::Connection)
     }
 
-    /// A connection that nobody else uses until it is dropped.
+    /// A connection that nobody else uses until it is dropped, unless the pool has only one.
     ///
     /// # Errors
     /// When none is free, or can be made, in time.
     pub async fn exclusive(&self) -> Result<Connection, CallError> {
-        self.0.own().await.map_err(CallError::Connection)
+        Lines::own(&self.0).await.map_err(CallError::Connection)
     }
 
     /// A connection for commands that wait up to `longest`, outside of the pool. Whoever gives up a wait drops it

@@ -3,7 +3,9 @@
 //! Every call has a mark. One whose answer was lost is sent again with it and answered alike: no job is taken that nobody
 //! works on. With several shards each is asked in turn, another one first each time.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use futures::future::select_all;
 
 use super::keys::{Kind, Lane};
 use super::lease::{Lease, encoded};
@@ -24,6 +26,9 @@ const TEND_EVERY: Duration = Duration::from_secs(1);
 
 /// The longest wait for a wake token. A token can be lost, with its connection say; whoever tends the queue makes another.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// A shard that does not answer is asked again after this long: the others' jobs must not wait for it each time.
+const SILENCE: Duration = Duration::from_secs(2);
 
 /// Values of one job in an answer.
 const FIELDS: usize = 7;
@@ -66,6 +71,15 @@ struct Counter {
     unanswered: Option<String>,
     /// How long there will be nothing, should nobody say otherwise.
     quiet: Duration,
+    /// When the shard last did not answer, since it last did.
+    silent: Option<Instant>,
+}
+
+impl Counter {
+    async fn wait(&mut self) -> Result<(), StoreError> {
+        let quiet = if self.silent.is_some() { SILENCE } else { self.quiet };
+        self.wake.wait(quiet).await
+    }
 }
 
 impl JobStore {
@@ -77,8 +91,13 @@ impl JobStore {
             .iter()
             .flat_map(|region| [Priority::Normal, Priority::Low].map(|priority| lane(region, priority)))
             .collect();
-        let counter =
-            |shard| Counter { shard, wake: self.wake_call(shard, &lanes), unanswered: None, quiet: Duration::ZERO };
+        let counter = |shard| Counter {
+            shard,
+            wake: self.wake_call(shard, &lanes),
+            unanswered: None,
+            quiet: Duration::ZERO,
+            silent: None,
+        };
         let shards = self.0.settings.shards.all().map(counter).collect();
         let (store, worker, outlet) = (self.clone(), worker.clone(), Outlet::default());
         Claims { store, worker, kind, lanes, outlet, shards, first: 0, turns: 0 }
@@ -105,9 +124,16 @@ impl Claims {
             if jobs.len() == most {
                 break;
             }
+            if self.shards[at].silent.is_some_and(|since| since.elapsed() < SILENCE) {
+                continue;
+            }
             match self.ask(at, most - jobs.len()).await {
                 Ok(more) => jobs.extend(more),
-                Err(error) => failed = Err(error),
+                Err(error) => {
+                    let others = self.shards.len() > 1;
+                    self.shards[at].silent = others.then(Instant::now);
+                    failed = Err(error);
+                }
             }
         }
         if jobs.is_empty() { failed.map(|()| jobs) } else { Ok(jobs) }
@@ -116,10 +142,17 @@ impl Claims {
     /// Returns when there may be a job, after a minute at most. May be given up half-way.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`].
+    /// [`StoreError::Unavailable`] when it cannot be waited for on any shard.
     pub async fn wait(&mut self) -> Result<(), StoreError> {
-        let waits = self.shards.iter_mut().map(|counter| Box::pin(counter.wake.wait(counter.quiet)));
-        futures::future::select_all(waits).await.0
+        let waits = self.shards.iter_mut().map(|counter| Box::pin(counter.wait()));
+        let (mut outcome, _, mut others) = select_all(waits).await;
+        // one that cannot be waited on is asked again later, and does not end the others' waits until then
+        while outcome.is_err() && !others.is_empty() {
+            let more = tokio::time::timeout(SILENCE, select_all(others));
+            let Ok((next, _, rest)) = more.await else { return Ok(()) };
+            (outcome, others) = (next, rest);
+        }
+        outcome
     }
 
     async fn ask(&mut self, at: usize, most: usize) -> Result<Vec<Leased>, StoreError> {
@@ -142,8 +175,11 @@ impl Claims {
         for lane in &self.lanes {
             call.arg(lane.to_string());
         }
-        let answer: Vec<Vec<u8>> = self.store.run_surely(&call).await?;
-        counter.unanswered = None;
+        let answer: Vec<Vec<u8>> = match counter.silent {
+            None => self.store.run_surely(&call).await?,
+            Some(_) => self.store.run_once(&call).await?,
+        };
+        (counter.unanswered, counter.silent) = (None, None);
         let (due, jobs) = answer.split_first().ok_or(StoreError::Unreadable("an answer"))?;
         // what is due in a moment is worth one wait, not a call at once
         counter.quiet = match read::<i64>(due)? {

@@ -7,10 +7,12 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
+
 use super::keys::Kind;
 use super::scripts::{self, invocation};
 use super::{JobStore, StoreError, ms, sites};
-use crate::ids::{Fence, JobId};
+use crate::ids::{Fence, JobId, Shard};
 use crate::job::{Artifact, Failure, LONGEST_ASKED, Progress};
 use crate::media::MediaInfo;
 use crate::storage::ObjectKey;
@@ -77,37 +79,49 @@ pub enum Ended {
 }
 
 impl JobStore {
-    /// Renews leases and stores progress; answers in the same order.
+    /// Renews leases and stores progress; answers in the same order, `None` for those whose shard did not answer. It is
+    /// not asked again: the next beat does the same.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`].
-    pub async fn heartbeat(&self, beats: &[Beat]) -> Result<Vec<Pulse>, StoreError> {
-        let shards = self.0.settings.shards;
-        let mut pulses = vec![Pulse::Lost; beats.len()];
-        for shard in shards.all() {
-            let here = || beats.iter().enumerate().filter(|(_, beat)| beat.lease.job.shard(shards) == shard);
-            if here().next().is_none() {
-                continue;
-            }
-            let mut call = invocation(shard, &scripts::HEARTBEAT);
-            call.arg(ms(self.0.settings.lease));
-            for (_, beat) in here() {
-                let progress = serde_json::to_vec(&beat.progress).map_err(|_| StoreError::Unreadable("progress"))?;
-                let media = match &beat.media {
-                    Some(media) => serde_json::to_vec(media).map_err(|_| StoreError::Unreadable("a medium"))?,
-                    None => Vec::new(),
-                };
-                call.arg(beat.lease.job.to_string()).arg(beat.lease.fence.0).arg(progress).arg(media);
-            }
-            let answers: Vec<String> = self.run_surely(&call).await?;
-            if answers.len() != here().count() {
-                return Err(StoreError::Unreadable("an answer"));
-            }
-            for ((at, _), answer) in here().zip(answers) {
-                pulses[at] = pulse(&answer)?;
+    /// [`StoreError::Unavailable`] when no shard answered.
+    pub async fn heartbeat(&self, beats: &[Beat]) -> Result<Vec<Option<Pulse>>, StoreError> {
+        let answers = join_all(self.0.settings.shards.all().map(|shard| self.beat(shard, beats))).await;
+        let mut pulses = vec![None; beats.len()];
+        let mut failed = None;
+        for answer in answers {
+            match answer {
+                Ok(heard) => heard.into_iter().for_each(|(at, pulse)| pulses[at] = Some(pulse)),
+                Err(error) => failed = Some(error),
             }
         }
-        Ok(pulses)
+        match failed {
+            Some(error) if pulses.iter().all(Option::is_none) => Err(error),
+            _ => Ok(pulses),
+        }
+    }
+
+    /// The pulses of the jobs of one shard, with their places.
+    async fn beat(&self, shard: Shard, beats: &[Beat]) -> Result<Vec<(usize, Pulse)>, StoreError> {
+        let shards = self.0.settings.shards;
+        let here = || beats.iter().enumerate().filter(|(_, beat)| beat.lease.job.shard(shards) == shard);
+        if here().next().is_none() {
+            return Ok(Vec::new());
+        }
+        let mut call = invocation(shard, &scripts::HEARTBEAT);
+        call.arg(ms(self.0.settings.lease));
+        for (_, beat) in here() {
+            let progress = serde_json::to_vec(&beat.progress).map_err(|_| StoreError::Unreadable("progress"))?;
+            let media = match &beat.media {
+                Some(media) => serde_json::to_vec(media).map_err(|_| StoreError::Unreadable("a medium"))?,
+                None => Vec::new(),
+            };
+            call.arg(beat.lease.job.to_string()).arg(beat.lease.fence.0).arg(progress).arg(media);
+        }
+        let answers: Vec<String> = self.run_once(&call).await?;
+        if answers.len() != here().count() {
+            return Err(StoreError::Unreadable("an answer"));
+        }
+        here().zip(answers).map(|((at, _), answer)| Ok((at, pulse(&answer)?))).collect()
     }
 
     /// Notes an object that is about to be written, so that it is removed should the job never be completed.

@@ -37,11 +37,12 @@ pub(crate) use keys::{forgotten as forgotten_channel, metadata as metadata_key};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
 use rand::RngExt as _;
 use redis::{FromRedisValue, RedisError};
 
-use crate::config::{Lives, QueueConfig};
-use crate::ids::Shards;
+use crate::config::{Durability, Lives, QueueConfig};
+use crate::ids::{Shard, Shards};
 use crate::redis::{Call, CallError, Connection, Server};
 
 /// Why the store did not do what it was asked.
@@ -96,6 +97,8 @@ pub struct StoreSettings {
     pub queue_limit: Option<u32>,
     /// The parts of the queue.
     pub shards: Shards,
+    /// When a job is accepted.
+    pub durability: Durability,
 }
 
 impl StoreSettings {
@@ -109,6 +112,7 @@ impl StoreSettings {
             lease: queue.lease,
             queue_limit: queue.max_queued,
             shards: queue.shards,
+            durability: queue.durability,
         }
     }
 }
@@ -167,7 +171,12 @@ impl JobStore {
         Ok(self.0.server.connection().await?)
     }
 
-    /// Runs a script once.
+    /// Runs a script once, for who asks again soon anyway.
+    async fn run_once<T: FromRedisValue>(&self, call: &Call<'_>) -> Result<T, StoreError> {
+        Ok(self.0.server.call_once(call).await?)
+    }
+
+    /// Runs a script, again only if it is certain that it did not run.
     async fn run<T: FromRedisValue>(&self, call: &Call<'_>) -> Result<T, StoreError> {
         Ok(self.0.server.call(call).await?)
     }
@@ -175,6 +184,22 @@ impl JobStore {
     /// Runs a script whose repetition is harmless, again if the answer was lost.
     async fn run_surely<T: FromRedisValue>(&self, call: &Call<'_>) -> Result<T, StoreError> {
         Ok(self.0.server.call_surely(call).await?)
+    }
+
+    /// As [`Self::run_surely`], for what is promised to a client: it lasts as the configuration says, or is an error.
+    async fn run_durably<T: FromRedisValue>(&self, call: &Call<'_>) -> Result<T, StoreError> {
+        match self.0.settings.durability {
+            Durability::Aof => self.run_surely(call).await,
+            Durability::Replica => Ok(self.0.server.call_durably(call).await?),
+        }
+    }
+
+    /// Asks all shards at once, so that one that does not answer holds up no other, and then tells an error of any.
+    async fn everywhere<T, F>(&self, ask: impl Fn(Shard) -> F) -> Result<Vec<T>, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        join_all(self.0.settings.shards.all().map(ask)).await.into_iter().collect()
     }
 }
 

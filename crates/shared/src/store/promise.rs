@@ -84,6 +84,6 @@ impl JobStore {
         let shard = self.0.settings.shards.of(u128::from_be_bytes(half));
         let mut call = invocation(shard, &scripts::PROMISE);
         call.arg(id).arg(&promise.body_sha256).arg(ticket.to_string()).arg(ms(KEPT)).arg(void);
-        self.run_surely(&call).await
+        self.run_durably(&call).await
     }
 }

@@ -92,14 +92,12 @@ impl JobStore {
     /// [`StoreError::Unavailable`].
     pub async fn announce(&self, worker: &WorkerInfo) -> Result<u64, StoreError> {
         let word = serde_json::to_string(worker).map_err(|_| StoreError::Unreadable("a worker"))?;
-        let mut due = 0;
-        for shard in self.0.settings.shards.all() {
+        let announce = async |shard| {
             let mut call = invocation(shard, &scripts::ANNOUNCE);
-            call.arg(&worker.id).arg(&word).arg(ms(WORKER_SILENCE));
-            call.arg(names(worker));
-            due += self.run::<u64>(&call).await?;
-        }
-        Ok(due)
+            call.arg(&worker.id).arg(&word).arg(ms(WORKER_SILENCE)).arg(names(worker));
+            self.run::<u64>(&call).await
+        };
+        Ok(self.everywhere(announce).await?.into_iter().sum())
     }
 
     /// A worker that stops takes itself off the list.

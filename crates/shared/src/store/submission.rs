@@ -184,7 +184,7 @@ impl JobStore {
             .arg(new.region.as_str())
             .arg(mark())
             .arg(new.spec.url().site());
-        let answer: Vec<Vec<u8>> = self.run_surely(&call).await?;
+        let answer: Vec<Vec<u8>> = if listed { self.run_durably(&call).await? } else { self.run_surely(&call).await? };
 
         let (word, rest) = answer.split_first().ok_or(StoreError::Unreadable("an answer"))?;
         match word.as_slice() {

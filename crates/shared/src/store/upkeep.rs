@@ -48,22 +48,10 @@ impl JobStore {
             // Blurred, so that fifty processes started together do not look at the same moment.
             let pause = EVERY.mul_f64(rand::rng().random_range(0.8..1.2));
             tokio::time::sleep(pause).await;
-            let looked = async {
-                self.tend(AT_MOST_EVERY).await?;
-                self.audit_within(AUDIT_EVERY).await
-            };
-            match looked.await {
-                Ok(Audited { repairs, .. }) if !repairs.is_empty() => {
-                    let what = repairs.join(", ");
-                    tracing::error!(
-                        repairs = repairs.len(),
-                        "the queue was not as it should be and was put right: {what}"
-                    );
-                }
-                Ok(_) => {}
-                Err(error) => {
-                    tracing::debug!(error = &error as &dyn std::error::Error, "the queue could not be looked after");
-                }
+            // a shard that cannot be tended does not keep the others from being audited
+            let (tended, audited) = tokio::join!(self.tend(AT_MOST_EVERY), self.audit_within(AUDIT_EVERY));
+            if let Err(error) = tended.and(audited.map(drop)) {
+                tracing::debug!(error = &error as &dyn std::error::Error, "the queue could not be looked after");
             }
         }
     }
@@ -77,7 +65,7 @@ impl JobStore {
     }
 
     async fn tend(&self, every: Duration) -> Result<(), StoreError> {
-        for shard in self.0.settings.shards.all() {
+        let tend = async |shard| {
             let mut every = every;
             loop {
                 let mut call = invocation(shard, &scripts::TEND);
@@ -91,8 +79,9 @@ impl JobStore {
                 }
                 every = Duration::ZERO;
             }
-        }
-        Ok(())
+            Ok(())
+        };
+        self.everywhere(tend).await.map(drop)
     }
 
     /// Looks whether some of the jobs are where their states say, and puts right what is not.
@@ -104,13 +93,22 @@ impl JobStore {
     }
 
     async fn audit_within(&self, every: Duration) -> Result<Audited, StoreError> {
-        let mut found = Audited::default();
-        for shard in self.0.settings.shards.all() {
+        let audit = async |shard| {
             let mut call = invocation(shard, &scripts::AUDIT);
             let mut words: Vec<String> = self.run(call.arg(ms(every)).arg(AUDIT_PAGE)).await?;
             let jobs = words.first().and_then(|jobs| jobs.parse::<u64>().ok());
-            found.jobs += jobs.ok_or(StoreError::Unreadable("an answer"))?;
-            found.repairs.extend(words.drain(1..));
+            let jobs = jobs.ok_or(StoreError::Unreadable("an answer"))?;
+            let repairs = words.split_off(1);
+            if !repairs.is_empty() {
+                let what = repairs.join(", ");
+                tracing::error!(repairs = repairs.len(), "the queue was not as it should be and was put right: {what}");
+            }
+            Ok(Audited { jobs, repairs })
+        };
+        let mut found = Audited::default();
+        for here in self.everywhere(audit).await? {
+            found.jobs += here.jobs;
+            found.repairs.extend(here.repairs);
         }
         Ok(found)
     }

@@ -2,7 +2,7 @@
 //! stale. After each step both must have said the same, every ticket must show the same, `audit.lua` recounts every list and
 //! counter from the jobs' records, and the store's own audit must find nothing to repair. At the end nothing is left.
 //!
-//! Each test tries 256 sequences, or as many as `PROPTEST_CASES` says. One that fails is shrunk and printed.
+//! Each test tries 256 sequences, or as many as `PROPTEST_CASES` says; the one on a cluster an eighth of them. One that fails is shrunk and printed.
 //!
 //! A new action is a [`steps::Step`], what it does to the model ([`part`], [`work`]), and to the store ([`pair`]).
 
@@ -41,20 +41,28 @@ const RATE: u32 = 4;
 
 #[test]
 fn whatever_happens_in_whatever_order_the_store_does_as_the_model_says() -> Result<()> {
-    try_sequences(Shards::ONE)
+    try_sequences(Bench::with(|settings| settings.queue_limit = Some(ROOM)), 1)
 }
 
 #[test]
 fn whatever_happens_on_three_shards_the_store_does_as_the_model_says() -> Result<()> {
-    try_sequences(Shards::new(3).expect("more than none"))
+    let three = |settings: &mut StoreSettings| {
+        settings.shards = Shards::new(3).expect("more than none");
+        settings.queue_limit = Some(ROOM);
+    };
+    try_sequences(Bench::with(three), 1)
 }
 
-fn try_sequences(shards: Shards) -> Result<()> {
+#[test]
+fn whatever_happens_on_a_cluster_the_store_does_as_the_model_says() -> Result<()> {
+    try_sequences(Bench::in_cluster(|settings| settings.queue_limit = Some(ROOM)), 8)
+}
+
+/// One of so many of the sequences that are asked for.
+fn try_sequences(bench: impl Future<Output = Result<Bench>>, one_of: u32) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let bench = runtime.block_on(Bench::with(|settings| {
-        settings.shards = shards;
-        settings.queue_limit = Some(ROOM);
-    }))?;
+    let bench = runtime.block_on(bench)?;
+    let shards = bench.settings.shards;
     let sequence = |steps: Vec<steps::Step>| {
         runtime.block_on(async {
             let mut pair = pair::Pair::new(&bench, shards, Some(ROOM)).await?;
@@ -65,7 +73,8 @@ fn try_sequences(shards: Shards) -> Result<()> {
             pair.drain().await
         })
     };
-    let mut runner = TestRunner::new(Config { failure_persistence: None, ..Config::default() });
+    let cases = (Config::default().cases / one_of).max(1);
+    let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
     let outcome = runner.run(&proptest::collection::vec(steps::step(), 1..LENGTH), |steps| {
         sequence(steps).map_err(|error: anyhow::Error| TestCaseError::fail(error.to_string()))
     });

@@ -105,7 +105,7 @@ impl<'a> Pair<'a> {
         match step {
             Step::Beat(_, percent) => {
                 let pulses = store.heartbeat(&[beat(leased, f64::from(*percent))]).await?;
-                same("heartbeat", &pulses, &vec![model.beat(lease, *percent)])
+                same("heartbeat", &pulses, &vec![Some(model.beat(lease, *percent))])
             }
             Step::Reserve(_) => same("reserve", &store.reserve(lease, &object).await?, &model.reserve(lease, object)),
             Step::Complete { is_repeated, .. } => {
