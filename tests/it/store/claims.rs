@@ -190,3 +190,26 @@ async fn whoever_waits_for_jobs_ends_delays_itself_and_does_not_ask_in_between()
     assert_eq!(bench.kind(ticket).await?, StateKind::Running);
     Ok(())
 }
+
+/// An idle worker slept for a minute over a retry that was due after a tenth of a second, unless an API looked.
+#[tokio::test]
+async fn who_sleeps_without_work_hears_of_a_delay_that_ends_before() -> Result<()> {
+    let bench = Bench::new().await?;
+    bench.submit("a", "https://example.com/v").await?;
+    let leased = bench.must_lease().await?;
+    let mut claims = bench.claims();
+    assert!(claims.take(1).await?.is_empty());
+    let again = async {
+        loop {
+            claims.wait().await?;
+            if let Some(leased) = claims.take(1).await?.pop() {
+                return anyhow::Ok(leased);
+            }
+        }
+    };
+    let trouble = trouble(FailureKind::Network);
+    let failed = bench.store.fail(&leased.lease, &trouble, Duration::from_millis(100));
+    let (failed, again) = tokio::join!(failed, tokio::time::timeout(Duration::from_secs(20), again));
+    assert_eq!((failed?, again??.attempt), (Ended::Waiting, 2));
+    Ok(())
+}
