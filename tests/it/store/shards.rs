@@ -115,3 +115,13 @@ async fn a_process_that_cuts_the_queue_otherwise_is_told_so_at_start() -> Result
     assert!(matches!(refused, Err(StoreError::OtherShards { ours: 1, theirs: 4 })), "{refused:?}");
     Ok(())
 }
+
+/// A full Redis refuses every `SET`: nobody could be started any more who would have made room.
+#[tokio::test]
+async fn a_process_starts_over_a_full_redis_that_knows_the_shards() -> Result<()> {
+    let bench = cut_in_four().await?;
+    bench.store.agree().await?;
+    bench.redis.set("maxmemory", "1").await?;
+    let late = JobStore::new(bench.redis.server(1)?, bench.settings);
+    Ok(late.agree().await?)
+}

@@ -153,8 +153,12 @@ impl JobStore {
     pub async fn agree(&self) -> Result<(), StoreError> {
         let ours = self.0.settings.shards.count();
         let mut connection = self.connection().await?;
-        redis::cmd("SET").arg(keys::shards()).arg(ours).arg("NX").query_async::<()>(&mut connection).await?;
-        let said: Option<u16> = redis::cmd("GET").arg(keys::shards()).query_async(&mut connection).await?;
+        let mut said: Option<u16> = redis::cmd("GET").arg(keys::shards()).query_async(&mut connection).await?;
+        if said.is_none() {
+            // only now: a full Redis refuses every SET, and needs workers that start, or it stays full
+            redis::cmd("SET").arg(keys::shards()).arg(ours).arg("NX").query_async::<()>(&mut connection).await?;
+            said = redis::cmd("GET").arg(keys::shards()).query_async(&mut connection).await?;
+        }
         match said {
             Some(theirs) if theirs != ours => Err(StoreError::OtherShards { ours, theirs }),
             _ => Ok(()),
