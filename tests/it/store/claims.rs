@@ -50,6 +50,35 @@ async fn one_turn_in_eight_a_job_of_low_priority_goes_first() -> Result<()> {
     Ok(())
 }
 
+/// A patient job was told that it is the first, while seven others had their turns before it.
+#[tokio::test]
+async fn a_place_in_line_is_the_turn_in_which_a_job_is_served_whatever_its_priority() -> Result<()> {
+    let bench = Bench::new().await?;
+    let mut tickets = Vec::new();
+    for n in 0..30 {
+        tickets.push(bench.submit("hurried", &format!("https://example.com/h{n}")).await?);
+    }
+    for n in 0..5 {
+        let low = Submission { priority: Priority::Low, ..order("patient", &format!("https://example.com/p{n}")) };
+        bench.store.submit(&low).await?;
+        tickets.push(low.ticket);
+    }
+    let mut told = Vec::new();
+    for ticket in &tickets {
+        let JobState::Queued { position } = bench.job(*ticket).await?.state else { panic!("it stands in line") };
+        told.push((position, *ticket));
+    }
+    told.sort_unstable_by_key(|(position, _)| *position);
+
+    let mut claims = bench.claims();
+    for (turn, (position, ticket)) in told.into_iter().enumerate() {
+        assert_eq!(position, turn as u64 + 1);
+        assert_eq!(claims.take(1).await?.len(), 1);
+        assert_eq!(bench.kind(ticket).await?, StateKind::Running, "in turn {position}");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn who_is_in_a_hurry_takes_those_along_who_are_not() -> Result<()> {
     let bench = Bench::new().await?;

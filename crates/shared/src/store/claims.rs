@@ -19,7 +19,7 @@ use crate::job::{JobSpec, Progress};
 use crate::media::Priority;
 
 /// One turn in this many, jobs of low priority go first.
-const LOW_EVERY: u64 = 8;
+pub(super) const LOW_EVERY: u64 = 8;
 
 /// Between two looks, by those who ask for jobs, at what time does to jobs.
 const TEND_EVERY: Duration = Duration::from_secs(1);

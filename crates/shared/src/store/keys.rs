@@ -162,6 +162,14 @@ pub struct Lane {
 }
 
 impl Lane {
+    /// How a lane's name ends.
+    pub(super) fn word(priority: Priority) -> &'static str {
+        match priority {
+            Priority::Normal => "normal",
+            Priority::Low => "low",
+        }
+    }
+
     /// The lanes of a region, in the same order for each.
     pub(super) fn all_of(region: &Region) -> [Self; 4] {
         let of = |kind, priority| Self { kind, region: region.clone(), priority };
@@ -172,11 +180,7 @@ impl Lane {
 
 impl fmt::Display for Lane {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let priority = match self.priority {
-            Priority::Normal => "normal",
-            Priority::Low => "low",
-        };
-        write!(f, "{}:{}:{priority}", self.kind.word(), self.region)
+        write!(f, "{}:{}:{}", self.kind.word(), self.region, Self::word(self.priority))
     }
 }
 
@@ -190,11 +194,7 @@ impl FromStr for Lane {
             return Err(());
         };
         let kind = [Kind::Download, Kind::Metadata].into_iter().find(|known| known.word() == kind).ok_or(())?;
-        let priority = match priority {
-            "normal" => Priority::Normal,
-            "low" => Priority::Low,
-            _ => return Err(()),
-        };
+        let priority = [Priority::Normal, Priority::Low].into_iter().find(|it| Self::word(*it) == priority).ok_or(())?;
         Ok(Self { kind, region: region.parse().map_err(|_| ())?, priority })
     }
 }

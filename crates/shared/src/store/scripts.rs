@@ -6,9 +6,11 @@
 
 use std::sync::LazyLock;
 
-use super::keys;
+use super::claims::LOW_EVERY;
+use super::keys::{self, Lane};
 use crate::ids::Shard;
 use crate::job::state::{ALLOWED, StateKind};
+use crate::media::Priority;
 use crate::redis::{Call, Script};
 
 /// May it run when Redis is full? Everything but `submit` must: a full queue has to drain.
@@ -79,7 +81,10 @@ fn meanings() -> Vec<(String, String)> {
         let states: Vec<&str> = states.iter().map(|state| state.word()).collect();
         (format!("MAY.{}", action.word()), format!("' {} '", states.join(" ")))
     });
-    let mut all: Vec<_> = keys.chain(states).chain(may).collect();
+    let lanes =
+        [Priority::Normal, Priority::Low].map(Lane::word).map(|word| (format!("LANE.{word}"), format!("'{word}'")));
+    let turns = ("LANE.turns".to_owned(), LOW_EVERY.to_string());
+    let mut all: Vec<_> = keys.chain(states).chain(may).chain(lanes).chain([turns]).collect();
     all.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
     all
 }
@@ -105,7 +110,7 @@ mod tests {
         ]
         .iter()
         .flat_map(|text| text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '.' || c == '_')))
-        .filter(|word| ["K.", "S.", "MAY."].iter().any(|table| word.starts_with(table)))
+        .filter(|word| ["K.", "S.", "MAY.", "LANE."].iter().any(|table| word.starts_with(table)))
         .map(|word| word.trim_end_matches('.').to_owned())
         .collect();
         let known: Vec<String> = meanings().into_iter().map(|(name, _)| name).collect();

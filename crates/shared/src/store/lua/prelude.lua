@@ -1,6 +1,6 @@
 -- What every script shares: the clock, a job's record, and `move`, the one way from state to state.
 -- Names that stand for texts are replaced by Rust before this is sent: K (keys, below the base of a shard), S (words
--- of states), MAY (states that an action may leave).
+-- of states), MAY (states that an action may leave), LANE (how the names of lanes end, and their `turns`).
 -- Nothing here decodes a spec, a request, progress or a result: they are opaque bytes.
 
 local B = KEYS[1]

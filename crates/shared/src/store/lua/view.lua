@@ -3,7 +3,8 @@
 --         job, or ticket that has let go of it: st rg att max wk sa ft due pg med res err del}, packed: one text is read
 --         in a fraction of the time that twenty take.
 
--- How many are served before: its client's earlier jobs, and as many of each other client, who take turns.
+-- How many are served before: its client's earlier jobs, as many of each other client, who take turns, and what is
+-- served of the lane beside theirs.
 -- Where many take turns, the first of them stand for all.
 local rings = {}
 local function ring_of(lane)
@@ -18,6 +19,15 @@ local function ring_of(lane)
   return rings[lane]
 end
 
+-- Jobs of the other priority that are served before the one that is `nth` in its own lane: one turn in LANE.turns
+-- begins with the less urgent ones.
+local function between(lane, nth)
+  local where, priority = string.match(lane, '^(.*:)(.-)$')
+  local is_low = priority == LANE.low
+  local others = call('ZCARD', K.queued .. where .. (is_low and LANE.normal or LANE.low))
+  return math.min(others, is_low and nth * (LANE.turns - 1) or math.floor((nth - 1) / (LANE.turns - 1)))
+end
+
 local function place(jid, lane, client)
   -- from the end: who has just come stands there
   local before = call('LPOS', K.list .. lane .. ':' .. client, jid, 'RANK', -1) or 0
@@ -26,7 +36,8 @@ local function place(jid, lane, client)
   for _, other in ipairs(ring) do
     if other.client == client then turns = before else others = others + math.min(other.waiting, turns) end
   end
-  return math.floor(before + others * ring.share) + 1
+  local nth = math.floor(before + others * ring.share) + 1
+  return nth + between(lane, nth)
 end
 
 local function view(ticket)
