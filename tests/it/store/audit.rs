@@ -68,3 +68,18 @@ async fn page_after_page_the_audit_sees_every_job() -> Result<()> {
     assert!(pages > 1, "not all of them in one call");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_client_that_was_passed_over_for_jobs_that_do_not_run_is_served_again() -> Result<()> {
+    // Its count was put right, but it stood beside the line until a job of its ended, and none was running.
+    let bench = Bench::new().await?;
+    let limits = ClientLimits { max_queued: None, max_running: Some(2), weight: 1, rate: None };
+    let order = Submission { limits, ..order("a", "https://example.com/v") };
+    bench.store.submit(&order).await?;
+    spoil(&bench, &format!("HSET haul1:{{0}}:run {} 2", order.client.as_str())).await?;
+    assert!(bench.lease().await?.is_none());
+    assert_eq!(bench.store.audit().await?.repairs, ["run"]);
+    assert_eq!(bench.store.audit().await?.repairs, ["park"]);
+    assert!(bench.lease().await?.is_some());
+    Ok(())
+}

@@ -1,6 +1,9 @@
 //! How jobs are taken: several at once, by turns, urgent ones first but not always; and what stays of an attempt that
 //! did not count.
 
+use haul_shared::redis::Server;
+use haul_tests::proxy::{Asked, Loss, Proxy};
+
 use super::*;
 
 #[tokio::test]
@@ -240,5 +243,68 @@ async fn who_sleeps_without_work_hears_of_a_delay_that_ends_before() -> Result<(
     let failed = bench.store.fail(&leased.lease, &trouble, Duration::from_millis(100));
     let (failed, again) = tokio::join!(failed, tokio::time::timeout(Duration::from_secs(20), again));
     assert_eq!((failed?, again??.attempt), (Ended::Waiting, 2));
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_has_fewer_slots_when_it_asks_again_is_given_no_more_jobs_than_that() -> Result<()> {
+    // A worker that had filled its slots from another shard meanwhile was given all jobs of the lost answer, and then
+    // asked for a negative number of them.
+    let bench = Bench::new().await?;
+    assert!(bench.lease().await?.is_none());
+    for n in 0..3 {
+        bench.submit("a", &format!("https://example.com/{n}")).await?;
+    }
+    let wire = Proxy::to_redis(bench.redis.address()).await;
+    let store = JobStore::new(Server::at(&wire.redis_url(), 2)?, bench.settings);
+    let mut claims = store.claims(&bench.worker, Kind::Download, &["default".parse().unwrap()]);
+    // more than one call is sent again
+    (0..8).for_each(|_| wire.lose(Asked::Command("EVALSHA"), 0, Loss::Closed));
+    assert!(claims.take(3).await.is_err());
+    assert_eq!(bench.traces().await?[0], 3, "they were given, and nobody knows");
+    let jobs = loop {
+        if let Ok(jobs) = claims.take(1).await {
+            break jobs;
+        }
+    };
+    assert_eq!(jobs.len(), 1);
+    assert_eq!(bench.traces().await?[0], 1, "the others went back");
+    let others = bench.claims().take(3).await?;
+    assert_eq!(others.iter().map(|leased| leased.attempt).collect::<Vec<_>>(), [1, 1], "and no attempt was spent");
+    Ok(())
+}
+
+#[tokio::test]
+async fn time_goes_on_when_the_clock_is_set_back() -> Result<()> {
+    // A replica with an earlier clock took over: until that had caught up nothing became due, and whoever waited asked
+    // a hundred times a second.
+    let bench = Bench::new().await?;
+    let ticket = bench.submit("a", "https://example.com/v").await?;
+    let leased = bench.must_lease().await?;
+    let later = jiff::Timestamp::now().as_millisecond() + 3_600_000;
+    let mut connection = bench.redis.connection().await?;
+    redis::cmd("SET").arg("haul1:{0}:tended").arg(later).query_async::<()>(&mut connection).await?;
+    bench.store.defer(&leased.lease, Duration::from_millis(100)).await?;
+    let mut claims = bench.claims();
+    for _ in 0..5 {
+        if !claims.take(1).await?.is_empty() {
+            break;
+        }
+        claims.wait().await?;
+    }
+    assert_eq!(bench.kind(ticket).await?, StateKind::Running);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_rate_beyond_all_measure_lets_everything_in() -> Result<()> {
+    // Less than a microsecond for each: Redis refused to keep that for no time at all, and every submission failed.
+    let bench = Bench::new().await?;
+    let rate = "4000000000/s".parse().map_err(|fault| anyhow::anyhow!("{fault}"))?;
+    let limits = ClientLimits { max_queued: None, max_running: None, weight: 1, rate: Some(rate) };
+    for n in 0..3 {
+        let order = Submission { limits, ..order("a", &format!("https://example.com/{n}")) };
+        accepted(bench.store.submit(&order).await?, order.ticket);
+    }
     Ok(())
 }

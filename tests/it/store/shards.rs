@@ -125,3 +125,39 @@ async fn a_process_starts_over_a_full_redis_that_knows_the_shards() -> Result<()
     let late = JobStore::new(bench.redis.server(1)?, bench.settings);
     Ok(late.agree().await?)
 }
+
+#[tokio::test]
+async fn workers_that_were_killed_are_forgotten_on_every_shard() -> Result<()> {
+    // Only the first shard's were, and by whoever asked for numbers.
+    let bench = cut_in_four().await?;
+    let worker = |id: &str| WorkerInfo {
+        id: id.to_owned(),
+        regions: vec!["default".parse().unwrap()],
+        slots: 1,
+        running: 0,
+        disk_full: false,
+        version: "1".to_owned(),
+        ytdlp: "1".to_owned(),
+        started: jiff::Timestamp::now(),
+    };
+    let mut connection = bench.redis.connection().await?;
+    bench.store.announce(&worker("killed")).await?;
+    for shard in 0..4 {
+        let key = |rest: &str| format!("haul1:{{{shard}}}:{rest}");
+        redis::cmd("DEL").arg(key("w:killed")).query_async::<()>(&mut connection).await?;
+        redis::cmd("ZADD").arg(key("alive")).arg(1).arg("killed").query_async::<()>(&mut connection).await?;
+    }
+    bench.store.announce(&worker("next")).await?;
+    for shard in 0..4 {
+        let alive: Vec<String> = redis::cmd("ZRANGE")
+            .arg(format!("haul1:{{{shard}}}:alive"))
+            .arg(0)
+            .arg(-1)
+            .query_async(&mut connection)
+            .await?;
+        assert_eq!(alive, ["next"], "shard {shard}");
+    }
+    let shown = bench.store.stats().await?.workers;
+    assert_eq!(shown.iter().map(|worker| worker.id.as_str()).collect::<Vec<_>>(), ["next"]);
+    Ok(())
+}

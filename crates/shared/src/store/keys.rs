@@ -77,8 +77,8 @@ pub(super) const TABLE: &[(&str, &str)] = &[
     ("lanes", "lanes"),
     // STRING worker -> JSON: what a live worker says of itself; gone when it has been silent.
     ("worker", "w:"),
-    // SET workers that may be alive.
-    ("workers", "workers"),
+    // ZSET workers by the ms until which each counts as alive; the others go when one says that it lives.
+    ("workers", "alive"),
     // ZSET region -> workers that serve it, by the ms until which each counts as alive.
     ("serving", "serving:"),
     // HASH of the looks for regions that nobody serves: `last`, and `since` which there was no gap between two; in ms.

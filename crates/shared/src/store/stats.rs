@@ -190,19 +190,18 @@ impl JobStore {
         Ok(())
     }
 
-    /// The workers that have spoken lately; every shard knows all of them. Those that have not are taken off the list.
+    /// The workers that have spoken lately; every shard knows all of them.
     async fn workers(&self) -> Result<Vec<WorkerInfo>, StoreError> {
         let any = self.0.settings.shards.of(0);
         let (word, all) = (keys::key(any, "worker"), keys::key(any, "workers"));
         let mut connection = self.connection().await?;
-        let mut ids: Vec<String> = connection.smembers(&all).await?;
+        let mut ids: Vec<String> = connection.zrange(&all, 0, -1).await?;
         ids.sort();
         let mut live = Vec::new();
         for id in ids {
-            match connection.get::<_, Option<String>>(format!("{word}{id}")).await? {
-                Some(word) => live.extend(serde_json::from_str::<WorkerInfo>(&word)),
-                None => connection.srem::<_, _, ()>(&all, id).await?,
-            }
+            // in the moment in which it falls silent, its name outlives its word
+            let word: Option<String> = connection.get(format!("{word}{id}")).await?;
+            live.extend(word.and_then(|word| serde_json::from_str::<WorkerInfo>(&word).ok()));
         }
         Ok(live)
     }

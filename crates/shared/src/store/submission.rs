@@ -155,7 +155,8 @@ impl JobStore {
         let unfinished_ttl = if listed { settings.job_ttl } else { METADATA_TTL };
         let limit = |limit: Option<u32>| limit.map_or_else(String::new, |limit| limit.to_string());
         let (each, at_once) = match new.limits.rate {
-            Some(rate) => (((rate.per / rate.count.get()).as_micros()).to_string(), rate.count.get()),
+            // no time at all is none that Redis can keep
+            Some(rate) => ((rate.per / rate.count.get()).as_micros().max(1).to_string(), rate.count.get()),
             None => (String::new(), 0),
         };
 

@@ -3,7 +3,8 @@
 -- ARGV  1 worker   2 what it says of itself   3 ms until it counts as gone   4.. its regions
 -- Returns how many objects are due
 call('SET', K.worker .. ARGV[1], ARGV[2], 'PX', ARGV[3])
-call('SADD', K.workers, ARGV[1])
+call('ZREMRANGEBYSCORE', K.workers, '-inf', int(NOW))
+call('ZADD', K.workers, int(NOW + ARGV[3]), ARGV[1])
 for i = 4, #ARGV do
   call('ZREMRANGEBYSCORE', K.serving .. ARGV[i], '-inf', int(NOW))
   call('ZADD', K.serving .. ARGV[i], int(NOW + ARGV[3]), ARGV[1])

@@ -4,7 +4,7 @@
 -- ARGV  1 ms between two looks   2 about how many jobs to look at
 -- Returns {jobs looked at, then a word for each thing put right}
 local at = call('HMGET', K.audit, 'cursor', 'last')
-if at[2] and NOW - at[2] < tonumber(ARGV[1]) then return { '0' } end
+if at[2] and math.abs(NOW - at[2]) < tonumber(ARGV[1]) then return { '0' } end
 
 local repairs = {}
 local function repair(what) repairs[#repairs + 1] = what end
@@ -30,9 +30,13 @@ local function check(j)
       call('RPUSH', K.list .. lane .. ':' .. j.own, id)
       repair('list')
     end
-    if not call('ZSCORE', K.ring .. lane, j.own) and call('HEXISTS', K.park .. j.own, lane) == 0 then
+    local is_parked = call('HEXISTS', K.park .. j.own, lane) == 1
+    if not is_parked and not call('ZSCORE', K.ring .. lane, j.own) then
       join_ring(lane, j.own)
       repair('ring')
+    elseif is_parked and call('HEXISTS', K.run, j.own) == 0 then
+      unpark(j.own) -- no end of a job would ever do it
+      repair('park')
     end
   else
     call('ZREM', K.live, id)

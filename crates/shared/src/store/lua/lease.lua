@@ -1,7 +1,8 @@
 -- lease: the next jobs for a worker with free slots.
 -- Clients take turns by virtual time; one that runs as much as it may is parked beside the ring until a job of its ends.
 -- A job whose site is to be left alone is put off, and the next one looked at.
--- A call that comes again with its mark, because its answer was lost, is given the jobs that it was given then.
+-- A call that comes again with its mark, because its answer was lost, is given the jobs that it was given then; if it has
+-- fewer slots by now, the others go back to the front of their line, and no attempt is spent.
 -- KEYS  1 base of the shard
 -- ARGV  1 worker   2 kind   3 mark of this call   4 lease length in ms   5 how many jobs   6 turns taken before
 --       7 one turn in this many, less urgent jobs go first   8 kind whose waits are sampled
@@ -29,7 +30,14 @@ local before, jobs = string.match(call('GET', asked) or '', '^(%S+) (.*)$')
 if before == mark then
   for jid in string.gmatch(jobs, '%S+') do
     local j = load(jid)
-    if j and j.st == S.running and call('HGET', K.job .. jid, 'wk') == worker then give(j, j.tok, 0) end
+    if j and j.st == S.running and call('HGET', K.job .. jid, 'wk') == worker then
+      if #ids < want then
+        give(j, j.tok, 0)
+      else
+        unspend(j)
+        let_go(j, 'release', S.queued, { head = true })
+      end
+    end
   end
   return answer
 end

@@ -66,7 +66,8 @@ end
 --   lease: its length in ms   poison: lost leases after which a job has failed   lost: that failure
 local function tend(every, lease, poison, lost)
   local unseen = NOW - tonumber(call('GET', K.tended) or int(NOW - every))
-  if unseen < tonumber(every) then return { 0, 0, 0 } end
+  -- a look in the future is none: the clock has been set back, or belongs to another server
+  if math.abs(unseen) < tonumber(every) then return { 0, 0, 0 } end
   call('SET', K.tended, int(NOW))
   call('ZREMRANGEBYSCORE', K.shut, '-inf', int(NOW - TRACE))
   local with = { unseen = unseen, lease = tonumber(lease), poison = tonumber(poison), lost = lost }
