@@ -1,6 +1,7 @@
 //! Connections to real Redis servers: shared, broken, demoted, of a cluster, behind a sentinel.
 
 mod cluster;
+mod failover;
 mod faults;
 mod sentinel;
 mod shards;
