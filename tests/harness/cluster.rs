@@ -124,9 +124,15 @@ impl Cluster {
 }
 
 async fn is_whole(node: &Redis, known: &str) -> Result<bool> {
-    let info: String = redis::cmd("CLUSTER").arg("INFO").query_async(&mut node.connection().await?).await?;
+    let mut connection = node.connection().await?;
+    let info: String = redis::cmd("CLUSTER").arg("INFO").query_async(&mut connection).await?;
     let has = |line: String| info.lines().any(|found| found.trim() == line);
-    Ok(has("cluster_state:ok".into()) && has(format!("cluster_known_nodes:{known}")))
+    let is_whole = ["cluster_state:ok", "cluster_slots_assigned:16384"].into_iter().all(|line| has(line.to_owned()))
+        && has(format!("cluster_known_nodes:{known}"));
+    // a node is counted before it can be spoken to, and what is published until then is lost to it
+    let nodes: String = redis::cmd("CLUSTER").arg("NODES").query_async(&mut connection).await?;
+    let is_linked = |line: &str| line.contains(" connected") && !line.contains("handshake");
+    Ok(is_whole && nodes.lines().all(is_linked))
 }
 
 async fn node() -> Result<Redis> {

@@ -168,6 +168,18 @@ impl Drop for Process {
     }
 }
 
+/// Runs `haul-api` or `haul-worker` with these variables, with which it must not start, and returns what it says to that.
+///
+/// # Errors
+/// When it starts all the same, or ends as if all were well.
+pub async fn refusal(program: &str, variables: &[(&str, &str)]) -> Result<String> {
+    let mut command = tokio::process::Command::new(built(program)?);
+    command.env_clear().envs(variables.iter().copied()).stdin(Stdio::null()).kill_on_drop(true);
+    let output = tokio::time::timeout(PATIENCE, command.output()).await.context("it started")??;
+    ensure!(!output.status.success(), "it ended well");
+    Ok(String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout))
+}
+
 /// Waits until something is so, and returns how long that took.
 ///
 /// # Errors

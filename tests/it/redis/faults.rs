@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use futures::future::{join, try_join_all};
-use haul_tests::processes::until;
+use haul_tests::processes::{refusal, until};
 use haul_tests::redis::Redis;
 use rustix::process::Signal;
 
@@ -14,6 +14,27 @@ async fn told(redis: &Redis, words: &[&str]) -> Result<()> {
     let mut command = redis::Cmd::new();
     command.arg(words);
     Ok(command.query_async(&mut redis.connection().await?).await?)
+}
+
+#[tokio::test]
+async fn a_server_that_evicts_is_refused_by_its_name() -> Result<()> {
+    let redis = Redis::with(&["--maxmemory-policy", "allkeys-lru"]).await?;
+    let data = tempfile::tempdir()?;
+    let (url, dir) = (redis.url(), data.path().display().to_string());
+    let path = format!("{}:/usr/local/bin:/usr/bin:/bin", haul_tests::tools().display());
+    let variables = [
+        ("PATH", path.as_str()),
+        ("HAUL_REDIS_URL", url.as_str()),
+        ("HAUL_LISTEN", "127.0.0.1:0"),
+        ("HAUL_WORKER_LISTEN", "127.0.0.1:0"),
+        ("HAUL_DATA_DIR", dir.as_str()),
+        ("HAUL_WORK_DIR", dir.as_str()),
+    ];
+    for program in ["haul-api", "haul-worker"] {
+        let said = refusal(program, &variables).await?;
+        assert!(said.contains("maxmemory-policy allkeys-lru"), "{program}: {said}");
+    }
+    Ok(())
 }
 
 #[tokio::test]
