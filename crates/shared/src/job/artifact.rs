@@ -13,36 +13,53 @@ pub enum Delivery {
 }
 
 /// A verified result in the store. Sizes in bytes, durations in seconds, picture in pixels.
+///
+/// Stored under names of one letter: Redis keeps as many as there are finished jobs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Artifact {
     /// Where it is.
+    #[serde(rename = "o")]
     pub object: ObjectKey,
     /// The title as a file name stem, cleaned; a ticket's own `filename` wins over it.
+    #[serde(rename = "n")]
     pub stem: String,
     /// File name extension, from a closed list.
+    #[serde(rename = "e")]
     pub extension: String,
     /// Its size.
+    #[serde(rename = "b")]
     pub size_bytes: u64,
     /// From our own look at the file, from a closed list.
+    #[serde(rename = "t")]
     pub content_type: String,
     /// SHA-256 of the bytes, 64 lower-case hex digits.
+    #[serde(rename = "s")]
     pub sha256: String,
     /// How long it plays.
+    #[serde(rename = "d", skip_serializing_if = "Option::is_none")]
     pub duration_seconds: Option<f64>,
     /// Of the picture.
+    #[serde(rename = "w", skip_serializing_if = "Option::is_none")]
     pub width: Option<u32>,
     /// Of the picture.
+    #[serde(rename = "h", skip_serializing_if = "Option::is_none")]
     pub height: Option<u32>,
     /// As ffprobe names it.
+    #[serde(rename = "v", skip_serializing_if = "Option::is_none")]
     pub vcodec: Option<String>,
     /// As ffprobe names it.
+    #[serde(rename = "a", skip_serializing_if = "Option::is_none")]
     pub acodec: Option<String>,
     /// The format's name, as a request has it.
+    #[serde(rename = "c")]
     pub container: String,
     /// The rung asked for; none for audio.
+    #[serde(rename = "q", skip_serializing_if = "Option::is_none")]
     pub asked: Option<String>,
     /// The rung that the picture stands on; none for audio.
+    #[serde(rename = "g", skip_serializing_if = "Option::is_none")]
     pub got: Option<String>,
     /// Which way the bytes took.
+    #[serde(rename = "y")]
     pub delivery: Delivery,
 }
