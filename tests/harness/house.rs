@@ -2,7 +2,7 @@
 //!
 //! A test speaks HTTP and nothing else; everything it can see, a client can see.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
@@ -102,9 +102,15 @@ impl House {
     /// # Errors
     /// When it does not become ready.
     pub async fn worker(&self, variables: &[(&str, &str)]) -> Result<Process> {
-        let more = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        let all: Vec<_> = self.variables.iter().cloned().chain(more).collect();
-        Process::start("haul-worker", "HAUL_WORKER_LISTEN", &all).await
+        self.worker_like("haul-worker", variables).await
+    }
+
+    /// Starts another program in a worker's place: its path from the folder of the built ones.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub async fn worker_like(&self, program: &str, variables: &[(&str, &str)]) -> Result<Process> {
+        Process::start(program, "HAUL_WORKER_LISTEN", &self.variables_and(variables)).await
     }
 
     /// Starts a worker in this process, which does not wait long before it tries again.
@@ -116,12 +122,17 @@ impl House {
         Worker::start(&self.redis.url(), &data_dir.to_string_lossy(), variables).await
     }
 
-    /// Starts one more API beside the first.
+    /// Starts one more API beside the first, told more, or otherwise, by these variables.
     ///
     /// # Errors
     /// When it does not become ready.
-    pub async fn another_api(&self) -> Result<Process> {
-        Process::start("haul-api", "HAUL_LISTEN", &self.variables).await
+    pub async fn another_api(&self, variables: &[(&str, &str)]) -> Result<Process> {
+        Process::start("haul-api", "HAUL_LISTEN", &self.variables_and(variables)).await
+    }
+
+    fn variables_and(&self, more: &[(&str, &str)]) -> Vec<(String, String)> {
+        let more = more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        self.variables.iter().cloned().chain(more).collect()
     }
 
     /// A request to one API of several.
@@ -236,10 +247,16 @@ impl House {
         Ok(Fetched { answer, link, file })
     }
 
+    /// Where the objects of results are, each below this directory by its key.
+    #[must_use]
+    pub fn objects(&self) -> PathBuf {
+        self.s3.as_ref().map_or_else(|| self.data.path().join("data/objects"), S3::bucket)
+    }
+
     /// Results in the store.
     #[must_use]
     pub fn stored(&self) -> usize {
-        let store = self.s3.as_ref().map_or_else(|| self.data.path().join("data/objects"), S3::bucket);
+        let store = self.objects();
         // what a worker puts there to see whether it can is no result
         files_below(&store, &|name| name.starts_with("media."))
     }

@@ -1,6 +1,8 @@
 //! The stage for tests: real parts, started for one test and gone with it.
 
+pub mod chaos;
 pub mod cluster;
+pub mod crowd;
 pub mod house;
 pub mod media;
 pub mod origin;

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use haul_shared::ids::JobId;
 use haul_shared::job::{Failure, FailureKind, JobSpec};
 use haul_shared::store::{Done, Ended, Kind, Lease, Leased, StoreError};
@@ -22,7 +23,8 @@ use crate::scratch;
 const SKEW_DELAY: Duration = Duration::from_secs(5);
 
 /// How an attempt ended, as far as it knows itself.
-enum Outcome {
+#[derive(Debug)]
+pub enum Outcome {
     /// There is a verified result in the store of results.
     Made(Box<Made>),
     /// What was found is in the cache.
@@ -31,8 +33,12 @@ enum Outcome {
     Failed(Failure),
 }
 
+/// Does the work of an attempt in a folder of its own: with programs ([`by_programs`]), or without any where it is all
+/// around the work that is tried.
+pub type Work = for<'a> fn(&'a Context, &'a Running, &'a JobSpec, &'a Path) -> BoxFuture<'a, Result<Outcome, Failure>>;
+
 /// Runs and settles one attempt.
-pub async fn run(ctx: &Context, leased: Leased) {
+pub async fn run(ctx: &Context, leased: Leased, work: Work) {
     let entry = ctx.board.enter(leased.lease.clone(), leased.reached);
     if leased.lease.kind == Kind::Download {
         ctx.metrics.waited(leased.waited);
@@ -48,17 +54,17 @@ pub async fn run(ctx: &Context, leased: Leased) {
     };
     tracing::info!(job.id = %id, attempt = leased.attempt, "job {id} begins, attempt {}", leased.attempt);
     let began = Instant::now();
-    let outcome = in_scratch(ctx, &entry, spec).await;
+    let outcome = in_scratch(ctx, &entry, spec, work).await;
     settle(ctx, &entry, &leased, outcome, began.elapsed()).await;
 }
 
 /// Does the work in a folder of its own, which is gone when this returns.
-async fn in_scratch(ctx: &Context, job: &Running, spec: &JobSpec) -> Outcome {
+async fn in_scratch(ctx: &Context, job: &Running, spec: &JobSpec, work: Work) -> Outcome {
     let scratch = match ctx.scratch.attempt().await {
         Ok(scratch) => scratch,
         Err(error) => return Outcome::Failed(scratch::failure(&error)),
     };
-    let outcome = match AssertUnwindSafe(Box::pin(work(ctx, job, spec, scratch.path()))).catch_unwind().await {
+    let outcome = match AssertUnwindSafe(work(ctx, job, spec, scratch.path())).catch_unwind().await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(failure)) => Outcome::Failed(failure),
         Err(_) => Outcome::Failed(Failure::new(FailureKind::Internal, "the worker panicked")),
@@ -67,17 +73,25 @@ async fn in_scratch(ctx: &Context, job: &Running, spec: &JobSpec) -> Outcome {
     outcome
 }
 
-async fn work(ctx: &Context, job: &Running, spec: &JobSpec, scratch: &Path) -> Result<Outcome, Failure> {
-    match spec {
-        JobSpec::Download(spec) => {
-            let made = pipeline::download(ctx, job, spec, scratch).await?;
-            Ok(Outcome::Made(Box::new(made)))
+/// With yt-dlp and ffmpeg: a download, or a look at metadata.
+pub fn by_programs<'a>(
+    ctx: &'a Context,
+    job: &'a Running,
+    spec: &'a JobSpec,
+    scratch: &'a Path,
+) -> BoxFuture<'a, Result<Outcome, Failure>> {
+    Box::pin(async move {
+        match spec {
+            JobSpec::Download(spec) => {
+                let made = pipeline::download(ctx, job, spec, scratch).await?;
+                Ok(Outcome::Made(Box::new(made)))
+            }
+            JobSpec::Metadata { url } => {
+                pipeline::metadata(ctx, job, url, scratch).await?;
+                Ok(Outcome::Found)
+            }
         }
-        JobSpec::Metadata { url } => {
-            pipeline::metadata(ctx, job, url, scratch).await?;
-            Ok(Outcome::Found)
-        }
-    }
+    })
 }
 
 async fn settle(ctx: &Context, job: &Running, leased: &Leased, outcome: Outcome, took: Duration) {

@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::attempt::{self, Work};
 use crate::board::{Board, StopReason};
 use crate::config::{WorkerConfig, host};
 use crate::context::Context;
@@ -26,7 +27,7 @@ use crate::metrics::Metrics;
 use crate::process::Limits;
 use crate::scratch::Scratch;
 use crate::ytdlp::{Ytdlp, YtdlpSettings};
-use crate::{attempt, claim, health, heartbeat, sweep};
+use crate::{claim, health, heartbeat, sweep};
 
 /// Metadata jobs at once: short, and somebody waits for each.
 const METADATA_SLOTS: usize = 2;
@@ -45,6 +46,19 @@ const STOPPING: Duration = Duration::from_secs(10);
 /// # Errors
 /// When a part that it cannot do without is missing at start, or ends by itself later.
 pub async fn run(config: WorkerConfig, listener: TcpListener, shutdown: Shutdown) -> anyhow::Result<()> {
+    run_with(config, listener, shutdown, attempt::by_programs).await
+}
+
+/// The same, with the work done in this way.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_with(
+    config: WorkerConfig,
+    listener: TcpListener,
+    shutdown: Shutdown,
+    work: Work,
+) -> anyhow::Result<()> {
     let Some(built) = shutdown.stop.run_until_cancelled(build(config)).await else { return Ok(()) };
     let ctx = Arc::new(built?);
     let info = about(&ctx);
@@ -69,7 +83,7 @@ pub async fn run(config: WorkerConfig, listener: TcpListener, shutdown: Shutdown
     let probes = Shutdown { stop: ended.clone(), kill: ended.clone(), grace: Duration::ZERO };
     helpers.spawn(haul_shared::serve::serve(listener, router, probes));
 
-    let attempt = |ctx: Arc<Context>, leased| async move { attempt::run(&ctx, leased).await };
+    let attempt = |ctx: Arc<Context>, leased| async move { attempt::run(&ctx, leased, work).await };
     let claims = |kind, slots| claim::run(Arc::clone(&ctx), kind, slots, jobs.clone(), shutdown.stop.clone(), attempt);
     tokio::join!(claims(Kind::Download, ctx.config.slots), claims(Kind::Metadata, METADATA_SLOTS));
 

@@ -26,7 +26,7 @@ fn id(answer: &Answer) -> Result<String> {
 #[tokio::test]
 async fn five_hundred_orders_over_three_apis_are_one_run_with_five_hundred_ids() -> Result<()> {
     let house = House::open(Store::Disk, &[]).await?;
-    let others = [house.another_api().await?, house.another_api().await?];
+    let others = [house.another_api(&[]).await?, house.another_api(&[]).await?];
     let apis = [&house.api, &others[0], &others[1]];
     let file = std::fs::read(media::file("progressive.mp4"))?;
     house.origin.put("/alone.mp4", file.clone());
@@ -55,7 +55,7 @@ async fn five_hundred_orders_over_three_apis_are_one_run_with_five_hundred_ids()
 #[tokio::test]
 async fn one_idempotency_key_is_one_job_whichever_api_is_asked() -> Result<()> {
     let house = House::open(Store::Disk, &[]).await?;
-    let other = house.another_api().await?;
+    let other = house.another_api(&[]).await?;
     for round in 0..10 {
         let key = format!("order-{round}");
         // no two of them are the same thing to the service: only the key makes them one
@@ -81,7 +81,7 @@ async fn one_idempotency_key_is_one_job_whichever_api_is_asked() -> Result<()> {
 #[tokio::test]
 async fn two_bodies_race_for_one_key_and_exactly_one_wins() -> Result<()> {
     let house = House::open(Store::Disk, &[]).await?;
-    let other = house.another_api().await?;
+    let other = house.another_api(&[]).await?;
     for round in 0..10 {
         let key = format!("race-{round}");
         let body = |n: usize| request(&house.origin.url(&format!("/{round}-{}.mp4", n % 2)), json!({}));

@@ -2,6 +2,7 @@
 //!
 //! `docs/TESTING.md` names, for each failure that queues are known for, the tests that keep it away.
 
+mod chaos;
 mod deaths;
 mod drain;
 mod leases;

@@ -264,10 +264,11 @@ fn command(launcher: &Path, spec: &Spec) -> CommandWrap {
     wrapped
 }
 
-/// Test binaries stand one folder below the programs.
+/// Test binaries and what is built with them stand one folder below the programs.
 fn launcher_beside_us() -> io::Result<PathBuf> {
     let us = std::env::current_exe()?;
     let dir = us.parent().unwrap_or(Path::new("/"));
-    let dir = if dir.ends_with("deps") { dir.parent().unwrap_or(dir) } else { dir };
+    let is_below = dir.ends_with("deps") || dir.ends_with("examples");
+    let dir = if is_below { dir.parent().unwrap_or(dir) } else { dir };
     Ok(dir.join("haul-jail"))
 }
