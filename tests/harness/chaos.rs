@@ -172,9 +172,9 @@ impl Chaos {
                 let is_cut = self.chance.random_bool(0.5);
                 self.note(&format!("the wire is {} for {away:?}", if is_cut { "cut" } else { "held" }));
                 if is_cut {
-                    self.wire.cut()
+                    self.wire.cut();
                 } else {
-                    self.wire.hold()
+                    self.wire.hold();
                 }
                 tokio::time::sleep(away).await;
                 self.wire.pass();

@@ -22,7 +22,7 @@ const PIECE: usize = 16 * 1024;
 /// A command that passes by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Asked {
-    /// A call of the script that calls itself so in its first line, known once it was loaded through this wire.
+    /// A call of the script that calls itself so in its first line.
     Script(&'static str),
     /// A command by its name, in capitals.
     Command(&'static str),
@@ -66,19 +66,14 @@ struct Wire {
 #[derive(Default)]
 struct Notes {
     losses: Vec<(Asked, usize, Loss)>,
-    /// Text of scripts by their SHA-1, as loaded.
+    /// Text of scripts that came by, by their SHA-1.
     scripts: HashMap<String, String>,
     lost: usize,
     asked: u64,
 }
 
-/// What is to be done with the next answer on a connection.
-enum Due {
-    Pass,
-    /// It is the SHA-1 of this script.
-    Learn(String),
-    Lose(Loss),
-}
+/// A call of a script that nobody can know, with nothing.
+const UNKNOWN: &[u8] = b"*3\r\n$7\r\nEVALSHA\r\n$40\r\n0000000000000000000000000000000000000000\r\n$1\r\n0\r\n";
 
 impl Proxy {
     /// A wire to any server.
@@ -213,42 +208,47 @@ impl Wire {
         }
     }
 
-    async fn requests(&self, mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, due: &Mutex<VecDeque<Due>>) {
-        let (mut piece, mut rest) = (vec![0; PIECE], Vec::new());
-        let mut stranded = self.stranded.subscribe();
-        while let Ok(length @ 1..) = from.read(&mut piece).await {
-            if self.is_redis {
-                rest.extend_from_slice(&piece[..length]);
-                while let Some(end) = whole(&rest) {
-                    let command: Vec<u8> = rest.drain(..end).collect();
-                    due.lock().expect("no holder panics").push_back(self.judge(&command));
-                }
-            }
-            if self.carry(&piece[..length], &mut to, &mut stranded).await.is_err() {
-                return;
-            }
-        }
-    }
-
-    async fn answers(&self, mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, due: &Mutex<VecDeque<Due>>) {
+    async fn requests(&self, mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, due: &Mutex<VecDeque<Option<Loss>>>) {
         let (mut piece, mut rest) = (vec![0; PIECE], Vec::new());
         let mut stranded = self.stranded.subscribe();
         while let Ok(length @ 1..) = from.read(&mut piece).await {
             rest.extend_from_slice(&piece[..length]);
-            while let Some(end) = if self.is_redis { whole(&rest) } else { Some(rest.len()).filter(|all| *all > 0) } {
+            while let Some(end) = self.next(&rest) {
+                let mut command: Vec<u8> = rest.drain(..end).collect();
+                if self.is_redis {
+                    let loss = self.judge(&mut command);
+                    due.lock().expect("no holder panics").push_back(loss);
+                }
+                if self.carry(&command, &mut to, &mut stranded).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn answers(&self, mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, due: &Mutex<VecDeque<Option<Loss>>>) {
+        let (mut piece, mut rest) = (vec![0; PIECE], Vec::new());
+        let mut stranded = self.stranded.subscribe();
+        while let Ok(length @ 1..) = from.read(&mut piece).await {
+            rest.extend_from_slice(&piece[..length]);
+            while let Some(end) = self.next(&rest) {
                 let answer: Vec<u8> = rest.drain(..end).collect();
-                let next = if is_push(&answer) { None } else { due.lock().expect("no holder panics").pop_front() };
-                match next {
-                    Some(Due::Lose(Loss::Closed)) => return,
-                    Some(Due::Lose(Loss::Silent)) => return std::future::pending().await,
-                    Some(Due::Learn(script)) => self.learn(&answer, script),
-                    Some(Due::Pass | Due::Lose(Loss::Held)) | None => {}
+                let loss = if is_push(&answer) { None } else { due.lock().expect("no holder panics").pop_front() };
+                match loss.flatten() {
+                    Some(Loss::Closed) => return,
+                    Some(Loss::Silent) => return std::future::pending().await,
+                    Some(Loss::Held) | None => {}
                 }
                 if self.carry(&answer, &mut to, &mut stranded).await.is_err() {
                     return;
                 }
             }
         }
+    }
+
+    /// How much can be passed on: of Redis, one whole value.
+    fn next(&self, bytes: &[u8]) -> Option<usize> {
+        if self.is_redis { whole(bytes) } else { Some(bytes.len()).filter(|all| *all > 0) }
     }
 
     /// Passes bytes on when and how the wire's condition lets them.
@@ -278,41 +278,43 @@ impl Wire {
         Ok(())
     }
 
-    fn judge(&self, command: &[u8]) -> Due {
+    /// Is it one that was chosen? A call by hash of a script that has not come by yet is answered by the server as after
+    /// a restart: with the demand for its text.
+    fn judge(&self, command: &mut Vec<u8>) -> Option<Loss> {
         let words = words(command);
-        let word = |at: usize| words.get(at).map(|word| String::from_utf8_lossy(word)).unwrap_or_default();
-        let name = word(0).to_ascii_uppercase();
+        let word = |at: usize| words.get(at).map(|word| String::from_utf8_lossy(word).into_owned()).unwrap_or_default();
+        let (name, script) = (word(0).to_ascii_uppercase(), word(1));
         let mut notes = self.notes();
         notes.asked += 1;
-        if name == "SCRIPT" && word(1).eq_ignore_ascii_case("load") {
-            return Due::Learn(word(2).into_owned());
-        }
         let text = match name.as_str() {
-            "EVALSHA" => notes.scripts.get(&*word(1)).cloned().unwrap_or_default(),
-            "EVAL" => word(1).into_owned(),
+            "EVAL" => {
+                let sha = redis::Script::new(&script).get_hash().to_owned();
+                notes.scripts.insert(sha, script.clone());
+                script
+            }
+            "EVALSHA" => match notes.scripts.get(&script) {
+                Some(text) => text.clone(),
+                None => {
+                    *command = UNKNOWN.to_vec();
+                    return None;
+                }
+            },
             _ => String::new(),
         };
         let is_it = |asked: Asked| match asked {
             Asked::Script(script) => text.contains(&format!("\n-- {script}: ")),
             Asked::Command(command) => name == command,
         };
-        let Some(at) = notes.losses.iter().position(|(asked, _, _)| is_it(*asked)) else { return Due::Pass };
+        let at = notes.losses.iter().position(|(asked, _, _)| is_it(*asked))?;
         if notes.losses[at].1 > 0 {
             notes.losses[at].1 -= 1;
-            return Due::Pass;
+            return None;
         }
         let (_, _, loss) = notes.losses.remove(at);
         notes.lost += 1;
         if loss == Loss::Held {
             self.condition.send_replace(Condition::Held);
         }
-        Due::Lose(loss)
-    }
-
-    fn learn(&self, answer: &[u8], script: String) {
-        let text = String::from_utf8_lossy(answer);
-        if let Some(sha) = text.lines().nth(1) {
-            self.notes().scripts.insert(sha.to_owned(), script);
-        }
+        Some(loss)
     }
 }

@@ -111,10 +111,10 @@ async fn a_look_at_metadata_does_not_stand_behind_the_same_clients_downloads() -
 #[tokio::test]
 async fn joining_a_long_backlog_does_not_inherit_it() -> Result<()> {
     let bench = Bench::new().await?;
-    for n in 0..50 {
+    for n in 0..1000 {
         bench.submit("backlog", &format!("https://example.com/{n}")).await?;
     }
-    let joined = bench.submit("newcomer", "https://example.com/49").await?;
+    let joined = bench.submit("newcomer", "https://example.com/999").await?;
     bench.must_lease().await?;
     bench.must_lease().await?;
     assert_eq!(bench.kind(joined).await?, StateKind::Running);
