@@ -97,6 +97,9 @@ async fn results(house: &House, connection: &mut redis::aio::MultiplexedConnecti
     }
     let completed: usize =
         redis::cmd("HGET").arg("haul1:{0}:count").arg("download:completed").query_async(connection).await?;
+    let repaired: Option<u64> =
+        redis::cmd("HGET").arg("haul1:{0}:count").arg("repaired").query_async(connection).await?;
+    ensure!(repaired.is_none(), "{repaired:?} things had to be put right");
     let jobs = published.len()..=published.len() + forgotten;
     ensure!(jobs.contains(&completed), "{completed} completions of {jobs:?} jobs");
 
@@ -105,7 +108,9 @@ async fn results(house: &House, connection: &mut redis::aio::MultiplexedConnecti
     let mut stored = Vec::new();
     files(&objects, &mut stored)?;
     for file in &stored {
-        let name = file.strip_prefix(&objects)?.to_string_lossy().into_owned();
+        // what its writer did not live to finish goes with the object
+        let name = file.strip_prefix(&objects)?.to_string_lossy();
+        let name = name.strip_suffix(".part").unwrap_or(&name).to_owned();
         let is_known = published.contains_key(&name) || noted.iter().any(|entry| entry.ends_with(&name));
         ensure!(is_known, "nobody knows of {name}");
     }

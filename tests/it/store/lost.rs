@@ -36,11 +36,10 @@ async fn no_answer_that_is_lost_changes_what_comes_of_it_all() -> Result<()> {
 
 /// Lives of some jobs, with every script in them, over a wire that loses an answer; and all that is left of them.
 async fn lives(lost: Option<(&'static str, Loss)>) -> Result<Vec<String>> {
-    let mut settings = None;
-    let Bench { redis, store: direct, worker } = Bench::with(|all| settings = Some(*all)).await?;
+    let Bench { redis, store: direct, worker, settings } = Bench::new().await?;
     let wire = Proxy::to_redis(redis.address()).await;
-    let store = JobStore::new(Server::at(&wire.redis_url(), 4)?, settings.expect("they were shown"));
-    let bench = Bench { redis, store, worker };
+    let store = JobStore::new(Server::at(&wire.redis_url(), 4)?, settings);
+    let bench = Bench { redis, store, worker, settings };
     if let Some((script, loss)) = lost {
         wire.lose(Asked::Script(script), 0, loss);
     }
