@@ -92,6 +92,16 @@ impl Redis {
         Ok(redis::cmd("CONFIG").arg("SET").arg(setting).arg(value).query_async(&mut connection).await?)
     }
 
+    /// Sets one of its settings for good: also when it is started again.
+    ///
+    /// # Errors
+    /// When it does not know it.
+    pub async fn keep(&mut self, setting: &str, value: &str) -> Result<()> {
+        self.set(setting, value).await?;
+        self.arguments.extend([format!("--{setting}"), value.to_owned()]);
+        Ok(())
+    }
+
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
@@ -150,7 +160,9 @@ impl Redis {
     /// # Errors
     /// When the server does not answer.
     pub async fn connection(&self) -> Result<redis::aio::MultiplexedConnection> {
-        Ok(redis::Client::open(self.url())?.get_multiplexed_async_connection().await?)
+        // a look at everything there is may take longer than the crate's default of half a second
+        let patient = redis::AsyncConnectionConfig::new().set_response_timeout(Some(Duration::from_secs(60)));
+        Ok(redis::Client::open(self.url())?.get_multiplexed_async_connection_with_config(&patient).await?)
     }
 }
 

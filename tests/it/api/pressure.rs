@@ -16,7 +16,7 @@ async fn order(house: &House, api: usize, another: &haul_tests::processes::Proce
 #[tokio::test]
 async fn two_apis_share_the_rate_of_a_client() -> Result<()> {
     let house = House::open(Store::Disk, &[("HAUL_RATE_DOWNLOADS", "3/m")]).await?;
-    let another = house.another_api().await?;
+    let another = house.another_api(&[]).await?;
     for n in 0..3 {
         assert_eq!(order(&house, n % 2, &another, n).await?.status, 202);
     }
@@ -38,7 +38,7 @@ async fn two_apis_share_the_rate_of_a_client() -> Result<()> {
 #[tokio::test]
 async fn a_batch_is_charged_by_all_apis_together_and_says_how_it_stands() -> Result<()> {
     let house = House::open(Store::Disk, &[("HAUL_RATE_DOWNLOADS", "3/m")]).await?;
-    let another = house.another_api().await?;
+    let another = house.another_api(&[]).await?;
     assert_eq!(order(&house, 1, &another, 0).await?.status, 202);
     let item = |n: usize| json!({ "url": format!("http://127.0.0.1/{n}.mp4") });
     let body = json!({ "downloads": [item(1), item(2), item(3)] });
@@ -54,7 +54,7 @@ async fn a_batch_is_charged_by_all_apis_together_and_says_how_it_stands() -> Res
 #[tokio::test]
 async fn who_comes_again_with_a_promise_is_not_charged_again() -> Result<()> {
     let house = House::open(Store::Disk, &[("HAUL_RATE_DOWNLOADS", "3/m")]).await?;
-    let another = house.another_api().await?;
+    let another = house.another_api(&[]).await?;
     let body = json!({ "url": "http://127.0.0.1/v.mp4" });
     let mut ids = Vec::new();
     for api in [&house.api, &another, &house.api, &another] {

@@ -44,7 +44,7 @@ async fn two_hundred_running_jobs_outlive_a_redis_that_stands_still_for_longer_t
     for leased in &all {
         assert_eq!(bench.store.complete(&leased.lease, &artifact(leased), &[]).await?, Done::Completed);
     }
-    assert_eq!(bench.traces().await?, [0; 5]);
+    assert!(bench.traces().await?.iter().all(|left| *left == 0));
     Ok(())
 }
 
