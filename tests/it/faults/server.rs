@@ -142,17 +142,6 @@ async fn a_full_redis_takes_no_job_and_everything_in_it_comes_to_its_end() -> Re
 }
 
 #[tokio::test]
-async fn a_redis_that_throws_keys_away_when_it_is_full_is_refused_by_its_setting() -> Result<()> {
-    let house = House::open(Store::Disk, &[]).await?;
-    house.redis.set("maxmemory-policy", "allkeys-lru").await?;
-    let refusal = house.redis.server(1)?.check(false).await.err().context("it was not refused")?.to_string();
-    assert!(refusal.contains("maxmemory-policy allkeys-lru") && refusal.contains("noeviction"), "{refusal}");
-    assert!(house.another_api(&[]).await.is_err());
-    assert!(house.worker(&[]).await.is_err());
-    Ok(())
-}
-
-#[tokio::test]
 async fn a_worker_without_work_sends_at_most_twelve_commands_a_minute() -> Result<()> {
     let house = House::open(Store::Disk, &[]).await?;
     let wire = Proxy::to_redis(house.redis.address()).await;

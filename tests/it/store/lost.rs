@@ -1,5 +1,6 @@
 //! Each script in turn loses one answer: what comes of it all is what comes of it when none is lost.
 
+use anyhow::Context as _;
 use futures::{StreamExt as _, TryStreamExt as _};
 use haul_shared::redis::Server;
 use haul_tests::proxy::{Asked, Loss, Proxy};
@@ -26,7 +27,17 @@ const SCRIPTS: [&str; 12] = [
 async fn no_answer_that_is_lost_changes_what_comes_of_it_all() -> Result<()> {
     let expected = lives(None).await?;
     let losses = SCRIPTS.into_iter().flat_map(|script| [Loss::Closed, Loss::Silent].map(|loss| (script, loss)));
-    let runs = losses.map(|lost| async move { anyhow::Ok((lost, lives(Some(lost)).await?)) });
+    let runs = losses.map(|lost| async move {
+        let mut outcome = lives(Some(lost)).await;
+        // a call is sent again within four seconds, of which silence takes three: a machine that stands still for the
+        // fourth is not what is tried here
+        for _ in 0..2 {
+            if outcome.is_err() {
+                outcome = lives(Some(lost)).await;
+            }
+        }
+        anyhow::Ok((lost, outcome.with_context(|| format!("{lost:?}"))?))
+    });
     let outcomes: Vec<_> = futures::stream::iter(runs).buffer_unordered(8).try_collect().await?;
     for (lost, outcome) in outcomes {
         assert_eq!(outcome, expected, "{lost:?}");
@@ -36,10 +47,10 @@ async fn no_answer_that_is_lost_changes_what_comes_of_it_all() -> Result<()> {
 
 /// Lives of some jobs, with every script in them, over a wire that loses an answer; and all that is left of them.
 async fn lives(lost: Option<(&'static str, Loss)>) -> Result<Vec<String>> {
-    let Bench { redis, store: direct, worker, settings } = Bench::new().await?;
-    let wire = Proxy::to_redis(redis.address()).await;
-    let store = JobStore::new(Server::at(&wire.redis_url(), 4)?, settings);
-    let bench = Bench { redis, store, worker, settings };
+    let mut bench = Bench::new().await?;
+    let wire = Proxy::to_redis(bench.redis.address()).await;
+    let over_the_wire = JobStore::new(Server::at(&wire.redis_url(), 4)?, bench.settings);
+    let direct = std::mem::replace(&mut bench.store, over_the_wire);
     if let Some((script, loss)) = lost {
         wire.lose(Asked::Script(script), 0, loss);
     }
@@ -48,7 +59,12 @@ async fn lives(lost: Option<(&'static str, Loss)>) -> Result<Vec<String>> {
     let (a, b) = (bench.submit("a", "https://example.com/1").await?, bench.submit("b", "https://example.com/1").await?);
     let mut claims = bench.claims();
     let leased = claims.take(1).await?.pop().expect("a job");
-    assert_eq!(store.heartbeat(&[beat(&leased, 30.0)]).await?, [Pulse::Ok]);
+    // an unanswered beat is not sent again: the next one comes in a second, and does the same
+    let pulses = match store.heartbeat(&[beat(&leased, 30.0)]).await {
+        Ok(pulses) => pulses,
+        Err(_) => store.heartbeat(&[beat(&leased, 30.0)]).await?,
+    };
+    assert_eq!(pulses, [Some(Pulse::Ok)]);
     assert_eq!(store.reserve(&leased.lease, &artifact(&leased).object).await?, Pulse::Ok);
     assert_eq!(store.complete(&leased.lease, &artifact(&leased), &[("download", MINUTE)]).await?, Done::Completed);
     assert!(store.forget(b).await?);

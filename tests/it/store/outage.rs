@@ -35,7 +35,7 @@ async fn two_hundred_running_jobs_outlive_a_redis_that_stands_still_for_longer_t
     bench.redis.signal(Signal::CONT)?;
     passes(3 * LEASE).await?;
     heart.abort();
-    assert_eq!(bench.store.heartbeat(&beats(&all)).await?, vec![Pulse::Ok; 200]);
+    assert_eq!(bench.store.heartbeat(&beats(&all)).await?, vec![Some(Pulse::Ok); 200]);
     let mut connection = bench.redis.connection().await?;
     let reaped: Option<u64> =
         redis::cmd("HGET").arg("haul1:{0}:count").arg("reaped").query_async(&mut connection).await?;
