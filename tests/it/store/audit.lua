@@ -13,6 +13,8 @@ local function names(kind) -- what follows `kind` in the names of keys
   return rest
 end
 local function is_in(set, member) return call('ZSCORE', B .. set, member) ~= false end
+-- Within a script, what expires while it runs is still there, with nothing left of its life.
+local function is_mortal(key) return call('PTTL', B .. key) ~= -1 end
 local function sum(map, key, by) map[key] = (map[key] or 0) + by end
 local function same(hash, counted)
   local stored = call('HGETALL', B .. hash)
@@ -30,7 +32,7 @@ for _, ticket in ipairs(names('t:')) do
     sum(held, t[1], 1)
     must(call('EXISTS', B .. 'j:' .. t[1]) == 1, 'ticket', ticket, 'has no job')
   end
-  must(call('PTTL', B .. 't:' .. ticket) > 0, 'ticket', ticket, 'lives for ever')
+  must(is_mortal('t:' .. ticket), 'ticket', ticket, 'lives for ever')
 end
 
 local run, load, via, states, unfinished = {}, {}, {}, {}, { queued = 'waits', waiting = 'waits', running = 'runs' }
@@ -71,7 +73,7 @@ end
 same('run', run)
 same('load', load)
 same('via', via)
-for _, way in ipairs(names('cb:')) do must(call('PTTL', B .. 'cb:' .. way) > 0, 'a breaker', way, 'is remembered for ever') end
+for _, way in ipairs(names('cb:')) do must(is_mortal('cb:' .. way), 'a breaker', way, 'is remembered for ever') end
 for set, state in pairs({ lease = 'running', delay = 'waiting' }) do
   must(call('ZCARD', B .. set) == (states[state] or 0), set, 'holds others')
 end
@@ -80,11 +82,11 @@ must(call('ZCARD', B .. 'live') == live, 'live holds others')
 for _, client in ipairs(names('park:')) do
   must(call('HEXISTS', B .. 'run', client) == 1, client, 'is parked, and nothing will wake it')
 end
-for _, client in ipairs(names('caps:')) do must(call('PTTL', B .. 'caps:' .. client) > 0, client, 'is remembered for ever') end
+for _, client in ipairs(names('caps:')) do must(is_mortal('caps:' .. client), client, 'is remembered for ever') end
 for _, fp in ipairs(names('fp:')) do
   local jid = call('GET', B .. 'fp:' .. fp)
   local v = call('HMGET', B .. 'j:' .. jid, 'st', 'cx')
-  must(v[1] == 'completed' or (v[1] == 'failed' and call('PTTL', B .. 'fp:' .. fp) > 0) or (unfinished[v[1]] and not v[2]), 'a newcomer would be led to a job', v[1] or 'that is gone')
+  must(v[1] == 'completed' or (v[1] == 'failed' and is_mortal('fp:' .. fp)) or (unfinished[v[1]] and not v[2]), 'a newcomer would be led to a job', v[1] or 'that is gone')
 end
 must(tonumber(call('HGET', B .. 'count', 'bytes') or 0) == bytes, 'bytes stored')
 must(tonumber(call('HGET', B .. 'count', 'objects') or 0) == objects, 'objects stored')
