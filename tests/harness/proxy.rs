@@ -278,8 +278,8 @@ impl Wire {
         Ok(())
     }
 
-    /// Is it one that was chosen? A call by hash of a script that has not come by yet is answered by the server as after
-    /// a restart: with the demand for its text.
+    /// Is it one that was chosen? While a script is, a call by hash of one that has not come by yet is answered by the
+    /// server as after a restart: with the demand for its text.
     fn judge(&self, command: &mut Vec<u8>) -> Option<Loss> {
         let words = words(command);
         let word = |at: usize| words.get(at).map(|word| String::from_utf8_lossy(word).into_owned()).unwrap_or_default();
@@ -294,10 +294,11 @@ impl Wire {
             }
             "EVALSHA" => match notes.scripts.get(&script) {
                 Some(text) => text.clone(),
-                None => {
+                None if notes.losses.iter().any(|(asked, _, _)| matches!(asked, Asked::Script(_))) => {
                     *command = UNKNOWN.to_vec();
                     return None;
                 }
+                None => String::new(),
             },
             _ => String::new(),
         };
