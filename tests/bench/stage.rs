@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use haul_shared::ids::{ClientKey, Region, Shards, WorkerId};
 use haul_shared::job::{DownloadSpec, JobSpec};
-use haul_shared::media::{Codec, Fallback, Format, Priority, Quality};
+use haul_shared::media::Priority;
 use haul_shared::redis::Server;
 use haul_shared::source::SourceUrl;
 use haul_shared::store::{ClientLimits, JobStore, Kind, StoreSettings, Submission, Submitted};
@@ -167,17 +167,7 @@ fn with_lease(redis: &str, lease: Duration) -> Result<JobStore> {
 /// # Errors
 /// When it is not taken.
 pub async fn submit(jobs: &JobStore, client: &str, url: &str) -> Result<()> {
-    let spec = JobSpec::Download(DownloadSpec {
-        url: SourceUrl::read(url)?,
-        format: Format::Mp4,
-        quality: Quality::Best,
-        codec: Codec::Any,
-        fallback: Fallback::Nearest,
-        audio_bitrate_kbps: 192,
-        embed_metadata: true,
-        embed_chapters: true,
-        playlist_index: 1,
-    });
+    let spec = JobSpec::Download(DownloadSpec::usual(SourceUrl::read(url)?));
     let region: Region = "default".parse()?;
     let order = Submission {
         ticket: jobs.draw(&spec, &region),

@@ -3,8 +3,7 @@
 //! Who polls a job is mostly told what it was told before. So the last answers are kept beside the records that they
 //! were made of, and sent again as long as Redis, which is asked every time, has the same record.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -14,6 +13,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use haul_shared::ids::{ClientKey, Ticket};
 use haul_shared::job::JobState;
+use haul_shared::recent::Recent;
 use haul_shared::store::Seen;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
@@ -24,7 +24,7 @@ use crate::conditional;
 use crate::error::{ApiError, ApiResult, Code};
 use crate::views::JobView;
 
-/// Answers of one generation; there are two.
+/// Answers that are kept.
 const MOST: usize = 1024;
 
 /// Bytes of an answer that is worth keeping; the usual one has a fifth.
@@ -40,13 +40,13 @@ pub struct Representation {
 }
 
 /// The answers that were given last.
-#[derive(Debug, Default)]
-pub struct Representations(Mutex<Generations>);
+#[derive(Debug)]
+pub struct Representations(Recent<Ticket, Arc<Made>>);
 
-#[derive(Debug, Default)]
-struct Generations {
-    young: HashMap<Ticket, Arc<Made>>,
-    old: HashMap<Ticket, Arc<Made>>,
+impl Default for Representations {
+    fn default() -> Self {
+        Self(Recent::new(MOST))
+    }
 }
 
 /// An answer, and what it was made of.
@@ -67,12 +67,12 @@ impl Representations {
     /// # Errors
     /// As [`App::find`].
     pub fn of(&self, app: &App, caller: &Caller, ticket: Ticket, seen: &Seen) -> ApiResult<Arc<Representation>> {
-        let made = match self.kept(ticket).filter(|made| made.is_still(seen, caller)) {
+        let made = match self.0.get(&ticket).filter(|made| made.is_still(seen, caller)) {
             Some(made) => made,
             None => {
                 let made = Arc::new(Made::of(app, caller, seen)?);
                 if made.record.len().max(made.representation.body.len()) <= LARGEST {
-                    self.keep(ticket, Arc::clone(&made));
+                    self.0.keep(ticket, Arc::clone(&made));
                 }
                 made
             }
@@ -82,20 +82,6 @@ impl Representations {
         } else {
             Err(ApiError::new(Code::NotFound))
         }
-    }
-
-    fn kept(&self, ticket: Ticket) -> Option<Arc<Made>> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.young.get(&ticket).or_else(|| kept.old.get(&ticket)).map(Arc::clone)
-    }
-
-    /// When the young are too many they become the old, and the old are forgotten.
-    fn keep(&self, ticket: Ticket, made: Arc<Made>) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.young.len() >= MOST {
-            kept.old = std::mem::take(&mut kept.young);
-        }
-        kept.young.insert(ticket, made);
     }
 }
 

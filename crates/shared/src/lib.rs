@@ -11,6 +11,7 @@ pub mod ids;
 pub mod job;
 pub mod media;
 pub mod metadata;
+pub mod recent;
 pub mod redis;
 pub mod serve;
 pub mod shutdown;

@@ -8,6 +8,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+/// What sound is encoded with unless the request says otherwise; it may say 32 to 320.
+pub const USUAL_AUDIO_BITRATE_KBPS: u16 = 192;
+
 /// What the result shall be. The wire words are the lower-case names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

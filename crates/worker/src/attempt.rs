@@ -47,7 +47,7 @@ pub async fn run(ctx: &Context, leased: Leased, work: Work) {
     let Some(spec) = &leased.spec else {
         tracing::warn!(job.id = %id, "job {id} is of a form that this version does not know; handed back");
         ctx.metrics.met_newer_order();
-        if let Err(error) = ctx.store.defer(&leased.lease, SKEW_DELAY).await {
+        if let Err(error) = surely(|| ctx.store.defer(&leased.lease, SKEW_DELAY)).await {
             untold(ctx, id, &error);
         }
         return;

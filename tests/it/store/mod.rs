@@ -22,7 +22,7 @@ use haul_shared::job::{
     Artifact, Delivery, DownloadSpec, Failure, FailureKind, Job, JobSpec, JobState, Progress, Stage,
 };
 use haul_shared::job::{StateKind, state::ALLOWED};
-use haul_shared::media::{Codec, Fallback, Format, Priority, Quality};
+use haul_shared::media::Priority;
 use haul_shared::storage::ObjectKey;
 use haul_shared::store::{
     Beat, Cancelled, Claims, ClientLimits, Done, Ended, Idempotency, JobStore, Kind, Lease, Leased, Outlet, Pulse,
@@ -175,17 +175,7 @@ pub(crate) fn order(name: &str, url: &str) -> Submission {
         ticket: Ticket::new(),
         client: client(name),
         limits: ClientLimits { max_queued: None, max_running: None, weight: 1, rate: None },
-        spec: JobSpec::Download(DownloadSpec {
-            url: serde_json::from_value(url.into()).unwrap(),
-            format: Format::Mp4,
-            quality: Quality::Best,
-            codec: Codec::Any,
-            fallback: Fallback::Nearest,
-            audio_bitrate_kbps: 192,
-            embed_metadata: true,
-            embed_chapters: true,
-            playlist_index: 1,
-        }),
+        spec: JobSpec::Download(DownloadSpec::usual(serde_json::from_value(url.into()).unwrap())),
         region: "default".parse().unwrap(),
         priority: Priority::Normal,
         request: b"{}".to_vec(),

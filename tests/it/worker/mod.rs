@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use haul_shared::ids::{ClientKey, Ticket};
 use haul_shared::job::{DownloadSpec, FailureKind, Job, JobSpec, JobState, StateKind};
-use haul_shared::media::{Codec, Fallback, Format, Priority, Quality};
+use haul_shared::media::Priority;
 use haul_shared::store::{ClientLimits, JobStore, StoreSettings, Submission, Submitted};
 use haul_tests::origin::Origin;
 use haul_tests::redis::Redis;
@@ -53,18 +53,8 @@ impl Shop {
     }
 
     async fn submit(&self, url: &str) -> Result<Ticket> {
-        self.order(JobSpec::Download(DownloadSpec {
-            url: haul_shared::source::SourceUrl::read(url)?,
-            format: Format::Mp4,
-            quality: Quality::Best,
-            codec: Codec::Any,
-            fallback: Fallback::Nearest,
-            audio_bitrate_kbps: 192,
-            embed_metadata: true,
-            embed_chapters: true,
-            playlist_index: 1,
-        }))
-        .await
+        let url = haul_shared::source::SourceUrl::read(url)?;
+        self.order(JobSpec::Download(DownloadSpec::usual(url))).await
     }
 
     /// Asks what is at an address.

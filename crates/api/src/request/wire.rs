@@ -6,7 +6,7 @@
 use std::sync::LazyLock;
 
 use haul_shared::ids::Region;
-use haul_shared::media::{Codec, Fallback, Format, Priority, Quality};
+use haul_shared::media::{Codec, Fallback, Format, Priority, Quality, USUAL_AUDIO_BITRATE_KBPS};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -144,7 +144,7 @@ impl DownloadRequest {
 }
 
 fn default_bitrate() -> u16 {
-    192
+    USUAL_AUDIO_BITRATE_KBPS
 }
 
 fn yes() -> bool {

@@ -217,10 +217,10 @@ table! {
         "How many jobs of one client may run at once, or `off`.",
         .or("4");
     QUEUE_SHARDS = "HAUL_QUEUE_SHARDS", Queue, Both,
-        "Parts that the queue is cut into, 1 to 1024, each on one node of a Redis Cluster; the same for every process and for ever. Limits of a client count per shard.",
+        "Parts that the queue is cut into, 1 to 1024, each on one node of a Redis Cluster; the same for every process and for ever. `HAUL_QUEUE_LIMIT` and the limits of a client count per shard.",
         .or("1");
     DURABILITY = "HAUL_DURABILITY", Queue, Both,
-        "`aof`: an accepted job is in Redis' append-only file within a second. `replica`: it has also reached a replica, else it is refused with 503.",
+        "`aof`: an accepted job is in Redis' append-only file as soon as its `appendfsync` says: with `everysec` within a second or two, with `always` at once. `replica`: it has also reached a replica, else it is refused with 503.",
         .or("aof");
 
     REGION = "HAUL_REGION", Regions, Both,

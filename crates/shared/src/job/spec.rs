@@ -3,7 +3,7 @@
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
-use crate::media::{Codec, Fallback, Format, Quality};
+use crate::media::{Codec, Fallback, Format, Quality, USUAL_AUDIO_BITRATE_KBPS};
 use crate::source::SourceUrl;
 
 /// The order of one run.
@@ -25,6 +25,24 @@ pub enum JobSpec {
 struct Versioned<T> {
     v: u32,
     order: T,
+}
+
+impl DownloadSpec {
+    /// What a client gets that names an address and nothing else.
+    #[must_use]
+    pub fn usual(url: SourceUrl) -> Self {
+        Self {
+            url,
+            format: Format::default(),
+            quality: Quality::default(),
+            codec: Codec::default(),
+            fallback: Fallback::default(),
+            audio_bitrate_kbps: usual_bitrate(),
+            embed_metadata: yes(),
+            embed_chapters: yes(),
+            playlist_index: first(),
+        }
+    }
 }
 
 impl JobSpec {
@@ -102,7 +120,7 @@ fn is_usual<T: Default + PartialEq>(value: &T) -> bool {
 }
 
 fn usual_bitrate() -> u16 {
-    192
+    USUAL_AUDIO_BITRATE_KBPS
 }
 
 fn is_usual_bitrate(kbps: &u16) -> bool {
@@ -132,17 +150,7 @@ mod tests {
     #[test]
     fn what_is_usual_is_not_stored_and_yet_read_back() {
         let url = serde_json::from_value("https://example.com/".into()).unwrap();
-        let usual = DownloadSpec {
-            url,
-            format: Format::default(),
-            quality: Quality::default(),
-            codec: Codec::default(),
-            fallback: Fallback::default(),
-            audio_bitrate_kbps: 192,
-            embed_metadata: true,
-            embed_chapters: true,
-            playlist_index: 1,
-        };
+        let usual = DownloadSpec::usual(url);
         let stored = JobSpec::Download(usual.clone()).encode();
         assert_eq!(stored, br#"{"v":1,"order":{"kind":"download","url":"https://example.com/"}}"#);
         let other = DownloadSpec {

@@ -165,7 +165,6 @@ impl Claims {
             .arg(ms(self.store.0.settings.lease))
             .arg(most)
             .arg(self.turns)
-            .arg(LOW_EVERY)
             .arg(Kind::Download.word())
             .arg(ms(TEND_EVERY))
             .arg(POISON)

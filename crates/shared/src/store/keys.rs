@@ -91,6 +91,8 @@ pub(super) const TABLE: &[(&str, &str)] = &[
     ("pace", "pace:"),
     // LIST name -> the last 512 durations in seconds.
     ("time", "time:"),
+    // STRING, an array of u32: counts by which changes show; see `changed` of `lua/prelude.lua`. 16 KiB.
+    ("versions", "versions"),
     // Channel: ids of jobs that have changed.
     ("changed", "changed"),
 ];

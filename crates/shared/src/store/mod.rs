@@ -46,11 +46,11 @@ use crate::ids::{Shard, Shards};
 use crate::redis::{Call, CallError, Connection, Server};
 
 /// Why the store did not do what it was asked.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// No answer, or none in time. What was asked may have been done; every call of the store may be repeated.
     #[error("redis is unavailable")]
-    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Unavailable(#[source] Arc<dyn std::error::Error + Send + Sync>),
     /// Redis has no memory for another job.
     #[error("redis is out of memory")]
     OutOfMemory,
@@ -72,7 +72,7 @@ pub enum StoreError {
 
 impl From<CallError> for StoreError {
     fn from(error: CallError) -> Self {
-        if error.is_out_of_memory() { Self::OutOfMemory } else { Self::Unavailable(Box::new(error)) }
+        if error.is_out_of_memory() { Self::OutOfMemory } else { Self::Unavailable(Arc::new(error)) }
     }
 }
 

@@ -26,9 +26,6 @@ const AUDIT_EVERY: Duration = Duration::from_secs(10);
 /// About how many jobs one page of the audit has.
 const AUDIT_PAGE: u32 = 50;
 
-/// Jobs of a kind that one call looks after: then there may be more.
-const TENDED_AT_ONCE: u64 = 100;
-
 /// Leases that may be lost before a job counts as one that takes workers down.
 pub(super) const POISON: u32 = 3;
 
@@ -70,11 +67,11 @@ impl JobStore {
             loop {
                 let mut call = invocation(shard, &scripts::TEND);
                 call.arg(ms(every)).arg(ms(self.0.settings.lease)).arg(POISON).arg(encoded(&lost())?);
-                let (promoted, reaped, expired): (u64, u64, u64) = self.run(&call).await?;
+                let (_promoted, reaped, _expired, is_more): (u64, u64, u64, bool) = self.run(&call).await?;
                 if reaped > 0 {
                     tracing::warn!(reaped, "{reaped} leases ran out: their workers are gone or cut off");
                 }
-                if promoted.max(reaped).max(expired) < TENDED_AT_ONCE {
+                if !is_more {
                     break;
                 }
                 every = Duration::ZERO;

@@ -5,7 +5,7 @@
 
 mod rotate;
 
-use std::io::{self, IsTerminal as _};
+use std::io::{self, BufWriter, IsTerminal as _, Write};
 
 use tracing::Subscriber;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
@@ -16,8 +16,12 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::config::{LogConfig, LogFormat};
 use rotate::RotatingFile;
 
-/// Lines that wait for a slow disk; more are dropped, for a log must not stop the service.
+/// Lines that wait for a slow disk or a slow reader; more are dropped, for a log must not stop the service.
 const LINES_WAITING: usize = 8192;
+
+/// Bytes of lines that are written together when they come faster than one by one. Whoever waits sees each at once: what
+/// is there is written as soon as no further line waits.
+const WRITTEN_AT_ONCE: usize = 64 * 1024;
 
 /// Why there is no log.
 #[derive(Debug, thiserror::Error)]
@@ -33,25 +37,23 @@ pub enum TelemetryError {
 /// Keeps the log going; lines that wait are written when it is dropped.
 #[derive(Debug)]
 #[must_use]
-pub struct Telemetry(#[expect(dead_code, reason = "held for its drop")] Option<WorkerGuard>);
+pub struct Telemetry(#[expect(dead_code, reason = "held for its drop")] WorkerGuard);
 
 /// Starts the log of this process. `name` is that of its files: `<name>.log`, then `<name>.log.1` and older.
 ///
 /// # Errors
 /// [`TelemetryError`].
 pub fn start(config: &LogConfig, name: &str) -> Result<Telemetry, TelemetryError> {
-    let Some(dir) = &config.dir else {
-        let is_terminal = io::stderr().is_terminal();
-        let preferred = if is_terminal { LogFormat::Text } else { LogFormat::Json };
-        subscriber(config, preferred, is_terminal, io::stderr)?
-            .try_init()
-            .map_err(|error| start_fault(error.into()))?;
-        return Ok(Telemetry(None));
+    let is_terminal = config.dir.is_none() && io::stderr().is_terminal();
+    let preferred = if is_terminal { LogFormat::Text } else { LogFormat::Json };
+    let output: Box<dyn Write + Send> = match &config.dir {
+        None => Box::new(io::stderr()),
+        Some(dir) => Box::new(RotatingFile::open(dir.as_std_path(), name).map_err(TelemetryError::Directory)?),
     };
-    let file = RotatingFile::open(dir.as_std_path(), name).map_err(TelemetryError::Directory)?;
-    let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(LINES_WAITING).finish(file);
-    subscriber(config, LogFormat::Json, false, writer)?.try_init().map_err(|error| start_fault(error.into()))?;
-    Ok(Telemetry(Some(guard)))
+    let lines = BufWriter::with_capacity(WRITTEN_AT_ONCE, output);
+    let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(LINES_WAITING).finish(lines);
+    subscriber(config, preferred, is_terminal, writer)?.try_init().map_err(|error| start_fault(error.into()))?;
+    Ok(Telemetry(guard))
 }
 
 type AnySubscriber = Box<dyn Subscriber + Send + Sync>;
@@ -79,7 +81,6 @@ fn start_fault(error: Box<dyn std::error::Error + Send + Sync>) -> TelemetryErro
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
     use std::sync::{Arc, Mutex};
 
     use super::*;

@@ -60,15 +60,15 @@ fn append_to(path: &Path) -> io::Result<File> {
 }
 
 impl Write for RotatingFile {
-    /// A call is a line: it is never divided between two files.
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let added = line.len() as u64;
+    /// A call is one or more whole lines: none is divided between two files.
+    fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
+        let added = lines.len() as u64;
         if self.size_bytes > 0 && self.size_bytes + added > self.limit_bytes {
             self.rotate()?;
         }
-        self.file.write_all(line)?;
+        self.file.write_all(lines)?;
         self.size_bytes += added;
-        Ok(line.len())
+        Ok(lines.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {

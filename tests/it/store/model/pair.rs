@@ -216,6 +216,10 @@ impl<'a> Pair<'a> {
             let record = format!("{base}j:{job}");
             let object: String = redis::cmd("HGET").arg(&record).arg("obj").query_async(&mut connection).await?;
             pipe.hset(&record, "del", 1).cmd("ZADD").arg(format!("{base}gc")).arg("XX").arg(1).arg(object);
+            // and what was seen of it is not so any more
+            let id = job.to_string();
+            let version = u16::from_str_radix(&id[id.len() - 3..], 16)?;
+            pipe.cmd("BITFIELD").arg(format!("{base}versions")).arg(&["INCRBY", "u32", &format!("#{version}"), "1"]);
             pipe.exec_async(&mut connection).await?;
         }
         self.model.parts.iter_mut().for_each(Part::outlive);

@@ -56,7 +56,7 @@ if j.n > 1 then
   call('HSET', tkey, 'st', S.cancelled, 'ft', int(NOW))
   depart(j, t[3])
   call('HINCRBY', K.job .. j.id, 'n', -1)
-  changed(j.id)
+  changed(j.id, true)
   return say(tkey, ARGV[2], 'now')
 end
 if j.st == S.running then

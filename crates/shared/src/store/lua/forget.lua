@@ -18,4 +18,5 @@ if j and not t[2] and call('HINCRBY', K.job .. j.id, 'n', -1) <= 0 then
   if call('GET', K.flight .. j.fp) == j.id then call('DEL', K.flight .. j.fp) end
   call('DEL', K.job .. j.id)
 end
+changed(t[1])
 return 'ok'

@@ -5,10 +5,10 @@
 -- fewer slots by now, the others go back to the front of their line, and no attempt is spent.
 -- KEYS  1 base of the shard
 -- ARGV  1 worker   2 kind   3 mark of this call   4 lease length in ms   5 how many jobs   6 turns taken before
---       7 one turn in this many, less urgent jobs go first   8 kind whose waits are sampled
---       9 ms between two looks   10 lost leases after which a job has failed   11 that failure
---       12 name of the address that sites see   13 jobs of one site at once through it (empty: any number)
---       14.. lanes in order of preference, each followed by that of less urgent jobs
+--       7 kind whose waits are sampled
+--       8 ms between two looks   9 lost leases after which a job has failed   10 that failure
+--       11 name of the address that sites see   12 jobs of one site at once through it (empty: any number)
+--       13.. lanes in order of preference, each followed by that of less urgent jobs
 -- Returns {ms until something is due (0: call again at once, -1: nothing is)} or {0, for each job: id, fence, attempt, max attempts, spec, ms it
 --         stood in line, progress of an attempt with this number that was lost (empty: none)}
 local STEPS = 64 -- jobs put off, clients parked and stale entries passed over in one call; a wake token calls again
@@ -41,7 +41,7 @@ if before == mark then
   end
   return answer
 end
-tend(ARGV[9], lease_ms, ARGV[10], ARGV[11])
+tend(ARGV[8], lease_ms, ARGV[9], ARGV[10])
 
 local function begin(j, client, via)
   local fence = int(math.max(MICROS, tonumber(j.tok or '0') + 1))
@@ -49,7 +49,7 @@ local function begin(j, client, via)
   j.att, j.via = j.att + 1, via
   call('HSET', K.job .. j.id, 'tok', fence, 'wk', worker, 'att', int(j.att), 'via', via)
   move(j, S.running, { deadline = NOW + lease_ms, client = client, popped = j.own == client })
-  if j.kind == ARGV[8] then sample('wait', string.format('%.3f', waited / 1000)) end
+  if j.kind == ARGV[7] then sample('wait', string.format('%.3f', waited / 1000)) end
   give(j, fence, waited)
 end
 
@@ -75,8 +75,8 @@ local function take(lane)
         -- Only now: one who submits a job at a time must not jump the line by leaving and coming back.
         call('ZREM', ring, client)
       elseif j and may(MAY.lease, j.st) and j.lane == lane then
-        local via = ARGV[12] .. ' ' .. (j.site or '-') -- none: an older version took it in
-        local wait, why = held_up(j, via, ARGV[13])
+        local via = ARGV[11] .. ' ' .. (j.site or '-') -- none: an older version took it in
+        local wait, why = held_up(j, via, ARGV[12])
         -- Being put off costs a little of a turn: thousands of such jobs keep no other client waiting.
         call('ZADD', ring, tonumber(vt) + (wait and 1 / 16 or 1) / tonumber(weight), client)
         if not wait then
@@ -93,8 +93,8 @@ local function take(lane)
 end
 
 local function take_next()
-  local is_low_first = (ARGV[6] + #ids + 1) % ARGV[7] == 0
-  for i = 14, #ARGV, 2 do
+  local is_low_first = (ARGV[6] + #ids + 1) % LANE.turns == 0
+  for i = 13, #ARGV, 2 do
     local one, other = ARGV[i], ARGV[i + 1]
     if is_low_first then one, other = other, one end
     if take(one) or take(other) then return true end
@@ -103,10 +103,10 @@ local function take_next()
 end
 local function take_all() while #ids < want and take_next() do end end
 take_all()
-if #ids == 0 and tend(0, lease_ms, ARGV[10], ARGV[11])[1] > 0 then take_all() end -- who has nothing to do can look
+if #ids == 0 and tend(0, lease_ms, ARGV[9], ARGV[10])[1] > 0 then take_all() end -- who has nothing to do can look
 
 for lane, vt in pairs(vts) do call('HSET', K.vt, lane, vt) end
-for i = 14, #ARGV do wake_another(ARGV[i]) end
+for i = 13, #ARGV do wake_another(ARGV[i]) end
 if #ids > 0 then
   call('SET', asked, mark .. ' ' .. table.concat(ids, ' '), 'PX', lease_ms)
   return answer

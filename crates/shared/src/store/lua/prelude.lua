@@ -27,8 +27,16 @@ end
 -- Is `state` one of `states`, as MAY has them?
 local function may(states, state) return string.find(states, ' ' .. state .. ' ', 1, true) ~= nil end
 
--- Watchers of the job look again.
-local function changed(jid) call('PUBLISH', K.changed, jid) end
+-- Who keeps what it saw of a job asks, before it shows it again, whether that may still be so: these versions tell. One
+-- belongs to all jobs whose ids end alike, and one to all that stand in line, where a place depends on the others.
+local LINE = 4096
+local function version_of(jid) return tonumber(string.sub(jid, -3), 16) end -- below LINE
+
+-- Watchers of the job look again. `line`: so has the place in line of others.
+local function changed(jid, line)
+  call('PUBLISH', K.changed, jid)
+  call('BITFIELD', K.versions, 'INCRBY', 'u32', '#' .. version_of(jid), 1, 'INCRBY', 'u32', '#' .. LINE, line and 1 or 0)
+end
 
 -- One token wakes one waiting worker. Bounded: with so many waiting, everyone who is awake finds work.
 local function wake(lane)
@@ -119,8 +127,9 @@ local function move(j, to, at)
     call('PEXPIRE', K.pace .. j.own, 3600000)
     if to ~= S.completed and call('GET', K.flight .. j.fp) == j.id then call('DEL', K.flight .. j.fp) end
   end
+  local line = j.st == S.queued or to == S.queued
   j.st = to
-  changed(j.id)
+  changed(j.id, line)
 end
 
 -- Job `j` changes lanes. In line it keeps the time since which it waits, and goes behind its client's others there.

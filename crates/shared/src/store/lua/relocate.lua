@@ -44,7 +44,7 @@ local function follow(client, from, to, region)
     elseif j.own == client and n <= last and gone < most then
       change_lane(j, to)
       call('HSET', K.job .. j.id, 'rg', region)
-      changed(j.id)
+      changed(j.id, true)
       gone = gone + 1
     end
   end

@@ -19,12 +19,12 @@ local function answer(word)
 end
 
 -- What exists already is there because the answer to this call was lost, or the same was promised before.
-local old
+local left, old
 if retry then
   local before = said(tkey, ARGV[23])
   if before then return answer(before) end
   local t = call('HMGET', tkey, 'jid', 'st')
-  old = not t[2] and t[1] and load(t[1]) -- a ticket with a state of its own has let go of its job
+  left, old = t[1], not t[2] and t[1] and load(t[1]) -- a ticket with a state of its own has let go of its job
   if not t[2] and not old then return { 'gone' } end
   if not may(MAY.retry, t[2] or old.st) then return { 'not_retryable' } end
 elseif call('EXISTS', tkey) == 1 then
@@ -64,9 +64,9 @@ end
 if full then call('SET', rate, int(full), 'PX', int(math.ceil((full - MICROS) / 1000))) end
 if old then
   if old.n <= 1 then call('DEL', K.job .. old.id) else call('HINCRBY', K.job .. old.id, 'n', -1) end
-  changed(old.id)
 end
 if retry then
+  if left then changed(left) end
   call('HDEL', tkey, 'st', 'ft', 'rg', 'att', 'max', 'sa', 'pg', 'med', 'exp')
 else
   call('HSET', tkey, 'cl', client, 'ct', int(NOW))
@@ -105,6 +105,7 @@ if word == 'join' then
   if client ~= run.own then call('HINCRBY', K.job .. run.id, 'by:' .. client, 1) end
   if run.lane == ARGV[17] then change_lane(run, lane) end -- who is in a hurry takes the others along
   give_place(run, client)
+  changed(run.id, true)
 else
   call('PEXPIRE', K.job .. run.id, run.keep)
 end
@@ -115,6 +116,7 @@ if word == 'reuse' then
   if till > tonumber(v[1]) then
     call('HSET', K.job .. run.id, 'del', int(till))
     call('ZADD', K.garbage, 'XX', int(till), v[2])
+    changed(run.id)
   end
 end
 return answer(word)

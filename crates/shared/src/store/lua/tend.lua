@@ -1,7 +1,7 @@
 -- tend: look after what time does to jobs, and wake somebody where jobs wait and every wake token was lost.
 -- KEYS  1 base of the shard
 -- ARGV  1 ms between two looks   2 lease length in ms   3 lost leases after which a job has failed   4 that failure
--- Returns {promoted, reaped, expired}
+-- Returns {promoted, reaped, expired, 1 if there may be more of any}
 local did = tend(ARGV[1], ARGV[2], ARGV[3], ARGV[4])
 for _, lane in ipairs(call('SMEMBERS', K.lanes)) do wake_another(lane) end
 return did

@@ -1,5 +1,5 @@
 -- tending: what time does to jobs. Delays end, leases run out, jobs outlive their time. A part of other scripts.
--- Returns {promoted, reaped, expired}, each at most BATCH: then there may be more
+-- Returns {promoted, reaped, expired, 1 if there may be more of any}
 local BATCH = 100
 
 -- Delays that are over. A retried job goes before its client's other jobs.
@@ -67,11 +67,13 @@ end
 local function tend(every, lease, poison, lost)
   local unseen = NOW - tonumber(call('GET', K.tended) or int(NOW - every))
   -- a look in the future is none: the clock has been set back, or belongs to another server
-  if math.abs(unseen) < tonumber(every) then return { 0, 0, 0 } end
+  if math.abs(unseen) < tonumber(every) then return { 0, 0, 0, 0 } end
   call('SET', K.tended, int(NOW))
   call('ZREMRANGEBYSCORE', K.shut, '-inf', int(NOW - TRACE))
   local with = { unseen = unseen, lease = tonumber(lease), poison = tonumber(poison), lost = lost }
-  return { promote(), reap(with), expire() }
+  local promoted, reaped, expired = promote(), reap(with), expire()
+  local is_all = math.max(promoted, reaped, expired) < BATCH
+  return { promoted, reaped, expired, is_all and 0 or 1 }
 end
 
 -- ms until there will be something to look after; none: nil.
