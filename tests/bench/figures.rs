@@ -44,6 +44,12 @@ impl Rounds {
     }
 }
 
+impl FromIterator<f64> for Rounds {
+    fn from_iter<I: IntoIterator<Item = f64>>(values: I) -> Self {
+        Self(values.into_iter().collect())
+    }
+}
+
 /// Measures two things in turns.
 ///
 /// # Errors
@@ -85,5 +91,11 @@ fn show(name: &str, value: f64, floor: Option<f64>, aim: &str) {
     let ratio = floor.map(|floor| value / floor);
     let text = |number: Option<f64>, digits| number.map_or_else(String::new, |n| format!("{n:.digits$}"));
     eprintln!("{name:<58} {value:>12.3} {:>12} {:>7}  {aim}", text(floor, 3), text(ratio, 2));
+    line(name, value, floor);
+}
+
+/// The line of JSON of a figure; for people it stands in a table of another shape.
+pub fn line(name: &str, value: f64, floor: Option<f64>) {
+    let ratio = floor.map(|floor| value / floor);
     println!("{}", json!({ "name": name, "value": value, "floor": floor, "ratio": ratio }));
 }

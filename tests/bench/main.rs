@@ -1,4 +1,5 @@
-//! bench: how fast the queue and the API are, each figure beside a floor that was measured in the same run.
+//! bench: how fast the queue, the API and the downloads are, each figure beside a floor or a rival that was measured in the
+//! same run.
 //!
 //! A table for people goes to standard error, one line of JSON per figure to standard output. Every benchmark starts a
 //! Redis of its own and the programs as they are shipped; what they are and what the figures mean is in
@@ -6,6 +7,7 @@
 //! same program in another role.
 
 mod bullmq;
+mod engine;
 mod figures;
 mod floor;
 mod load;
@@ -43,7 +45,9 @@ enum What {
     Submit(Plan),
     /// Bytes of Redis per queued and per finished job
     Memory(Plan),
-    /// All of them
+    /// Downloads from POST to link, against what others do with the same media
+    Engine(engine::Plan),
+    /// All of them but the engine
     All(Plan),
     /// A part of a benchmark, started by it
     #[command(hide = true, subcommand)]
@@ -86,6 +90,7 @@ fn main() -> Result<()> {
         What::Status(plan) => measure(async { status::run(&plan).await }),
         What::Submit(plan) => measure(async { submit::run(&plan).await }),
         What::Memory(_) => measure(memory::run()),
+        What::Engine(plan) => measure(engine::run(plan)),
         What::All(plan) => measure(async {
             queue::run(&plan).await?;
             status::run(&plan).await?;

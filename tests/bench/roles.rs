@@ -3,7 +3,7 @@
 //! A part says `ready` once it could begin, is told `go`, and then tells one line per result. It ends when its standard
 //! input does, so that none outlives the benchmark.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::mpsc;
 
-use crate::{floor, noop};
+use crate::{engine, floor, noop};
 
 /// Longest that a part may take to say something.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -29,6 +29,16 @@ pub enum Role {
         #[arg(long)]
         redis: String,
     },
+    /// The site that the engine's benchmark downloads from
+    Origin {
+        /// What it serves
+        folder: PathBuf,
+    },
+    /// The store that it uploads to
+    Store {
+        /// Where the objects go
+        folder: PathBuf,
+    },
 }
 
 impl Role {
@@ -41,6 +51,8 @@ impl Role {
             match self {
                 Self::Worker(order) => noop::run(order).await,
                 Self::Floor { redis } => floor::run(&redis).await,
+                Self::Origin { folder } => engine::origin::run(&folder).await,
+                Self::Store { folder } => engine::store::run(&folder).await,
             }
         })
     }
@@ -48,7 +60,7 @@ impl Role {
 
 /// A part that runs; killed when dropped.
 pub struct Part {
-    _process: Child,
+    process: Child,
     input: ChildStdin,
     output: Lines<BufReader<ChildStdout>>,
 }
@@ -69,16 +81,20 @@ impl Part {
     /// # Errors
     /// As [`Part::start`].
     pub async fn of(program: &Path, arguments: &[&str]) -> Result<Self> {
-        let mut process = Command::new(program)
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .with_context(|| format!("{} cannot be started", program.display()))?;
+        let mut command = Command::new(program);
+        command.args(arguments);
+        Self::by(command).await.with_context(|| format!("{} cannot be started", program.display()))
+    }
+
+    /// Starts a command whose program speaks as our roles do.
+    ///
+    /// # Errors
+    /// As [`Part::start`].
+    pub async fn by(mut command: Command) -> Result<Self> {
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
         let input = process.stdin.take().context("its input is a pipe")?;
         let output = process.stdout.take().context("its output is a pipe")?;
-        let mut part = Self { _process: process, input, output: BufReader::new(output).lines() };
+        let mut part = Self { process, input, output: BufReader::new(output).lines() };
         match part.line().await?.as_str() {
             "ready" => Ok(part),
             other => bail!("a part said {other:?} instead of being ready"),
@@ -90,7 +106,21 @@ impl Part {
     /// # Errors
     /// When it is gone.
     pub async fn go(&mut self) -> Result<()> {
-        Ok(self.input.write_all(b"go\n").await?)
+        self.tell("go").await
+    }
+
+    /// Tells it a line of its own kind.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub async fn tell(&mut self, line: &str) -> Result<()> {
+        Ok(self.input.write_all(format!("{line}\n").as_bytes()).await?)
+    }
+
+    /// Its number among the processes; none once it has ended and that was seen.
+    #[must_use]
+    pub fn pid(&self) -> Option<i32> {
+        self.process.id().and_then(|pid| pid.try_into().ok())
     }
 
     /// The next line that it says.

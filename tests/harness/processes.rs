@@ -79,6 +79,12 @@ impl Process {
         self.address
     }
 
+    /// Its number among the processes.
+    #[must_use]
+    pub fn id(&self) -> i32 {
+        self.pid().as_raw_nonzero().get()
+    }
+
     /// Kills it, and it alone.
     ///
     /// # Errors

@@ -1,0 +1,152 @@
+//! Haul as it is shipped, from POST to link: Redis, the API and one worker with four slots, over the store that the
+//! others have.
+
+use std::fs::File;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use futures::future::try_join_all;
+use haul_tests::processes::Process;
+use haul_tests::redis::Redis;
+use haul_tests::s3::{ACCESS_KEY_ID, BUCKET, SECRET_ACCESS_KEY};
+use reqwest::{RequestBuilder, StatusCode};
+use serde_json::{Value, json};
+
+use super::spent;
+
+/// How long one answer may take: longer than a wait for a change.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A running service.
+pub struct Haul {
+    _redis: Redis,
+    api: Process,
+    worker: Process,
+    http: reqwest::Client,
+}
+
+impl Haul {
+    /// Starts it over a store, its scratch and its log in a folder.
+    ///
+    /// # Errors
+    /// When a part does not start.
+    pub async fn start(endpoint: &str, folder: &Path) -> Result<Self> {
+        let redis = Redis::start().await?;
+        let of = |name: &str| folder.join(name).display().to_string();
+        let mut variables = vec![
+            ("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", haul_tests::tools().display())),
+            ("HAUL_REDIS_URL", redis.url()),
+            ("HAUL_DATA_DIR", of("data")),
+            ("HAUL_WORK_DIR", of("work")),
+            ("HAUL_STORAGE", "s3".to_owned()),
+            ("HAUL_S3_BUCKET", BUCKET.to_owned()),
+            ("HAUL_S3_ENDPOINT", endpoint.to_owned()),
+            ("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID.to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY.to_owned()),
+            ("HAUL_EGRESS_ALLOW", "127.0.0.0/8".to_owned()),
+            ("HAUL_SLOTS", "4".to_owned()),
+        ];
+        let unlimited = [
+            "HAUL_CLIENT_QUEUE_LIMIT",
+            "HAUL_CLIENT_RUNNING_LIMIT",
+            "HAUL_RATE_METADATA",
+            "HAUL_RATE_DOWNLOADS",
+            "HAUL_RATE_READS",
+        ];
+        variables.extend(unlimited.map(|name| (name, "off".to_owned())));
+        let variables: Vec<_> = variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let log = || Ok(File::options().create(true).append(true).open(folder.join("haul.log"))?.into());
+        let api = Process::start_telling("haul-api", "HAUL_LISTEN", &variables, log).await?;
+        let worker = Process::start_telling("haul-worker", "HAUL_WORKER_LISTEN", &variables, log).await?;
+        let http = reqwest::Client::builder().timeout(PATIENCE).no_proxy().build()?;
+        Ok(Self { _redis: redis, api, worker, http })
+    }
+
+    /// The process whose expense counts, with its children.
+    #[must_use]
+    pub fn worker(&self) -> i32 {
+        self.worker.id()
+    }
+
+    /// Most memory of the worker itself since [`Haul::forget_memory`], in bytes.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn own_memory(&self) -> Result<u64> {
+        self.worker.peak_memory()
+    }
+
+    /// Measures the worker's own memory anew from here (`proc_pid_clear_refs(5)`, 5).
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn forget_memory(&self) -> Result<()> {
+        Ok(std::fs::write(format!("/proc/{}/clear_refs", self.worker.id()), "5")?)
+    }
+
+    /// Asks for all of them at once, and waits until all have their links; how many bytes those lead to.
+    ///
+    /// # Errors
+    /// When one is refused or fails.
+    pub async fn download(&self, requests: &[Value]) -> Result<u64> {
+        let sizes = try_join_all(requests.iter().map(|request| self.download_one(request))).await?;
+        Ok(sizes.into_iter().sum())
+    }
+
+    async fn download_one(&self, request: &Value) -> Result<u64> {
+        let queued = asked(self.http.post(self.url("/api/v1/downloads")).json(request)).await?;
+        let path = queued["links"]["self"].as_str().context("a job has a link to itself")?;
+        let path = path.find("/api/").map_or(path, |at| &path[at..]).to_owned();
+        loop {
+            let job = asked(self.http.get(self.url(&format!("{path}?wait=60")))).await?;
+            match job["status"].as_str().unwrap_or_default() {
+                "completed" => break,
+                "queued" | "running" => {
+                    ensure!(job["next_attempt_at"].is_null(), "an attempt failed: {}", job["error"]);
+                }
+                other => bail!("a job is {other}: {}", job["error"]),
+            }
+        }
+        let link = asked(self.http.get(self.url(&format!("{path}/link")))).await?;
+        link["size_bytes"].as_u64().context("a link tells the size")
+    }
+
+    /// What is known of an address, and whether it was known before (`Haul-Cache`).
+    ///
+    /// # Errors
+    /// When it is not answered.
+    pub async fn metadata(&self, address: &str) -> Result<String> {
+        let request = self.http.post(self.url("/api/v1/metadata")).json(&json!({ "url": address }));
+        let answer = request.send().await?;
+        let known = answer.headers().get("haul-cache").and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let status = answer.status();
+        let body = answer.text().await?;
+        ensure!(status == StatusCode::OK, "metadata: {status} {body}");
+        known.context("an answer of metadata says whether it was a hit")
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.api.address())
+    }
+}
+
+impl Drop for Haul {
+    fn drop(&mut self) {
+        // what it has started ends with it in any case; this does not wait for that
+        spent::kill_all(self.worker.id());
+    }
+}
+
+/// The JSON of a good answer.
+async fn asked(request: RequestBuilder) -> Result<Value> {
+    let answer = request.send().await?;
+    let status = answer.status();
+    let body = answer.text().await?;
+    // a wait that ended without a change has no body
+    if status == StatusCode::NOT_MODIFIED {
+        return Ok(json!({ "status": "running", "next_attempt_at": null }));
+    }
+    ensure!(status.is_success(), "{status}: {body}");
+    Ok(serde_json::from_str(&body)?)
+}
