@@ -132,14 +132,18 @@ impl Process {
         found
     }
 
-    /// The most memory that it has held so far, in bytes; its programs not counted.
+    /// The most memory of its own that it has held so far, in bytes: without its programs, and without its code, of
+    /// which the kernel keeps as many pages at hand as it likes.
     ///
     /// # Errors
     /// When it is gone.
     pub fn peak_memory(&self) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("it is gone")?;
-        Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
+        let bytes = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).context("it is gone")?;
+            anyhow::Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
+        };
+        Ok(bytes("VmHWM:")?.saturating_sub(bytes("RssFile:")?))
     }
 
     /// Does it say that it takes work?
