@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use haul_shared::ids::{ClientKey, Region, Shards, WorkerId};
-use haul_shared::job::{DownloadSpec, JobSpec};
+use haul_shared::job::JobSpec;
 use haul_shared::media::Priority;
 use haul_shared::redis::Server;
 use haul_shared::source::SourceUrl;
 use haul_shared::store::{ClientLimits, JobStore, Kind, StoreSettings, Submission, Submitted};
+use haul_tests::house::unlimited;
 use haul_tests::processes::Process;
 use haul_tests::redis::Redis;
 use redis::aio::MultiplexedConnection;
@@ -52,15 +53,7 @@ impl Stage {
             ("HAUL_DATA_DIR", of("data")),
             ("HAUL_TRUSTED_PROXIES", "127.0.0.0/8".to_owned()),
         ];
-        let unlimited = [
-            "HAUL_QUEUE_LIMIT",
-            "HAUL_CLIENT_QUEUE_LIMIT",
-            "HAUL_CLIENT_RUNNING_LIMIT",
-            "HAUL_RATE_METADATA",
-            "HAUL_RATE_DOWNLOADS",
-            "HAUL_RATE_READS",
-        ];
-        variables.extend(unlimited.map(|name| (name, "off".to_owned())));
+        variables.extend(unlimited());
         let variables: Vec<_> = variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let log = || Ok(File::options().create(true).append(true).open(data.path().join("log"))?.into());
         let api = Process::start_telling("haul-api", "HAUL_LISTEN", &variables, log).await?;
@@ -167,7 +160,7 @@ fn with_lease(redis: &str, lease: Duration) -> Result<JobStore> {
 /// # Errors
 /// When it is not taken.
 pub async fn submit(jobs: &JobStore, client: &str, url: &str) -> Result<()> {
-    let spec = JobSpec::Download(DownloadSpec::usual(SourceUrl::read(url)?));
+    let spec = JobSpec::Download(haul_tests::usual_spec(&SourceUrl::read(url)?));
     let region: Region = "default".parse()?;
     let order = Submission {
         ticket: jobs.draw(&spec, &region),

@@ -3,6 +3,7 @@
 //! A test speaks HTTP and nothing else; everything it can see, a client can see.
 
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
@@ -19,6 +20,20 @@ use crate::worker::Worker;
 
 /// Where downloads are.
 pub const DOWNLOADS: &str = "/api/v1/downloads";
+
+/// The variables that lift every limit of a client and of the queue.
+#[must_use]
+pub fn unlimited() -> [(&'static str, String); 6] {
+    [
+        "HAUL_QUEUE_LIMIT",
+        "HAUL_CLIENT_QUEUE_LIMIT",
+        "HAUL_CLIENT_RUNNING_LIMIT",
+        "HAUL_RATE_METADATA",
+        "HAUL_RATE_DOWNLOADS",
+        "HAUL_RATE_READS",
+    ]
+    .map(|name| (name, "off".to_owned()))
+}
 
 /// Where results go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,15 +89,11 @@ impl House {
             ("HAUL_WORK_DIR", of("work")),
             ("HAUL_SIGNING_KEY", "the key of the tests, and of nobody else".to_owned()),
             ("HAUL_EGRESS_ALLOW", "127.0.0.0/8".to_owned()),
-            ("HAUL_CLIENT_QUEUE_LIMIT", "off".to_owned()),
-            ("HAUL_CLIENT_RUNNING_LIMIT", "off".to_owned()),
             ("HAUL_MIN_FREE_DISK", "1MiB".to_owned()),
             ("HAUL_LOG", "warn".to_owned()),
             ("HAUL_LOG_FORMAT", "text".to_owned()),
         ];
-        for rate in ["HAUL_RATE_METADATA", "HAUL_RATE_DOWNLOADS", "HAUL_RATE_READS"] {
-            all.push((rate, "off".to_owned()));
-        }
+        all.extend(unlimited());
         if let Some(s3) = &s3 {
             all.push(("HAUL_STORAGE", "s3".to_owned()));
             all.push(("HAUL_S3_BUCKET", s3::BUCKET.to_owned()));
@@ -128,6 +139,18 @@ impl House {
     /// When it does not become ready.
     pub async fn another_api(&self, variables: &[(&str, &str)]) -> Result<Process> {
         Process::start("haul-api", "HAUL_LISTEN", &self.variables_and(variables)).await
+    }
+
+    /// As [`House::another_api`], with its standard error going elsewhere than ours.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub async fn another_api_telling(
+        &self,
+        variables: &[(&str, &str)],
+        error: impl Fn() -> Result<Stdio>,
+    ) -> Result<Process> {
+        Process::start_telling("haul-api", "HAUL_LISTEN", &self.variables_and(variables), error).await
     }
 
     fn variables_and(&self, more: &[(&str, &str)]) -> Vec<(String, String)> {

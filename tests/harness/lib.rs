@@ -21,3 +21,10 @@ pub mod worker;
 pub fn tools() -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools/venv/bin")
 }
+
+/// An order that names an address and leaves all else as it usually is.
+#[must_use]
+pub fn usual_spec(url: &haul_shared::source::SourceUrl) -> haul_shared::job::DownloadSpec {
+    let order = serde_json::json!({ "url": url });
+    serde_json::from_value(order).expect("what is not said has its usual value")
+}

@@ -6,10 +6,12 @@
 //! Not here: how the files are served and spoilt (`origin`).
 
 use std::fs::{self, File};
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
+use anyhow::{Context as _, Result, ensure};
 use sha2::{Digest, Sha256};
 
 /// How long every medium plays, in seconds; a container may round it up by one frame.
@@ -144,13 +146,17 @@ fn make(place: &Path) {
     for (name, text) in TEXTS {
         fs::write(fresh.path().join(name), text).expect("the target can be written");
     }
-    ffmpeg(fresh.path(), SOURCES);
-    RECIPES.iter().for_each(|recipe| ffmpeg(fresh.path(), recipe));
+    for recipe in iter::once(&SOURCES).chain(RECIPES) {
+        ffmpeg(fresh.path(), recipe).expect("the recipes are right");
+    }
     fs::rename(fresh.path(), place).expect("the target can be written");
 }
 
-/// Runs one recipe; `|` stands for a space inside an argument.
-fn ffmpeg(folder: &Path, recipe: &str) {
+/// Runs ffmpeg in a folder with the arguments of one recipe, parted by spaces; `|` stands for a space inside of one.
+///
+/// # Errors
+/// When there is no ffmpeg, or the recipe is none.
+pub fn ffmpeg(folder: &Path, recipe: &str) -> Result<()> {
     let arguments = recipe.split_ascii_whitespace().map(|argument| argument.replace('|', " "));
     let output = Command::new("ffmpeg")
         .args(["-nostdin", "-hide_banner", "-loglevel", "error", "-y"])
@@ -158,8 +164,9 @@ fn ffmpeg(folder: &Path, recipe: &str) {
         .current_dir(folder)
         .stdin(Stdio::null())
         .output()
-        .expect("ffmpeg is installed");
-    assert!(output.status.success(), "{recipe}: {}", String::from_utf8_lossy(&output.stderr));
+        .context("ffmpeg is not installed")?;
+    ensure!(output.status.success(), "{recipe}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
 }
 
 /// A file of some 130 MiB in this folder: the small one, many times over.
@@ -178,7 +185,7 @@ pub fn large(folder: &Path) -> PathBuf {
 #[must_use]
 pub fn repeated(folder: &Path, times: usize) -> PathBuf {
     let recipe = format!("-stream_loop {} -i {} -c copy large.mkv", times - 1, file("progressive.mkv").display());
-    ffmpeg(folder, &recipe);
+    ffmpeg(folder, &recipe).expect("the recipe is right");
     folder.join("large.mkv")
 }
 

@@ -138,6 +138,15 @@ impl Redis {
         Ok(value.unwrap_or_default().trim().to_owned())
     }
 
+    /// How often a command was carried out (`INFO commandstats`), also by scripts.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn carried_out(&self, command: &str) -> Result<u64> {
+        let stats = self.info(&format!("cmdstat_{command}")).await?;
+        Ok(stats.split(',').find_map(|field| field.strip_prefix("calls=")).unwrap_or("0").parse()?)
+    }
+
     /// Has it a replica that follows it, and has said so? Until then it is sent nothing, though it is called online.
     pub async fn has_replica(&self) -> bool {
         let follows = |replica: &String| replica.contains("state=online") && !replica.contains("offset=0,");

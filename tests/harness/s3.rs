@@ -2,10 +2,11 @@
 //! and keeps count of what it sees.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use anyhow::{Result, anyhow};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode};
@@ -87,16 +88,24 @@ struct Hook {
     headers: Mutex<BTreeMap<Call, HeaderMap>>,
 }
 
+/// The protocol over a folder with one empty bucket.
+///
+/// # Errors
+/// When the folder cannot be used.
+pub fn service(folder: &Path) -> Result<S3Service> {
+    std::fs::create_dir_all(folder.join(BUCKET))?;
+    let files = FileSystem::new(folder).map_err(|error| anyhow!("no store: {error:?}"))?;
+    let mut builder = S3ServiceBuilder::new(files);
+    builder.set_auth(SimpleAuth::from_single(ACCESS_KEY_ID, SECRET_ACCESS_KEY));
+    Ok(builder.build())
+}
+
 impl S3 {
     /// Starts a server with one empty bucket.
     pub async fn start() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        std::fs::create_dir(directory.path().join(BUCKET)).expect("a bucket");
-        let files = FileSystem::new(directory.path()).expect("a store");
-        let mut builder = S3ServiceBuilder::new(files);
-        builder.set_auth(SimpleAuth::from_single(ACCESS_KEY_ID, SECRET_ACCESS_KEY));
         let hook = Arc::new(Hook {
-            service: builder.build(),
+            service: service(directory.path()).expect("a store"),
             faults: Mutex::default(),
             counts: watch::Sender::new(Counts::default()),
             headers: Mutex::default(),

@@ -1,4 +1,4 @@
-//! What was used last, kept in memory of bounded size.
+//! What was made last, kept in memory of bounded size.
 //!
 //! For what is asked for far more often than it is made: a look costs one lock and one hash. Not here: values with a
 //! life of their own, or that are made once for all who wait (that is `moka`).
@@ -8,7 +8,7 @@ use std::hash::Hash;
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The newest entries, at least `most` and at most twice as many.
+/// The entries kept last, at least the newest `most` and at most twice as many. Being looked at makes none newer.
 #[derive(Debug)]
 pub struct Recent<K, V> {
     most: usize,

@@ -5,9 +5,9 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
+use haul_tests::media::ffmpeg;
 
 /// Changes with the recipes, so that old media are not taken for new ones.
 const VERSION: &str = "1";
@@ -125,18 +125,4 @@ fn build(folder: &Path, make: impl Fn(&Path) -> Result<()>, name: &str) -> Resul
     let fresh = tempfile::tempdir_in(folder)?;
     make(fresh.path())?;
     Ok(fs::rename(fresh.path().join(name), folder.join(name))?)
-}
-
-/// Runs one recipe, its arguments parted by spaces; `|` stands for a space inside an argument.
-fn ffmpeg(folder: &Path, recipe: &str) -> Result<()> {
-    let arguments = recipe.split_ascii_whitespace().map(|argument| argument.replace('|', " "));
-    let output = Command::new("ffmpeg")
-        .args(["-nostdin", "-hide_banner", "-loglevel", "error", "-y"])
-        .args(arguments)
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .output()
-        .context("ffmpeg is not installed")?;
-    ensure!(output.status.success(), "{recipe}: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(())
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use futures::future::try_join_all;
+use haul_tests::house::unlimited;
 use haul_tests::processes::Process;
 use haul_tests::redis::Redis;
 use haul_tests::s3::{ACCESS_KEY_ID, BUCKET, SECRET_ACCESS_KEY};
@@ -47,14 +48,7 @@ impl Haul {
             ("HAUL_EGRESS_ALLOW", "127.0.0.0/8".to_owned()),
             ("HAUL_SLOTS", "4".to_owned()),
         ];
-        let unlimited = [
-            "HAUL_CLIENT_QUEUE_LIMIT",
-            "HAUL_CLIENT_RUNNING_LIMIT",
-            "HAUL_RATE_METADATA",
-            "HAUL_RATE_DOWNLOADS",
-            "HAUL_RATE_READS",
-        ];
-        variables.extend(unlimited.map(|name| (name, "off".to_owned())));
+        variables.extend(unlimited());
         let variables: Vec<_> = variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let log = || Ok(File::options().create(true).append(true).open(folder.join("haul.log"))?.into());
         let api = Process::start_telling("haul-api", "HAUL_LISTEN", &variables, log).await?;

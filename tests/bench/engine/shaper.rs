@@ -3,7 +3,8 @@
 //! A web server's own rate limits let a second's worth through at once, so that small files are not slowed at all. Here
 //! bytes come in pieces of ten milliseconds, and a line that was idle has saved nothing up.
 //!
-//! Not here: what is served behind the line (`origin`, `store`).
+//! Not here: what is served behind the line (`origin`, `store`). The harness's proxy is another thing: it stands before Redis,
+//! and breaks what it carries.
 
 use std::net::SocketAddr;
 use std::time::Duration;

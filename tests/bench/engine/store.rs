@@ -7,15 +7,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use haul_tests::s3::{ACCESS_KEY_ID, BUCKET, SECRET_ACCESS_KEY};
-use s3s::auth::SimpleAuth;
-use s3s::service::{S3Service, S3ServiceBuilder};
-use s3s_fs::FileSystem;
+use haul_tests::s3;
+use s3s::service::S3Service;
 use tokio::net::TcpListener;
 
 use super::shaper::{self, Line};
@@ -29,11 +27,7 @@ const PACED: Line = Line { up: Some(30_000_000), down: None, round_trip: Duratio
 /// # Errors
 /// When the folder cannot be used, or no port is free.
 pub async fn run(folder: &Path) -> Result<()> {
-    std::fs::create_dir_all(folder.join(BUCKET))?;
-    let files = FileSystem::new(folder).map_err(|error| anyhow!("no store: {error:?}"))?;
-    let mut builder = S3ServiceBuilder::new(files);
-    builder.set_auth(SimpleAuth::from_single(ACCESS_KEY_ID, SECRET_ACCESS_KEY));
-    let router = axum::Router::new().fallback(answer).with_state(Arc::new(builder.build()));
+    let router = axum::Router::new().fallback(answer).with_state(Arc::new(s3::service(folder)?));
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let plain = listener.local_addr()?;
     let paced = shaper::open(plain, PACED)?;

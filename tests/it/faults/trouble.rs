@@ -36,3 +36,16 @@ async fn a_site_that_refuses_three_times_costs_three_attempts_and_the_fourth_com
     assert_eq!(house.stored(), 1);
     audit(&house.redis).await
 }
+
+/// A pipe takes 64 KiB that nobody reads; a write of more waits for ever.
+#[tokio::test]
+async fn a_log_that_nobody_reads_holds_up_no_request() -> Result<()> {
+    let house = House::open(Store::Disk, &[]).await?;
+    let (_unread, full) = std::io::pipe()?;
+    let api = house.another_api_telling(&[("HAUL_LOG", "info")], || Ok(full.try_clone()?.into())).await?;
+    for _ in 0..1000 {
+        let answer = send(house.request(&api, Method::GET, "/nothing")).await?;
+        assert_eq!(answer.status, 404);
+    }
+    Ok(())
+}

@@ -6,13 +6,6 @@ use haul_tests::redis::Redis;
 
 use super::*;
 
-/// How often a command was carried out (`INFO commandstats`).
-async fn carried_out(redis: &Redis, command: &str) -> Result<u64> {
-    let stats = redis.info(&format!("cmdstat_{command}")).await?;
-    let calls = stats.split(',').find_map(|field| field.strip_prefix("calls="));
-    Ok(calls.unwrap_or("0").parse()?)
-}
-
 #[tokio::test]
 async fn a_command_costs_no_more_than_itself() -> Result<()> {
     let redis = Redis::start().await?;
@@ -27,9 +20,9 @@ async fn a_command_costs_no_more_than_itself() -> Result<()> {
         Ok::<_, CallError>(())
     });
     try_join_all(calls).await?;
-    assert_eq!(carried_out(&redis, "evalsha").await?, 640);
+    assert_eq!(redis.carried_out("evalsha").await?, 640);
     for command in ["ping", "unwatch", "eval", "script|load"] {
-        assert_eq!(carried_out(&redis, command).await?, 0, "{command}");
+        assert_eq!(redis.carried_out(command).await?, 0, "{command}");
     }
     let (in_use, idle) = server.pool_state();
     assert!((1..=2).contains(&in_use) && idle == 0, "{in_use} in use, {idle} idle");

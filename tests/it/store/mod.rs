@@ -4,6 +4,7 @@ mod audit;
 mod claims;
 mod life;
 mod line;
+mod look;
 mod lost;
 mod model;
 mod outage;
@@ -18,9 +19,7 @@ use std::time::Duration;
 use anyhow::Result;
 use haul_shared::config::Durability;
 use haul_shared::ids::{ClientKey, Fence, JobId, Region, Shards, Ticket, WorkerId};
-use haul_shared::job::{
-    Artifact, Delivery, DownloadSpec, Failure, FailureKind, Job, JobSpec, JobState, Progress, Stage,
-};
+use haul_shared::job::{Artifact, Delivery, Failure, FailureKind, Job, JobSpec, JobState, Progress, Stage};
 use haul_shared::job::{StateKind, state::ALLOWED};
 use haul_shared::media::Priority;
 use haul_shared::storage::ObjectKey;
@@ -175,7 +174,7 @@ pub(crate) fn order(name: &str, url: &str) -> Submission {
         ticket: Ticket::new(),
         client: client(name),
         limits: ClientLimits { max_queued: None, max_running: None, weight: 1, rate: None },
-        spec: JobSpec::Download(DownloadSpec::usual(serde_json::from_value(url.into()).unwrap())),
+        spec: JobSpec::Download(haul_tests::usual_spec(&haul_shared::source::SourceUrl::read(url).unwrap())),
         region: "default".parse().unwrap(),
         priority: Priority::Normal,
         request: b"{}".to_vec(),

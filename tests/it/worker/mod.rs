@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use haul_shared::ids::{ClientKey, Ticket};
-use haul_shared::job::{DownloadSpec, FailureKind, Job, JobSpec, JobState, StateKind};
+use haul_shared::job::{FailureKind, Job, JobSpec, JobState, StateKind};
 use haul_shared::media::Priority;
 use haul_shared::store::{ClientLimits, JobStore, StoreSettings, Submission, Submitted};
 use haul_tests::origin::Origin;
@@ -54,7 +54,7 @@ impl Shop {
 
     async fn submit(&self, url: &str) -> Result<Ticket> {
         let url = haul_shared::source::SourceUrl::read(url)?;
-        self.order(JobSpec::Download(DownloadSpec::usual(url))).await
+        self.order(JobSpec::Download(haul_tests::usual_spec(&url))).await
     }
 
     /// Asks what is at an address.

@@ -147,7 +147,7 @@ impl Lives {
 /// When a job is accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
-    /// When the server has it: it is in its append-only file within a second.
+    /// When the server has it: it is in its append-only file as soon as its `appendfsync` says.
     Aof,
     /// When a replica has it too.
     Replica,

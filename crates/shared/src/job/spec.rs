@@ -27,24 +27,6 @@ struct Versioned<T> {
     order: T,
 }
 
-impl DownloadSpec {
-    /// What a client gets that names an address and nothing else.
-    #[must_use]
-    pub fn usual(url: SourceUrl) -> Self {
-        Self {
-            url,
-            format: Format::default(),
-            quality: Quality::default(),
-            codec: Codec::default(),
-            fallback: Fallback::default(),
-            audio_bitrate_kbps: usual_bitrate(),
-            embed_metadata: yes(),
-            embed_chapters: yes(),
-            playlist_index: first(),
-        }
-    }
-}
-
 impl JobSpec {
     /// The newest version that this build can do.
     pub const NEWEST: u32 = 1;
@@ -150,7 +132,17 @@ mod tests {
     #[test]
     fn what_is_usual_is_not_stored_and_yet_read_back() {
         let url = serde_json::from_value("https://example.com/".into()).unwrap();
-        let usual = DownloadSpec::usual(url);
+        let usual = DownloadSpec {
+            url,
+            format: Format::default(),
+            quality: Quality::default(),
+            codec: Codec::default(),
+            fallback: Fallback::default(),
+            audio_bitrate_kbps: USUAL_AUDIO_BITRATE_KBPS,
+            embed_metadata: true,
+            embed_chapters: true,
+            playlist_index: 1,
+        };
         let stored = JobSpec::Download(usual.clone()).encode();
         assert_eq!(stored, br#"{"v":1,"order":{"kind":"download","url":"https://example.com/"}}"#);
         let other = DownloadSpec {
