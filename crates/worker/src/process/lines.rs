@@ -35,7 +35,7 @@ pub struct Line {
 }
 
 /// Splits a stream into lines. [`Lines::next`] may be dropped and called again without losing a byte.
-pub(super) struct Lines<R> {
+pub(crate) struct Lines<R> {
     from: Stream,
     reader: BufReader<R>,
     limit: usize,
@@ -44,12 +44,18 @@ pub(super) struct Lines<R> {
 }
 
 impl<R: AsyncRead + Unpin> Lines<R> {
-    pub(super) fn new(from: Stream, stream: R) -> Self {
+    pub(crate) fn new(from: Stream, stream: R) -> Self {
         Self { from, reader: BufReader::new(stream), limit: from.line_limit(), line: Vec::new(), cut: false }
     }
 
+    /// Bytes kept of one line, instead of [`Stream::line_limit`].
+    pub(crate) fn limit(mut self, bytes: usize) -> Self {
+        self.limit = bytes;
+        self
+    }
+
     /// The next line; `None` at the end. A stream that cannot be read has ended.
-    pub(super) async fn next(&mut self) -> Option<Line> {
+    pub(crate) async fn next(&mut self) -> Option<Line> {
         loop {
             let chunk = self.reader.fill_buf().await.unwrap_or_default();
             if chunk.is_empty() {
@@ -77,14 +83,14 @@ impl<R: AsyncRead + Unpin> Lines<R> {
 }
 
 /// The last lines of a stream.
-#[derive(Default)]
-pub(super) struct Tail(String);
+#[derive(Debug, Default)]
+pub(crate) struct Tail(String);
 
 impl Tail {
     /// Bytes kept.
-    pub(super) const LIMIT: usize = 64 << 10;
+    const LIMIT: usize = 64 << 10;
 
-    pub(super) fn push(&mut self, line: &str) {
+    pub(crate) fn push(&mut self, line: &str) {
         self.0.push_str(line);
         self.0.push('\n');
         if self.0.len() > Self::LIMIT {
@@ -95,7 +101,7 @@ impl Tail {
         }
     }
 
-    pub(super) fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }

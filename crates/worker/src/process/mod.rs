@@ -8,6 +8,7 @@
 //! Not here: which program, with which arguments, and what its words mean (`ytdlp`, `ffmpeg`); what the program may
 //! reach (`bin/haul-jail.rs`).
 
+mod clock;
 mod ended;
 mod lines;
 mod supervise;
@@ -19,8 +20,10 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use clock::Clock;
 pub use ended::Ended;
 pub use lines::{Line, Stream};
+pub(crate) use lines::{Lines, Tail};
 pub use supervise::{SpawnError, Supervised};
 
 /// What to start. Neither the arguments nor the environment are shown by `Debug`: they contain addresses.

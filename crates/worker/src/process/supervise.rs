@@ -8,8 +8,9 @@ use std::time::Duration;
 use process_wrap::tokio::{ChildWrapper, CommandWrap, ProcessGroup};
 use rustix::process::Signal;
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio::time::timeout;
 
+use super::clock::Clock;
 use super::ended::LAUNCHER_FAILED;
 use super::lines::{Line, Lines, Stream, Tail};
 use super::{Ended, Limits, Spec, Watch};
@@ -20,8 +21,6 @@ const GRACE: Duration = Duration::from_secs(2);
 const LAUNCHER_GRACE: Duration = Duration::from_secs(1);
 /// For the rest of the output after the end of the program.
 const DRAIN: Duration = Duration::from_secs(1);
-/// Between two looks at the silence clock.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// Why a program could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -74,21 +73,14 @@ impl Supervised {
     /// Runs the program to its end, or ends it. Each line is given to `on_line` as it comes; the next one is read
     /// when that returns, so it should return at once.
     pub async fn run(&mut self, watch: &Watch, mut on_line: impl FnMut(Line)) -> Ended {
-        let begin = Instant::now();
-        let mut clock = Clock::new(watch, begin);
-        let mut look = interval(LOOK.min(watch.silence));
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut clock = Clock::new(watch);
         let (mut out_open, mut err_open) = (true, true);
         let cause = loop {
             tokio::select! {
                 biased;
-                () = watch.cancel.cancelled() => break Ended::Cancelled,
-                () = sleep_until(begin + watch.wall) => break Ended::TimedOut,
-                _ = look.tick() => {
-                    if let Some(cause) = clock.look().await {
-                        break cause;
-                    }
-                }
+                turn = clock.turn() => if let Some(cause) = clock.judge(turn).await {
+                    break cause;
+                },
                 line = self.stdout.next(), if out_open => match line {
                     Some(line) => { clock.sign_of_life(); on_line(line) }
                     None => out_open = false,
@@ -191,54 +183,6 @@ impl Drop for Group {
         drop(self.lifeline.take());
         if !matches!(self.leader.try_wait(), Ok(None)) {
             let _ = self.leader.start_kill();
-        }
-    }
-}
-
-/// When was the last sign of life, and is the pace kept?
-struct Clock<'a> {
-    watch: &'a Watch,
-    last_sign: Instant,
-    bytes: u64,
-    /// Bytes since the beginning of this window; `None` until there are any.
-    window: Option<(Instant, u64)>,
-}
-
-impl<'a> Clock<'a> {
-    fn new(watch: &'a Watch, now: Instant) -> Self {
-        Self { watch, last_sign: now, bytes: 0, window: None }
-    }
-
-    fn sign_of_life(&mut self) {
-        self.last_sign = Instant::now();
-    }
-
-    /// Counts the activity, and says why the run must end.
-    async fn look(&mut self) -> Option<Ended> {
-        if let Some(activity) = self.watch.activity.clone() {
-            let bytes = tokio::task::spawn_blocking(move || activity()).await.unwrap_or(self.bytes);
-            self.count(bytes);
-        }
-        let now = Instant::now();
-        if now - self.last_sign >= self.watch.silence {
-            return Some(Ended::Silent);
-        }
-        let (pace, (since, grown)) = self.watch.slowest.zip(self.window)?;
-        if now - since < pace.window {
-            return None;
-        }
-        self.window = Some((now, 0));
-        (grown < pace.bytes).then_some(Ended::Slow)
-    }
-
-    fn count(&mut self, bytes: u64) {
-        // it also shrinks, when parts are joined: only growth counts
-        let growth = bytes.saturating_sub(self.bytes);
-        self.bytes = bytes;
-        if growth > 0 {
-            self.last_sign = Instant::now();
-            let (since, grown) = self.window.unwrap_or((self.last_sign, 0));
-            self.window = Some((since, grown + growth));
         }
     }
 }

@@ -1,0 +1,85 @@
+//! The clocks of a run: the wall clock, silence, the slowest pace, and whoever cancels it.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
+
+use super::{Ended, Watch};
+
+/// Between two looks at the silence clock.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Something to judge: an end, or the time for a look.
+pub(crate) struct Turn(Option<Ended>);
+
+/// When was the last sign of life, and is the pace kept?
+pub(crate) struct Clock<'a> {
+    watch: &'a Watch,
+    end: Instant,
+    ticks: Interval,
+    last_sign: Instant,
+    bytes: u64,
+    /// Bytes since the beginning of this window; `None` until there are any.
+    window: Option<(Instant, u64)>,
+}
+
+impl<'a> Clock<'a> {
+    /// Begins now. To be called on a runtime.
+    pub(crate) fn new(watch: &'a Watch) -> Self {
+        let now = Instant::now();
+        let mut ticks = interval(LOOK.min(watch.silence));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { watch, end: now + watch.wall, ticks, last_sign: now, bytes: 0, window: None }
+    }
+
+    pub(crate) fn sign_of_life(&mut self) {
+        self.last_sign = Instant::now();
+    }
+
+    /// Waits until there is something to [`judge`](Self::judge). May be dropped and called again.
+    pub(crate) async fn turn(&mut self) -> Turn {
+        tokio::select! {
+            biased;
+            () = self.watch.cancel.cancelled() => Turn(Some(Ended::Cancelled)),
+            () = sleep_until(self.end) => Turn(Some(Ended::TimedOut)),
+            _ = self.ticks.tick() => Turn(None),
+        }
+    }
+
+    /// Why the run must end, if it must. Not to be dropped half-way: whoever talks without a pause would never be looked at.
+    pub(crate) async fn judge(&mut self, turn: Turn) -> Option<Ended> {
+        match turn {
+            Turn(Some(cause)) => Some(cause),
+            Turn(None) => self.look().await,
+        }
+    }
+
+    /// Counts the activity, and says why the run must end.
+    async fn look(&mut self) -> Option<Ended> {
+        if let Some(activity) = self.watch.activity.clone() {
+            let bytes = tokio::task::spawn_blocking(move || activity()).await.unwrap_or(self.bytes);
+            self.count(bytes);
+        }
+        let now = Instant::now();
+        if now - self.last_sign >= self.watch.silence {
+            return Some(Ended::Silent);
+        }
+        let (pace, (since, grown)) = self.watch.slowest.zip(self.window)?;
+        if now - since < pace.window {
+            return None;
+        }
+        self.window = Some((now, 0));
+        (grown < pace.bytes).then_some(Ended::Slow)
+    }
+
+    fn count(&mut self, bytes: u64) {
+        // it also shrinks, when parts are joined: only growth counts
+        let growth = bytes.saturating_sub(self.bytes);
+        self.bytes = bytes;
+        if growth > 0 {
+            self.last_sign = Instant::now();
+            let (since, grown) = self.window.unwrap_or((self.last_sign, 0));
+            self.window = Some((since, grown + growth));
+        }
+    }
+}
