@@ -10,5 +10,6 @@ mod sites;
 mod storage;
 mod store;
 mod tidy;
+mod warm;
 mod worker;
 mod ytdlp;

@@ -59,10 +59,7 @@ impl Board {
     /// What there is to say of all of them.
     #[must_use]
     pub fn beats(&self) -> Vec<Beat> {
-        let beat = |running: &Arc<Running>| {
-            let (progress, media) = running.state().clone();
-            Beat { lease: running.lease.clone(), progress, media }
-        };
+        let beat = |running: &Arc<Running>| running.beat();
         self.jobs().values().map(beat).collect()
     }
 
@@ -150,6 +147,13 @@ impl Running {
     /// What the medium is.
     pub fn describe(&self, media: MediaInfo) {
         self.state().1 = Some(media);
+    }
+
+    /// What the store is told of it.
+    #[must_use]
+    pub fn beat(&self) -> Beat {
+        let (progress, media) = self.state().clone();
+        Beat { lease: self.lease.clone(), progress, media }
     }
 
     fn state(&self) -> MutexGuard<'_, (Progress, Option<MediaInfo>)> {

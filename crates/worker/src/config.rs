@@ -34,6 +34,8 @@ pub struct WorkerConfig {
     pub work_dir: Utf8PathBuf,
     /// The programs.
     pub programs: Programs,
+    /// Warm yt-dlp servers; 0: the plain command line.
+    pub warm_extractors: usize,
     /// How they download.
     pub download: DownloadConfig,
     /// What a job may take.
@@ -119,6 +121,7 @@ impl WorkerConfig {
                 ffmpeg: program(reader, &vars::FFMPEG),
                 ffprobe: program(reader, &vars::FFPROBE),
             },
+            warm_extractors: reader.value(&vars::WARM_EXTRACTORS, parse::number(0, 64)),
             download: DownloadConfig::read(reader),
             limits: JobLimits::read(reader),
             retry: RetryPolicy::default(),
@@ -218,7 +221,6 @@ fn extractors(text: &str) -> Parsed<Option<String>> {
 /// Checks the variables that nothing follows from yet, and refuses those that it would be wrong to ignore.
 fn check_later(reader: &mut Reader<'_>, mode: Mode) {
     check_reserved(reader);
-    reader.value(&vars::WARM_EXTRACTORS, parse::number(0, 64));
     let off = reader.value(&vars::SANDBOX, parse::word(&[("auto", false), ("off", true)]));
     if off && mode == Mode::Public {
         reader.fault(&vars::SANDBOX, "off is for HAUL_MODE=private only");
@@ -248,7 +250,7 @@ mod tests {
         assert_eq!((config.slots, config.shutdown_grace), (2, Duration::from_secs(30)));
         assert_eq!(config.work_dir, "/srv/haul/work");
         assert_eq!(config.programs.ytdlp.file_name(), Some("sh"));
-        assert_eq!(config.limits.max_file_bytes, 10 << 30);
+        assert_eq!((config.limits.max_file_bytes, config.warm_extractors), (10 << 30, 1));
         assert_eq!((config.limits.max_duration, config.download.rate_limit_bytes), (None, None));
         assert_eq!((config.download.concurrent_fragments, config.download.retries), (8, 5));
         assert_eq!(config.download.extractors, None);

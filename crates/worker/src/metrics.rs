@@ -12,6 +12,8 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
+use crate::ytdlp::counts::Counts;
+
 /// Seconds; from a small file to a long film.
 const STAGE_BUCKETS: &[f64] = &[0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0];
 
@@ -103,6 +105,16 @@ impl Metrics {
         metrics.register(metrics.version_skew.clone());
         metrics.register(metrics.pool.clone());
         metrics
+    }
+
+    /// Shows what is counted of yt-dlp, too.
+    ///
+    /// # Panics
+    /// When it is shown already.
+    pub fn show_extractors(&self, counts: &Counts) {
+        for collector in counts.collectors() {
+            self.registry.register(collector).expect(VALID);
+        }
     }
 
     fn register(&self, collector: impl prometheus::core::Collector + 'static) {

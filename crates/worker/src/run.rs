@@ -26,11 +26,14 @@ use crate::ffmpeg::Ffmpeg;
 use crate::metrics::Metrics;
 use crate::process::Limits;
 use crate::scratch::Scratch;
-use crate::ytdlp::{Ytdlp, YtdlpSettings};
+use crate::ytdlp::{WarmSettings, Ytdlp, YtdlpSettings};
 use crate::{claim, health, heartbeat, sweep};
 
 /// Metadata jobs at once: short, and somebody waits for each.
 const METADATA_SLOTS: usize = 2;
+
+/// Jobs after which a warm extractor gives way to a fresh one.
+const JOBS_OF_AN_EXTRACTOR: u64 = 500;
 
 /// Private memory of ffmpeg in bytes: several pictures of 8K, and a file that claims absurd sizes ends in an error.
 const FFMPEG_MEMORY: u64 = 2 << 30;
@@ -98,6 +101,7 @@ pub async fn run_with(
     if tokio::time::timeout(STOPPING, jobs.wait()).await.is_err() {
         tracing::error!("some jobs could not be handed back; their leases run out");
     }
+    ctx.ytdlp.end().await;
     ended.cancel();
     helpers.close();
     helpers.wait().await;
@@ -122,9 +126,17 @@ async fn build(config: WorkerConfig) -> anyhow::Result<Context> {
     let scratch = Scratch::open(config.work_dir.clone().into(), &id)
         .await
         .with_context(|| format!("no scratch can be made in {}", config.work_dir))?;
-    let ytdlp = Ytdlp::new(ytdlp_settings(&config));
-    let version = ytdlp_version(&ytdlp, &scratch).await?;
+    let warm = WarmSettings {
+        servers: config.warm_extractors,
+        jobs_each: JOBS_OF_AN_EXTRACTOR,
+        home: scratch.dir().to_owned(),
+    };
+    let ytdlp = Ytdlp::new(ytdlp_settings(&config)).warmed(warm);
+    // the first job would take the slower way, and be slowed down by their start
+    let (version, ()) = tokio::join!(ytdlp_version(&ytdlp, &scratch), ytdlp.begun());
+    let version = version?;
     let metrics = Metrics::new(config.slots, &version);
+    metrics.show_extractors(ytdlp.counts());
     let ffmpeg = Ffmpeg {
         ffmpeg: config.programs.ffmpeg.clone().into(),
         ffprobe: config.programs.ffprobe.clone().into(),

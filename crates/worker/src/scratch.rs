@@ -46,6 +46,12 @@ impl Scratch {
         .await
     }
 
+    /// Where it is: a directory that is this worker's alone.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// A directory for one attempt.
     ///
     /// # Errors

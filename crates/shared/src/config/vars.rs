@@ -290,8 +290,8 @@ table! {
         "Sites that may be asked: `all`, or yt-dlp's names separated by commas, `-` before one that may not (`all,-generic`).",
         .or("all");
     WARM_EXTRACTORS = "HAUL_WARM_EXTRACTORS", Programs, Worker,
-        "Warm yt-dlp servers, 0 to 64; `0`: the plain command line.",
-        .or("1"), .effect(Checked);
+        "Warm yt-dlp servers, 0 to 64: each has yt-dlp loaded and forks a child for every job. `0`, or a `HAUL_YTDLP` that is no Python script of yt-dlp's: the plain command line.",
+        .or("1");
     SANDBOX = "HAUL_SANDBOX", Programs, Worker,
         "`auto`: the best confinement of the programs that works here. `off` only in private mode.",
         .or("auto"), .effect(Checked);

@@ -16,7 +16,7 @@ use crate::scratch;
 use crate::select::{Plan, Seen, Selection, Take, select, settle};
 use crate::stages::Stages;
 use crate::verify::{self, Expected, Verified};
-use crate::ytdlp::{DownloadedFile, Event, Info, SiteFormat};
+use crate::ytdlp::{DownloadedFile, Event, Info, Session, SiteFormat};
 
 /// Makes a verified result of an order, in an empty folder for scratch, and puts it into the store.
 ///
@@ -27,11 +27,11 @@ pub async fn download(ctx: &Context, job: &Running, spec: &DownloadSpec, scratch
     let mut stages = Stages::new(job, &ctx.metrics);
 
     stages.enter(Stage::Extract);
-    let info = run.extract(&folder(scratch, "extract").await?).await?;
+    let (info, session) = run.extract(&folder(scratch, "download").await?).await?;
     let selection = run.choose(&info)?;
 
     stages.enter(Stage::Download);
-    let files = run.fetch(&info, &selection, &folder(scratch, "download").await?).await?;
+    let files = run.fetch(&info, &selection, session).await?;
 
     stages.enter(Stage::Process);
     let seen = run.look(&info, &selection, &files).await?;
@@ -64,17 +64,17 @@ struct Run<'a> {
 
 impl Run<'_> {
     /// What is at the address?
-    async fn extract(&self, dir: &Path) -> Result<Info, Failure> {
+    async fn extract(&self, dir: &Path) -> Result<(Info, Session), Failure> {
         self.limits.step(self.limits.judge(&self.spec.url)).await?;
         let entry = self.spec.playlist_index;
-        let info = self.ctx.ytdlp.extract(&self.spec.url, entry, dir, &self.limits.bounds()).await?;
+        let (info, session) = self.ctx.ytdlp.extract(&self.spec.url, entry, dir, &self.limits.bounds()).await?;
         self.job.describe(info.media());
         let longest = self.ctx.config.limits.max_duration;
         let too_long = info.duration_seconds.zip(longest).filter(|(seconds, longest)| *seconds > longest.as_secs_f64());
         if let Some((seconds, _)) = too_long {
             return Err(Failure::new(FailureKind::TooLong, format!("plays {seconds:.0} s")));
         }
-        Ok(info)
+        Ok((info, session))
     }
 
     /// Which streams are fetched?
@@ -97,7 +97,12 @@ impl Run<'_> {
     }
 
     /// Fetches them, one file each.
-    async fn fetch(&self, info: &Info, selection: &Selection, dir: &Path) -> Result<Vec<DownloadedFile>, Failure> {
+    async fn fetch(
+        &self,
+        info: &Info,
+        selection: &Selection,
+        session: Session,
+    ) -> Result<Vec<DownloadedFile>, Failure> {
         let mut meter = Meter::of(&self.chosen(info, selection));
         let ids = selection.take.ids();
         let hear = |event: &Event| {
@@ -105,9 +110,7 @@ impl Run<'_> {
                 self.job.report(meter.heard(report));
             }
         };
-        let bounds = self.limits.bounds();
-        let ytdlp = &self.ctx.ytdlp;
-        let files = ytdlp.download(&self.spec.url, self.spec.playlist_index, &ids, dir, &bounds, hear).await;
+        let files = session.download(&ids, &self.limits.bounds(), hear).await;
         self.ctx.metrics.downloaded(meter.fetched_bytes());
         // The site had just named these formats: that they are gone is its trouble, and passes.
         files.map_err(|failure| match failure.kind {
@@ -196,7 +199,10 @@ impl Run<'_> {
             let pulse = surely(|| self.ctx.store.reserve(lease, &object)).await;
             pulse.map_err(|error| Failure::new(FailureKind::Internal, format!("the object was not reserved: {error}")))
         };
-        match self.limits.step(reserved).await? {
+        // Fault: a job that was done before the first heartbeat never told what the medium is.
+        let beats = [self.job.beat()];
+        let (reserved, _) = tokio::join!(self.limits.step(reserved), self.ctx.store.heartbeat(&beats));
+        match reserved? {
             Pulse::Ok => {}
             Pulse::Cancel => self.job.stop(StopReason::Cancelled),
             Pulse::Lost | Pulse::Gone => self.job.stop(StopReason::LeaseLost),

@@ -1,10 +1,13 @@
 //! Why a run of yt-dlp failed, told from how it ended and from its last words.
 //!
-//! yt-dlp has one exit code for everything, so the words decide: a table, read from the top. They are matched after
+//! The command line has one exit code for everything, so the words decide: a table, read from the top. A warm extractor
+//! tells the classes of its errors, which decide first ([`raised`]). Words are matched after
 //! addresses, and ids made of them, are hidden (a site could put words into them, and their queries hold secrets)
 //! and after its request to report a bug is cut off (it says "confirm you are on the latest version"). That request is itself a sign: the extractor did not foresee the error.
 //!
 //! Not here: what follows from a kind (`haul_shared::job::failure`).
+
+mod raised;
 
 use std::time::Duration;
 
@@ -14,6 +17,8 @@ use super::command::mark;
 use crate::process::Ended;
 
 use FailureKind as K;
+
+pub use raised::{Cause, Raised};
 
 /// yt-dlp refused our options.
 const WRONG_OPTIONS: i32 = 2;
@@ -98,33 +103,59 @@ pub fn failure(ended: Ended, stderr: &str, was_live: bool) -> Failure {
     Failure::new(kind, detail).after(asked)
 }
 
-/// The longest wait that an answer asked for of the kind that ended the run: lines of `retry_after.py`.
+/// An answer with `Retry-After`: its status, and seconds. Told by `retry_after.py`.
+pub type Asked = (u16, u64);
+
+/// Why it failed, when it said so by itself: a warm extractor. `asked`: what sites have asked for until then.
+#[must_use]
+pub fn raised(raised: &Raised, asked: &[Asked]) -> Failure {
+    let kind = raised.kind();
+    let words = raised.words();
+    let status = raised.status();
+    let is_the_end = |of: u16| status == Some(of) || words.contains(&format!("HTTP Error {of}"));
+    Failure::new(kind, hide(&words)).after(longest(asked.iter().copied(), kind, is_the_end))
+}
+
+/// The longest wait that an answer asked for of the kind that ended the run.
 fn longest_asked(stderr: &str, kind: FailureKind, words: &str) -> Option<Duration> {
-    let is_the_end = |status: &str| kind == K::SiteRateLimited || words.contains(&format!("HTTP Error {status}"));
     let asked = stderr.lines().filter_map(|line| {
         let (status, seconds) = line.strip_prefix(mark::ASKED)?.trim_start().split_once(' ')?;
-        let seconds = seconds.parse().ok()?;
-        is_the_end(status).then(|| Duration::from_secs(seconds))
+        Some((status.parse().ok()?, seconds.parse().ok()?))
     });
-    asked.max().filter(|_| kind.is_retryable())
+    longest(asked, kind, |status| words.contains(&format!("HTTP Error {status}")))
+}
+
+fn longest(
+    asked: impl Iterator<Item = Asked>,
+    kind: FailureKind,
+    is_the_end: impl Fn(u16) -> bool,
+) -> Option<Duration> {
+    let counts = asked.filter(|(status, _)| kind == K::SiteRateLimited || is_the_end(*status));
+    counts.map(|(_, seconds)| Duration::from_secs(seconds)).max().filter(|_| kind.is_retryable())
 }
 
 fn kind_of(words: &str, was_live: bool) -> FailureKind {
     let (words, unforeseen) = without_bug_report(words);
     let words = words.to_lowercase();
-    let find = |table: &[(&[&str], FailureKind)]| {
-        table.iter().find(|(any, _)| any.iter().any(|some| words.contains(some))).map(|(_, kind)| *kind)
-    };
-    if words.contains(WANTS_FFMPEG) {
-        return if was_live { K::LiveNotSupported } else { K::DrmProtected };
-    }
-    if let Some(kind) = find(EVERYWHERE) {
+    if let Some(kind) = everywhere(&words, was_live) {
         return kind;
     }
     if unforeseen || !words.starts_with("error:") {
         return K::ExtractorError;
     }
-    find(FORESEEN).unwrap_or(K::ExtractorError)
+    find(FORESEEN, &words).unwrap_or(K::ExtractorError)
+}
+
+/// What these words, in lower case, mean whoever says them.
+fn everywhere(words: &str, was_live: bool) -> Option<FailureKind> {
+    if words.contains(WANTS_FFMPEG) {
+        return Some(if was_live { K::LiveNotSupported } else { K::DrmProtected });
+    }
+    find(EVERYWHERE, words)
+}
+
+fn find(table: &[(&[&str], FailureKind)], words: &str) -> Option<FailureKind> {
+    table.iter().find(|(any, _)| any.iter().any(|some| words.contains(some))).map(|(_, kind)| *kind)
 }
 
 /// The last error, or the last line (the name of the exception, when yt-dlp itself crashed); addresses hidden.
@@ -132,7 +163,12 @@ fn last_words(stderr: &str) -> String {
     let is_said = |line: &&str| !line.is_empty() && !line.starts_with(mark::ASKED);
     let lines = || stderr.lines().map(str::trim).filter(is_said).rev();
     let line = lines().find(|line| line.starts_with("ERROR:")).or_else(|| lines().next());
-    hide_id(hide_addresses(line.unwrap_or_default()))
+    hide(line.unwrap_or_default())
+}
+
+/// Hides what may hold a secret.
+fn hide(words: &str) -> String {
+    hide_id(hide_addresses(words))
 }
 
 /// `; please report this issue on ...`, from `bug_reports_message` in `yt_dlp/utils/_utils.py`.

@@ -159,18 +159,14 @@ impl SiteFormat {
 }
 
 impl Info {
-    /// Reads the JSON that yt-dlp prints; `None`: it is none.
-    #[must_use]
-    pub fn parse(json: &str) -> Option<Self> {
-        let value: Value = serde_json::from_str(json.trim()).ok()?;
-        Fields::of(&value).map(|fields| Self::of(&fields))
+    /// Reads what yt-dlp says; `None`: it says nothing that can be read.
+    pub(super) fn read(value: &Value) -> Option<Self> {
+        Fields::of(value).map(|fields| Self::of(&fields))
     }
 
-    /// Reads the JSON, and of a list its first entry; `None`: it is none, or there is no entry.
-    #[must_use]
-    pub fn parse_entry(json: &str) -> Option<Self> {
-        let value: Value = serde_json::from_str(json.trim()).ok()?;
-        let mut fields = Fields::of(&value)?;
+    /// Reads the same, and of a list its first entry; `None` also when there is none.
+    pub(super) fn read_entry(value: &Value) -> Option<Self> {
+        let mut fields = Fields::of(value)?;
         // a list may stand in a list
         for _ in 0..3 {
             if !fields.has("entries") {

@@ -1,82 +1,52 @@
 //! yt-dlp: asked what is at an address, and told to download exactly what we chose.
 //!
-//! [`command`] makes its command lines, [`progress`], [`info`] and [`failure`] read its words; all without IO. Here
-//! they are put together with `process`, and with a plugin of ours that keeps to `Retry-After`.
+//! [`command`] makes its command lines, [`progress`], [`info`] and [`failure`] read its words; all without IO. A line is
+//! given to a child of a warm extractor (`warm`), in which yt-dlp is loaded already; where there is none, or it breaks,
+//! a program is started for it (`plain`). Both keep to `Retry-After` by a plugin of ours.
 //!
 //! Not here: which formats are taken (`select`), what is made of them (`ffmpeg`), whether they are what they claim
 //! (`verify`): an exit code of 0 proves nothing, and here only the promised files are counted.
 
 pub mod command;
+pub mod counts;
 pub mod failure;
 pub mod info;
 mod patience;
+mod plain;
 pub mod progress;
+mod session;
 mod value;
+mod warm;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use haul_shared::job::{Failure, FailureKind};
 use haul_shared::source::SourceUrl;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::process::{self, Ended, Limits, Pace, SpawnError, Spec, Stream, Supervised, Watch};
-use crate::scratch;
+use crate::process::{Pace, Watch};
+use counts::{Counts, Way};
+use patience::Patience;
+use warm::{Asked, Child, NoAnswer, Pool};
 
 pub use command::YtdlpSettings;
 pub use info::{Info, Live, SiteFormat, Track};
-use patience::Patience;
 pub use progress::{Event, Report};
+pub use session::Session;
+pub use warm::WarmSettings;
 
 /// Private memory of one process: enough for the JavaScript runtime, and a page that blows up ends in a clean error.
 const MEMORY: u64 = 1 << 30;
-/// Slower than this for this long is stalled.
-const SLOWEST: Pace = Pace { bytes: 30 << 10, window: Duration::from_secs(30) };
 /// Where the interpreter of the program is found.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// Keeps to `Retry-After`. yt-dlp finds plugins by the names of the folders, below any one.
 const PLUGIN: &str = include_str!("retry_after.py");
-const PLUGIN_FOLDER: &str = "haul/yt_dlp_plugins/extractor";
 const PLUGIN_FILE: &str = "retry_after.py";
-
-/// Extensions that yt-dlp may give to a file. `unknown_video` is a file of which the site does not say what it is.
-const EXTENSIONS: [&str; 33] = [
-    "3gp",
-    "aac",
-    "ac3",
-    "aiff",
-    "alac",
-    "asf",
-    "avi",
-    "eac3",
-    "f4v",
-    "flac",
-    "flv",
-    "m2ts",
-    "m4a",
-    "m4v",
-    "mka",
-    "mkv",
-    "mov",
-    "mp2",
-    "mp3",
-    "mp4",
-    "mpeg",
-    "mpg",
-    "mts",
-    "oga",
-    "ogg",
-    "ogv",
-    "opus",
-    "ts",
-    "unknown_video",
-    "wav",
-    "weba",
-    "webm",
-    "wma",
-];
 
 /// How far one run may go.
 #[derive(Debug, Clone)]
@@ -91,6 +61,17 @@ pub struct Bounds {
     pub cancel: CancellationToken,
 }
 
+impl Bounds {
+    fn watch(&self) -> Watch {
+        Watch::new(self.wall, self.silence, self.cancel.clone())
+    }
+
+    /// What is left of them for another try.
+    fn since(&self, began: Instant) -> Self {
+        Self { wall: self.wall.saturating_sub(began.elapsed()), ..self.clone() }
+    }
+}
+
 /// A file that was downloaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DownloadedFile {
@@ -102,18 +83,48 @@ pub struct DownloadedFile {
     pub ext: String,
 }
 
-/// Runs yt-dlp. Each call wants a folder of its own, where nothing else is.
+/// Runs yt-dlp. Each call wants a folder of its own, where nothing else is. A clone shares the warm extractors.
 #[derive(Debug, Clone)]
 pub struct Ytdlp {
     settings: YtdlpSettings,
     patience: Patience,
+    counts: Counts,
+    pool: Option<Arc<Pool>>,
 }
 
 impl Ytdlp {
-    /// A runner of the program that the settings name.
+    /// A runner of the program that the settings name, by the plain command line.
     #[must_use]
     pub fn new(settings: YtdlpSettings) -> Self {
-        Self { settings, patience: Patience::default() }
+        Self { settings, patience: Patience::default(), counts: Counts::default(), pool: None }
+    }
+
+    /// The same with warm extractors, which begin to be started. To be called on a runtime.
+    #[must_use]
+    pub fn warmed(mut self, warm: WarmSettings) -> Self {
+        let pool = (warm.servers > 0).then(|| Pool::start(self.settings.program.clone(), warm, &self.counts));
+        self.pool = pool.map(Arc::new);
+        self
+    }
+
+    /// Waits until the warm extractors have been started, or could not be.
+    pub async fn begun(&self) {
+        if let Some(pool) = &self.pool {
+            pool.begun().await;
+        }
+    }
+
+    /// Ends the warm extractors, and waits until they are gone.
+    pub async fn end(&self) {
+        if let Some(pool) = &self.pool {
+            pool.end().await;
+        }
+    }
+
+    /// What is counted.
+    #[must_use]
+    pub fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     /// Which yt-dlp it is, `YYYY.MM.DD`.
@@ -126,15 +137,23 @@ impl Ytdlp {
         Ok(self.ask(vec!["--ignore-config".into(), "--version".into()], dir, &bounds).await?.trim().to_owned())
     }
 
-    /// Asks what is at an address: of a list, its entry with this number (from 1), with all its formats.
+    /// Asks what is at an address: of a list, its entry with this number (from 1), with all its formats. The session
+    /// downloads it; dropped, it lets go of it.
     ///
     /// # Errors
     /// Why there is nothing to download. After a cancel the failure has no meaning.
-    pub async fn extract(&self, url: &SourceUrl, entry: u32, dir: &Path, bounds: &Bounds) -> Result<Info, Failure> {
-        put_plugin(dir).await?;
-        let asked = self.ask(command::extract(&self.settings, url, dir, entry), dir, bounds).await;
-        let json = asked.map_err(|failure| self.heed(url, failure))?;
-        Info::parse_entry(&json).ok_or_else(|| Failure::new(FailureKind::Unavailable, "the list has no such entry"))
+    pub async fn extract(
+        &self,
+        url: &SourceUrl,
+        entry: u32,
+        dir: &Path,
+        bounds: &Bounds,
+    ) -> Result<(Info, Session), Failure> {
+        let line = command::extract(&self.settings, url, dir, entry);
+        let (found, child) = self.find(url, line, dir, bounds).await?;
+        let info = Info::read_entry(&found);
+        let info = info.ok_or_else(|| Failure::new(FailureKind::Unavailable, "the list has no such entry"))?;
+        Ok((info, Session::new(self.clone(), url.clone(), entry, dir.to_owned(), child)))
     }
 
     /// Asks what is at an address, for display: a list is listed.
@@ -142,132 +161,70 @@ impl Ytdlp {
     /// # Errors
     /// As [`Self::extract`].
     pub async fn metadata(&self, url: &SourceUrl, dir: &Path, bounds: &Bounds) -> Result<Info, Failure> {
-        put_plugin(dir).await?;
-        let asked = self.ask(command::metadata(&self.settings, url, dir), dir, bounds).await;
-        let json = asked.map_err(|failure| self.heed(url, failure))?;
-        Info::parse(&json).ok_or_else(|| Failure::new(FailureKind::ExtractorError, "yt-dlp printed no JSON"))
+        let line = command::metadata(&self.settings, url, dir);
+        let (found, child) = self.find(url, line, dir, bounds).await?;
+        if let Some(child) = child {
+            child.end().await;
+        }
+        Info::read(&found).ok_or_else(|| Failure::new(FailureKind::ExtractorError, "yt-dlp said nothing that is JSON"))
     }
 
-    /// Downloads these formats, in this order, into the folder. Every format has given a file, or it has failed.
-    ///
-    /// # Errors
-    /// Why there are no files, or not all of them. After a cancel the failure has no meaning.
-    pub async fn download(
+    /// What yt-dlp says of an address, and the child that said it, if one did.
+    async fn find(
         &self,
         url: &SourceUrl,
-        entry: u32,
-        format_ids: &[&str],
+        line: Vec<OsString>,
         dir: &Path,
         bounds: &Bounds,
-        mut on_event: impl FnMut(&Event),
-    ) -> Result<Vec<DownloadedFile>, Failure> {
-        let most = self.settings.concurrent_fragments;
-        let concurrent_fragments = self.patience.at_once(&url.host().to_string(), most);
-        let settings = YtdlpSettings { concurrent_fragments, ..self.settings.clone() };
-        let line = command::download(&settings, url, dir, entry, format_ids.iter().copied());
-        put_plugin(dir).await?;
-        let spec = self.spec(line, dir, bounds);
-        let folder = dir.to_owned();
-        let watch = Watch {
-            activity: Some(Arc::new(move || bytes_in(&folder))),
-            slowest: Some(SLOWEST),
-            ..Watch::new(bounds.wall, bounds.silence, bounds.cancel.clone())
-        };
-        let mut files = Vec::new();
-        let mut was_live = false;
-        let mut program = Supervised::start(&spec).map_err(|error| not_started(&error))?;
-        let ended = program
-            .run(&watch, |line| {
-                let Some(event) =
-                    (line.from == Stream::Stdout && !line.cut).then(|| progress::event(&line.text)).flatten()
-                else {
-                    return;
-                };
-                match &event {
-                    Event::Begin { is_live, .. } => was_live |= is_live,
-                    Event::File { path, format_id, ext } => files.push((path.clone(), format_id.clone(), ext.clone())),
-                    Event::Progress(_) => {}
-                }
-                on_event(&event);
-            })
-            .await;
-        if !ended.is_success() {
-            return Err(self.heed(url, failure::failure(ended, program.stderr_tail(), was_live)));
+    ) -> Result<(serde_json::Value, Option<Child>), Failure> {
+        let began = Instant::now();
+        if let Some((found, child)) = self.find_warm(url, &line, dir, bounds).await? {
+            return Ok((found, Some(child)));
         }
-        let mut found = Vec::with_capacity(format_ids.len());
-        for id in format_ids {
-            found.push(find(&files, id, dir).await?);
-        }
-        Ok(found)
+        self.counts.ran(Way::Plain);
+        let json = self.ask(line, dir, &bounds.since(began)).await.map_err(|failure| self.heed(url, failure))?;
+        Ok((serde_json::from_str(json.trim()).unwrap_or_default(), None))
     }
 
-    /// Remembers it when a site asks for fewer requests.
+    /// The same by a warm extractor only; `None`: there is none, or it broke.
+    async fn find_warm(
+        &self,
+        url: &SourceUrl,
+        line: &[OsString],
+        dir: &Path,
+        bounds: &Bounds,
+    ) -> Result<Option<(serde_json::Value, Child)>, Failure> {
+        let (Some(pool), Some(argv)) = (&self.pool, argv(line)) else { return Ok(None) };
+        let Some(mut child) = pool.child().await else { return Ok(None) };
+        let asked = Asked { argv, dir, data: MEMORY, file_size: bounds.file_size };
+        match child.extract(&asked, &bounds.watch()).await {
+            Ok(found) => {
+                self.counts.ran(Way::Warm);
+                Ok(Some((found, child)))
+            }
+            Err(NoAnswer::Failed(failure)) => {
+                self.counts.ran(Way::Warm);
+                Err(self.heed(url, failure))
+            }
+            Err(NoAnswer::Broken) => {
+                tracing::warn!("a child of a warm extractor was lost; its job takes the plain command line");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Remembers it when a site asks for fewer requests, and counts what has no code yet.
     fn heed(&self, url: &SourceUrl, failure: Failure) -> Failure {
-        if failure.kind == FailureKind::SiteRateLimited {
-            self.patience.asked(url.host().to_string());
+        match failure.kind {
+            FailureKind::SiteRateLimited => self.patience.asked(url.host().to_string()),
+            FailureKind::ExtractorError => self.counts.met_unknown(),
+            _ => {}
         }
         failure
     }
-
-    async fn ask(&self, line: Vec<std::ffi::OsString>, dir: &Path, bounds: &Bounds) -> Result<String, Failure> {
-        let spec = self.spec(line, dir, bounds);
-        let watch = Watch::new(bounds.wall, bounds.silence, bounds.cancel.clone());
-        let output = process::output(&spec, &watch).await.map_err(|error| not_started(&error))?;
-        match output.ended {
-            Ended::Exited(0) if output.cut => Err(Failure::new(FailureKind::InvalidMedia, "the metadata is too large")),
-            Ended::Exited(0) => Ok(output.stdout),
-            ended => Err(failure::failure(ended, &output.stderr_tail, false)),
-        }
-    }
-
-    fn spec(&self, line: Vec<std::ffi::OsString>, dir: &Path, bounds: &Bounds) -> Spec {
-        let limits = Limits { file_size: bounds.file_size, data: Some(MEMORY), open_files: None };
-        Spec::new(&self.settings.program, dir)
-            .args(line)
-            .limits(limits)
-            .env("PATH", PATH)
-            .env("HOME", dir)
-            .env("TMPDIR", dir)
-            .env("XDG_CACHE_HOME", dir)
-            .env("LANG", "C.UTF-8")
-            .env("PYTHONNOUSERSITE", "1")
-            .env("PYTHONDONTWRITEBYTECODE", "1")
-    }
 }
 
-/// Puts our plugin into the folder of a run.
-async fn put_plugin(dir: &Path) -> Result<(), Failure> {
-    let folder = dir.join(command::PLUGINS).join(PLUGIN_FOLDER);
-    let put = async {
-        tokio::fs::create_dir_all(&folder).await?;
-        tokio::fs::write(folder.join(PLUGIN_FILE), PLUGIN).await
-    };
-    put.await.map_err(|error| scratch::failure(&error))
-}
-
-/// The file that holds a format: said by yt-dlp, of an allowed kind, in our folder, and really there.
-async fn find(files: &[(String, String, String)], format_id: &str, dir: &Path) -> Result<DownloadedFile, Failure> {
-    let Some((path, _, ext)) = files.iter().find(|(_, id, _)| id == format_id) else {
-        return Err(Failure::new(FailureKind::FormatUnavailable, "a chosen format gave no file"));
-    };
-    if !EXTENSIONS.contains(&ext.as_str()) {
-        return Err(Failure::new(FailureKind::InvalidMedia, format!("a file of the kind {ext}")));
-    }
-    let name = Path::new(path).file_name().unwrap_or_default();
-    let path = dir.join(name);
-    let is_there = tokio::fs::symlink_metadata(&path).await.is_ok_and(|meta| meta.is_file() && meta.len() > 0);
-    if !is_there {
-        return Err(Failure::new(FailureKind::CorruptMedia, "a file that yt-dlp named is not there, or is empty"));
-    }
-    Ok(DownloadedFile { path, format_id: format_id.to_owned(), ext: ext.clone() })
-}
-
-fn not_started(error: &SpawnError) -> Failure {
-    Failure::new(FailureKind::Internal, error.to_string())
-}
-
-/// The sizes of the files in a folder, together.
-fn bytes_in(dir: &Path) -> u64 {
-    let files = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    files.filter_map(|file| file.metadata().ok()).filter(std::fs::Metadata::is_file).map(|meta| meta.len()).sum()
+/// As JSON has it; `None`: a path that is not UTF-8.
+fn argv(line: &[OsString]) -> Option<Vec<String>> {
+    line.iter().map(|word| word.to_str().map(str::to_owned)).collect()
 }

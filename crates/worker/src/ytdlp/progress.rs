@@ -1,6 +1,6 @@
 //! The lines that yt-dlp prints for us while it downloads.
 //!
-//! Each has a mark and JSON; all others are talk and are not read. Estimated totals are unsteady while fragments are
+//! Each has a mark and JSON; all others are talk and are not read. A warm extractor tells the same by its events. Estimated totals are unsteady while fragments are
 //! fetched in parallel (they double and halve), so [`Report::fraction`] goes by fragments where there are any.
 
 use serde_json::{Deserializer, Value};
@@ -76,26 +76,48 @@ pub fn event(line: &str) -> Option<Event> {
     match mark {
         mark::PROGRESS => {
             let format = values.next();
-            Some(Event::Progress(Report {
-                format_id: format.as_ref().and_then(Fields::of).and_then(|f| id(&f)).unwrap_or_default(),
-                downloaded_bytes: fields.whole("downloaded_bytes"),
-                total_bytes: fields.whole("total_bytes"),
-                estimated_bytes: fields.whole("total_bytes_estimate"),
-                speed: fields.whole("speed"),
-                eta_seconds: fields.whole("eta"),
-                fragment_index: fields.whole("fragment_index"),
-                fragment_count: fields.whole("fragment_count"),
-                finished: fields.text("status", value::WORD).as_deref() == Some("finished"),
-            }))
+            Some(Event::Progress(report(&fields, format.as_ref().and_then(Fields::of).as_ref())))
         }
-        mark::BEGIN => Some(Event::Begin { format_id: id(&fields)?, is_live: fields.is_true("is_live") }),
-        mark::FILE => Some(Event::File {
-            path: fields.text("filepath", value::LINK)?,
-            format_id: id(&fields)?,
-            ext: fields.text("ext", value::WORD)?,
-        }),
+        mark::BEGIN => begin(&fields),
+        mark::FILE => file(&fields),
         _ => None,
     }
+}
+
+/// Reads what a warm extractor tells under this name; `None`: not of a download.
+pub(super) fn told(name: &str, fields: &Fields<'_>) -> Option<Event> {
+    match name {
+        "progress" => Some(Event::Progress(report(fields, Some(fields)))),
+        "begin" => begin(fields),
+        "file" => file(fields),
+        _ => None,
+    }
+}
+
+fn report(fields: &Fields<'_>, format: Option<&Fields<'_>>) -> Report {
+    Report {
+        format_id: format.and_then(id).unwrap_or_default(),
+        downloaded_bytes: fields.whole("downloaded_bytes"),
+        total_bytes: fields.whole("total_bytes"),
+        estimated_bytes: fields.whole("total_bytes_estimate"),
+        speed: fields.whole("speed"),
+        eta_seconds: fields.whole("eta"),
+        fragment_index: fields.whole("fragment_index"),
+        fragment_count: fields.whole("fragment_count"),
+        finished: fields.text("status", value::WORD).as_deref() == Some("finished"),
+    }
+}
+
+fn begin(fields: &Fields<'_>) -> Option<Event> {
+    Some(Event::Begin { format_id: id(fields)?, is_live: fields.is_true("is_live") })
+}
+
+fn file(fields: &Fields<'_>) -> Option<Event> {
+    Some(Event::File {
+        path: fields.text("filepath", value::LINK)?,
+        format_id: id(fields)?,
+        ext: fields.text("ext", value::WORD)?,
+    })
 }
 
 fn id(fields: &Fields<'_>) -> Option<String> {

@@ -1,8 +1,10 @@
-"""Keeps to `Retry-After` (RFC 9110, 10.2.3), which yt-dlp does not read; loaded into it as a plugin.
+"""Keeps to `Retry-After` (RFC 9110, 10.2.3), which yt-dlp does not read; a plugin of the plain command line, and loaded
+by `server.py`.
 
 A host that answered an error with it is not asked again before its time. A short wait is slept; a long one is not
 worth the slot: until then the same error is given again without asking, so that the run ends. Either way one line on
-standard error, `@R STATUS SECONDS`, tells the worker what was asked (read by `failure.rs`).
+standard error, `@R STATUS SECONDS`, tells the worker what was asked (read by `failure.rs`); the server tells it by an
+event.
 """
 
 import math
@@ -32,6 +34,10 @@ def seconds_asked(headers):
     return min(max(asked, 0), LONGEST_WAIT)
 
 
+def tell(status, seconds):
+    sys.stderr.write(f'@R {status} {seconds}\n')
+
+
 def send_in_time(self, request):
     host = urlsplit(request.url).netloc
     until, error = errors.get(host, (0, None))
@@ -44,7 +50,7 @@ def send_in_time(self, request):
     except HTTPError as error:
         asked = seconds_asked(error.response.headers)
         if asked:
-            sys.stderr.write(f'@R {error.status} {math.ceil(asked)}\n')
+            tell(error.status, math.ceil(asked))
             for asking in (host, urlsplit(error.response.url).netloc):
                 errors[asking] = time.monotonic() + asked, error
         raise

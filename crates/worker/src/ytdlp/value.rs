@@ -71,6 +71,13 @@ impl<'a> Fields<'a> {
         items.iter().filter_map(Fields::of).take(limit)
     }
 
+    /// The texts of a list, at most so many, each cut to so many characters.
+    pub(super) fn texts(&self, name: &str, limit: usize, most: usize) -> Vec<String> {
+        let items = self.0.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let texts = items.iter().filter_map(Value::as_str).take(most);
+        texts.map(|text| text.chars().take(limit).collect()).collect()
+    }
+
     /// The names and values of an inner object, at most so many.
     pub(super) fn entries(&self, name: &str, limit: usize) -> impl Iterator<Item = (&'a str, &'a Value)> + use<'a> {
         let inner = self.0.get(name).and_then(Value::as_object);

@@ -50,9 +50,9 @@ async fn fetch(url: &str, format: &str, quality: &str, fallback: &str) -> Result
         limits: Limits::default(),
     };
 
-    let info = ytdlp().extract(&url, 1, folder.path(), &bounds).await?;
+    let (info, session) = ytdlp().extract(&url, 1, folder.path(), &bounds).await?;
     let selection = select(&info, &spec)?;
-    let files = ytdlp().download(&url, 1, &selection.take.ids(), folder.path(), &bounds, |_| {}).await?;
+    let files = session.download(&selection.take.ids(), &bounds, |_| {}).await?;
     let limits = verify::Bounds { size_bytes: 100 << 20, duration: None };
     let mut seen = Vec::new();
     for (at, file) in files.iter().enumerate() {

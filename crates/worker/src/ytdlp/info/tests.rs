@@ -4,9 +4,17 @@ use expect_test::{Expect, expect};
 
 use super::*;
 
+fn parse(json: &str) -> Option<Info> {
+    Info::read(&serde_json::from_str(json).unwrap_or_default())
+}
+
+fn parse_entry(json: &str) -> Option<Info> {
+    Info::read_entry(&serde_json::from_str(json).unwrap_or_default())
+}
+
 #[expect(clippy::needless_pass_by_value, reason = "so that a table reads well")]
 fn check(json: &str, shown: Expect) {
-    let info = Info::parse_entry(json).expect("an entry");
+    let info = parse_entry(json).expect("an entry");
     let formats: Vec<_> = info
         .formats
         .iter()
@@ -50,9 +58,9 @@ fn of_a_list_the_entry_is_read_and_a_lone_format_stands_in_it() {
             Some("T (2)") None No
             0 mp4 http Unknown/Unknown None"#]],
     );
-    assert_eq!(Info::parse_entry(r#"{"_type": "playlist", "entries": []}"#), None);
-    assert_eq!(Info::parse_entry("null"), None);
-    assert_eq!(Info::parse_entry(""), None);
+    assert_eq!(parse_entry(r#"{"_type": "playlist", "entries": []}"#), None);
+    assert_eq!(parse_entry("null"), None);
+    assert_eq!(parse_entry(""), None);
 }
 
 #[test]
@@ -64,7 +72,7 @@ fn wrong_types_and_giants_are_taken_calmly() {
         "subtitles": [1], "chapters": {"a": 1},
         "automatic_captions": {"en": null, "de": [{"name": "Deutsch"}], "live_chat": []},
     });
-    let info = Info::parse(&json.to_string()).expect("an object");
+    let info = Info::read(&json).expect("an object");
     assert_eq!(info.id.as_deref(), Some("7"));
     assert_eq!(info.title.as_ref().map(|title| title.chars().count()), Some(500));
     assert_eq!((&info.uploader, info.duration_seconds, info.live), (&None, None, Live::No));
@@ -86,7 +94,7 @@ fn metadata_shows_the_rungs_that_there_are_highest_first() {
     let json = serde_json::json!({"extractor": "site", "upload_date": "20261120", "formats": [
         format("1", 640, 360), format("2", 1080, 1920), format("3", 1920, 1080), format("4", 3840, 2160)],
         "chapters": [{"title": "One", "start_time": 0, "end_time": 2.5}]});
-    let metadata = Info::parse(&json.to_string()).expect("an object").into_metadata();
+    let metadata = Info::read(&json).expect("an object").into_metadata();
     assert_eq!(metadata.qualities, ["2160p", "1080p", "360p"]);
     assert_eq!(metadata.upload_date.as_deref(), Some("2026-11-20"));
     assert_eq!(metadata.formats[0].vcodec.as_deref(), Some("vp9"));
@@ -98,7 +106,7 @@ fn metadata_shows_the_rungs_that_there_are_highest_first() {
 #[test]
 fn a_list_is_listed() {
     let json = r#"{"_type": "playlist", "title": "L", "entries": [{"url": "https://x.example/1", "title": "One", "duration": 3}, null, {"url": "not a link"}]}"#;
-    let entries = Info::parse(json).expect("an object").into_metadata().entries;
+    let entries = parse(json).expect("an object").into_metadata().entries;
     assert_eq!(entries.len(), 2);
     assert_eq!((entries[0].url.as_deref(), entries[0].duration_seconds), (Some("https://x.example/1"), Some(3.0)));
     assert_eq!(entries[1], Entry::default());

@@ -1,0 +1,361 @@
+"""Warm yt-dlp: one interpreter in which everything is loaded, and a forked child for each job.
+
+    worker ══ socket ══► job ──► deno, ...        each job has a guard and a process of its own
+                          ▲ fork
+                        guard                     ends everything of the job, whatever it does
+                          ▲ fork
+                        server                    loads, then only accepts and forks
+
+Arguments: the yt-dlp program. The working directory is private to the worker; the socket `socket` is made in it. When
+the server listens, it writes one line of JSON to standard output: `{"version": ..., "files": [...]}`, the files being
+those that change when yt-dlp is replaced. From then on nothing of it is said on standard output.
+
+On a connection each line is an object with one key. The job says `hello`, and is told
+    {"dir": folder, "limits": {"data": bytes or null, "file_size": bytes or null}, "argv": [...]}
+where the arguments are those of the command line (`command.rs`). It answers with `info`, or `error`. Then it may be told
+    {"argv": [...]}
+to download the very thing that it has found, and says `begin`, `progress`, `file`, and at last `done` or `error`. In
+between come `asked` (a site's `Retry-After`) and `log`. The guard says `end` when the job has ended. The connection
+closes when nothing of the job is left. Should the worker close it, the job is killed, with all that it has started.
+"""
+
+import ctypes
+import gc
+import importlib.util
+import io
+import json
+import os
+import re
+import resource
+import select
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+import zipfile
+
+PROGRESS = ('status', 'downloaded_bytes', 'total_bytes', 'total_bytes_estimate', 'speed', 'eta', 'fragment_index',
+            'fragment_count')
+PROGRESS_EVERY = 0.5  # seconds
+MOST_LOGGED = 100  # lines of one job
+LONGEST_TEXT = 2000  # characters of a message
+LONGEST_REQUEST = 1 << 20  # bytes
+MOST_CAUSES = 10  # of one error
+WITHIN = ('YTDLP_NO_PLUGINS', 'LANG', 'PATH')  # of the environment, what a job keeps
+
+# What the first extraction would have to load: a playlist, a manifest, a file, a page.
+REHEARSED = (
+    ('application/x-mpegurl', '#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1,RESOLUTION=2x2,CODECS="avc1.42c01e,mp4a.40.2"\na\n'
+                              '#EXT-X-STREAM-INF:BANDWIDTH=2\nb\n'),
+    ('application/dash+xml', '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" '
+                             'mediaPresentationDuration="PT8S"><Period><AdaptationSet mimeType="video/mp4">'
+                             '<SegmentTemplate timescale="1" duration="2" media="$Number$" initialization="i"/>'
+                             '<Representation id="1" bandwidth="1" width="2" height="2" codecs="avc1.42c01e"/>'
+                             '</AdaptationSet></Period></MPD>'),
+    ('video/mp4', ''),
+    ('text/html', '<!doctype html><title>x</title><video src="x.mp4"></video>'),
+    ('text/html', '<!doctype html><title>x</title><p>x</p>'),
+)
+
+sites = None  # the classes of all sites, once they are known
+
+libc = ctypes.CDLL(None, use_errno=True)
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # prctl(2)
+
+
+# ---- the server ------------------------------------------------------------------------------------------------------
+
+def serve(program):
+    """Loads everything, says so, and gives each connection a guard. Never returns."""
+    # the API would load plugins by itself, from wherever it finds them
+    os.environ['YTDLP_NO_PLUGINS'] = '1'
+    if zipfile.is_zipfile(program):
+        sys.path.insert(0, program)
+    warm_up()
+    gc.collect()
+    gc.freeze()  # or the first collection of each child would copy all pages
+    if len(os.listdir('/proc/self/task')) != 1:
+        sys.exit('there are threads: a fork would lose them in the middle of something')
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind('socket')  # by its short name: a path of more than 107 bytes is none for a socket
+    listener.listen(128)
+    os.chdir('/')
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # guards leave no zombies
+    tell_ready(program)
+    while True:
+        connection, _ = listener.accept()
+        if os.fork() == 0:
+            listener.close()
+            guard(connection)
+        connection.close()
+
+
+def warm_up():
+    """Does once what every run would do: imports, the patterns of all sites, the way of a format through yt-dlp."""
+    global yt_dlp, retry_after, Tell, sites
+    import yt_dlp
+    from yt_dlp import globals as state
+    from yt_dlp.networking import Response
+    state.plugin_dirs.value = []
+    state.all_plugins_loaded.value = True  # and is not asked again
+    spec = importlib.util.spec_from_file_location('retry_after', os.path.abspath('retry_after.py'))
+    retry_after = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(retry_after)
+    Tell = teller()
+
+    ydl = yt_dlp.YoutubeDL(settings(['--ignore-config', '--no-cache-dir', '--ffmpeg-location', os.getcwd()], Events(None))[0])
+    for site in ydl._ies.values():
+        site.suitable('')
+    if all(isinstance(site, type) for site in ydl._ies.values()):
+        sites = dict(ydl._ies)
+    ydl._request_director  # imports the handlers; they open nothing before they are used
+    import yt_dlp.downloader.dash, yt_dlp.downloader.hls, yt_dlp.downloader.http  # noqa: E401
+    # whole extractions, last, so that the patterns they use are those that are still remembered
+    for kind, body in REHEARSED:
+        headers = {'Content-Type': kind, 'Last-Modified': 'Wed, 01 Jan 2020 00:00:00 GMT'}
+        ydl.urlopen = lambda request: Response(io.BytesIO(body.encode()), 'http://rehearsal.invalid/x', headers)
+        try:
+            found = ydl.extract_info('http://rehearsal.invalid/x', download=False)
+            ydl.sanitize_info(found)
+        except yt_dlp.utils.YoutubeDLError:
+            pass  # most likely the page without media
+
+
+def tell_ready(program):
+    from yt_dlp import version
+    files = [program] if zipfile.is_zipfile(program) else [program, version.__file__]
+    sys.stdout.write(json.dumps({'version': version.__version__, 'files': files}) + '\n')
+    sys.stdout.flush()
+
+
+# ---- the guard -------------------------------------------------------------------------------------------------------
+
+def guard(connection):
+    """Starts the job, waits for its end or that of the connection, and leaves nothing of it. Never returns.
+
+    A process and not a thread of the job: one pattern of an extractor can hold the interpreter for minutes. It adopts
+    whatever loses its parent, so that no process escapes by leaving its session.
+    """
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.setsid()
+    libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    this = os.getpid()
+    job = os.fork()
+    if job == 0:
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() == this:  # or it was killed before we asked to be killed with it
+            run(connection)
+        os._exit(1)
+    watched = select.poll()
+    watched.register(os.pidfd_open(job), select.POLLIN)
+    watched.register(connection, select.POLLRDHUP)
+    watched.poll()
+    ended = os.waitid(os.P_PID, job, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    os.killpg(job, signal.SIGKILL)  # it is not reaped yet, so that the number is still its own
+    end_descendants()
+    if ended:
+        how = 'code' if ended.si_code == os.CLD_EXITED else 'signal'
+        Events(connection).tell('end', {how: ended.si_status}, begin='\n')
+    os._exit(0)
+
+
+def end_descendants():
+    """Kills and reaps until there is no child; the children of who was killed have become ours."""
+    while True:
+        for thread in os.listdir('/proc/self/task'):
+            with open(f'/proc/self/task/{thread}/children') as children:
+                for child in children.read().split():
+                    os.kill(int(child), signal.SIGKILL)  # still ours: nobody else reaps
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            return
+
+
+# ---- the job ---------------------------------------------------------------------------------------------------------
+
+def run(connection):
+    """One job, from its greeting to its end. Never returns, and never raises."""
+    try:
+        os.setsid()
+        quiet = os.open(os.devnull, os.O_RDWR)
+        for stream in (0, 1, 2):
+            os.dup2(quiet, stream)
+        events = Events(connection)
+        events.tell('hello', {})
+        requests = connection.makefile('rb')
+        request = json.loads(requests.readline(LONGEST_REQUEST))
+        confine(request)
+        retry_after.tell = lambda status, seconds: events.tell('asked', {'status': status, 'seconds': seconds})
+        try:
+            work(request['argv'], requests, events)
+        except BaseException as error:  # an end of the interpreter, too, is an answer
+            events.tell('error', describe(error))
+        os._exit(0)
+    finally:
+        os._exit(1)
+
+
+def confine(request):
+    """Gives up what a job must not have, before anything foreign is touched. The sandbox of a later issue goes here."""
+    for which, most in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_DATA, request['limits']['data']),
+                        (resource.RLIMIT_FSIZE, request['limits']['file_size'])):
+        if most is not None:
+            hard = resource.getrlimit(which)[1]
+            most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+            resource.setrlimit(which, (most, most))
+    folder = request['dir']
+    os.chdir(folder)
+    # no proxy, no other job's folder: only what is named here
+    kept = {name: os.environ[name] for name in WITHIN if name in os.environ}
+    os.environ.clear()
+    os.environ.update(kept, HOME=folder, TMPDIR=folder, XDG_CACHE_HOME=folder)
+    tempfile.tempdir = None
+
+
+def work(argv, requests, events):
+    """Finds what is at the address, tells it, and when it is told to, downloads exactly that."""
+    params, url = settings(argv, events)
+    knows_sites = sites and params.get('allowed_extractors') == ['default']
+    finder = yt_dlp.YoutubeDL(params, auto_init=not knows_sites)
+    if knows_sites:
+        finder._ies.update(sites)  # to find them by their names again takes longer than all the rest
+    found = finder.extract_info(url, download=False)
+    finder.post_extract(found)
+    events.tell('info', finder.sanitize_info(found))
+
+    request = requests.readline(LONGEST_REQUEST)
+    if not request:
+        return
+    params, _ = settings(json.loads(request)['argv'], events)
+    fetcher = yt_dlp.YoutubeDL(params, auto_init=False)
+    # what the site gave to the finder, it expects of the fetcher
+    fetcher.cookiejar = finder.cookiejar
+    fetcher.add_post_processor(Tell(events, 'begin', ('format_id', 'is_live')), when='before_dl')
+    fetcher.add_post_processor(Tell(events, 'file', ('filepath', 'format_id', 'ext')), when='after_move')
+    try:
+        fetcher.process_ie_result(entry(found), download=True)
+    except BaseException as error:
+        events.tell('error', {**describe(error), 'is_live': entry(found).get('is_live') is True})
+        return
+    events.tell('done', {})
+
+
+def settings(argv, events):
+    """The parameters and the address of a command line; what it would print is told as events instead."""
+    from yt_dlp.postprocessor import FFmpegPostProcessor
+    options = yt_dlp.parse_options(argv)
+    # some look for ffmpeg without a YoutubeDL at hand
+    FFmpegPostProcessor._ffmpeg_location.set(options.ydl_opts.get('ffmpeg_location'))
+    ours = {
+        'ignoreerrors': False,  # the command line's default would swallow errors here
+        'logger': Log(events),
+        'progress_hooks': [Progress(events)],
+        'noprogress': True, 'forceprint': {}, 'progress_template': {}, 'dump_single_json': False, 'simulate': False,
+    }
+    return {**options.ydl_opts, **ours}, next(iter(options.urls), None)
+
+
+def entry(found):
+    """Of a list its first entry, as `Info::entry` has it; a list may stand in a list."""
+    for _ in range(3):
+        if 'entries' not in found:
+            break
+        found = next((one for one in found['entries'] if one), {})
+    return found
+
+
+def teller():
+    """The class of steps that tell something of what passes through them; made late, for its parent is yt-dlp's."""
+    from yt_dlp.postprocessor.common import PostProcessor
+
+    class Tell(PostProcessor):
+        def __init__(self, events, name, fields):
+            super().__init__()
+            self.events, self.name, self.fields = events, name, fields
+
+        def run(self, info):
+            self.events.tell(self.name, {field: info.get(field) for field in self.fields})
+            return [], info
+
+    return Tell
+
+
+class Progress:
+    """Told at every read, by several threads; tells twice a second, and every end."""
+
+    def __init__(self, events):
+        self.events, self.next = events, 0
+
+    def __call__(self, progress):
+        if progress.get('status') != 'finished' and time.monotonic() < self.next:
+            return
+        self.next = time.monotonic() + PROGRESS_EVERY
+        told = {field: progress.get(field) for field in PROGRESS}
+        self.events.tell('progress', {**told, 'format_id': (progress.get('info_dict') or {}).get('format_id')})
+
+
+class Log:
+    """What yt-dlp would print: warnings and errors, as many as anybody would read."""
+
+    def __init__(self, events):
+        self.events, self.left = events, MOST_LOGGED
+
+    def debug(self, text):
+        pass
+
+    def warning(self, text):
+        if self.left > 0:
+            self.left -= 1
+            self.events.tell('log', {'text': shortened(text)})
+
+    error = warning
+
+
+class Events:
+    """The worker's end of the connection, one whole line at a time."""
+
+    def __init__(self, connection):
+        self.connection, self.lock = connection, threading.Lock()
+
+    def tell(self, name, what, begin=''):
+        if self.connection is None:
+            return
+        line = f'{begin}{json.dumps({name: what})}\n'.encode()
+        with self.lock:
+            try:
+                self.connection.sendall(line)
+            except OSError:
+                os._exit(1)  # nobody listens
+
+
+def describe(error):
+    """An error and what led to it, outermost first: yt-dlp keeps the original in one of four places."""
+    causes, waiting = [], [error]
+    while waiting and len(causes) < MOST_CAUSES:
+        error = waiting.pop(0)
+        if not isinstance(error, BaseException) or any(error is one for one, _ in causes):
+            continue
+        number, expected, status = (getattr(error, name, None) for name in ('errno', 'expected', 'status'))
+        causes.append((error, {
+            'classes': [of.__name__ for of in type(error).__mro__ if of not in (object, BaseException, Exception)],
+            'text': shortened(getattr(error, 'orig_msg', None) or error),
+            'expected': expected if isinstance(expected, bool) else None,
+            'status': status if isinstance(status, int) else None,
+            'errno': number if isinstance(number, int) else None,
+        }))
+        waiting += [(getattr(error, 'exc_info', None) or (None, None))[1], getattr(error, 'cause', None),
+                    error.__cause__, error.__context__]
+    return {'causes': [cause for _, cause in causes]}
+
+
+def shortened(text):
+    """Without the request to report a bug, which names things that are not so."""
+    text = str(text)[:LONGEST_TEXT * 4].encode('utf-8', 'replace').decode()
+    return re.split(r'[;.] [Pp]lease report this issue on', text)[0][:LONGEST_TEXT]
+
+
+if __name__ == '__main__':
+    serve(sys.argv[1])

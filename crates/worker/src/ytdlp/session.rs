@@ -1,0 +1,192 @@
+//! One medium that was found, until it is downloaded or let go.
+//!
+//! With a warm extractor the child that found it still has it, and downloads exactly that, without asking the site again.
+//! By the plain command line, or when that child is lost, yt-dlp looks again.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use haul_shared::job::{Failure, FailureKind};
+use haul_shared::source::SourceUrl;
+use tokio::time::Instant;
+
+use super::warm::{Child, NoAnswer};
+use super::{Bounds, DownloadedFile, Event, Pace, Watch, Ytdlp, YtdlpSettings, argv, command};
+use crate::scratch;
+
+/// Slower than this for this long is stalled.
+const SLOWEST: Pace = Pace { bytes: 30 << 10, window: Duration::from_secs(30) };
+/// Extensions that yt-dlp may give to a file. `unknown_video` is a file of which the site does not say what it is.
+const EXTENSIONS: [&str; 33] = [
+    "3gp",
+    "aac",
+    "ac3",
+    "aiff",
+    "alac",
+    "asf",
+    "avi",
+    "eac3",
+    "f4v",
+    "flac",
+    "flv",
+    "m2ts",
+    "m4a",
+    "m4v",
+    "mka",
+    "mkv",
+    "mov",
+    "mp2",
+    "mp3",
+    "mp4",
+    "mpeg",
+    "mpg",
+    "mts",
+    "oga",
+    "ogg",
+    "ogv",
+    "opus",
+    "ts",
+    "unknown_video",
+    "wav",
+    "weba",
+    "webm",
+    "wma",
+];
+
+/// For a download that begins again, so that nothing half-done is in its way.
+const AGAIN: &str = "again";
+
+/// A medium that was found. Dropped, the process that has it is ended; [`Session::end`] also waits for that.
+pub struct Session {
+    ytdlp: Ytdlp,
+    url: SourceUrl,
+    entry: u32,
+    dir: PathBuf,
+    child: Option<Child>,
+}
+
+impl Session {
+    pub(super) fn new(ytdlp: Ytdlp, url: SourceUrl, entry: u32, dir: PathBuf, child: Option<Child>) -> Self {
+        Self { ytdlp, url, entry, dir, child }
+    }
+
+    /// Downloads these formats, in this order, into the folder. Every format has given a file, or it has failed.
+    ///
+    /// # Errors
+    /// Why there are no files, or not all of them. After a cancel the failure has no meaning.
+    pub async fn download(
+        mut self,
+        format_ids: &[&str],
+        bounds: &Bounds,
+        mut on_event: impl FnMut(&Event),
+    ) -> Result<Vec<DownloadedFile>, Failure> {
+        let began = Instant::now();
+        let mut folder = self.dir.clone();
+        if let Some(child) = self.child.take() {
+            match self.by_child(child, format_ids, bounds, &mut on_event).await {
+                Ok(files) => return collect(&files, format_ids, &folder).await,
+                Err(NoAnswer::Failed(failure)) => return Err(self.ytdlp.heed(&self.url, failure)),
+                Err(NoAnswer::Broken) => {
+                    tracing::warn!("a child of a warm extractor was lost; its job takes the plain command line");
+                    folder = self.dir.join(AGAIN);
+                    tokio::fs::create_dir(&folder).await.map_err(|error| scratch::failure(&error))?;
+                }
+            }
+        }
+        let line = command::download(&self.settings(), &self.url, &folder, self.entry, format_ids.iter().copied());
+        let bounds = bounds.since(began);
+        let mut files = Files::default();
+        let watch = watch(&bounds, &folder);
+        let run = self.ytdlp.run(line, &folder, &bounds, &watch, |event| {
+            files.heard(&event);
+            on_event(&event);
+        });
+        run.await.map_err(|failure| self.ytdlp.heed(&self.url, failure))?;
+        collect(&files, format_ids, &folder).await
+    }
+
+    /// Lets go of it, and waits until the process that has it is gone.
+    pub async fn end(mut self) {
+        if let Some(child) = self.child.take() {
+            child.end().await;
+        }
+    }
+
+    async fn by_child(
+        &self,
+        mut child: Child,
+        format_ids: &[&str],
+        bounds: &Bounds,
+        on_event: &mut impl FnMut(&Event),
+    ) -> Result<Files, NoAnswer> {
+        let line = command::download(&self.settings(), &self.url, &self.dir, self.entry, format_ids.iter().copied());
+        let argv = argv(&line).ok_or(NoAnswer::Broken)?;
+        let mut files = Files::default();
+        let hear = |event: Event| {
+            files.heard(&event);
+            on_event(&event);
+        };
+        child.download(&argv, &watch(bounds, &self.dir), hear).await?;
+        child.end().await;
+        Ok(files)
+    }
+
+    /// Those of the operator; a host that has asked for patience gets it.
+    fn settings(&self) -> YtdlpSettings {
+        let most = self.ytdlp.settings.concurrent_fragments;
+        let concurrent_fragments = self.ytdlp.patience.at_once(&self.url.host().to_string(), most);
+        YtdlpSettings { concurrent_fragments, ..self.ytdlp.settings.clone() }
+    }
+}
+
+fn watch(bounds: &Bounds, folder: &Path) -> Watch {
+    let folder = folder.to_owned();
+    Watch { activity: Some(Arc::new(move || bytes_in(&folder))), slowest: Some(SLOWEST), ..bounds.watch() }
+}
+
+/// What yt-dlp says that it has written.
+#[derive(Default)]
+struct Files(Vec<(String, String, String)>);
+
+impl Files {
+    fn heard(&mut self, event: &Event) {
+        // more than one for each format is nothing that we asked for
+        if let Event::File { path, format_id, ext } = event
+            && self.0.len() < 1000
+        {
+            self.0.push((path.clone(), format_id.clone(), ext.clone()));
+        }
+    }
+}
+
+async fn collect(files: &Files, format_ids: &[&str], dir: &Path) -> Result<Vec<DownloadedFile>, Failure> {
+    let mut found = Vec::with_capacity(format_ids.len());
+    for id in format_ids {
+        found.push(find(&files.0, id, dir).await?);
+    }
+    Ok(found)
+}
+
+/// The file that holds a format: said by yt-dlp, of an allowed kind, in our folder, and really there.
+async fn find(files: &[(String, String, String)], format_id: &str, dir: &Path) -> Result<DownloadedFile, Failure> {
+    let Some((path, _, ext)) = files.iter().find(|(_, id, _)| id == format_id) else {
+        return Err(Failure::new(FailureKind::FormatUnavailable, "a chosen format gave no file"));
+    };
+    if !EXTENSIONS.contains(&ext.as_str()) {
+        return Err(Failure::new(FailureKind::InvalidMedia, format!("a file of the kind {ext}")));
+    }
+    let name = Path::new(path).file_name().unwrap_or_default();
+    let path = dir.join(name);
+    let is_there = tokio::fs::symlink_metadata(&path).await.is_ok_and(|meta| meta.is_file() && meta.len() > 0);
+    if !is_there {
+        return Err(Failure::new(FailureKind::CorruptMedia, "a file that yt-dlp named is not there, or is empty"));
+    }
+    Ok(DownloadedFile { path, format_id: format_id.to_owned(), ext: ext.clone() })
+}
+
+/// The sizes of the files in a folder, together.
+fn bytes_in(dir: &Path) -> u64 {
+    let files = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    files.filter_map(|file| file.metadata().ok()).filter(std::fs::Metadata::is_file).map(|meta| meta.len()).sum()
+}

@@ -1,0 +1,224 @@
+//! One fork server: how it is started and reached, and by what it is seen to be outdated.
+//!
+//! It stands under the launcher, as every program does. Its files and its socket are in a private folder only until it
+//! listens: then the folder is removed, and the socket is reached by a descriptor that this process alone has.
+
+use std::fs::Metadata;
+use std::io;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use rustix::fs::{Mode, OFlags, open};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::net::UnixStream;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use super::interpreter;
+use crate::process::{Limits, Spec, Stream, Supervised, Watch};
+use crate::scratch::off_runtime;
+use crate::ytdlp::counts::Why;
+use crate::ytdlp::value::{Fields, LINK};
+use crate::ytdlp::{PATH, PLUGIN, PLUGIN_FILE};
+
+const SERVER: &str = include_str!("../server.py");
+const SERVER_FILE: &str = "server.py";
+const SOCKET: &str = "socket";
+
+/// For the imports, on a machine that is busy.
+const LISTENS_WITHIN: Duration = Duration::from_secs(60);
+/// For the kernel; the server itself need not even be awake.
+const CONNECTED_WITHIN: Duration = Duration::from_secs(5);
+/// After so long without an end, a server may be replaced for no other reason.
+const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+/// Files that a server names as those of its yt-dlp.
+const FILES: usize = 10;
+
+/// Why there is no server.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StartError {
+    #[error("the program is no Python script of yt-dlp's")]
+    NotPython,
+    #[error("its files could not be written or read")]
+    Files(#[from] io::Error),
+    #[error("it could not be started")]
+    Process(#[from] crate::process::SpawnError),
+    #[error("it does not listen: {0}")]
+    Silent(String),
+}
+
+/// What a server is made of.
+#[derive(Debug, Clone)]
+pub(super) struct Recipe {
+    /// The yt-dlp program.
+    pub(super) program: PathBuf,
+    /// Where private folders are made.
+    pub(super) home: PathBuf,
+    /// Jobs after which it gives way to a fresh one.
+    pub(super) jobs_each: u64,
+    /// The tasks that watch over servers.
+    pub(super) tasks: TaskTracker,
+}
+
+/// A running server. Dropped, it is ended with every job that it still has.
+#[derive(Debug)]
+pub(super) struct Server {
+    socket: OwnedFd,
+    files: Vec<(PathBuf, Option<Stamp>)>,
+    jobs: AtomicU64,
+    jobs_each: u64,
+    why: OnceLock<Why>,
+    /// Cancelled when it is to be replaced.
+    outdated: CancellationToken,
+    _stop: DropGuard,
+}
+
+/// What changes when a file is replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    size: u64,
+    changed: (i64, i64),
+}
+
+impl Server {
+    /// Starts one, and waits until it listens.
+    pub(super) async fn start(recipe: &Recipe) -> Result<Self, StartError> {
+        let (program, home) = (recipe.program.clone(), recipe.home.clone());
+        let prepared = off_runtime(move || {
+            let Some(python) = interpreter::of(&program)? else { return Ok(None) };
+            // made with mode 0700
+            let folder = tempfile::Builder::new().prefix("warm-").rand_bytes(12).tempdir_in(home)?;
+            std::fs::write(folder.path().join(SERVER_FILE), SERVER)?;
+            std::fs::write(folder.path().join(PLUGIN_FILE), PLUGIN)?;
+            Ok(Some((python, folder)))
+        });
+        let (python, folder) = prepared.await?.ok_or(StartError::NotPython)?;
+        let spec = spec(&python, &recipe.program, folder.path());
+        let (stop, outdated) = (CancellationToken::new(), CancellationToken::new());
+        let watch = Watch::new(YEAR, YEAR, stop.clone());
+        let (said, ready) = oneshot::channel();
+        let stop = stop.drop_guard();
+        let mut process = Supervised::start(&spec)?;
+        let ends = outdated.clone().drop_guard();
+        recipe.tasks.spawn(async move {
+            let _ends = ends;
+            let mut said = Some(said);
+            let ended = process
+                .run(&watch, |line| {
+                    if let Some(said) = said.take_if(|_| line.from == Stream::Stdout) {
+                        let _ = said.send(line.text);
+                    }
+                })
+                .await;
+            // its last words are the exception's; it had no address to name
+            let words = process.stderr_tail().lines().last().unwrap_or_default();
+            tracing::debug!(words, "a warm extractor {ended}");
+        });
+        let said = timeout(LISTENS_WITHIN, ready).await.map_err(|_| StartError::Silent("it is too slow".into()))?;
+        let said = said.map_err(|_| StartError::Silent("it has ended".into()))?;
+        let files = files(&said).ok_or_else(|| StartError::Silent("it does not say what it is".into()))?;
+        let (socket, files) = off_runtime(move || look(&folder, files)).await?;
+        Ok(Self {
+            socket,
+            files,
+            jobs: AtomicU64::new(0),
+            jobs_each: recipe.jobs_each,
+            why: OnceLock::new(),
+            outdated,
+            _stop: stop,
+        })
+    }
+
+    /// A connection of its own for one job.
+    pub(super) async fn connect(&self) -> io::Result<UnixStream> {
+        let path = format!("/proc/self/fd/{}", self.socket.as_raw_fd());
+        timeout(CONNECTED_WITHIN, UnixStream::connect(path)).await.unwrap_or(Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// May another job be given to it? Counts it. A server that may take no other is outdated from then on.
+    pub(super) async fn takes_a_job(&self) -> bool {
+        if self.outdated.is_cancelled() && self.why() != Why::Served {
+            return false;
+        }
+        if self.has_changed().await {
+            self.outdate(Why::Changed);
+            return false;
+        }
+        if self.jobs.fetch_add(1, Ordering::Relaxed) + 1 >= self.jobs_each {
+            // it goes on until there is a fresh one
+            self.outdate(Why::Served);
+        }
+        true
+    }
+
+    /// Is yt-dlp another one than when this began? Jobs load parts of it late, and would mix the two.
+    pub(super) async fn has_changed(&self) -> bool {
+        for (file, stamp) in &self.files {
+            if tokio::fs::metadata(file).await.ok().map(|meta| Stamp::of(&meta)) != *stamp {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Asks for a fresh one in its place.
+    pub(super) fn outdate(&self, why: Why) {
+        let _ = self.why.set(why);
+        self.outdated.cancel();
+    }
+
+    /// Waits until it is to be replaced.
+    pub(super) async fn outdated(&self) {
+        self.outdated.cancelled().await;
+    }
+
+    /// Why it is to be replaced, once it is.
+    pub(super) fn why(&self) -> Why {
+        self.why.get().copied().unwrap_or(Why::Died)
+    }
+}
+
+impl Stamp {
+    fn of(meta: &Metadata) -> Self {
+        Self { inode: meta.ino(), size: meta.size(), changed: (meta.mtime(), meta.mtime_nsec()) }
+    }
+}
+
+/// It loads as much as it wants; its jobs are limited, each by itself.
+fn spec(python: &Path, program: &Path, folder: &Path) -> Spec {
+    Spec::new(python, folder)
+        // isolated: no variable, no folder of a user, and not the working directory decides what is imported
+        .args(["-I", "-B", SERVER_FILE])
+        .args([program])
+        .limits(Limits::default())
+        .env("PATH", PATH)
+        .env("LANG", "C.UTF-8")
+        .env("HOME", "/nonexistent")
+}
+
+/// The files that a server names.
+fn files(said: &str) -> Option<Vec<PathBuf>> {
+    let said: Value = serde_json::from_str(said).ok()?;
+    let files = Fields::of(&said)?.texts("files", LINK, FILES);
+    (!files.is_empty()).then(|| files.into_iter().map(PathBuf::from).collect())
+}
+
+type Looked = (OwnedFd, Vec<(PathBuf, Option<Stamp>)>);
+
+/// Takes hold of the socket; the folder goes when this returns.
+fn look(folder: &TempDir, files: Vec<PathBuf>) -> io::Result<Looked> {
+    let socket = open(folder.path().join(SOCKET), OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())?;
+    let stamped = files.into_iter().map(|file| {
+        let stamp = std::fs::metadata(&file).ok().map(|meta| Stamp::of(&meta));
+        (file, stamp)
+    });
+    Ok((socket, stamped.collect()))
+}

@@ -1,0 +1,272 @@
+//! Warm extractors: what they survive, what they leave, and what a job in one of them cannot do.
+//!
+//! Deaths that the real yt-dlp can't be made to show come from a zip file of ours as the program: the real one with
+//! another `extract_info`, which does as the last part of the address says.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use haul_shared::job::FailureKind;
+use haul_tests::origin::{Fault, Origin};
+use haul_tests::processes::until;
+use haul_worker::ytdlp::counts::{Way, Why};
+use haul_worker::ytdlp::{Bounds, Event, WarmSettings, Ytdlp, YtdlpSettings};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use crate::ytdlp::{bounds, plain, read, warm};
+
+/// Stands before the real package on the path, and gives way to it.
+const UNRULY: &str = r#"
+import os, subprocess, sys, time
+sys.path.remove(__path__[0].rsplit('/', 1)[0])
+del sys.modules['yt_dlp']
+import yt_dlp
+
+CHILD = 'echo $$ > {0}.new; mv {0}.new {0}; exec sleep 300'
+real = yt_dlp.YoutubeDL.extract_info
+
+def unruly(self, url, *args, **kwargs):
+    events, what = self.params['logger'].events, url.rsplit('/', 1)[-1]
+    if what == 'family':
+        subprocess.Popen(['sh', '-c', CHILD.format('stays')])
+        subprocess.Popen(['setsid', 'sh', '-c', CHILD.format('leaves')])
+        time.sleep(300)
+    while what == 'flood':
+        events.tell('log', {'text': 'x' * 1000})
+    while what == 'garbage':
+        events.connection.sendall(b'\xff{]\n')
+    while what == 'huge':
+        events.connection.sendall(b'x' * (17 << 20) + b'\n')
+    if what == 'memory':
+        bytearray(2 << 30)
+    if what == 'death':
+        os.kill(os.getpid(), 9)
+    if what == 'places':
+        places = [os.getcwd(), *(os.environ[name] for name in ('HOME', 'TMPDIR', 'XDG_CACHE_HOME'))]
+        names = ' '.join(sorted(os.environ))
+        return {'id': names, 'title': ' '.join(sorted(set(places)))}
+    return real(self, url, *args, **kwargs)
+
+yt_dlp.YoutubeDL.extract_info = unruly
+"#;
+
+/// Makes the program of a zip file that holds [`UNRULY`].
+fn unruly(dir: &Path) -> PathBuf {
+    let python = haul_tests::tools().join("python3");
+    let program = dir.join("yt-dlp");
+    let make = "import sys, zipfile; z = zipfile.ZipFile(sys.argv[1] + '.zip', 'w'); \
+                z.writestr('yt_dlp/__init__.py', sys.argv[2]); z.close(); \
+                f = open(sys.argv[1], 'wb'); f.write(f'#!{sys.executable}\\n'.encode()); \
+                f.write(open(sys.argv[1] + '.zip', 'rb').read())";
+    let made = Command::new(&python).args(["-c", make]).arg(&program).arg(UNRULY).status().unwrap();
+    assert!(made.success());
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&program, executable).unwrap();
+    program
+}
+
+async fn of_program(program: PathBuf) -> Ytdlp {
+    let settings = YtdlpSettings {
+        program,
+        deno: None,
+        concurrent_fragments: 1,
+        http_chunk_size: None,
+        buffer_size: None,
+        retries: 0,
+        fragment_retries: 0,
+        rate_limit: None,
+        extractors: "all".into(),
+    };
+    let warm = WarmSettings { servers: 1, jobs_each: 500, home: std::env::temp_dir() };
+    let ytdlp = Ytdlp::new(settings).warmed(warm);
+    ytdlp.begun().await;
+    ytdlp
+}
+
+/// The fork servers below this process: the programs of their keepers.
+fn servers() -> Vec<Pid> {
+    children(std::process::id().cast_signed()).into_iter().flat_map(children).filter_map(Pid::from_raw).collect()
+}
+
+fn children(parent: i32) -> Vec<i32> {
+    let threads = std::fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();
+    let lists = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
+    lists.flat_map(|list| list.split(' ').filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()).collect()
+}
+
+fn lives(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+}
+
+async fn is_up(ytdlp: &Ytdlp) {
+    until("a warm extractor is up", async || ytdlp.counts().up() == 1).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_killed_server_costs_no_job_and_the_next_one_is_warm_again() {
+    let origin = Origin::start().await;
+    let (ytdlp, dir) = (warm(500).await, TempDir::new().unwrap());
+    let url = read(&origin.spoilt(Fault::Throttle(150_000), "/progressive.mp4"));
+    let (_, session) = ytdlp.extract(&url, 1, dir.path(), &bounds()).await.unwrap();
+    let mut killed = false;
+    let kill = |event: &Event| {
+        if matches!(event, Event::Progress(_)) && !std::mem::replace(&mut killed, true) {
+            servers().into_iter().for_each(|server| kill_process(server, Signal::KILL).unwrap());
+        }
+    };
+    let files = session.download(&["mp4"], &bounds(), kill).await.unwrap();
+    assert!(killed);
+    let source = std::fs::read(haul_tests::media::file("progressive.mp4")).unwrap();
+    assert!(std::fs::read(&files[0].path).unwrap() == source);
+
+    until("its death is seen", async || ytdlp.counts().replaced(Why::Died) == 1).await.unwrap();
+    is_up(&ytdlp).await;
+    let dir = TempDir::new().unwrap();
+    ytdlp.extract(&read(&origin.url("/progressive.mp4")), 1, dir.path(), &bounds()).await.unwrap();
+    assert_eq!((ytdlp.counts().runs(Way::Warm), ytdlp.counts().runs(Way::Plain)), (2, 0));
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_answer_is_replaced_and_its_job_takes_the_plain_way() {
+    let origin = Origin::start().await;
+    let (ytdlp, dir) = (warm(500).await, TempDir::new().unwrap());
+    servers().into_iter().for_each(|server| kill_process(server, Signal::STOP).unwrap());
+    ytdlp.extract(&read(&origin.url("/progressive.mp4")), 1, dir.path(), &bounds()).await.unwrap();
+    assert_eq!((ytdlp.counts().runs(Way::Plain), ytdlp.counts().replaced(Why::Deaf)), (1, 1));
+    is_up(&ytdlp).await;
+}
+
+#[tokio::test]
+async fn a_cancelled_job_leaves_no_process_not_even_one_that_left_its_session() {
+    let dir = TempDir::new().unwrap();
+    let ytdlp = of_program(unruly(dir.path())).await;
+    let job = TempDir::new().unwrap();
+    let place = |name: &str| job.path().join(name);
+    let bounds = bounds();
+    let cancel = async {
+        until("both run", async || place("stays").exists() && place("leaves").exists()).await.unwrap();
+        bounds.cancel.cancel();
+    };
+    let url = read("http://127.0.0.1:1/family");
+    let (ended, ()) = tokio::join!(ytdlp.extract(&url, 1, job.path(), &bounds), cancel);
+    assert!(ended.is_err());
+    for name in ["stays", "leaves"] {
+        assert!(!lives(std::fs::read_to_string(place(name)).unwrap().trim()), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_is_dropped_ends_its_child() {
+    let origin = Origin::start().await;
+    let (ytdlp, dir) = (warm(500).await, TempDir::new().unwrap());
+    let url = read(&origin.url("/progressive.mp4"));
+    let (_, session) = ytdlp.extract(&url, 1, dir.path(), &bounds()).await.unwrap();
+    let server = servers()[0].as_raw_nonzero().get();
+    assert_eq!(children(server).len(), 1, "its guard");
+    drop(session);
+    until("the guard ends", async || children(server).is_empty()).await.unwrap();
+    ytdlp.end().await;
+    assert!(servers().is_empty());
+}
+
+#[tokio::test]
+async fn whatever_a_job_says_is_bounded_and_other_jobs_go_on() {
+    let (dir, origin) = (TempDir::new().unwrap(), Origin::start().await);
+    let ytdlp = of_program(unruly(dir.path())).await;
+    for (what, kind) in [
+        ("flood", FailureKind::ExtractorError),
+        ("garbage", FailureKind::ExtractorError),
+        ("huge", FailureKind::InvalidMedia),
+        ("memory", FailureKind::InvalidMedia),
+        ("death", FailureKind::Internal),
+    ] {
+        let job = TempDir::new().unwrap();
+        let found = ytdlp.extract(&read(&format!("http://127.0.0.1:1/{what}")), 1, job.path(), &bounds()).await;
+        assert_eq!(found.map(|(info, _)| info).unwrap_err().kind, kind, "{what}");
+    }
+    let job = TempDir::new().unwrap();
+    ytdlp.extract(&read(&origin.url("/progressive.mp4")), 1, job.path(), &bounds()).await.unwrap();
+    assert_eq!((ytdlp.counts().runs(Way::Warm), ytdlp.counts().runs(Way::Plain)), (6, 0));
+    assert_eq!((ytdlp.counts().unknown(), ytdlp.counts().up()), (2, 1));
+}
+
+#[tokio::test]
+async fn a_job_knows_no_folder_but_its_own() {
+    let dir = TempDir::new().unwrap();
+    let ytdlp = of_program(unruly(dir.path())).await;
+    let url = read("http://127.0.0.1:1/places");
+    let [one, two] = [TempDir::new().unwrap(), TempDir::new().unwrap()];
+    let bounds = bounds();
+    let (first, second) =
+        tokio::join!(ytdlp.extract(&url, 1, one.path(), &bounds), ytdlp.extract(&url, 1, two.path(), &bounds));
+    for (found, own) in [(first, &one), (second, &two)] {
+        let (info, _session) = found.unwrap();
+        assert_eq!(info.title.unwrap(), own.path().to_str().unwrap());
+        assert_eq!(info.id.unwrap(), "HOME LANG PATH TMPDIR XDG_CACHE_HOME YTDLP_NO_PLUGINS");
+    }
+}
+
+#[tokio::test]
+async fn a_server_gives_way_after_its_jobs_while_they_go_on() {
+    let origin = Origin::start().await;
+    let (ytdlp, dir) = (warm(2).await, TempDir::new().unwrap());
+    let slow = read(&origin.spoilt(Fault::Throttle(150_000), "/progressive.mp4"));
+    let (_, session) = ytdlp.extract(&slow, 1, dir.path(), &bounds()).await.unwrap();
+    let first = servers();
+    let bounds = bounds();
+    let others = async {
+        let quick = read(&origin.url("/progressive.mp4"));
+        let dir = TempDir::new().unwrap();
+        ytdlp.metadata(&quick, dir.path(), &bounds).await.unwrap();
+        until("it gives way", async || ytdlp.counts().replaced(Why::Served) == 1).await.unwrap();
+    };
+    let (files, ()) = tokio::join!(session.download(&["mp4"], &bounds, |_| {}), others);
+    assert_eq!(files.unwrap().len(), 1);
+    until("a fresh one alone is left", async || servers().len() == 1 && servers() != first).await.unwrap();
+    assert_eq!((ytdlp.counts().runs(Way::Plain), ytdlp.counts().replaced(Why::Died)), (0, 0));
+}
+
+#[tokio::test]
+async fn another_version_of_the_program_is_seen_before_the_next_job() {
+    let (dir, origin) = (TempDir::new().unwrap(), Origin::start().await);
+    let ytdlp = of_program(unruly(dir.path())).await;
+    let before = servers();
+    unruly(dir.path());
+    let job = TempDir::new().unwrap();
+    // whichever way it takes: not that of the old one
+    let _ = ytdlp.extract(&read(&origin.url("/progressive.mp4")), 1, job.path(), &bounds()).await;
+    assert_eq!((ytdlp.counts().replaced(Why::Changed), ytdlp.counts().runs(Way::Warm)), (1, 0));
+    is_up(&ytdlp).await;
+    until("the old one is gone", async || !servers().iter().any(|server| before.contains(server))).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_program_that_is_no_script_of_yt_dlp_s_takes_the_plain_way() {
+    let (dir, origin) = (TempDir::new().unwrap(), Origin::start().await);
+    let program = dir.path().join("yt-dlp");
+    let real = haul_tests::tools().join("yt-dlp");
+    std::fs::write(&program, format!("#!/bin/sh\nexec {} \"$@\"\n", real.display())).unwrap();
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let ytdlp = of_program(program).await;
+    let job = TempDir::new().unwrap();
+    ytdlp.extract(&read(&origin.url("/progressive.mp4")), 1, job.path(), &bounds()).await.unwrap();
+    assert_eq!((ytdlp.counts().up(), ytdlp.counts().runs(Way::Plain)), (0, 1));
+}
+
+#[tokio::test]
+async fn both_ways_tell_the_same_of_a_medium() {
+    let origin = Origin::start().await;
+    let warm = warm(500).await;
+    let short = Bounds { cancel: CancellationToken::new(), wall: Duration::from_secs(90), ..bounds() };
+    for path in ["/progressive.mp4", "/hls-fmp4/master.m3u8", "/hls-ts/master.m3u8", "/dash/manifest.mpd"] {
+        let url = read(&origin.url(path));
+        let (one, two) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        let plainly = plain().extract(&url, 1, one.path(), &short).await.unwrap().0;
+        let warmly = warm.extract(&url, 1, two.path(), &short).await.unwrap().0;
+        assert_eq!(plainly, warmly, "{path}");
+    }
+}
