@@ -24,6 +24,7 @@ pub struct Process {
     child: Child,
     address: SocketAddr,
     http: reqwest::Client,
+    staying: BTreeSet<Seen>,
 }
 
 /// A process of the system, told apart from a later one with the same number by when it began.
@@ -65,8 +66,9 @@ impl Process {
                 .stderr(error()?)
                 .spawn()
                 .with_context(|| format!("{program} cannot be started"))?;
-            let mut process = Self { child, address, http: http.clone() };
+            let mut process = Self { child, address, http: http.clone(), staying: BTreeSet::new() };
             if process.becomes_ready().await? {
+                process.staying = process.descendants();
                 return Ok(process);
             }
         }
@@ -130,6 +132,12 @@ impl Process {
             }
         }
         found
+    }
+
+    /// Those of them that came with its jobs: not the warm extractors, which it has from its start on.
+    #[must_use]
+    pub fn programs(&self) -> BTreeSet<Seen> {
+        self.descendants().difference(&self.staying).copied().collect()
     }
 
     /// The most memory of its own that it has held so far, in bytes: without its programs, and without its code, of

@@ -19,7 +19,7 @@ async fn check(store: Store, path: &str, table: &[(&str, &str)]) -> Result<()> {
     }
     assert_eq!(house.stored(), jobs.len());
     processes::until("programs and scratch are gone", async || {
-        worker.descendants().is_empty() && house.scratch_files() == 0
+        worker.programs().is_empty() && house.scratch_files() == 0
     })
     .await?;
     Ok(())

@@ -1,6 +1,5 @@
 //! What a client can do with a download besides waiting for it.
 
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::*;
@@ -9,15 +8,12 @@ use super::*;
 async fn a_cancelled_download_is_gone_within_five_seconds_and_its_programs_too() -> Result<()> {
     let house = House::open(Store::Disk, &[]).await?;
     let worker = house.worker(&[]).await?;
-    // a warm extractor serves all jobs, and stays
-    let staying = worker.descendants();
-    let of_jobs = || worker.descendants().difference(&staying).copied().collect::<BTreeSet<_>>();
     // one is cancelled while yt-dlp looks, one while it fetches
     let looking = house.order(&request(&house.origin.spoilt(Fault::Hang, "/progressive.mp4"), json!({}))).await?;
     let fetching = house.order(&request(&house.origin.spoilt(SLOW, "/progressive.mp4"), json!({}))).await?;
     house.is_fetching(&fetching).await?;
     house.until(&looking, |view| view["status"] == "running").await?;
-    let programs = of_jobs();
+    let programs = worker.programs();
     assert!(programs.len() >= 2, "{programs:?}");
 
     let asked = Instant::now();
@@ -29,7 +25,7 @@ async fn a_cancelled_download_is_gone_within_five_seconds_and_its_programs_too()
         assert_eq!(house.outcome(job).await?, "cancelled");
         assert_eq!(house.get(&format!("{job}/link")).await?.told(), "409 cancelled");
     }
-    processes::until("the programs have ended", async || of_jobs().is_empty()).await?;
+    processes::until("the programs have ended", async || worker.programs().is_empty()).await?;
     assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
     assert!(processes::alive(&programs).is_empty());
     processes::until("scratch is empty", async || house.scratch_files() == 0).await?;

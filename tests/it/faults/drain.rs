@@ -45,7 +45,7 @@ async fn a_rolling_restart_of_three_workers_fails_no_job_and_charges_none_twice(
     orders.extend(addresses(&house.origin, None, 6));
     let jobs = order_all(&house, &orders).await?;
     for worker in &mut workers {
-        until("it has work", async || !worker.descendants().is_empty()).await?;
+        until("it has work", async || !worker.programs().is_empty()).await?;
         worker.signal(Signal::TERM)?;
         assert!(worker.ended().await?.success());
         *worker = house.worker(&[]).await?;

@@ -18,7 +18,7 @@ async fn a_shared_run_goes_on_until_the_last_who_wanted_it_has_left() -> Result<
     assert!(!alive(&programs).is_empty());
 
     assert_eq!(house.ask(Method::DELETE, &other, &Value::Null).await?.status, 202);
-    let took = until("its programs end", async || worker.descendants().is_empty()).await?;
+    let took = until("its programs end", async || worker.programs().is_empty()).await?;
     assert!(took < Duration::from_secs(5), "the contract's bound: {took:?}");
     assert_eq!(house.outcome(&other).await?, "cancelled");
     until("scratch is empty", async || house.scratch_files() == 0).await?;
