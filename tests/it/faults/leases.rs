@@ -10,7 +10,7 @@ async fn a_worker_that_slept_past_its_lease_ends_its_programs_and_changes_nothin
     let job =
         house.order(&request(&format!("http://{}/{UNHURRIED}/progressive.mp4", road.address()), json!({}))).await?;
     let slept_by = house.is_fetching(&job).await?["worker"].clone();
-    let programs = sleeper.descendants();
+    let programs = sleeper.programs();
     // its programs are not asleep: what they fetch must not come to an end meanwhile
     road.strand();
     sleeper.signal(Signal::STOP)?;

@@ -84,7 +84,7 @@ async fn when_redis_has_forgotten_everything_programs_end_and_ids_are_unknown() 
     for job in &jobs {
         house.is_fetching(job).await?;
     }
-    let programs = worker.descendants();
+    let programs = worker.programs();
     let mut connection = house.redis.connection().await?;
     redis::cmd("FLUSHALL").query_async::<()>(&mut connection).await?;
     let took = until("the programs end", async || alive(&programs).is_empty()).await?;
