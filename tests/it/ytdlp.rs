@@ -125,11 +125,33 @@ async fn separate_streams_are_fetched_each_into_its_own_file_and_not_merged() {
             .await
             .unwrap();
             assert_eq!(files.iter().map(|file| &file.format_id).collect::<Vec<_>>(), [&audio, &video]);
+            began.sort_by_key(|id| *id != audio);
             assert_eq!(began, wanted);
-            assert_ne!(files[0].path, files[1].path);
-            let there = std::fs::read_dir(dir.path()).unwrap().filter(|entry| entry.as_ref().unwrap().path().is_file());
-            assert_eq!(there.count(), 2, "nothing but the two: {path}");
+            for file in files {
+                let media = |entry: &std::fs::DirEntry| entry.path().is_file();
+                let beside = std::fs::read_dir(file.path.parent().unwrap()).unwrap().map(Result::unwrap).filter(media);
+                assert_eq!(beside.count(), 1, "nothing but itself: {path}");
+            }
         }
+    }
+}
+
+#[tokio::test]
+async fn formats_are_fetched_at_once_and_the_first_that_fails_ends_the_others() {
+    let origin = Origin::start().await;
+    let media = |first: &str| format!("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{first}\n#EXT-X-ENDLIST\n");
+    origin.put("/hangs.m3u8", media("/hang=/hls-ts/360p-0.ts"));
+    origin.put("/lacks.m3u8", media("/no-such.ts"));
+    origin.put(
+        "/two.m3u8",
+        "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=2\nhangs.m3u8\n#EXT-X-STREAM-INF:BANDWIDTH=1\nlacks.m3u8\n",
+    );
+    for ytdlp in both().await {
+        let url = origin.url("/two.m3u8");
+        let info = extract(&ytdlp, &url).await.unwrap();
+        let ids: Vec<_> = info.formats.iter().rev().map(|format| format.format_id.as_str()).collect();
+        // Fault: one after the other, the first would have stalled
+        assert_eq!(download(&ytdlp, &url, &ids, &bounds()).await.unwrap_err(), FailureKind::CorruptMedia);
     }
 }
 

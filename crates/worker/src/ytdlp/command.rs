@@ -34,6 +34,13 @@ pub struct YtdlpSettings {
     pub extractors: String,
 }
 
+impl YtdlpSettings {
+    /// Connections of one job: the limit of the rate is each connection's, so that with one there may only be one.
+    pub(super) fn at_once(&self) -> u32 {
+        if self.rate_limit.is_some() { 1 } else { self.concurrent_fragments }
+    }
+}
+
 /// The first word of a line that yt-dlp prints for us.
 pub(super) mod mark {
     pub(crate) const PROGRESS: &str = "@P";
@@ -124,9 +131,7 @@ fn common(settings: &YtdlpSettings, dir: &Path) -> Line {
     // without these a site that asks for patience gets all retries in one second
     line.words(["--retry-sleep", "http:exp=1:20", "--retry-sleep", "fragment:exp=1:20"]);
     line.words(["--retry-sleep", "extractor:exp=1:10"]);
-    // the limit of the rate is each connection's: with one there may only be one
-    let at_once = if settings.rate_limit.is_some() { 1 } else { settings.concurrent_fragments };
-    line.option("--concurrent-fragments", at_once.to_string());
+    line.option("--concurrent-fragments", settings.at_once().to_string());
     if settings.buffer_size.is_some() {
         // or it would hold for the first read only
         line.words(["--no-resize-buffer"]);

@@ -13,13 +13,15 @@ those that change when yt-dlp is replaced. From then on nothing of it is said on
 On a connection each line is an object with one key. The job says `hello`, and is told
     {"dir": folder, "limits": {"data": bytes or null, "file_size": bytes or null}, "argv": [...]}
 where the arguments are those of the command line (`command.rs`). It answers with `info`, or `error`. Then it may be told
-    {"argv": [...]}
-to download the very thing that it has found, and says `begin`, `progress`, `file`, and at last `done` or `error`. In
-between come `asked` (a site's `Retry-After`) and `log`. The guard says `end` when the job has ended. The connection
-closes when nothing of the job is left. Should the worker close it, the job is killed, with all that it has started.
+    {"downloads": [{"dir": folder, "argv": [...]}, ...]}
+to download the very thing that it has found, all at once, and says `begin`, `progress`, `file`, and at last `done` or
+`error`. In between come `asked` (a site's `Retry-After`) and `log`. The guard says `end` when the job has ended. The
+connection closes when nothing of the job is left. Should the worker close it, the job is killed, with all that it has
+started.
 """
 
 import ctypes
+import fcntl
 import gc
 import importlib.util
 import io
@@ -206,12 +208,17 @@ def confine(request):
             hard = resource.getrlimit(which)[1]
             most = most if hard == resource.RLIM_INFINITY else min(most, hard)
             resource.setrlimit(which, (most, most))
-    folder = request['dir']
-    os.chdir(folder)
     # no proxy, no other job's folder: only what is named here
     kept = {name: os.environ[name] for name in WITHIN if name in os.environ}
     os.environ.clear()
-    os.environ.update(kept, HOME=folder, TMPDIR=folder, XDG_CACHE_HOME=folder)
+    os.environ.update(kept)
+    enter(request['dir'])
+
+
+def enter(folder):
+    """Works in this folder from now on."""
+    os.chdir(folder)
+    os.environ.update(HOME=folder, TMPDIR=folder, XDG_CACHE_HOME=folder)
     tempfile.tempdir = None
 
 
@@ -229,18 +236,50 @@ def work(argv, requests, events):
     request = requests.readline(LONGEST_REQUEST)
     if not request:
         return
-    params, _ = settings(json.loads(request)['argv'], events)
-    fetcher = yt_dlp.YoutubeDL(params, auto_init=False)
-    # what the site gave to the finder, it expects of the fetcher
-    fetcher.cookiejar = finder.cookiejar
-    fetcher.add_post_processor(Tell(events, 'begin', ('format_id', 'is_live')), when='before_dl')
-    fetcher.add_post_processor(Tell(events, 'file', ('filepath', 'format_id', 'ext')), when='after_move')
+    downloads = json.loads(request)['downloads']
+    if len(downloads) > 1 and len(os.listdir('/proc/self/task')) == 1:  # a fork would lose threads
+        is_there = fetch_at_once(downloads, finder, found, events)
+    else:
+        is_there = all(fetch(download, finder, found, events) for download in downloads)
+    if is_there:
+        events.tell('done', {})
+
+
+def fetch_at_once(downloads, finder, found, events):
+    """Each in a process of its own; whether all are there. The first that fails is the last: the guard ends the others."""
+    finder.close()  # a connection that two processes share serves neither
+    children = set()
+    for download in downloads:
+        child = os.fork()
+        if child == 0:
+            libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            os._exit(0 if fetch(download, finder, found, events) else 1)
+        children.add(child)
+    while children:
+        child, status = os.wait()
+        if child in children and os.WIFSIGNALED(status):
+            events.tell('end', {'signal': os.WTERMSIG(status)}, begin='\n')  # it could not
+        if child in children and status:
+            return False
+        children.discard(child)
+    return True
+
+
+def fetch(download, finder, found, events):
+    """Downloads what was found, in a folder where nobody else does; whether it is there. If it is not, that was told."""
     try:
+        enter(download['dir'])
+        params, _ = settings(download['argv'], events)
+        fetcher = yt_dlp.YoutubeDL(params, auto_init=False)
+        # what the site gave to the finder, it expects of the fetcher
+        fetcher.cookiejar = finder.cookiejar
+        fetcher.add_post_processor(Tell(events, 'begin', ('format_id', 'is_live')), when='before_dl')
+        fetcher.add_post_processor(Tell(events, 'file', ('filepath', 'format_id', 'ext')), when='after_move')
         fetcher.process_ie_result(entry(found), download=True)
     except BaseException as error:
         events.tell('error', {**describe(error), 'is_live': entry(found).get('is_live') is True})
-        return
-    events.tell('done', {})
+        return False
+    return True
 
 
 def settings(argv, events):
@@ -315,20 +354,23 @@ class Log:
 
 
 class Events:
-    """The worker's end of the connection, one whole line at a time."""
+    """The worker's end of the connection, one whole line at a time, whichever thread or process of the job it is from."""
 
     def __init__(self, connection):
         self.connection, self.lock = connection, threading.Lock()
+        self.turn = os.memfd_create('turn')  # its lock is a process's; who is killed gives it back
 
     def tell(self, name, what, begin=''):
         if self.connection is None:
             return
         line = f'{begin}{json.dumps({name: what})}\n'.encode()
         with self.lock:
+            fcntl.lockf(self.turn, fcntl.LOCK_EX)
             try:
                 self.connection.sendall(line)
             except OSError:
                 os._exit(1)  # nobody listens
+            fcntl.lockf(self.turn, fcntl.LOCK_UN)
 
 
 def describe(error):

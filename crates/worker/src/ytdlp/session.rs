@@ -3,10 +3,13 @@
 //! With a warm extractor the child that found it still has it, and downloads exactly that, without asking the site again.
 //! By the plain command line, or when that child is lost, yt-dlp looks again.
 
+use std::ffi::OsString;
+use std::fs::{DirEntry, Metadata};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use futures::future::join_all;
 use haul_shared::job::{Failure, FailureKind};
 use haul_shared::source::SourceUrl;
 use tokio::time::Instant;
@@ -71,7 +74,8 @@ impl Session {
         Self { ytdlp, url, entry, dir, child }
     }
 
-    /// Downloads these formats, in this order, into the folder. Every format has given a file, or it has failed.
+    /// Downloads these formats, each into a file of its own below the folder, all at once where more than one connection
+    /// is allowed; the files, in this order. Every format has given a file, or it has failed.
     ///
     /// # Errors
     /// Why there are no files, or not all of them. After a cancel the failure has no meaning.
@@ -84,26 +88,19 @@ impl Session {
         let began = Instant::now();
         let mut folder = self.dir.clone();
         if let Some(child) = self.child.take() {
-            match self.by_child(child, format_ids, bounds, &mut on_event).await {
-                Ok(files) => return collect(&files, format_ids, &folder).await,
+            let parts = self.parts(&folder, format_ids).await?;
+            match self.by_child(child, &parts, bounds, &mut on_event).await {
+                Ok(files) => return collect(&files, format_ids, &parts).await,
                 Err(NoAnswer::Failed(failure)) => return Err(self.ytdlp.heed(&self.url, failure)),
                 Err(NoAnswer::Broken) => {
                     tracing::warn!("a child of a warm extractor was lost; its job takes the plain command line");
-                    folder = self.dir.join(AGAIN);
-                    tokio::fs::create_dir(&folder).await.map_err(|error| scratch::failure(&error))?;
+                    folder = made(self.dir.join(AGAIN)).await?;
                 }
             }
         }
-        let line = command::download(&self.settings(), &self.url, &folder, self.entry, format_ids.iter().copied());
-        let bounds = bounds.since(began);
-        let mut files = Files::default();
-        let watch = watch(&bounds, &folder);
-        let run = self.ytdlp.run(line, &folder, &bounds, &watch, |event| {
-            files.heard(&event);
-            on_event(&event);
-        });
-        run.await.map_err(|failure| self.ytdlp.heed(&self.url, failure))?;
-        collect(&files, format_ids, &folder).await
+        let parts = self.parts(&folder, format_ids).await?;
+        let files = self.by_programs(&folder, &parts, &bounds.since(began), on_event).await;
+        collect(&files.map_err(|failure| self.ytdlp.heed(&self.url, failure))?, format_ids, &parts).await
     }
 
     /// Lets go of it, and waits until the process that has it is gone.
@@ -113,23 +110,67 @@ impl Session {
         }
     }
 
+    /// One for each format, or a single one for all when there may only be one connection.
+    async fn parts<'f>(&self, folder: &Path, format_ids: &[&'f str]) -> Result<Vec<Part<'f>>, Failure> {
+        if format_ids.len() == 1 || self.settings().at_once() == 1 {
+            return Ok(vec![Part { folder: folder.to_owned(), format_ids: format_ids.to_vec() }]);
+        }
+        let mut parts = Vec::with_capacity(format_ids.len());
+        for (at, id) in format_ids.iter().enumerate() {
+            parts.push(Part { folder: made(folder.join(at.to_string())).await?, format_ids: vec![id] });
+        }
+        Ok(parts)
+    }
+
     async fn by_child(
         &self,
         mut child: Child,
-        format_ids: &[&str],
+        parts: &[Part<'_>],
         bounds: &Bounds,
         on_event: &mut impl FnMut(&Event),
     ) -> Result<Files, NoAnswer> {
-        let line = command::download(&self.settings(), &self.url, &self.dir, self.entry, format_ids.iter().copied());
-        let argv = argv(&line).ok_or(NoAnswer::Broken)?;
+        let line = |part: &Part<'_>| Some((part.folder.clone(), argv(&self.line(part))?));
+        let lines: Option<Vec<_>> = parts.iter().map(line).collect();
         let mut files = Files::default();
         let hear = |event: Event| {
             files.heard(&event);
             on_event(&event);
         };
-        child.download(&argv, &watch(bounds, &self.dir), hear).await?;
+        child.download(&lines.ok_or(NoAnswer::Broken)?, &watch(bounds, &self.dir), hear).await?;
         child.end().await;
         Ok(files)
+    }
+
+    /// One program for each part. When one fails, the others are ended, and its failure is that of all.
+    async fn by_programs(
+        &self,
+        folder: &Path,
+        parts: &[Part<'_>],
+        bounds: &Bounds,
+        on_event: impl FnMut(&Event),
+    ) -> Result<Files, Failure> {
+        let bounds = Bounds { cancel: bounds.cancel.child_token(), ..bounds.clone() };
+        let (heard, failed) = (Mutex::new((Files::default(), on_event)), OnceLock::new());
+        let run = async |part: &Part<'_>| {
+            let watch = watch(&bounds, folder);
+            let run = self.ytdlp.run(self.line(part), &part.folder, &bounds, &watch, |event| {
+                let (files, on_event) = &mut *heard.lock().unwrap_or_else(PoisonError::into_inner);
+                files.heard(&event);
+                on_event(&event);
+            });
+            if let Err(failure) = run.await {
+                let _ = failed.set(failure);
+                bounds.cancel.cancel();
+            }
+        };
+        join_all(parts.iter().map(run)).await;
+        let (files, _) = heard.into_inner().unwrap_or_else(PoisonError::into_inner);
+        failed.into_inner().map_or(Ok(files), Err)
+    }
+
+    fn line(&self, part: &Part<'_>) -> Vec<OsString> {
+        let ids = part.format_ids.iter().copied();
+        command::download(&self.settings(), &self.url, &part.folder, self.entry, ids)
     }
 
     /// Those of the operator; a host that has asked for patience gets it.
@@ -140,6 +181,18 @@ impl Session {
     }
 }
 
+/// What one run of yt-dlp downloads, and where: two in one folder would take each other's fragments for theirs.
+struct Part<'f> {
+    folder: PathBuf,
+    format_ids: Vec<&'f str>,
+}
+
+async fn made(folder: PathBuf) -> Result<PathBuf, Failure> {
+    tokio::fs::create_dir(&folder).await.map_err(|error| scratch::failure(&error))?;
+    Ok(folder)
+}
+
+/// Silence and pace are judged by what all parts together have written.
 fn watch(bounds: &Bounds, folder: &Path) -> Watch {
     let folder = folder.to_owned();
     Watch { activity: Some(Arc::new(move || bytes_in(&folder))), slowest: Some(SLOWEST), ..bounds.watch() }
@@ -160,10 +213,12 @@ impl Files {
     }
 }
 
-async fn collect(files: &Files, format_ids: &[&str], dir: &Path) -> Result<Vec<DownloadedFile>, Failure> {
+async fn collect(files: &Files, format_ids: &[&str], parts: &[Part<'_>]) -> Result<Vec<DownloadedFile>, Failure> {
     let mut found = Vec::with_capacity(format_ids.len());
     for id in format_ids {
-        found.push(find(&files.0, id, dir).await?);
+        let part = parts.iter().find(|part| part.format_ids.contains(id));
+        let folder = part.map_or(Path::new(""), |part| &part.folder);
+        found.push(find(&files.0, id, folder).await?);
     }
     Ok(found)
 }
@@ -185,8 +240,10 @@ async fn find(files: &[(String, String, String)], format_id: &str, dir: &Path) -
     Ok(DownloadedFile { path, format_id: format_id.to_owned(), ext: ext.clone() })
 }
 
-/// The sizes of the files in a folder, together.
-fn bytes_in(dir: &Path) -> u64 {
-    let files = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    files.filter_map(|file| file.metadata().ok()).filter(std::fs::Metadata::is_file).map(|meta| meta.len()).sum()
+/// The sizes of the files in a folder and in the folders of its parts, together.
+fn bytes_in(folder: &Path) -> u64 {
+    let entries = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let size = |entry: DirEntry| entry.metadata().ok().filter(Metadata::is_file).map_or(0, |meta| meta.len());
+    let parts: u64 = entries(folder).flat_map(|entry| entries(&entry.path())).map(size).sum();
+    parts + entries(folder).map(size).sum::<u64>()
 }

@@ -4,7 +4,7 @@
 //! cannot be read is dropped, and whoever talks nonsense for too long is ended. A connection that closes means that
 //! nothing of the job is left.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -103,14 +103,16 @@ impl Child {
         }
     }
 
-    /// Tells it to download what it has found, by this command line, and waits until it has.
+    /// Tells it to download what it has found, by these command lines in these folders, all at once, and waits until it
+    /// has.
     pub(in crate::ytdlp) async fn download(
         &mut self,
-        argv: &[String],
+        lines: &[(PathBuf, Vec<String>)],
         watch: &Watch,
         mut on_event: impl FnMut(Event),
     ) -> Result<(), NoAnswer> {
-        self.tell(&json!({ "argv": argv })).await?;
+        let downloads: Vec<_> = lines.iter().map(|(dir, argv)| json!({"dir": dir, "argv": argv})).collect();
+        self.tell(&json!({ "downloads": downloads })).await?;
         let heard = self.listen(watch, |name, what| {
             if let Some(event) = Fields::of(&what).and_then(|fields| progress::told(name, &fields)) {
                 on_event(event);
