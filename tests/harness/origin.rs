@@ -247,6 +247,9 @@ impl Answer {
         let range = asked.get(header::RANGE).and_then(|value| value.to_str().ok());
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(path)));
+        if path.ends_with(".gz") {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
         headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         let (status, body) = match range.map(|range| read_range(range, whole.len())) {
             None | Some(Range::NotUnderstood) => (StatusCode::OK, whole),
@@ -338,7 +341,8 @@ fn content_type(path: &str) -> &'static str {
         "wav" => "audio/wav",
         "m3u8" => "application/vnd.apple.mpegurl",
         "mpd" => "application/dash+xml",
-        "html" => "text/html; charset=utf-8",
+        // a page that is sent compressed
+        "html" | "gz" => "text/html; charset=utf-8",
         _ => "application/octet-stream",
     }
 }

@@ -8,11 +8,15 @@ use std::process::Command;
 use std::time::Duration;
 
 use haul_shared::job::FailureKind;
+use haul_tests::house::{House, Store, request};
 use haul_tests::origin::{Fault, Origin};
 use haul_tests::processes::until;
+use haul_tests::site::send;
 use haul_worker::ytdlp::counts::{Way, Why};
 use haul_worker::ytdlp::{Bounds, Event, WarmSettings, Ytdlp, YtdlpSettings};
+use reqwest::Method;
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -40,6 +44,8 @@ def unruly(self, url, *args, **kwargs):
         events.connection.sendall(b'\xff{]\n')
     while what == 'huge':
         events.connection.sendall(b'x' * (17 << 20) + b'\n')
+    while what == 'endless':
+        events.connection.sendall(b'x' * (1 << 20))
     if what == 'memory':
         bytearray(2 << 30)
     if what == 'death':
@@ -53,18 +59,31 @@ def unruly(self, url, *args, **kwargs):
 yt_dlp.YoutubeDL.extract_info = unruly
 "#;
 
+/// Stands before the real package, as a version of its own.
+fn of_version(version: &str) -> String {
+    let (gives_way, _) = UNRULY.split_once("CHILD =").unwrap();
+    format!("{gives_way}\nyt_dlp.version.__version__ = {version:?}\n")
+}
+
 /// Makes the program of a zip file that holds [`UNRULY`].
 fn unruly(dir: &Path) -> PathBuf {
+    program(dir, UNRULY)
+}
+
+/// Makes the program of a zip file that holds a package of this text.
+fn program(dir: &Path, package: &str) -> PathBuf {
     let python = haul_tests::tools().join("python3");
-    let program = dir.join("yt-dlp");
+    let (program, fresh) = (dir.join("yt-dlp"), dir.join("fresh"));
     let make = "import sys, zipfile; z = zipfile.ZipFile(sys.argv[1] + '.zip', 'w'); \
+                z.writestr('__main__.py', 'import yt_dlp; yt_dlp.main()'); \
                 z.writestr('yt_dlp/__init__.py', sys.argv[2]); z.close(); \
                 f = open(sys.argv[1], 'wb'); f.write(f'#!{sys.executable}\\n'.encode()); \
                 f.write(open(sys.argv[1] + '.zip', 'rb').read())";
-    let made = Command::new(&python).args(["-c", make]).arg(&program).arg(UNRULY).status().unwrap();
+    let made = Command::new(&python).args(["-c", make]).arg(&fresh).arg(package).status().unwrap();
     assert!(made.success());
     let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(&program, executable).unwrap();
+    std::fs::set_permissions(&fresh, executable).unwrap();
+    std::fs::rename(&fresh, &program).unwrap();
     program
 }
 
@@ -181,6 +200,7 @@ async fn whatever_a_job_says_is_bounded_and_other_jobs_go_on() {
         ("flood", FailureKind::ExtractorError),
         ("garbage", FailureKind::ExtractorError),
         ("huge", FailureKind::InvalidMedia),
+        ("endless", FailureKind::InvalidMedia),
         ("memory", FailureKind::InvalidMedia),
         ("death", FailureKind::Internal),
     ] {
@@ -190,7 +210,7 @@ async fn whatever_a_job_says_is_bounded_and_other_jobs_go_on() {
     }
     let job = TempDir::new().unwrap();
     ytdlp.extract(&read(&origin.url("/progressive.mp4")), 1, job.path(), &bounds()).await.unwrap();
-    assert_eq!((ytdlp.counts().runs(Way::Warm), ytdlp.counts().runs(Way::Plain)), (6, 0));
+    assert_eq!((ytdlp.counts().runs(Way::Warm), ytdlp.counts().runs(Way::Plain)), (7, 0));
     assert_eq!((ytdlp.counts().unknown(), ytdlp.counts().up()), (2, 1));
 }
 
@@ -242,6 +262,27 @@ async fn another_version_of_the_program_is_seen_before_the_next_job() {
     assert_eq!((ytdlp.counts().replaced(Why::Changed), ytdlp.counts().runs(Way::Warm)), (1, 0));
     is_up(&ytdlp).await;
     until("the old one is gone", async || !servers().iter().any(|server| before.contains(server))).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_version_that_is_told_is_that_of_the_program_that_took_its_place() -> anyhow::Result<()> {
+    let dir = TempDir::new()?;
+    let yt_dlp = program(dir.path(), &of_version("2030.01.01"));
+    let house = House::open(Store::Disk, &[("HAUL_YTDLP", yt_dlp.to_str().unwrap())]).await?;
+    let worker = house.worker(&[]).await?;
+    let tells = async |version: &str| {
+        let answer = send(house.request(&worker, Method::GET, "/metrics")).await.unwrap();
+        let text = String::from_utf8(answer.body).unwrap();
+        let stats = house.get("/api/v1/stats").await.unwrap().json();
+        text.contains(&format!("haul_build_info{{version=\"{}\",ytdlp=\"{version}\"}} 1", env!("CARGO_PKG_VERSION")))
+            && text.matches("haul_build_info{").count() == 1
+            && stats["workers"][0]["ytdlp"] == version
+    };
+    until("the first is told", async || tells("2030.01.01").await).await?;
+    program(dir.path(), &of_version("2030.02.02"));
+    house.outcome(&house.order(&request(&house.origin.url("/progressive.mp4"), json!({}))).await?).await?;
+    until("the second is told", async || tells("2030.02.02").await).await?;
+    Ok(())
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use haul_shared::job::{Failure, FailureKind};
 use haul_shared::source::SourceUrl;
-use haul_tests::origin::{Fault, Origin};
+use haul_tests::origin::{Fault, Origin, Wait};
 use haul_worker::ytdlp::{Bounds, DownloadedFile, Event, Info, Live, Track, WarmSettings, Ytdlp, YtdlpSettings};
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -260,6 +260,21 @@ async fn what_a_site_refuses_has_its_code() {
             ("http://no-such-host.invalid/x".to_owned(), FailureKind::Network),
         ] {
             assert_eq!(extract(&ytdlp, &url).await.unwrap_err(), kind, "{url}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn how_long_a_site_asks_to_be_left_alone_reaches_the_failure() {
+    let origin = Origin::start().await;
+    for ytdlp in both().await {
+        for (status, kind) in
+            [(429, FailureKind::SiteRateLimited), (403, FailureKind::SiteBlocked), (503, FailureKind::Network)]
+        {
+            let dir = TempDir::new().unwrap();
+            let url = read(&origin.spoilt(Fault::Asks(status, 1000, Wait::Seconds(70)), "/progressive.mp4"));
+            let failure = ytdlp.extract(&url, 1, dir.path(), &bounds()).await.map(|(info, _)| info).unwrap_err();
+            assert_eq!((failure.kind, failure.retry_after), (kind, Some(Duration::from_secs(70))));
         }
     }
 }

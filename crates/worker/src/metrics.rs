@@ -24,6 +24,7 @@ const WAIT_BUCKETS: &[f64] = &[0.01, 0.05, 0.25, 1.0, 5.0, 15.0, 60.0, 300.0, 90
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    build: IntGaugeVec,
     failures: IntCounterVec,
     retries: IntCounterVec,
     lost: IntCounter,
@@ -48,6 +49,7 @@ impl Metrics {
     pub fn new(slots: usize, ytdlp_version: &str) -> Self {
         let metrics = Self {
             registry: Registry::new(),
+            build: gauges("haul_build_info", "What runs here.", &["version", "ytdlp"]),
             failures: counters("haul_job_failures_total", "Downloads that have failed.", "code"),
             retries: counters("haul_job_retries_total", "Attempts at downloads that are followed by another.", "code"),
             lost: counter("haul_jobs_lost_total", "Jobs given up because somebody else had them, or they were gone."),
@@ -74,8 +76,7 @@ impl Metrics {
             ),
             pool: gauges("haul_redis_pool_connections", "Connections to Redis.", &["state"]),
         };
-        let build = gauges("haul_build_info", "What runs here.", &["version", "ytdlp"]);
-        build.with_label_values(&[env!("CARGO_PKG_VERSION"), ytdlp_version]).set(1);
+        metrics.runs_with(ytdlp_version);
         // A series that is not there until it is counted hides its first count from `increase()`.
         for kind in FailureKind::ALL {
             metrics.failures.with_label_values(&[kind.code()]);
@@ -90,7 +91,7 @@ impl Metrics {
             metrics.egress_denied.with_label_values(&[denied.word()]);
         }
         metrics.slots.set(i64::try_from(slots).unwrap_or(i64::MAX));
-        metrics.register(build);
+        metrics.register(metrics.build.clone());
         metrics.register(metrics.failures.clone());
         metrics.register(metrics.retries.clone());
         metrics.register(metrics.lost.clone());
@@ -105,6 +106,12 @@ impl Metrics {
         metrics.register(metrics.version_skew.clone());
         metrics.register(metrics.pool.clone());
         metrics
+    }
+
+    /// This yt-dlp is the one that is run, from now on.
+    pub fn runs_with(&self, ytdlp_version: &str) {
+        self.build.reset();
+        self.build.with_label_values(&[env!("CARGO_PKG_VERSION"), ytdlp_version]).set(1);
     }
 
     /// Shows what is counted of yt-dlp, too.

@@ -218,6 +218,11 @@ async fn announce(ctx: Arc<Context>, mut info: WorkerInfo) {
     loop {
         let running = u32::try_from(ctx.board.downloads()).unwrap_or(u32::MAX);
         let disk_full = !ctx.has_room().await;
+        if let Some(version) = ctx.ytdlp.warm_version().filter(|version| *version != info.ytdlp) {
+            tracing::info!(ytdlp = version, "yt-dlp was replaced by {version}");
+            ctx.metrics.runs_with(&version);
+            (info.ytdlp, said) = (version, None);
+        }
         let is_stale = said.is_none_or(|said| said.elapsed() >= WORKER_SILENCE.mul_f64(0.4));
         if is_stale || (running, disk_full) != (info.running, info.disk_full) {
             (info.running, info.disk_full) = (running, disk_full);

@@ -111,3 +111,18 @@ async fn what_is_good_in_a_batch_is_downloaded() -> Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn without_warm_extractors_the_plain_command_line_does_the_same() -> Result<()> {
+    let house = House::open(Store::Disk, &[]).await?;
+    let worker = house.worker(&[("HAUL_WARM_EXTRACTORS", "0")]).await?;
+    for path in ["/progressive.mp4", "/dash/manifest.mpd"] {
+        let job = house.order(&request(&house.origin.url(path), json!({}))).await?;
+        proven(&house, &job).await?;
+    }
+    let look = house.ask(Method::POST, "/api/v1/metadata", &json!({ "url": house.origin.url("/silent.mp4") })).await?;
+    assert_eq!(look.told(), "200");
+    assert_eq!(house.metric(&worker, "haul_extractors").await?, 0.0);
+    assert_eq!(house.metric(&worker, "haul_extractions_total").await?, 3.0);
+    Ok(())
+}

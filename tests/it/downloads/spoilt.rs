@@ -65,3 +65,25 @@ async fn nothing_spoilt_is_ever_completed_or_stored() -> Result<()> {
     assert_eq!(house.stored(), 0);
     Ok(())
 }
+
+/// A page of 2 MB that is 2 GB when it is unpacked.
+#[tokio::test]
+async fn a_page_that_blows_up_ends_in_its_code_and_other_jobs_go_on() -> Result<()> {
+    let house = House::open(Store::Disk, &[]).await?;
+    let worker = house.worker(&[]).await?;
+    let make = "import gzip, sys; sys.stdout.buffer.write(gzip.compress(b'<p>' + b' ' * (16 << 20)) * 128)";
+    let bomb = std::process::Command::new(haul_tests::tools().join("python3")).args(["-c", make]).output()?.stdout;
+    ensure!(bomb.len() > 1 << 20);
+    house.origin.put("/bomb.html.gz", bomb);
+    let url = house.origin.url("/bomb.html.gz");
+    let blown = house.order(&request(&url, json!({}))).await?;
+    let fine = house.order(&request(&house.origin.url("/progressive.mp4"), json!({}))).await?;
+    let asked = house.ask(Method::POST, "/api/v1/metadata", &json!({ "url": url })).await?;
+    proven(&house, &fine).await?;
+    let view = house.end(&blown).await?;
+    assert_eq!((&view["error"]["code"], &view["attempt"]), (&json!("invalid_media"), &json!(1)), "{view}");
+    assert_eq!(asked.told(), "422 invalid_media");
+    assert!(worker.peak_memory()? < 64 << 20, "{} bytes", worker.peak_memory()?);
+    processes::until("its processes are gone", async || worker.programs().is_empty()).await?;
+    Ok(())
+}

@@ -40,12 +40,13 @@ pub(crate) struct Lines<R> {
     reader: BufReader<R>,
     limit: usize,
     line: Vec<u8>,
-    cut: bool,
+    /// The rest of a line that was cut is still to come.
+    skips: bool,
 }
 
 impl<R: AsyncRead + Unpin> Lines<R> {
     pub(crate) fn new(from: Stream, stream: R) -> Self {
-        Self { from, reader: BufReader::new(stream), limit: from.line_limit(), line: Vec::new(), cut: false }
+        Self { from, reader: BufReader::new(stream), limit: from.line_limit(), line: Vec::new(), skips: false }
     }
 
     /// Bytes kept of one line, instead of [`Stream::line_limit`].
@@ -54,31 +55,33 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         self
     }
 
-    /// The next line; `None` at the end. A stream that cannot be read has ended.
+    /// The next line; `None` at the end. A stream that cannot be read has ended. A line that is too long is told as soon
+    /// as that is known: it may have no end.
     pub(crate) async fn next(&mut self) -> Option<Line> {
         loop {
             let chunk = self.reader.fill_buf().await.unwrap_or_default();
             if chunk.is_empty() {
-                let rest = !self.line.is_empty() || self.cut;
-                return rest.then(|| self.take());
+                return (!self.line.is_empty()).then(|| self.take(false));
             }
             let end = chunk.iter().position(|byte| *byte == b'\n');
             let part = &chunk[..end.unwrap_or(chunk.len())];
-            let room = self.limit - self.line.len();
-            self.cut |= part.len() > room;
-            self.line.extend_from_slice(&part[..part.len().min(room)]);
             let used = part.len() + usize::from(end.is_some());
+            let room = if self.skips { 0 } else { self.limit - self.line.len() };
+            self.line.extend_from_slice(&part[..part.len().min(room)]);
+            let is_cut = !self.skips && part.len() > room;
+            let is_whole = !self.skips && end.is_some();
+            self.skips = (self.skips || is_cut) && end.is_none();
             self.reader.consume(used);
-            if end.is_some() {
-                return Some(self.take());
+            if is_cut || is_whole {
+                return Some(self.take(is_cut));
             }
         }
     }
 
-    fn take(&mut self) -> Line {
+    fn take(&mut self, cut: bool) -> Line {
         let bytes = std::mem::take(&mut self.line);
         let text = String::from_utf8_lossy(bytes.strip_suffix(b"\r").unwrap_or(&bytes)).into_owned();
-        Line { from: self.from, text, cut: std::mem::take(&mut self.cut) }
+        Line { from: self.from, text, cut }
     }
 }
 
@@ -135,6 +138,15 @@ mod tests {
         let long = vec![b'x'; 100_000];
         assert_eq!(split(100_000, &long).await, [("x".repeat(100_000), false)]);
         assert_eq!(split(99_999, &long).await, [("x".repeat(99_999), true)]);
+        assert_eq!(split(3, &[&long[..], b"\nsix"].concat()).await, [("xxx".into(), true), ("six".into(), false)]);
+    }
+
+    #[tokio::test]
+    async fn a_line_without_end_is_told_when_it_is_too_long() {
+        let (mut program, stream) = tokio::io::duplex(64);
+        tokio::io::AsyncWriteExt::write_all(&mut program, b"endless").await.expect("it has room");
+        let mut lines = Lines::new(Stream::Stdout, stream).limit(3);
+        assert_eq!(lines.next().await.map(|line| (line.text, line.cut)), Some(("end".to_owned(), true)));
     }
 
     #[test]

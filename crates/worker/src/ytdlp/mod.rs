@@ -137,6 +137,12 @@ impl Ytdlp {
         Ok(self.ask(vec!["--ignore-config".into(), "--version".into()], dir, &bounds).await?.trim().to_owned())
     }
 
+    /// Which yt-dlp the warm extractors have loaded; another one when it was replaced. `None`: there is none now.
+    #[must_use]
+    pub fn warm_version(&self) -> Option<String> {
+        self.pool.as_ref()?.version()
+    }
+
     /// Asks what is at an address: of a list, its entry with this number (from 1), with all its formats. The session
     /// downloads it; dropped, it lets go of it.
     ///

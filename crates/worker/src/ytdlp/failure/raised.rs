@@ -1,12 +1,14 @@
-//! What an error of yt-dlp is, by its classes.
+//! What an error of yt-dlp is: one ladder for both ways.
 //!
 //! An error has a chain of causes, outermost first. The class of any of them may decide, as may a number (a status, an
 //! errno); where an extractor foresaw the error, its words come before the status that it met: a 403 with "this video is
-//! private" is private.
+//! private" is private. Classes are from `yt_dlp/utils/_utils.py` and `yt_dlp/networking/exceptions.py`.
 
 use haul_shared::job::FailureKind;
 
-use super::{FORESEEN, K, everywhere, find, kind_of};
+use super::K;
+use super::hidden::hide;
+use super::words::{EVERYWHERE, FORESEEN, MISSING_PART, WANTS_FFMPEG, find};
 use crate::ytdlp::value::{Fields, LINK, WORD};
 
 const CAUSES: usize = 10;
@@ -14,16 +16,29 @@ const CLASSES: usize = 10;
 
 /// Classes that say all that there is to say.
 const BY_CLASS: &[(&str, FailureKind)] = &[
+    // a page that blows up: its child may have so much memory and no more
     ("MemoryError", K::InvalidMedia),
     ("GeoRestrictedError", K::GeoBlocked),
     ("UserNotLive", K::NotYetAvailable),
     ("UnsupportedError", K::UnsupportedUrl),
     ("NoSupportingHandlers", K::UnsupportedUrl),
     ("UnsupportedRequest", K::UnsupportedUrl),
+    // the operator's, not the site's
+    ("ProxyError", K::Internal),
 ];
 
-/// Classes of what goes wrong between machines.
-const NETWORK: [&str; 5] = ["TransportError", "ContentTooShortError", "ConnectionError", "TimeoutError", "gaierror"];
+/// Classes of what goes wrong between machines; the command line names only the outermost.
+const NETWORK: [&str; 9] = [
+    "TransportError",
+    "IncompleteRead",
+    "SSLError",
+    "CertificateVerifyError",
+    "ContentTooShortError",
+    "ConnectionError",
+    "ConnectionResetError",
+    "TimeoutError",
+    "gaierror",
+];
 
 /// `No space left on device`, `Disk quota exceeded`.
 const NO_ROOM: [i64; 2] = [28, 122];
@@ -65,6 +80,10 @@ impl Cause {
         }
     }
 
+    pub(super) fn of_classes(classes: &[&str]) -> Self {
+        Self { classes: classes.iter().map(|class| (*class).to_owned()).collect(), ..Self::default() }
+    }
+
     fn is(&self, class: &str) -> bool {
         self.classes.iter().any(|one| one == class)
     }
@@ -76,16 +95,17 @@ impl Raised {
         Self { causes, is_live: fields.is_true("is_live") }
     }
 
-    /// The words of the outermost error, as the command line has them.
+    /// The words of the outermost error, as the command line has them; what may hold a secret is hidden. Empty when
+    /// nothing was said.
     pub(super) fn words(&self) -> String {
-        let Some(outer) = self.causes.first() else { return "an error without a cause".to_owned() };
-        let class = outer.classes.first().map_or("error", String::as_str);
-        match outer.text.as_str() {
-            "" => class.to_owned(),
-            text if text.starts_with("ERROR:") => text.to_owned(),
-            text if outer.is("YoutubeDLError") => format!("ERROR: {text}"),
-            text => format!("{class}: {text}"),
-        }
+        let Some(outer) = self.causes.first() else { return String::new() };
+        hide(&match (outer.classes.first(), outer.text.as_str()) {
+            (Some(class), "") => class.to_owned(),
+            (_, text) if text.starts_with("ERROR:") => text.to_owned(),
+            (_, text) if outer.is("YoutubeDLError") => format!("ERROR: {text}"),
+            (Some(class), text) => format!("{class}: {text}"),
+            (None, text) => text.to_owned(),
+        })
     }
 
     /// The first status of an answer in the chain.
@@ -94,17 +114,17 @@ impl Raised {
     }
 
     pub(super) fn kind(&self) -> FailureKind {
-        let words = self.words();
-        let lower = words.to_lowercase();
+        let words = self.words().to_lowercase();
         self.by_errno()
             .or_else(|| self.by_class())
-            // a downloader's words tell which part was missing; its classes do not
-            .or_else(|| everywhere(&lower, self.is_live).filter(|_| lower.contains("[download] got error")))
+            .or_else(|| find(MISSING_PART, &words))
+            .or_else(|| self.by_want_of_ffmpeg(&words))
             .or_else(|| self.by_foreseen_words())
+            .or_else(|| find(EVERYWHERE, &words))
             .or_else(|| self.status().and_then(by_status))
-            .or_else(|| everywhere(&lower, self.is_live))
             .or_else(|| self.by_network())
-            .unwrap_or_else(|| if self.is_unforeseen() { K::ExtractorError } else { kind_of(&words, self.is_live) })
+            .or_else(|| self.by_own_words(&words))
+            .unwrap_or(K::ExtractorError)
     }
 
     fn by_errno(&self) -> Option<FailureKind> {
@@ -121,20 +141,26 @@ impl Raised {
         BY_CLASS.iter().find(|(class, _)| is(class)).map(|(_, kind)| *kind)
     }
 
+    fn by_want_of_ffmpeg(&self, words: &str) -> Option<FailureKind> {
+        words.contains(WANTS_FFMPEG).then_some(if self.is_live { K::LiveNotSupported } else { K::DrmProtected })
+    }
+
     fn by_foreseen_words(&self) -> Option<FailureKind> {
         let said = self.said().filter(|cause| cause.expected == Some(true))?;
-        let words = said.text.to_lowercase();
+        let words = hide(&said.text).to_lowercase();
         // yt-dlp's own words around a status are no extractor's
         if words.contains("http error") { None } else { find(FORESEEN, &words) }
+    }
+
+    /// What yt-dlp itself says, without an extractor.
+    fn by_own_words(&self, words: &str) -> Option<FailureKind> {
+        let is_its_own = self.said().is_none() && words.starts_with("error:");
+        if is_its_own { find(FORESEEN, words) } else { None }
     }
 
     fn by_network(&self) -> Option<FailureKind> {
         let is_network = |cause: &Cause| NETWORK.iter().any(|class| cause.is(class));
         self.causes.iter().any(is_network).then_some(K::Network)
-    }
-
-    fn is_unforeseen(&self) -> bool {
-        self.said().is_some_and(|cause| cause.expected == Some(false))
     }
 
     /// What an extractor said, if one did.
@@ -234,6 +260,7 @@ mod tests {
             ("[download] Got error: HTTP Error 404: Not Found. Giving up after 1 retries", K::CorruptMedia),
             ("Did not get any data blocks", K::CorruptMedia),
             ("m3u8 download detected but ffmpeg could not be found. Please install", K::DrmProtected),
+            ("fragment 3 not found, unable to continue", K::CorruptMedia),
             ("Requested format is not available", K::FormatUnavailable),
         ] {
             check(json!([{"classes": ["DownloadError", "YoutubeDLError"], "text": format!("ERROR: {text}")}]), kind);

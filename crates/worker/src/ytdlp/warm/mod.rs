@@ -91,6 +91,14 @@ impl Pool {
         }
     }
 
+    /// Which yt-dlp the servers have loaded; `None`: there is none.
+    pub(super) fn version(&self) -> Option<String> {
+        self.places.iter().find_map(|place| match &*place.borrow() {
+            Standing::Up(server) => Some(server.version().to_owned()),
+            Standing::Begins | Standing::Down => None,
+        })
+    }
+
     /// A child for one job; `None`: no server takes one.
     pub(super) async fn child(&self) -> Option<Child> {
         let first = self.turn.fetch_add(1, Ordering::Relaxed);

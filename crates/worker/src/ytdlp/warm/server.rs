@@ -25,7 +25,7 @@ use super::interpreter;
 use crate::process::{Limits, Spec, Stream, Supervised, Watch};
 use crate::scratch::off_runtime;
 use crate::ytdlp::counts::Why;
-use crate::ytdlp::value::{Fields, LINK};
+use crate::ytdlp::value::{Fields, LINK, WORD};
 use crate::ytdlp::{PATH, PLUGIN, PLUGIN_FILE};
 
 const SERVER: &str = include_str!("../server.py");
@@ -70,6 +70,7 @@ pub(super) struct Recipe {
 /// A running server. Dropped, it is ended with every job that it still has.
 #[derive(Debug)]
 pub(super) struct Server {
+    version: String,
     socket: OwnedFd,
     files: Vec<(PathBuf, Option<Stamp>)>,
     jobs: AtomicU64,
@@ -124,9 +125,10 @@ impl Server {
         });
         let said = timeout(LISTENS_WITHIN, ready).await.map_err(|_| StartError::Silent("it is too slow".into()))?;
         let said = said.map_err(|_| StartError::Silent("it has ended".into()))?;
-        let files = files(&said).ok_or_else(|| StartError::Silent("it does not say what it is".into()))?;
+        let (version, files) = told(&said).ok_or_else(|| StartError::Silent("it does not say what it is".into()))?;
         let (socket, files) = off_runtime(move || look(&folder, files)).await?;
         Ok(Self {
+            version,
             socket,
             files,
             jobs: AtomicU64::new(0),
@@ -135,6 +137,11 @@ impl Server {
             outdated,
             _stop: stop,
         })
+    }
+
+    /// Which yt-dlp it has loaded.
+    pub(super) fn version(&self) -> &str {
+        &self.version
     }
 
     /// A connection of its own for one job.
@@ -204,11 +211,13 @@ fn spec(python: &Path, program: &Path, folder: &Path) -> Spec {
         .env("HOME", "/nonexistent")
 }
 
-/// The files that a server names.
-fn files(said: &str) -> Option<Vec<PathBuf>> {
+/// The version that a server has loaded, and the files that it names.
+fn told(said: &str) -> Option<(String, Vec<PathBuf>)> {
     let said: Value = serde_json::from_str(said).ok()?;
-    let files = Fields::of(&said)?.texts("files", LINK, FILES);
-    (!files.is_empty()).then(|| files.into_iter().map(PathBuf::from).collect())
+    let said = Fields::of(&said)?;
+    let files = said.texts("files", LINK, FILES);
+    let files = (!files.is_empty()).then(|| files.into_iter().map(PathBuf::from).collect())?;
+    Some((said.text("version", WORD)?, files))
 }
 
 type Looked = (OwnedFd, Vec<(PathBuf, Option<Stamp>)>);
