@@ -11,6 +11,7 @@ mod key;
 mod link;
 mod name;
 mod s3;
+mod upload;
 
 use std::error::Error;
 use std::io;
@@ -30,6 +31,7 @@ pub use key::{BadObjectKey, ObjectKey};
 pub use link::{LinkError, SignedLink, SigningKey};
 pub use name::{clean_stem, content_disposition, content_type_of};
 pub use s3::{AccessKey, S3Options, S3Store};
+pub use upload::Upload;
 
 /// The store of results: one directory, or one bucket. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -150,6 +152,21 @@ impl Storage {
         match self {
             Self::Disk(store) => store.put(key, file, uploaded).await,
             Self::S3(store) => store.put(key, file, meta, uploaded).await,
+        }
+    }
+
+    /// Begins to store an object of so many bytes that comes in parts. Nothing is reachable before
+    /// [`Upload::finish`]; what is kept beside the bytes is their type alone, for their hash is not known yet.
+    ///
+    /// # Errors
+    /// [`StorageError::Full`], [`StorageError::Refused`], [`StorageError::Unavailable`].
+    pub async fn begin(&self, key: &ObjectKey, size_bytes: u64, content_type: &str) -> Result<Upload, StorageError> {
+        match self {
+            Self::Disk(store) => Ok(Upload::to_disk(store.begin(key).await?, size_bytes)),
+            Self::S3(store) => {
+                let begun = s3::multipart::Upload::begin(store, key, content_type, None).await?;
+                Ok(Upload::to_bucket(begun, size_bytes))
+            }
         }
     }
 

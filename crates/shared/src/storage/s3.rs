@@ -4,7 +4,7 @@
 //! a checksum inside the object), no conditional put (some ignore it), no listing.
 
 mod fault;
-mod multipart;
+pub(super) mod multipart;
 
 use std::ops::RangeInclusive;
 use std::path::Path;

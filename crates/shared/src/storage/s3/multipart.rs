@@ -1,4 +1,4 @@
-//! A large file in parts, read from the file as they are sent: memory does not grow with the file.
+//! An object in parts: of a large file, read as they are sent, or of bytes that are still being fetched.
 //!
 //! An upload that fails or is dropped is aborted, so that its parts are not kept and paid for. What dies with the
 //! process is left to the bucket's life-cycle rule for incomplete uploads.
@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::create_multipart_upload::builders::CreateMultipartUploadFluentBuilder;
+use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::runtime::Handle;
@@ -16,14 +17,12 @@ use tracing::warn;
 
 use super::fault::told;
 use super::{CACHE_CONTROL, S3Store, body_of, slow};
+use crate::storage::upload::{MIB, part_bytes};
 use crate::storage::{ObjectKey, ObjectMeta, StorageError};
 
 const PARALLEL: usize = 4;
-const MIB: u64 = 1024 * 1024;
-/// The smallest part; S3 wants 5 MiB.
+/// The smallest part of a file, in bytes; larger than it must be, for each is a paid call.
 const PART: u64 = 8 * MIB;
-/// The most parts that S3 takes.
-const PARTS: u64 = 10_000;
 
 pub(super) async fn put(
     store: &S3Store,
@@ -33,20 +32,8 @@ pub(super) async fn put(
     meta: &ObjectMeta,
     uploaded: impl Fn(u64) + Send + Sync,
 ) -> Result<(), StorageError> {
-    let create = store
-        .client
-        .create_multipart_upload()
-        .bucket(&store.bucket)
-        .key(key.as_str())
-        .content_type(&meta.content_type)
-        .cache_control(CACHE_CONTROL)
-        .metadata("sha256", &meta.sha256)
-        .set_server_side_encryption(store.encryption.clone())
-        .set_ssekms_key_id(store.kms_key.clone());
-    let begun = Upload::begin(create, store.client.clone(), store.bucket.clone(), key.clone());
-    // in a task of its own: dropped while the answer is on its way, the upload still gets its guard
-    let upload = tokio::spawn(begun).await.map_err(|stopped| StorageError::Unavailable(stopped.into()))??;
-    match upload.send(file, size_bytes, &uploaded).await {
+    let upload = Upload::begin(store, key, &meta.content_type, Some(&meta.sha256)).await?;
+    match send(&upload, file, size_bytes, &uploaded).await {
         Ok(()) => {
             upload.done();
             Ok(())
@@ -58,8 +45,29 @@ pub(super) async fn put(
     }
 }
 
+async fn send(
+    upload: &Upload,
+    file: &Path,
+    size_bytes: u64,
+    uploaded: impl Fn(u64) + Sync,
+) -> Result<(), StorageError> {
+    let (done, uploaded) = (&AtomicU64::new(0), &uploaded);
+    let parts: Vec<CompletedPart> = stream::iter(parts_of(size_bytes))
+        .map(|part| async move {
+            let body = body_of(file, part.offset, part.length).await?;
+            let sent = upload.part(part.number, part.length, body).await?;
+            uploaded(done.fetch_add(part.length, Ordering::Relaxed) + part.length);
+            Ok::<_, StorageError>(sent)
+        })
+        .buffer_unordered(PARALLEL)
+        .try_collect()
+        .await?;
+    upload.complete(parts, size_bytes).await
+}
+
 /// An upload that was begun. Dropped before it is done, it is aborted.
-struct Upload {
+#[derive(Debug)]
+pub(in crate::storage) struct Upload {
     client: Client,
     bucket: String,
     key: ObjectKey,
@@ -68,7 +76,31 @@ struct Upload {
 }
 
 impl Upload {
-    async fn begin(
+    /// Begins one. What is kept beside the bytes is said now; a hash that is not known yet is not kept.
+    pub(in crate::storage) async fn begin(
+        store: &S3Store,
+        key: &ObjectKey,
+        content_type: &str,
+        sha256: Option<&str>,
+    ) -> Result<Self, StorageError> {
+        let mut create = store
+            .client
+            .create_multipart_upload()
+            .bucket(&store.bucket)
+            .key(key.as_str())
+            .content_type(content_type)
+            .cache_control(CACHE_CONTROL)
+            .set_server_side_encryption(store.encryption.clone())
+            .set_ssekms_key_id(store.kms_key.clone());
+        if let Some(sha256) = sha256 {
+            create = create.metadata("sha256", sha256);
+        }
+        let begun = Self::created(create, store.client.clone(), store.bucket.clone(), key.clone());
+        // in a task of its own: dropped while the answer is on its way, the upload still gets its guard
+        tokio::spawn(begun).await.map_err(|stopped| StorageError::Unavailable(stopped.into()))?
+    }
+
+    async fn created(
         create: CreateMultipartUploadFluentBuilder,
         client: Client,
         bucket: String,
@@ -81,30 +113,26 @@ impl Upload {
         Ok(Self { client, bucket, key, id })
     }
 
-    async fn send(&self, file: &Path, size_bytes: u64, uploaded: impl Fn(u64) + Sync) -> Result<(), StorageError> {
-        let (done, uploaded) = (&AtomicU64::new(0), &uploaded);
-        let mut parts: Vec<CompletedPart> = stream::iter(parts_of(size_bytes))
-            .map(|part| async move {
-                let sent = self.part(file, part).await?;
-                uploaded(done.fetch_add(part.length, Ordering::Relaxed) + part.length);
-                Ok::<_, StorageError>(sent)
-            })
-            .buffer_unordered(PARALLEL)
-            .try_collect()
-            .await?;
-        parts.sort_by_key(CompletedPart::part_number);
-        self.complete(parts, size_bytes).await
-    }
-
-    async fn part(&self, file: &Path, part: Part) -> Result<CompletedPart, StorageError> {
-        let body = body_of(file, part.offset, part.length).await?;
-        let asked = self.client.upload_part().bucket(&self.bucket).key(self.key.as_str());
-        let asked = asked.set_upload_id(self.id.clone()).part_number(part.number).body(body);
+    /// Sends a part; the body is asked for again when an attempt failed.
+    pub(in crate::storage) async fn part(
+        &self,
+        number: i32,
+        length: u64,
+        body: ByteStream,
+    ) -> Result<CompletedPart, StorageError> {
+        let asked = self.client.upload_part().bucket(&self.bucket).key(self.key.as_str()).body(body);
+        let asked = asked.set_upload_id(self.id.clone()).part_number(number).content_length(length.cast_signed());
         let answer = asked.customize().config_override(slow()).send().await.map_err(told)?;
-        Ok(CompletedPart::builder().part_number(part.number).set_e_tag(answer.e_tag).build())
+        Ok(CompletedPart::builder().part_number(number).set_e_tag(answer.e_tag).build())
     }
 
-    async fn complete(&self, parts: Vec<CompletedPart>, size_bytes: u64) -> Result<(), StorageError> {
+    /// Makes the object of its parts, which may come in any order.
+    pub(in crate::storage) async fn complete(
+        &self,
+        mut parts: Vec<CompletedPart>,
+        size_bytes: u64,
+    ) -> Result<(), StorageError> {
+        parts.sort_by_key(CompletedPart::part_number);
         let whole = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
         let asked = self.client.complete_multipart_upload().bucket(&self.bucket).key(self.key.as_str());
         let asked = asked.set_upload_id(self.id.clone()).multipart_upload(whole);
@@ -115,11 +143,13 @@ impl Upload {
         if size.and_then(|size| u64::try_from(size).ok()) == Some(size_bytes) { Ok(()) } else { Err(told(error)) }
     }
 
-    fn done(mut self) {
+    /// There is nothing to abort any more.
+    pub(in crate::storage) fn done(mut self) {
         self.id = None;
     }
 
-    async fn abort(mut self) {
+    /// Gives it up, and waits until the store knows.
+    pub(in crate::storage) async fn abort(mut self) {
         if let Some(task) = self.begin_abort() {
             // the task logs what went wrong
             let _ended = task.await;
@@ -154,19 +184,18 @@ struct Part {
     length: u64,
 }
 
-/// Cuts a file into at most [`PARTS`] parts of whole MiB, the last of what is left.
+/// Cuts a file into parts of one size, the last of what is left.
 fn parts_of(size_bytes: u64) -> impl Iterator<Item = Part> {
-    let length = size_bytes.div_ceil(PARTS).next_multiple_of(MIB).max(PART);
-    (1..).zip((0..size_bytes).step_by(length as usize)).map(move |(number, offset)| Part {
-        number,
-        offset,
-        length: length.min(size_bytes - offset),
-    })
+    let length = part_bytes(size_bytes, PART);
+    (1..)
+        .zip((0..size_bytes).step_by(usize::try_from(length).unwrap_or(usize::MAX)))
+        .map(move |(number, offset)| Part { number, offset, length: length.min(size_bytes - offset) })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storage::upload::PARTS;
 
     #[test]
     fn a_file_of_any_size_fits_into_the_parts_that_s3_takes() {
