@@ -4,9 +4,13 @@
 //! `HAUL_EGRESS_ALLOW` adds. A name is judged twice, at submit by its spelling and in the worker by what it
 //! resolves to ([`EgressPolicy::judge_resolved`]); only the second judgement makes a name safe.
 //!
-//! Not here: how a URL is read (`source`), who dials (`worker`).
+//! [`EgressPolicy::dial`] is the only way to a socket for what a stranger named: what it dials is a literal address
+//! that was judged.
+//!
+//! Not here: how a URL is read (`source`), what is said over the connection (`worker::relay`).
 
 mod blocks;
+mod dial;
 mod resolve;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -15,6 +19,7 @@ use ipnet::IpNet;
 use url::Host;
 
 pub use blocks::is_public;
+pub use dial::NotDialled;
 pub use resolve::Unreachable;
 
 use crate::source::SourceUrl;
@@ -74,10 +79,18 @@ impl EgressPolicy {
     /// # Errors
     /// Why it may not be reached.
     pub fn judge_url(&self, url: &SourceUrl) -> Result<(), Denied> {
-        match url.host() {
-            Host::Ipv4(address) => self.judge_address(address.into(), url.port()),
-            Host::Ipv6(address) => self.judge_address(address.into(), url.port()),
-            Host::Domain(name) => self.judge_name(name, url.port()),
+        self.judge_host(url.host(), url.port())
+    }
+
+    /// Judges a host as far as its text goes.
+    ///
+    /// # Errors
+    /// Why it may not be reached.
+    pub fn judge_host(&self, host: Host<&str>, port: u16) -> Result<(), Denied> {
+        match host {
+            Host::Ipv4(address) => self.judge_address(address.into(), port),
+            Host::Ipv6(address) => self.judge_address(address.into(), port),
+            Host::Domain(name) => self.judge_name(name, port),
         }
     }
 

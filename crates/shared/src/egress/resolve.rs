@@ -11,6 +11,8 @@ use super::{Denied, EgressPolicy, NameKind, name_kind};
 use crate::source::SourceUrl;
 
 const RESOLVE_WITHIN: Duration = Duration::from_secs(5);
+/// No honest name has more; those behind it are not dialled.
+const MOST_ADDRESSES: usize = 32;
 
 /// Why a URL leads nowhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -39,9 +41,25 @@ impl EgressPolicy {
             // resolves to 127.0.0.1 and ::1 by definition, of which one is enough
             return Ok(());
         }
-        let answers = timeout(RESOLVE_WITHIN, lookup_host((name, url.port()))).await;
-        let answers = answers.map_err(|_| Unreachable::Unresolved)?.map_err(|_| Unreachable::Unresolved)?;
-        self.judge_answers(answers)
+        self.judge_answers(look_up(name, url.port()).await?)
+    }
+
+    /// The addresses that a host leads to now, all of them judged.
+    pub(super) async fn addresses(&self, host: Host<&str>, port: u16) -> Result<Vec<SocketAddr>, Unreachable> {
+        self.judge_host(host.clone(), port).map_err(Unreachable::Denied)?;
+        match host {
+            Host::Ipv4(address) => Ok(vec![(address, port).into()]),
+            Host::Ipv6(address) => Ok(vec![(address, port).into()]),
+            Host::Domain(name) => {
+                let mut answers = look_up(name, port).await?;
+                if let NameKind::Loopback = name_kind(name) {
+                    // 127.0.0.1 and ::1, of which one may be allowed
+                    answers.retain(|answer| self.judge_address(answer.ip(), port).is_ok());
+                }
+                self.judge_answers(answers.iter().copied())?;
+                Ok(answers)
+            }
+        }
     }
 
     fn judge_answers(&self, answers: impl IntoIterator<Item = SocketAddr>) -> Result<(), Unreachable> {
@@ -52,6 +70,12 @@ impl EgressPolicy {
         }
         if answered { Ok(()) } else { Err(Unreachable::Unresolved) }
     }
+}
+
+async fn look_up(name: &str, port: u16) -> Result<Vec<SocketAddr>, Unreachable> {
+    let answers = timeout(RESOLVE_WITHIN, lookup_host((name, port))).await;
+    let answers = answers.map_err(|_| Unreachable::Unresolved)?.map_err(|_| Unreachable::Unresolved)?;
+    Ok(answers.take(MOST_ADDRESSES).collect())
 }
 
 #[cfg(test)]
