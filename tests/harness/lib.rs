@@ -8,6 +8,7 @@ pub mod media;
 pub mod origin;
 pub mod processes;
 pub mod proxy;
+pub mod ranges;
 pub mod redis;
 mod resp;
 pub mod s3;

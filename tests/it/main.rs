@@ -6,6 +6,7 @@ mod downloads;
 mod faults;
 mod origin;
 mod redis;
+mod relay;
 mod sites;
 mod storage;
 mod store;

@@ -23,6 +23,7 @@ pub mod stages;
 pub mod container;
 pub mod ffmpeg;
 pub mod process;
+pub mod relay;
 pub mod select;
 pub mod verify;
 pub mod ytdlp;

@@ -1,0 +1,184 @@
+//! Who fetches what: pieces are handed to connections in order, and given out in order.
+//!
+//! A piece gets its room in memory when it is begun and keeps it until its bytes are dropped. Room is given in the
+//! order of offsets, so the next piece to be given out always has some, and the relay can't wait for itself.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::connection::Connection;
+use super::piece::{self, End, Landed, Piece, Route};
+use super::probe::First;
+use super::width::{LOOK_EVERY, Width};
+use super::{Limits, MOST_PIECES, PIECE_BYTES, Relayed, Trouble};
+
+/// After a refusal that does not say for how long.
+const QUIET: Duration = Duration::from_secs(1);
+/// A refusal that lasts longer is the job's to wait for.
+const LONGEST_QUIET: Duration = Duration::from_secs(60);
+/// After the first try that brought nothing; doubled for each one more.
+const FIRST_DELAY: Duration = Duration::from_millis(100);
+const LONGEST_DELAY: Duration = Duration::from_secs(5);
+
+/// Begins with the answer that the probe got.
+pub(super) fn start(route: Route, first: First, limits: Limits) -> Relayed {
+    // as many as there is room for: a piece that is given out never waits here
+    let (out, pieces) = mpsc::channel(MOST_PIECES);
+    let (version, at) = (route.version.clone(), first.at);
+    let driver = Driver {
+        route: Arc::new(route),
+        retries: limits.retries,
+        width: Width::new(limits.connections, Instant::now()),
+        room: Arc::new(Semaphore::new(MOST_PIECES)),
+        lanes: JoinSet::new(),
+        idle: Vec::new(),
+        unbegun: at,
+        again: BTreeMap::new(),
+        whole: BTreeMap::new(),
+        due: at,
+        out,
+    };
+    let driver = AbortOnDropHandle::new(tokio::spawn(driver.run(first)));
+    Relayed { version, at, pieces, _driver: driver }
+}
+
+struct Driver {
+    route: Arc<Route>,
+    retries: u32,
+    width: Width,
+    room: Arc<Semaphore>,
+    lanes: JoinSet<Landed>,
+    idle: Vec<Connection>,
+    /// The first byte that no piece has been begun for.
+    unbegun: u64,
+    /// Pieces to be tried again, by their first byte, and when.
+    again: BTreeMap<u64, (Instant, Piece)>,
+    whole: BTreeMap<u64, Piece>,
+    /// The next byte to give out.
+    due: u64,
+    out: mpsc::Sender<Result<Bytes, Trouble>>,
+}
+
+impl Driver {
+    async fn run(mut self, first: First) {
+        if let Err(trouble) = self.relay(first).await {
+            // nobody left to tell is fine
+            let _ = self.out.send(Err(trouble)).await;
+        }
+    }
+
+    async fn relay(&mut self, first: First) -> Result<(), Trouble> {
+        let mut looks = interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.begin_with(first).await;
+        while self.due < self.route.version.length {
+            let now = Instant::now();
+            self.try_again(now);
+            let quiet = self.width.quiet_until(now);
+            let may_begin = quiet.is_none()
+                && self.lanes.len() < self.width.lanes()
+                && self.unbegun < self.route.version.length
+                && !self.again.values().any(|(when, _)| *when <= now);
+            let wake = self.again.values().map(|(when, _)| *when).chain(quiet).filter(|when| *when > now).min();
+            tokio::select! {
+                Some(landed) = self.lanes.join_next() => {
+                    // a lane that panicked has lost its piece
+                    self.settle(landed.map_err(|_| Trouble::Broken)?)?;
+                    self.give_out().await;
+                }
+                Ok(room) = Arc::clone(&self.room).acquire_owned(), if may_begin => self.begin(room),
+                _ = looks.tick() => self.look(),
+                () = sleep_until(wake.unwrap_or(now)), if wake.is_some() => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn begin_with(&mut self, first: First) {
+        let Ok(room) = Arc::clone(&self.room).acquire_owned().await else { return };
+        let route = Arc::clone(&self.route);
+        self.unbegun = first.at + first.length;
+        // at most a piece: the probe asked for no more
+        let piece = Piece::new(first.at, first.length as usize, room);
+        self.lanes.spawn(async move { piece::read(&route, piece, first.connection, first.body).await });
+    }
+
+    fn begin(&mut self, room: OwnedSemaphorePermit) {
+        let length = PIECE_BYTES.min(self.route.version.length - self.unbegun);
+        let piece = Piece::new(self.unbegun, length as usize, room);
+        self.unbegun += length;
+        self.fetch(piece);
+    }
+
+    fn fetch(&mut self, piece: Piece) {
+        let (route, connection) = (Arc::clone(&self.route), self.idle.pop());
+        self.lanes.spawn(async move { piece::fetch(&route, piece, connection).await });
+    }
+
+    /// Those that came first go first: everything behind them waits for them.
+    fn try_again(&mut self, now: Instant) {
+        while self.lanes.len() < self.width.lanes() && self.width.quiet_until(now).is_none() {
+            let ripe = self.again.iter().find(|(_, (when, _))| *when <= now).map(|(first, _)| *first);
+            let Some((_, piece)) = ripe.and_then(|first| self.again.remove(&first)) else { return };
+            self.fetch(piece);
+        }
+    }
+
+    fn settle(&mut self, landed: Landed) -> Result<(), Trouble> {
+        let Landed { piece, connection, begun, end } = landed;
+        let now = Instant::now();
+        self.idle.extend(connection);
+        let refused = match end {
+            End::Whole => {
+                self.whole.insert(piece.first, piece);
+                return Ok(());
+            }
+            End::Lost(trouble) => return Err(trouble),
+            End::Cut => {
+                if piece.in_vain > 0 {
+                    // some origins object by hanging up
+                    self.width.refused(begun, Duration::ZERO, now);
+                }
+                None
+            }
+            End::Refused(retry_after) => {
+                let wait = retry_after.unwrap_or(QUIET);
+                if wait > LONGEST_QUIET {
+                    return Err(Trouble::Busy { retry_after });
+                }
+                self.width.refused(begun, wait, now);
+                Some(retry_after)
+            }
+        };
+        if piece.in_vain > self.retries {
+            return Err(refused.map_or(Trouble::Broken, |retry_after| Trouble::Busy { retry_after }));
+        }
+        let doubled = FIRST_DELAY * 2_u32.saturating_pow(piece.in_vain.saturating_sub(1).min(16));
+        let delay = if piece.in_vain == 0 { Duration::ZERO } else { doubled.min(LONGEST_DELAY) };
+        self.again.insert(piece.first, (now + delay, piece));
+        Ok(())
+    }
+
+    async fn give_out(&mut self) {
+        while let Some(piece) = self.whole.remove(&self.due) {
+            let bytes = piece.into_bytes();
+            self.due += bytes.len() as u64;
+            // whoever gives up listening drops this task as well
+            let _ = self.out.send(Ok(bytes)).await;
+        }
+    }
+
+    fn look(&mut self) {
+        let full = self.lanes.len() >= self.width.lanes();
+        self.width.look(self.route.arrived_bytes.load(Ordering::Relaxed), full, Instant::now());
+        self.idle.truncate(self.width.lanes());
+    }
+}

@@ -1,0 +1,224 @@
+//! One file of an http(s) origin, fetched by ranges in parallel and given out in order.
+//!
+//! Decides how many connections an origin is asked for, which bytes each one fetches, and whether what arrives is
+//! still the version that was begun with. Whatever it can't do safely is [`Trouble::NotHere`], and yt-dlp's to do.
+//!
+//! Not here: where the bytes go (`pipeline`, `shared::storage`), what they are (`verify`), where a fresh URL comes
+//! from (`ytdlp`), what may be dialled (`shared::egress`).
+
+mod answer;
+mod connection;
+mod driver;
+mod piece;
+mod probe;
+mod width;
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use haul_shared::egress::{EgressPolicy, Unreachable};
+use hyper::HeaderMap;
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
+use url::Url;
+
+pub use answer::Validator;
+
+use connection::Dialler;
+
+/// What a connection fetches at a time.
+const PIECE_BYTES: u64 = 1024 * 1024;
+/// Pieces that are under way, or were given out and are still held: with the buffers of the connections, 32 MiB.
+const MOST_PIECES: usize = 30;
+
+/// What is asked of every relay of a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections of one relay at the same time; at least 1, and at most 30 are of use.
+    pub connections: usize,
+    /// How often a piece that got no further is tried again.
+    pub retries: u32,
+}
+
+/// Where a file is, and what is sent when asking for it.
+#[derive(Clone)]
+pub struct Source {
+    /// An http or https URL without user and password.
+    pub url: Url,
+    /// As yt-dlp names them, without its private ones.
+    pub headers: HeaderMap,
+}
+
+/// Neither the URL nor a cookie is shown.
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source").finish_non_exhaustive()
+    }
+}
+
+/// Which bytes of all that a URL may ever lead to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// Of the whole file, in bytes; at least 1.
+    pub length: u64,
+    /// What the origin calls it.
+    pub validator: Validator,
+}
+
+/// Why a relay can't go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Trouble {
+    /// The URL is no longer good for anything: extract again, then [`Relay::resume`].
+    #[error("the origin no longer honours the address")]
+    Expired,
+    /// There is another version than the one that was begun: what was given out is worth nothing.
+    #[error("the file changed while it was fetched")]
+    Changed,
+    /// The origin wants to be left alone for longer than a relay waits.
+    #[error("the origin asks to come back later")]
+    Busy {
+        /// From now, if it said.
+        retry_after: Option<Duration>,
+    },
+    /// It leads where nothing may be dialled. Another program must not be sent there either.
+    #[error(transparent)]
+    Denied(Unreachable),
+    /// Not something that a relay can do safely.
+    #[error("not for a relay: {0}")]
+    NotHere(NotHere),
+    /// A piece got no further, as often as it was tried.
+    #[error("the connection broke too often")]
+    Broken,
+}
+
+/// Why a file is not for a relay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum NotHere {
+    /// Not http or https, without a host, or with user or password.
+    #[error("the address has a form of its own")]
+    Address,
+    /// More redirects than a browser would follow, or one without a target.
+    #[error("the redirects lead nowhere")]
+    Redirects,
+    /// Nobody answered in time, or not in HTTP/1.1.
+    #[error("the origin could not be asked")]
+    Unanswered,
+    /// Neither the bytes nor one of the known refusals.
+    #[error("the origin answered with a status of its own")]
+    Status,
+    /// The origin sends the whole, whatever it is asked for.
+    #[error("the origin serves no ranges")]
+    NoRanges,
+    /// The length of the whole is not known.
+    #[error("the length is not known")]
+    NoLength,
+    /// Two versions could not be told apart.
+    #[error("the origin names no version")]
+    NoValidator,
+    /// The bytes are compressed for the way, so that offsets mean nothing.
+    #[error("the bytes are encoded")]
+    Encoded,
+    /// The origin sent other bytes than it was asked for, or more.
+    #[error("the origin sent another range")]
+    WrongRange,
+}
+
+impl NotHere {
+    /// The word of the metric's label.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Address => "address",
+            Self::Redirects => "redirects",
+            Self::Unanswered => "unanswered",
+            Self::Status => "status",
+            Self::NoRanges => "no_ranges",
+            Self::NoLength => "no_length",
+            Self::NoValidator => "no_validator",
+            Self::Encoded => "encoded",
+            Self::WrongRange => "wrong_range",
+        }
+    }
+}
+
+/// Makes relays.
+#[derive(Debug, Clone)]
+pub struct Relay {
+    dialler: Dialler,
+    limits: Limits,
+}
+
+/// The certificates of this machine could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no way to check certificates")]
+pub struct NoTrust(#[from] tokio_rustls::rustls::Error);
+
+impl Relay {
+    /// Dials what `egress` allows, and nothing else.
+    ///
+    /// # Errors
+    /// [`NoTrust`].
+    pub fn new(egress: EgressPolicy, limits: Limits) -> Result<Self, NoTrust> {
+        Ok(Self { dialler: Dialler::new(egress)?, limits })
+    }
+
+    /// Asks for the first piece, and with that whether there is anything to relay.
+    ///
+    /// # Errors
+    /// [`Trouble`]. Nothing was given out.
+    pub async fn open(&self, source: &Source) -> Result<Relayed, Trouble> {
+        let (route, first) = probe::probe(&self.dialler, source, 0).await?;
+        Ok(driver::start(route, first, self.limits))
+    }
+
+    /// Goes on at byte `at` of `version`, which has more bytes than that, wherever it is now.
+    ///
+    /// # Errors
+    /// [`Trouble`]; [`Trouble::Changed`] if what is there now is another version.
+    pub async fn resume(&self, source: &Source, version: &Version, at: u64) -> Result<Relayed, Trouble> {
+        let (route, first) = probe::probe(&self.dialler, source, at).await?;
+        if route.version != *version {
+            return Err(Trouble::Changed);
+        }
+        Ok(driver::start(route, first, self.limits))
+    }
+}
+
+/// A file on its way. Dropped, it ends with all its connections.
+#[derive(Debug)]
+pub struct Relayed {
+    version: Version,
+    at: u64,
+    pieces: mpsc::Receiver<Result<Bytes, Trouble>>,
+    _driver: AbortOnDropHandle<()>,
+}
+
+impl Relayed {
+    /// What is being fetched.
+    #[must_use]
+    pub fn version(&self) -> &Version {
+        &self.version
+    }
+
+    /// The offset of what [`Self::next`] will give out: where [`Relay::resume`] would go on.
+    #[must_use]
+    pub fn at(&self) -> u64 {
+        self.at
+    }
+
+    /// The next bytes in order, at most 1 MiB; `None` after the last. Nothing more is fetched while 30 MiB of them
+    /// are held.
+    ///
+    /// # Errors
+    /// [`Trouble`]; then there is no more.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Trouble> {
+        if self.at == self.version.length {
+            return Ok(None);
+        }
+        // a driver that ends without a word has panicked
+        let bytes = self.pieces.recv().await.unwrap_or(Err(Trouble::Broken))?;
+        self.at += bytes.len() as u64;
+        Ok(Some(bytes))
+    }
+}

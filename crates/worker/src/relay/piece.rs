@@ -1,0 +1,211 @@
+//! One piece, over one connection: what is fetched goes into its buffer, and a cut goes on at the byte behind it.
+//!
+//! Not here: when it is tried again, and how often (`driver`).
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper::{HeaderMap, StatusCode};
+use jiff::Timestamp;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, timeout};
+use url::Url;
+
+use super::answer::{content_range, is_plain, retry_after};
+use super::connection::{Connection, Dialler, Silence};
+use super::{Trouble, Version};
+
+/// From some bytes to the next: yt-dlp's own `--socket-timeout`.
+const BYTES_WITHIN: Duration = Duration::from_secs(20);
+
+/// Where the probe ended, which is where all pieces come from.
+#[derive(Debug)]
+pub(super) struct Route {
+    pub(super) dialler: Dialler,
+    pub(super) url: Url,
+    pub(super) headers: HeaderMap,
+    pub(super) version: Version,
+    /// By all connections together.
+    pub(super) arrived_bytes: AtomicU64,
+}
+
+/// Some bytes of the file, as far as they are there.
+#[derive(Debug)]
+pub(super) struct Piece {
+    pub(super) first: u64,
+    length: usize,
+    bytes: Vec<u8>,
+    /// Its room in the memory of the relay.
+    room: OwnedSemaphorePermit,
+    /// Tries that brought nothing, one after the other.
+    pub(super) in_vain: u32,
+}
+
+impl Piece {
+    pub(super) fn new(first: u64, length: usize, room: OwnedSemaphorePermit) -> Self {
+        Self { first, length, bytes: Vec::with_capacity(length), room, in_vain: 0 }
+    }
+
+    /// The range that is still to come, both ends included.
+    fn rest(&self) -> (u64, u64) {
+        (self.first + self.bytes.len() as u64, self.first + self.length as u64 - 1)
+    }
+
+    fn is_whole(&self) -> bool {
+        self.bytes.len() == self.length
+    }
+
+    /// The bytes, which keep their room until they are dropped.
+    pub(super) fn into_bytes(self) -> Bytes {
+        Bytes::from_owner(Held { bytes: self.bytes, _room: self.room })
+    }
+}
+
+struct Held {
+    bytes: Vec<u8>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// How a try ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The piece is whole.
+    Whole,
+    /// The origin stopped early, or never began.
+    Cut,
+    /// It asked to be left alone.
+    Refused(Option<Duration>),
+    /// There is nothing more to be had here.
+    Lost(Trouble),
+}
+
+/// A piece that came back.
+#[derive(Debug)]
+pub(super) struct Landed {
+    pub(super) piece: Piece,
+    /// If it is free for the next question.
+    pub(super) connection: Option<Connection>,
+    pub(super) begun: Instant,
+    pub(super) end: End,
+}
+
+/// Fetches what is missing of a piece, over a connection that was used before if there is one.
+pub(super) async fn fetch(route: &Route, mut piece: Piece, idle: Option<Connection>) -> Landed {
+    let (begun, before) = (Instant::now(), piece.bytes.len());
+    let used = match idle.filter(|connection| !connection.is_closed()) {
+        Some(connection) => Some(ask(route, &mut piece, connection).await),
+        None => None,
+    };
+    // an origin may close an idle connection in the moment in which it is used: nothing is in vain by that
+    let (connection, end) = match used {
+        Some((_, End::Cut)) if piece.bytes.len() == before => anew(route, &mut piece).await,
+        Some(ended) => ended,
+        None => anew(route, &mut piece).await,
+    };
+    piece.in_vain = if piece.bytes.len() > before { 0 } else { piece.in_vain + 1 };
+    Landed { piece, connection, begun, end }
+}
+
+async fn anew(route: &Route, piece: &mut Piece) -> (Option<Connection>, End) {
+    match route.dialler.connect(&route.url).await {
+        Ok(connection) => ask(route, piece, connection).await,
+        Err(silence) => (None, silent(silence)),
+    }
+}
+
+/// Reads the piece that the probe asked for.
+pub(super) async fn read(route: &Route, mut piece: Piece, connection: Connection, body: Incoming) -> Landed {
+    let begun = Instant::now();
+    let expected = piece.length;
+    let (connection, end) = take(route, &mut piece, expected, connection, body).await;
+    Landed { piece, connection, begun, end }
+}
+
+async fn ask(route: &Route, piece: &mut Piece, mut connection: Connection) -> (Option<Connection>, End) {
+    let (first, last) = piece.rest();
+    let asked = connection.ask((&route.url, &route.headers), (first, last), Some(&route.version.validator));
+    let answer = match asked.await {
+        Ok(answer) => answer,
+        Err(silence) => return (None, silent(silence)),
+    };
+    let headers = answer.headers();
+    let end = match answer.status() {
+        StatusCode::PARTIAL_CONTENT => match judge(route, headers, first, last) {
+            Ok(coming) => {
+                let expected = piece.bytes.len() + coming;
+                return take(route, piece, expected, connection, answer.into_body()).await;
+            }
+            Err(trouble) => End::Lost(trouble),
+        },
+        // what `If-Range` gets for another version, and a file that is shorter now
+        StatusCode::OK | StatusCode::RANGE_NOT_SATISFIABLE | StatusCode::PRECONDITION_FAILED => {
+            End::Lost(Trouble::Changed)
+        }
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+            End::Refused(retry_after(headers, Timestamp::now()))
+        }
+        status if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => End::Cut,
+        // what was good for the first piece is no longer
+        _ => End::Lost(Trouble::Expired),
+    };
+    // an answer that is not read leaves its connection in the middle of something
+    (None, end)
+}
+
+/// How many bytes come, if they are the right ones: an origin may send less than it was asked for.
+fn judge(route: &Route, headers: &HeaderMap, first: u64, last: u64) -> Result<usize, Trouble> {
+    let version = &route.version;
+    let wrong = Trouble::NotHere(super::NotHere::WrongRange);
+    let range = content_range(headers).filter(|_| is_plain(headers)).ok_or(wrong)?;
+    if range.total.is_some_and(|total| total != version.length) || !version.validator.fits(headers) {
+        return Err(Trouble::Changed);
+    }
+    if range.first != first || range.last > last {
+        return Err(wrong);
+    }
+    usize::try_from(range.last - range.first + 1).map_err(|_| wrong)
+}
+
+/// Reads until the buffer holds as much as is expected, and not a byte more.
+async fn take(
+    route: &Route,
+    piece: &mut Piece,
+    expected: usize,
+    connection: Connection,
+    mut body: Incoming,
+) -> (Option<Connection>, End) {
+    loop {
+        match timeout(BYTES_WITHIN, body.frame()).await {
+            Ok(Some(Ok(frame))) => {
+                let Ok(data) = frame.into_data() else { continue };
+                if data.len() > expected - piece.bytes.len() {
+                    return (None, End::Lost(Trouble::NotHere(super::NotHere::WrongRange)));
+                }
+                piece.bytes.extend_from_slice(&data);
+                route.arrived_bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
+            }
+            Ok(None) if piece.is_whole() => return (Some(connection), End::Whole),
+            Ok(None) if piece.bytes.len() == expected => return (Some(connection), End::Cut),
+            // whole is whole, however the connection ended
+            Ok(None | Some(Err(_))) | Err(_) => {
+                return (None, if piece.is_whole() { End::Whole } else { End::Cut });
+            }
+        }
+    }
+}
+
+fn silent(silence: Silence) -> End {
+    match silence {
+        Silence::Denied(unreachable) => End::Lost(Trouble::Denied(unreachable)),
+        Silence::Broken => End::Cut,
+    }
+}

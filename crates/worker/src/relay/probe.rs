@@ -1,0 +1,99 @@
+//! The first question: is there something to relay, and where?
+//!
+//! It asks for the first piece at once, so that a good answer costs no round trip of its own. Redirects are followed
+//! by hand: each host is judged when it is dialled, and cookies stay with the host they were meant for.
+
+use std::sync::atomic::AtomicU64;
+
+use hyper::body::Incoming;
+use hyper::header::{AUTHORIZATION, COOKIE, LOCATION};
+use hyper::{HeaderMap, Response, StatusCode};
+use jiff::Timestamp;
+use url::Url;
+
+use super::answer::{content_range, is_plain, retry_after};
+use super::connection::{Connection, Dialler, Silence};
+use super::piece::Route;
+use super::{NotHere, PIECE_BYTES, Source, Trouble, Validator, Version};
+
+const MOST_REDIRECTS: usize = 10;
+
+/// The first piece, whose bytes are still to be read.
+#[derive(Debug)]
+pub(super) struct First {
+    pub(super) at: u64,
+    /// Of the piece.
+    pub(super) length: u64,
+    pub(super) connection: Connection,
+    pub(super) body: Incoming,
+}
+
+/// Asks for the piece at `at`.
+pub(super) async fn probe(dialler: &Dialler, source: &Source, at: u64) -> Result<(Route, First), Trouble> {
+    let last = at.saturating_add(PIECE_BYTES - 1);
+    let (mut url, mut headers) = (source.url.clone(), source.headers.clone());
+    for _ in 0..=MOST_REDIRECTS {
+        check(&url)?;
+        let mut connection = dialler.connect(&url).await.map_err(trouble)?;
+        let answer = connection.ask((&url, &headers), (at, last), None).await.map_err(trouble)?;
+        match answer.status() {
+            StatusCode::PARTIAL_CONTENT => {
+                let (version, length) = judge(answer.headers(), at, last).map_err(Trouble::NotHere)?;
+                let first = First { at, length, connection, body: answer.into_body() };
+                let dialler = dialler.clone();
+                return Ok((Route { dialler, url, headers, version, arrived_bytes: AtomicU64::new(0) }, first));
+            }
+            status if status.is_redirection() => {
+                let next = target(&url, &answer).ok_or(Trouble::NotHere(NotHere::Redirects))?;
+                if next.origin() != url.origin() {
+                    headers.remove(COOKIE);
+                    headers.remove(AUTHORIZATION);
+                }
+                url = next;
+            }
+            status => return Err(refused(status, answer.headers())),
+        }
+    }
+    Err(Trouble::NotHere(NotHere::Redirects))
+}
+
+/// What a range is of, and how much of it comes.
+fn judge(headers: &HeaderMap, at: u64, last: u64) -> Result<(Version, u64), NotHere> {
+    if !is_plain(headers) {
+        return Err(NotHere::Encoded);
+    }
+    let range = content_range(headers).ok_or(NotHere::WrongRange)?;
+    let length = range.total.ok_or(NotHere::NoLength)?;
+    if range.first != at || range.last > last {
+        return Err(NotHere::WrongRange);
+    }
+    let validator = Validator::of(headers).ok_or(NotHere::NoValidator)?;
+    Ok((Version { length, validator }, range.last - range.first + 1))
+}
+
+fn refused(status: StatusCode, headers: &HeaderMap) -> Trouble {
+    match status {
+        StatusCode::OK => Trouble::NotHere(NotHere::NoRanges),
+        StatusCode::FORBIDDEN | StatusCode::GONE => Trouble::Expired,
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+            Trouble::Busy { retry_after: retry_after(headers, Timestamp::now()) }
+        }
+        _ => Trouble::NotHere(NotHere::Status),
+    }
+}
+
+fn trouble(silence: Silence) -> Trouble {
+    match silence {
+        Silence::Denied(unreachable) => Trouble::Denied(unreachable),
+        Silence::Broken => Trouble::NotHere(NotHere::Unanswered),
+    }
+}
+
+fn target(url: &Url, answer: &Response<Incoming>) -> Option<Url> {
+    url.join(answer.headers().get(LOCATION)?.to_str().ok()?).ok()
+}
+
+fn check(url: &Url) -> Result<(), Trouble> {
+    let plain = matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none();
+    if plain && url.has_host() { Ok(()) } else { Err(Trouble::NotHere(NotHere::Address)) }
+}
