@@ -7,7 +7,7 @@
 //! ```
 //! An object appears by a rename, whole and durable, or not at all.
 
-pub(super) mod part;
+mod part;
 
 use std::fs;
 use std::io;
@@ -70,10 +70,6 @@ impl DiskStore {
         uploaded: impl Fn(u64) + Send + Sync,
     ) -> Result<(), StorageError> {
         part::put(&self.objects, &self.path(key), file, uploaded).await
-    }
-
-    pub(super) async fn begin(&self, key: &ObjectKey) -> Result<part::Upload, StorageError> {
-        part::Upload::begin(&self.objects, &self.path(key)).await
     }
 
     pub(super) async fn read(

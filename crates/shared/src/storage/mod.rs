@@ -31,7 +31,7 @@ pub use key::{BadObjectKey, ObjectKey};
 pub use link::{LinkError, SignedLink, SigningKey};
 pub use name::{clean_stem, content_disposition, content_type_of};
 pub use s3::{AccessKey, S3Options, S3Store};
-pub use upload::Upload;
+pub use upload::{Intake, Upload};
 
 /// The store of results: one directory, or one bucket. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -155,18 +155,12 @@ impl Storage {
         }
     }
 
-    /// Begins to store an object of so many bytes that comes in parts. Nothing is reachable before
-    /// [`Upload::finish`]; what is kept beside the bytes is their type alone, for their hash is not known yet.
-    ///
-    /// # Errors
-    /// [`StorageError::Full`], [`StorageError::Refused`], [`StorageError::Unavailable`].
-    pub async fn begin(&self, key: &ObjectKey, size_bytes: u64, content_type: &str) -> Result<Upload, StorageError> {
+    /// Where bytes go that are no file yet. A directory has none: it takes a file by a link, which costs nothing.
+    #[must_use]
+    pub fn intake(&self) -> Option<Intake> {
         match self {
-            Self::Disk(store) => Ok(Upload::to_disk(store.begin(key).await?, size_bytes)),
-            Self::S3(store) => {
-                let begun = s3::multipart::Upload::begin(store, key, content_type, None).await?;
-                Ok(Upload::to_bucket(begun, size_bytes))
-            }
+            Self::Disk(_) => None,
+            Self::S3(store) => Some(Intake(store.clone())),
         }
     }
 

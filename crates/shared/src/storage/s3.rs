@@ -139,24 +139,22 @@ impl S3Store {
         if size_bytes > ONE_PUT {
             return multipart::put(self, key, file, size_bytes, meta, uploaded).await;
         }
-        let body = body_of(file, 0, size_bytes).await?;
-        self.client
-            .put_object()
-            .bucket(&self.bucket)
-            .key(key.as_str())
-            .body(body)
-            .content_type(&meta.content_type)
-            .cache_control(CACHE_CONTROL)
-            .metadata("sha256", &meta.sha256)
-            .set_server_side_encryption(self.encryption.clone())
-            .set_ssekms_key_id(self.kms_key.clone())
-            .customize()
-            .config_override(slow())
-            .send()
-            .await
-            .map_err(told)?;
+        self.put_bytes(key, body_of(file, 0, size_bytes).await?, meta).await?;
         uploaded(size_bytes);
         Ok(())
+    }
+
+    /// Stores a body in one call.
+    pub(super) async fn put_bytes(
+        &self,
+        key: &ObjectKey,
+        body: ByteStream,
+        meta: &ObjectMeta,
+    ) -> Result<(), StorageError> {
+        let put = self.client.put_object().bucket(&self.bucket).key(key.as_str()).body(body);
+        let put = put.content_type(&meta.content_type).cache_control(CACHE_CONTROL).metadata("sha256", &meta.sha256);
+        let put = put.set_server_side_encryption(self.encryption.clone()).set_ssekms_key_id(self.kms_key.clone());
+        put.customize().config_override(slow()).send().await.map(drop).map_err(told)
     }
 
     pub(super) async fn read(

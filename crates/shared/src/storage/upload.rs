@@ -1,8 +1,8 @@
-//! An object that comes in parts: they may be sent in any order and side by side, and nothing can be reached before
-//! the last word is said.
+//! What a bucket takes without there being a file: bytes in memory, or an object that comes in parts. Parts may be sent in
+//! any order and side by side, and nothing can be reached before the last word is said.
 //!
-//! Decides how large a part is. Not here: what a part becomes in a directory (`disk::part`) or a bucket
-//! (`s3::multipart`), which also see to it that an upload which is given up or dropped leaves nothing behind.
+//! Decides how large a part is. Not here: what is said to the bucket (`s3`, `s3::multipart`, which also sees to it that
+//! an upload which is given up or dropped leaves nothing behind).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
@@ -15,14 +15,13 @@ use aws_sdk_s3::types::CompletedPart;
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 
-use super::StorageError;
-use super::disk::part;
-use super::s3::multipart;
+use super::s3::{S3Store, multipart};
+use super::{ObjectKey, ObjectMeta, StorageError};
 
 pub(super) const MIB: u64 = 1024 * 1024;
 /// The most parts that S3 takes.
 pub(super) const PARTS: u64 = 10_000;
-/// The smallest part that S3 takes, in bytes; whoever fetches has to keep that many in memory.
+/// The smallest part that S3 takes, in bytes: each is held in memory until it is stored.
 const PART: u64 = 5 * MIB;
 
 /// How large the parts of so many bytes are, but for the last: whole MiB, at least `least`, and at most [`PARTS`].
@@ -31,115 +30,98 @@ pub(super) fn part_bytes(size_bytes: u64, least: u64) -> u64 {
     size_bytes.div_ceil(PARTS).next_multiple_of(MIB).max(least)
 }
 
+/// A store that takes more than files. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Intake(pub(super) S3Store);
+
+impl Intake {
+    /// Stores bytes that are in memory, in one call.
+    ///
+    /// # Errors
+    /// [`StorageError::Full`], [`StorageError::Refused`], [`StorageError::Unavailable`].
+    pub async fn put(&self, key: &ObjectKey, body: Vec<Bytes>, meta: &ObjectMeta) -> Result<(), StorageError> {
+        self.0.put_bytes(key, stream_of(body), meta).await
+    }
+
+    /// Begins to store an object of at most so many bytes that comes in parts. Nothing is reachable before
+    /// [`Upload::finish`]; what is kept beside the bytes is their type alone, for their hash is not known yet.
+    ///
+    /// # Errors
+    /// [`StorageError::Full`], [`StorageError::Refused`], [`StorageError::Unavailable`].
+    pub async fn begin(&self, key: &ObjectKey, most_bytes: u64, content_type: &str) -> Result<Upload, StorageError> {
+        let begun = multipart::Upload::begin(&self.0, key, content_type, None).await?;
+        Ok(Upload { begun, part_bytes: part_bytes(most_bytes, PART), sent: Mutex::default() })
+    }
+}
+
 /// An object on its way into the store. Dropped before it is finished, it is given up: what was sent is removed in
-/// the background. What dies with the process is removed with the object's reservation on disk, and by the bucket's
-/// own rule for incomplete uploads on S3.
+/// the background. What dies with the process is removed by the bucket's own rule for incomplete uploads.
 #[derive(Debug)]
 pub struct Upload {
-    kind: Kind,
-    size_bytes: u64,
+    begun: multipart::Upload,
     part_bytes: u64,
     /// Which parts are there, by number.
     sent: Mutex<BTreeMap<u32, Sent>>,
 }
 
 #[derive(Debug)]
-enum Kind {
-    Disk(part::Upload),
-    S3(multipart::Upload),
-}
-
-#[derive(Debug)]
 struct Sent {
     length: u64,
-    /// None on disk.
-    proof: Option<CompletedPart>,
+    proof: CompletedPart,
 }
 
 impl Upload {
-    pub(super) fn to_disk(upload: part::Upload, size_bytes: u64) -> Self {
-        Self::of(Kind::Disk(upload), size_bytes)
-    }
-
-    pub(super) fn to_bucket(upload: multipart::Upload, size_bytes: u64) -> Self {
-        Self::of(Kind::S3(upload), size_bytes)
-    }
-
-    fn of(kind: Kind, size_bytes: u64) -> Self {
-        Self { kind, size_bytes, part_bytes: part_bytes(size_bytes, PART), sent: Mutex::default() }
-    }
-
-    /// How large parts of an object of so many bytes are, in bytes.
-    #[must_use]
-    pub fn part_bytes_of(size_bytes: u64) -> u64 {
-        part_bytes(size_bytes, PART)
-    }
-
     /// How large every part but the last is, in bytes.
     #[must_use]
     pub fn part_bytes(&self) -> u64 {
         self.part_bytes
     }
 
-    /// Sends a part; they are numbered from 0. Each is sent once; an attempt that fails is repeated here.
+    /// Sends a part; they are numbered from 0. Only the last one may be short. An attempt that fails is repeated here.
     ///
     /// # Errors
-    /// [`StorageError::Refused`] for a part of another length than it must have; [`StorageError::Full`],
+    /// [`StorageError::Refused`] for a part that is empty or too long; [`StorageError::Full`],
     /// [`StorageError::Unavailable`].
     pub async fn part(&self, number: u32, body: Vec<Bytes>) -> Result<(), StorageError> {
         let length: u64 = body.iter().map(|bytes| bytes.len() as u64).sum();
-        let offset = u64::from(number) * self.part_bytes;
-        if length == 0 || length != self.part_bytes.min(self.size_bytes.saturating_sub(offset)) {
-            return Err(StorageError::Refused("a part of another length than it must have".into()));
+        if length == 0 || length > self.part_bytes {
+            return Err(StorageError::Refused("a part of a length that it can't have".into()));
         }
-        let proof = match &self.kind {
-            Kind::Disk(upload) => {
-                upload.write(offset, body).await?;
-                None
-            }
-            Kind::S3(upload) => {
-                let number = i32::try_from(number + 1).map_err(|error| StorageError::Refused(error.into()))?;
-                Some(upload.part(number, length, stream_of(body)).await?)
-            }
-        };
+        let named = i32::try_from(number + 1).map_err(|error| StorageError::Refused(error.into()))?;
+        let proof = self.begun.part(named, length, stream_of(body)).await?;
         self.sent.lock().unwrap_or_else(PoisonError::into_inner).insert(number, Sent { length, proof });
         Ok(())
     }
 
-    /// Makes the object of its parts, durable when it returns.
+    /// Makes the object of its parts, so many bytes together, durable when it returns.
     ///
     /// # Errors
     /// [`StorageError::Refused`] when a part was not sent; [`StorageError::Full`], [`StorageError::Unavailable`]. There
     /// is no object then, save that one whose last step was already under way may appear.
-    pub async fn finish(self) -> Result<(), StorageError> {
+    pub async fn finish(self, size_bytes: u64) -> Result<(), StorageError> {
         let sent = self.sent.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if sent.values().map(|sent| sent.length).sum::<u64>() != self.size_bytes {
+        let lengths = |number: u64| self.part_bytes.min(size_bytes.saturating_sub(number * self.part_bytes));
+        let is_whole = sent.len() as u64 == size_bytes.div_ceil(self.part_bytes)
+            && sent.iter().all(|(number, part)| part.length == lengths(u64::from(*number)));
+        if !is_whole {
             return Err(StorageError::Refused("a part was not sent".into()));
         }
-        match self.kind {
-            Kind::Disk(upload) => upload.finish().await,
-            Kind::S3(upload) => {
-                let parts = sent.into_values().filter_map(|sent| sent.proof).collect();
-                match upload.complete(parts, self.size_bytes).await {
-                    Ok(()) => {
-                        upload.done();
-                        Ok(())
-                    }
-                    Err(error) => {
-                        upload.abort().await;
-                        Err(error)
-                    }
-                }
+        let parts = sent.into_values().map(|sent| sent.proof).collect();
+        match self.begun.complete(parts, size_bytes).await {
+            Ok(()) => {
+                self.begun.done();
+                Ok(())
+            }
+            Err(error) => {
+                self.begun.abort().await;
+                Err(error)
             }
         }
     }
 
     /// Gives it up, and waits until what was sent is removed.
     pub async fn abort(self) {
-        match self.kind {
-            Kind::Disk(upload) => drop(upload),
-            Kind::S3(upload) => upload.abort().await,
-        }
+        self.begun.abort().await;
     }
 }
 

@@ -88,6 +88,10 @@ pub fn arguments(file: &Path, container: Container) -> Vec<OsString> {
 pub fn packet_arguments(file: &Path, container: Container) -> Vec<OsString> {
     let mut arguments = words("-hide_banner -loglevel error -print_format compact=print_section=0 -show_entries");
     arguments.push("packet=stream_index,pts_time,dts_time,duration_time".into());
+    if matches!(container, Container::Mp4 | Container::M4a) {
+        // its index says it all: what lies in the media data is not asked, which costs time and may have been left out
+        arguments.extend(words("-fflags +noparse"));
+    }
     arguments.extend(input(file, container));
     arguments
 }

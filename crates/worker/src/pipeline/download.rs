@@ -3,14 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use haul_shared::job::{DownloadSpec, Failure, FailureKind, Stage};
-use haul_shared::storage::{ObjectKey, ObjectMeta, clean_stem};
-use haul_shared::store::Pulse;
+use haul_shared::storage::clean_stem;
 
-use super::{Limits, Made, storage_failure};
-use crate::board::{Running, StopReason};
+use super::{Limits, Made, deliver};
+use crate::board::Running;
 use crate::context::Context;
 use crate::ffmpeg::{Embedded, Input, Make, Tags};
-use crate::insist::surely;
 use crate::meter::Meter;
 use crate::scratch;
 use crate::select::{Plan, Seen, Selection, Take, select, settle};
@@ -39,10 +37,10 @@ pub async fn download(ctx: &Context, job: &Running, spec: &DownloadSpec, scratch
     let result = run.make(&info, &plan, &files, &seen, &folder(scratch, "result").await?).await?;
 
     stages.enter(Stage::Verify);
-    let verified = verify::verify(&ctx.ffmpeg, &result, &plan, &seen, run.verify_bounds(), &run.limits.watch()).await?;
+    let verified = run.verify(&result, &plan, &seen).await?;
 
     stages.enter(Stage::Upload);
-    let object = run.upload(&result, &verified).await?;
+    let object = deliver::put(&run.limits, &result, &verified).await?;
     let stem = clean_stem(info.title.as_deref().unwrap_or_default());
     Ok(Made { artifact: verified.into_artifact(object, stem), stages: stages.finish() })
 }
@@ -185,42 +183,17 @@ impl Run<'_> {
         tags
     }
 
+    /// Proves the result. One that stayed as it is has been looked at.
+    async fn verify(&self, result: &Path, plan: &Plan, seen: &[Seen]) -> Result<Verified, Failure> {
+        let watch = self.limits.watch();
+        match seen {
+            [only] if plan.untouched => verify::prove(only, verify::hash(result, &watch).await?, plan, seen),
+            _ => verify::verify(&self.ctx.ffmpeg, result, None, (plan, seen), self.verify_bounds(), &watch).await,
+        }
+    }
+
     fn verify_bounds(&self) -> verify::Bounds {
         let limits = &self.ctx.config.limits;
         verify::Bounds { size_bytes: limits.max_file_bytes, duration: limits.max_duration }
-    }
-
-    /// Puts the result where only its completed job leads.
-    async fn upload(&self, file: &Path, verified: &Verified) -> Result<ObjectKey, Failure> {
-        let lease = self.job.lease();
-        let object = ObjectKey::new(lease.job, lease.fence, &verified.extension);
-        let reserved = async {
-            // Redis may be away for a while: what was fetched is not given up for that.
-            let pulse = surely(|| self.ctx.store.reserve(lease, &object)).await;
-            pulse.map_err(|error| Failure::new(FailureKind::Internal, format!("the object was not reserved: {error}")))
-        };
-        // Fault: a job that was done before the first heartbeat never told what the medium is.
-        let beats = [self.job.beat()];
-        let (reserved, _) = tokio::join!(self.limits.step(reserved), self.ctx.store.heartbeat(&beats));
-        match reserved? {
-            Pulse::Ok => {}
-            Pulse::Cancel => self.job.stop(StopReason::Cancelled),
-            Pulse::Lost | Pulse::Gone => self.job.stop(StopReason::LeaseLost),
-        }
-        let meta = ObjectMeta { content_type: verified.content_type.clone(), sha256: verified.sha256.clone() };
-        let total = verified.size_bytes.max(1);
-        #[expect(clippy::cast_precision_loss, reason = "a share, shown in tenths of a percent")]
-        let hear = |bytes: u64| self.job.advance(Stage::Upload, bytes as f64 / total as f64);
-        let put = async {
-            let put = self.ctx.storage.put(&object, file, &meta, hear).await;
-            put.map_err(|error| storage_failure(&error))
-        };
-        if let Err(failure) = self.limits.step(put).await {
-            // its last step may have been under way: nothing is stored of a cancelled job
-            self.ctx.discard(&object).await;
-            return Err(failure);
-        }
-        self.ctx.metrics.uploaded(verified.size_bytes);
-        Ok(object)
     }
 }

@@ -73,8 +73,12 @@ pub enum Sound {
 pub struct Seen {
     /// By its first bytes.
     pub container: Container,
+    /// Of the whole file.
+    pub size_bytes: u64,
     /// By ffprobe.
     pub probe: Probe,
+    /// How long it plays, in seconds.
+    pub duration: f64,
     /// How long the picture plays, by its packets.
     pub video_seconds: Option<f64>,
     /// How long the sound plays, by its packets.
@@ -221,7 +225,8 @@ mod tests {
             codec_name: audio.to_owned(),
             channels: 2,
         });
-        Seen { container, probe: Probe { duration: Some(8.0), video, audio }, video_seconds: None, audio_seconds: None }
+        let probe = Probe { duration: Some(8.0), video, audio };
+        Seen { container, size_bytes: 1, probe, duration: 8.0, video_seconds: None, audio_seconds: None }
     }
 
     fn shown(result: Result<Plan, Failure>) -> String {

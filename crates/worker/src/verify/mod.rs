@@ -6,6 +6,7 @@
 //!
 //! Not here: what was asked and what is made of it (`select`), running programs (`ffmpeg`).
 
+pub mod outline;
 pub mod packets;
 pub mod sniff;
 pub mod structure;
@@ -18,7 +19,6 @@ use std::time::Duration;
 use haul_shared::job::{Artifact, Delivery, Failure, FailureKind};
 use haul_shared::storage::ObjectKey;
 use sha2::{Digest, Sha256};
-use tokio_util::sync::CancellationToken;
 
 use crate::container::Container;
 use crate::ffmpeg::Ffmpeg;
@@ -107,67 +107,82 @@ pub async fn look(
     bounds: Bounds,
     watch: &Watch,
 ) -> Result<Seen, Failure> {
-    let outside = outside(file.to_owned(), bounds).await?;
-    let probe = ffmpeg.probe(file, outside.container, watch).await?;
-    if expected.video && probe.video.is_none() {
+    let seen = see(ffmpeg, file, bounds, watch).await?;
+    if expected.video && seen.probe.video.is_none() {
         return Err(corrupt("there is no picture"));
     }
-    if expected.audio && probe.audio.is_none() {
+    if expected.audio && seen.probe.audio.is_none() {
         return Err(corrupt("there is no sound"));
     }
-    let timeline = ffmpeg.timeline(file, outside.container, watch).await?;
-    let duration = duration(&probe, &timeline, &outside, bounds)?;
-    if let Some(promised) = expected.duration.filter(|promised| !is_near(duration, *promised)) {
-        return Err(corrupt(format!("plays {duration:.1} s, the site says {promised:.1} s")));
+    if let Some(promised) = expected.duration.filter(|promised| !is_near(seen.duration, *promised)) {
+        return Err(corrupt(format!("plays {:.1} s, the site says {promised:.1} s", seen.duration)));
     }
-    let length = |index: Option<u32>| index.and_then(|index| timeline.duration_of(index));
-    let video_seconds = length(probe.video.as_ref().map(|video| video.index));
-    let audio_seconds = length(probe.audio.as_ref().map(|audio| audio.index));
-    Ok(Seen { container: outside.container, probe, video_seconds, audio_seconds })
+    Ok(seen)
 }
 
-/// Judges the result that was made of what was seen, and takes its hash.
+/// Judges the result that was made of what was seen, and takes its hash unless somebody has it already.
 ///
 /// # Errors
 /// `corrupt_media` when it is not what the plan says, `too_large`, `too_long`, `internal` when it can't be read.
 pub async fn verify(
     ffmpeg: &Ffmpeg,
     file: &Path,
-    plan: &Plan,
-    seen: &[Seen],
+    sha256: Option<String>,
+    (plan, sources): (&Plan, &[Seen]),
     bounds: Bounds,
     watch: &Watch,
 ) -> Result<Verified, Failure> {
-    let outside = outside(file.to_owned(), bounds).await?;
-    if !outside.container.is_kind_of(plan.container) {
-        return Err(corrupt(format!("{:?} came out instead of {:?}", outside.container, plan.container)));
+    let made = see(ffmpeg, file, bounds, watch).await?;
+    let sha256 = match sha256 {
+        Some(sha256) => sha256,
+        None => hash(file, watch).await?,
+    };
+    prove(&made, sha256, plan, sources)
+}
+
+/// Judges a result by what was seen of it. A source that is the result has been seen, and is not looked at again.
+///
+/// # Errors
+/// `corrupt_media` when it is not what the plan says.
+pub fn prove(made: &Seen, sha256: String, plan: &Plan, sources: &[Seen]) -> Result<Verified, Failure> {
+    let container = plan.container;
+    if !made.container.is_kind_of(container) {
+        return Err(corrupt(format!("{:?} came out instead of {container:?}", made.container)));
     }
-    let probe = ffmpeg.probe(file, outside.container, watch).await?;
-    if probe.video.is_some() != plan.video.is_some() || probe.audio.is_some() != plan.audio.is_some() {
+    let (video, audio) = (made.probe.video.as_ref(), made.probe.audio.as_ref());
+    if video.is_some() != plan.video.is_some() || audio.is_some() != plan.audio.is_some() {
         return Err(corrupt("streams were lost"));
     }
-    let timeline = ffmpeg.timeline(file, outside.container, watch).await?;
-    let duration = duration(&probe, &timeline, &outside, bounds)?;
-    let expected = plan.expected_seconds(seen);
-    if expected.is_some_and(|expected| !is_near(duration, expected)) {
-        return Err(corrupt(format!("plays {duration:.1} s, its streams {:.1} s", expected.unwrap_or_default())));
+    if let Some(expected) = plan.expected_seconds(sources).filter(|expected| !is_near(made.duration, *expected)) {
+        return Err(corrupt(format!("plays {:.1} s, its streams {expected:.1} s", made.duration)));
     }
-    let sha256 = hash(file.to_owned(), watch.cancel.clone()).await?;
-    let container = plan.container;
     Ok(Verified {
         extension: container.extension().to_owned(),
-        size_bytes: outside.size_bytes,
-        content_type: container.content_type(probe.video.is_some()).to_owned(),
+        size_bytes: made.size_bytes,
+        content_type: container.content_type(video.is_some()).to_owned(),
         sha256,
-        duration_seconds: Some(duration),
-        width: probe.video.as_ref().map(|video| video.width),
-        height: probe.video.as_ref().map(|video| video.height),
-        vcodec: probe.video.map(|video| video.codec_name),
-        acodec: probe.audio.map(|audio| audio.codec_name),
+        duration_seconds: Some(made.duration),
+        width: video.map(|video| video.width),
+        height: video.map(|video| video.height),
+        vcodec: video.map(|video| video.codec_name.clone()),
+        acodec: audio.map(|audio| audio.codec_name.clone()),
         container: container.extension().to_owned(),
         asked: plan.asked.map(|asked| asked.to_string()),
         got: plan.got.map(|got| got.to_string()),
     })
+}
+
+/// What a file is, when it is whole.
+async fn see(ffmpeg: &Ffmpeg, file: &Path, bounds: Bounds, watch: &Watch) -> Result<Seen, Failure> {
+    let outside = outside(file.to_owned(), bounds).await?;
+    let probe = ffmpeg.probe(file, outside.container, watch).await?;
+    let timeline = ffmpeg.timeline(file, outside.container, watch).await?;
+    let duration = duration(&probe, &timeline, &outside, bounds)?;
+    let length = |index: Option<u32>| index.and_then(|index| timeline.duration_of(index));
+    let video_seconds = length(probe.video.as_ref().map(|video| video.index));
+    let audio_seconds = length(probe.audio.as_ref().map(|audio| audio.index));
+    let Outside { container, size_bytes, .. } = outside;
+    Ok(Seen { container, size_bytes, probe, duration, video_seconds, audio_seconds })
 }
 
 /// What can be known of a file without a program.
@@ -233,7 +248,12 @@ fn is_near(seconds: f64, expected: f64) -> bool {
     (seconds - expected).abs() <= (expected * 0.02).max(1.0)
 }
 
-async fn hash(file: std::path::PathBuf, cancel: CancellationToken) -> Result<String, Failure> {
+/// SHA-256 of a file, 64 lower-case hex digits.
+///
+/// # Errors
+/// `internal` when it can't be read, and after a stop.
+pub async fn hash(file: &Path, watch: &Watch) -> Result<String, Failure> {
+    let (file, cancel) = (file.to_owned(), watch.cancel.clone());
     off_runtime(move || {
         let (mut file, mut hash, mut piece) = (File::open(file)?, Sha256::new(), vec![0; PIECE]);
         loop {

@@ -70,7 +70,7 @@ async fn fetch(url: &str, format: &str, quality: &str, fallback: &str) -> Result
         files.iter().zip(&seen).map(|(file, seen)| Input { file: &file.path, container: seen.container }).collect();
     let make = Make { plan: &plan, spec: &spec, inputs: &inputs, embedded: Embedded::default(), output: &output };
     ffmpeg.make(&make, &watch, |_| {}).await?;
-    verify::verify(&ffmpeg, &output, &plan, &seen, limits, &watch).await
+    verify::verify(&ffmpeg, &output, None, (&plan, &seen), limits, &watch).await
 }
 
 #[tokio::test]

@@ -79,7 +79,7 @@ impl Bench {
             self.ffmpeg.make(&make, &Self::watch(), |seconds| reached = reached.max(seconds)).await?;
             assert!(reached > media::DURATION_SECONDS - 1.0, "progress was told up to {reached} s");
         }
-        let verified = verify::verify(&self.ffmpeg, &output, &plan, &seen, BOUNDS, &Self::watch()).await?;
+        let verified = verify::verify(&self.ffmpeg, &output, None, (&plan, &seen), BOUNDS, &Self::watch()).await?;
         Ok((output, verified))
     }
 }

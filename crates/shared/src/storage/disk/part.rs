@@ -2,11 +2,8 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use bytes::Bytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{blocking, fault, make_directories, remove_empty_parents};
@@ -31,69 +28,22 @@ pub(super) async fn put(
     let part = Part { objects: objects.to_owned(), object: object.to_owned() };
 
     let (source, place) = (file.to_owned(), object.to_owned());
-    match blocking(move || begin(Some(&source), &place)).await.map_err(fault)? {
+    match blocking(move || begin(&source, &place)).await.map_err(fault)? {
         Begun::Linked => {}
         Begun::Empty(target) => copy(file, target, &uploaded).await?,
     }
-    part.finish().await?;
+
+    let (top, place) = (objects.to_owned(), object.to_owned());
+    blocking(move || finish(&top, &place)).await.map_err(fault)?;
+    drop(part);
     uploaded(size_bytes);
     Ok(())
 }
 
-/// An object whose bytes come in parts, in any order. Dropped before it is finished, it is gone.
-#[derive(Debug)]
-pub(in crate::storage) struct Upload {
-    target: Arc<fs::File>,
-    part: Part,
-}
-
-impl Upload {
-    pub(super) async fn begin(objects: &Path, object: &Path) -> Result<Self, StorageError> {
-        let part = Part { objects: objects.to_owned(), object: object.to_owned() };
-        let place = object.to_owned();
-        match blocking(move || begin(None, &place)).await.map_err(fault)? {
-            Begun::Empty(target) => Ok(Self { target: Arc::new(target), part }),
-            Begun::Linked => Err(StorageError::Unavailable("nothing to link was given".into())),
-        }
-    }
-
-    /// Writes bytes at their place.
-    pub(in crate::storage) async fn write(&self, offset: u64, body: Vec<Bytes>) -> Result<(), StorageError> {
-        let target = Arc::clone(&self.target);
-        let write = move || {
-            body.iter().try_fold(offset, |at, bytes| {
-                target.write_all_at(bytes, at)?;
-                Ok(at + bytes.len() as u64)
-            })
-        };
-        blocking(write).await.map(drop).map_err(fault)
-    }
-
-    /// Makes it the object.
-    pub(in crate::storage) async fn finish(self) -> Result<(), StorageError> {
-        self.part.finish().await
-    }
-}
-
 /// Removes what is left of a part, also when its maker fails or is dropped.
-#[derive(Debug)]
 struct Part {
     objects: PathBuf,
     object: PathBuf,
-}
-
-impl Part {
-    /// Makes it the object, durable.
-    async fn finish(self) -> Result<(), StorageError> {
-        let (top, place) = (self.objects.clone(), self.object.clone());
-        // dropped when it is done, not before: a caller that goes away must not take it from under the rename
-        blocking(move || {
-            let _part = self;
-            finish(&top, &place)
-        })
-        .await
-        .map_err(fault)
-    }
 }
 
 impl Drop for Part {
@@ -111,8 +61,7 @@ enum Begun {
     Empty(fs::File),
 }
 
-/// Makes room for an object: of this file, where that can be linked, else empty.
-fn begin(file: Option<&Path>, object: &Path) -> io::Result<Begun> {
+fn begin(file: &Path, object: &Path) -> io::Result<Begun> {
     let part = beside(object);
     let mut tries = 3;
     loop {
@@ -121,7 +70,7 @@ fn begin(file: Option<&Path>, object: &Path) -> io::Result<Begun> {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        if file.is_some_and(|file| fs::hard_link(file, &part).is_ok()) {
+        if fs::hard_link(file, &part).is_ok() {
             return Ok(Begun::Linked);
         }
         match fs::File::create_new(&part) {

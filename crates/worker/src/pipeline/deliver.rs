@@ -1,0 +1,400 @@
+//! How a result gets into the store: as a file, or as bytes that are still being made.
+//!
+//! Whoever makes bytes pushes them in order and waits when the store is slower. They are hashed, go up in parts, and leave
+//! a copy in scratch that tells `verify` what they are (`verify::outline`). Nothing is reachable before [`Arrived::finish`], which
+//! is called for what was verified; dropped before, everything is given up. A directory takes the copy itself, whole, by
+//! a link.
+//!
+//! Not here: where the bytes come from, and whether they are what they should be.
+
+use std::fs::File;
+use std::io;
+use std::mem;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::FutureExt as _;
+use haul_shared::job::{Failure, FailureKind, Stage};
+use haul_shared::storage::{Intake, ObjectKey, ObjectMeta, StorageError, Upload};
+use haul_shared::store::Pulse;
+use sha2::{Digest as _, Sha256};
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::{Limits, storage_failure};
+use crate::board::StopReason;
+use crate::container::Container;
+use crate::insist::surely;
+use crate::scratch::{self, off_runtime};
+use crate::verify::Verified;
+use crate::verify::outline::{Keep, Outline};
+
+/// Results up to this size are held in memory and stored by one call, which is quicker than three.
+const ONE_CALL: u64 = 16 << 20;
+/// Parts on their way at the same time; each is held in memory.
+const PARTS_AT_ONCE: usize = 3;
+/// Hashed and written in one go, in bytes.
+const STEP: usize = 1 << 20;
+
+/// How many bytes come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Size {
+    /// So many.
+    Exactly(u64),
+    /// No more than these.
+    AtMost(u64),
+}
+
+impl Size {
+    fn most(self) -> u64 {
+        match self {
+            Self::Exactly(bytes) | Self::AtMost(bytes) => bytes,
+        }
+    }
+}
+
+/// What comes, as far as it is known before its first byte.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Coming<'a> {
+    pub(super) container: Container,
+    pub(super) has_video: bool,
+    pub(super) size: Size,
+    /// What is kept for the verification.
+    pub(super) keep: Keep,
+    /// Where the copy goes: a file that is not there yet.
+    pub(super) copy: &'a Path,
+}
+
+/// A result on its way into the store.
+pub(super) struct Outgoing<'a> {
+    limits: &'a Limits<'a>,
+    key: ObjectKey,
+    content_type: &'static str,
+    size: Size,
+    taken_bytes: u64,
+    copy: PathBuf,
+    scribe: Busy,
+    way: Way,
+}
+
+/// How it goes.
+enum Way {
+    /// As a file.
+    Link,
+    /// By one call; what is held so far.
+    Call(Intake, Vec<Bytes>),
+    Parts(Parts),
+}
+
+impl<'a> Outgoing<'a> {
+    /// Begins with a copy that is empty. Nothing is asked of the store yet.
+    ///
+    /// # Errors
+    /// `disk_full`, `too_large`.
+    pub(super) async fn begin(limits: &'a Limits<'a>, coming: Coming<'_>) -> Result<Self, Failure> {
+        let Coming { container, has_video, size, keep, copy } = coming;
+        let most = limits.ctx.config.limits.max_file_bytes;
+        if let Size::Exactly(bytes) = size
+            && bytes > most
+        {
+            return Err(Failure::new(FailureKind::TooLarge, format!("{bytes} bytes are announced")));
+        }
+        let intake = limits.ctx.storage.intake();
+        // what becomes the object by a link has no holes
+        let keep = if intake.is_some() { keep } else { Keep::Whole };
+        let (path, outline) = (copy.to_owned(), Outline::of(container, keep));
+        let begun = off_runtime(move || Scribe::begin(&path, outline)).await;
+        Ok(Self {
+            limits,
+            key: key(limits, container.extension()),
+            content_type: container.content_type(has_video),
+            size,
+            taken_bytes: 0,
+            copy: copy.to_owned(),
+            scribe: Busy::new(begun.map_err(|error| scratch::failure(&error))?),
+            way: intake.map_or(Way::Link, |intake| Way::Call(intake, Vec::new())),
+        })
+    }
+
+    /// Takes the next bytes; waits as long as enough are on their way. They are held until they are stored: small pieces
+    /// of large buffers had better be copied.
+    ///
+    /// # Errors
+    /// `too_large` for more than may come, `disk_full`, `storage_unavailable`. After a stop the failure has no meaning.
+    pub(super) async fn push(&mut self, bytes: Bytes) -> Result<(), Failure> {
+        self.taken_bytes += bytes.len() as u64;
+        if self.taken_bytes > self.size.most().min(self.limits.ctx.config.limits.max_file_bytes) {
+            return Err(Failure::new(FailureKind::TooLarge, format!("more than {} bytes came", self.size.most())));
+        }
+        self.limits.step(self.scribe.take(bytes.clone())).await?;
+        match &mut self.way {
+            Way::Link => {}
+            Way::Call(intake, held) => {
+                held.push(bytes);
+                let known = matches!(self.size, Size::Exactly(all) if all > ONE_CALL);
+                if known || self.taken_bytes > ONE_CALL {
+                    let (intake, held) = (intake.clone(), mem::take(held));
+                    let mut parts = self.begin_parts(&intake).await?;
+                    for bytes in held {
+                        self.limits.step(parts.take(bytes)).await?;
+                    }
+                    self.way = Way::Parts(parts);
+                }
+            }
+            Way::Parts(parts) => self.limits.step(parts.take(bytes)).await?,
+        }
+        Ok(())
+    }
+
+    async fn begin_parts(&self, intake: &Intake) -> Result<Parts, Failure> {
+        let most = self.size.most().min(self.limits.ctx.config.limits.max_file_bytes);
+        reserve(self.limits, &self.key).await?;
+        let begun = async {
+            let begun = intake.begin(&self.key, most, self.content_type).await;
+            begun.map_err(|error| storage_failure(&error))
+        };
+        Ok(Parts::of(self.limits.step(begun).await?))
+    }
+
+    /// All bytes were pushed. The last of them may still be on their way when this returns.
+    ///
+    /// # Errors
+    /// `corrupt_media` when fewer came than were announced, `disk_full`, `storage_unavailable`.
+    pub(super) async fn end(mut self) -> Result<Arrived<'a>, Failure> {
+        if let Size::Exactly(bytes) = self.size
+            && bytes != self.taken_bytes
+        {
+            let detail = format!("{} of {bytes} bytes came", self.taken_bytes);
+            return Err(Failure::new(FailureKind::CorruptMedia, detail));
+        }
+        if let Way::Parts(parts) = &mut self.way {
+            self.limits.step(parts.flush()).await?;
+        }
+        let (sha256, has_holes) = self.limits.step(self.scribe.end(self.taken_bytes)).await?;
+        let Self { limits, key, taken_bytes: size_bytes, copy, way, .. } = self;
+        Ok(Arrived { limits, key, way, copy, sha256, size_bytes, has_holes })
+    }
+}
+
+/// A result of which every byte was taken, and which nobody can reach. Dropped, it is given up.
+pub(super) struct Arrived<'a> {
+    limits: &'a Limits<'a>,
+    key: ObjectKey,
+    way: Way,
+    /// What tells what it is: as long as the result.
+    pub(super) copy: PathBuf,
+    /// 64 lower-case hex digits.
+    pub(super) sha256: String,
+    pub(super) size_bytes: u64,
+    /// The copy lacks media data: a fault that is found in it proves nothing.
+    pub(super) has_holes: bool,
+}
+
+impl Arrived<'_> {
+    /// Puts it where only its completed job leads.
+    ///
+    /// # Errors
+    /// `storage_unavailable`, `disk_full`. There is nothing in the store then.
+    pub(super) async fn finish(self, verified: &Verified) -> Result<ObjectKey, Failure> {
+        let Self { limits, key, way, copy, size_bytes, .. } = self;
+        match way {
+            Way::Link => return put_as(limits, key, &copy, verified).await,
+            Way::Call(intake, held) => {
+                reserve(limits, &key).await?;
+                guarded(limits, &key, intake.put(&key, held, &meta(verified))).await?;
+            }
+            Way::Parts(parts) => guarded(limits, &key, parts.finish(size_bytes)).await?,
+        }
+        limits.ctx.metrics.uploaded(size_bytes);
+        Ok(key)
+    }
+}
+
+/// Puts a file that was verified where only its completed job leads.
+///
+/// # Errors
+/// As [`Arrived::finish`].
+pub(super) async fn put(limits: &Limits<'_>, file: &Path, verified: &Verified) -> Result<ObjectKey, Failure> {
+    put_as(limits, key(limits, &verified.extension), file, verified).await
+}
+
+async fn put_as(limits: &Limits<'_>, key: ObjectKey, file: &Path, verified: &Verified) -> Result<ObjectKey, Failure> {
+    reserve(limits, &key).await?;
+    let total = verified.size_bytes.max(1);
+    #[expect(clippy::cast_precision_loss, reason = "a share, shown in tenths of a percent")]
+    let hear = |bytes: u64| limits.job.advance(Stage::Upload, bytes as f64 / total as f64);
+    guarded(limits, &key, limits.ctx.storage.put(&key, file, &meta(verified), hear)).await?;
+    limits.ctx.metrics.uploaded(verified.size_bytes);
+    Ok(key)
+}
+
+fn meta(verified: &Verified) -> ObjectMeta {
+    ObjectMeta { content_type: verified.content_type.clone(), sha256: verified.sha256.clone() }
+}
+
+fn key(limits: &Limits<'_>, extension: &str) -> ObjectKey {
+    let lease = limits.job.lease();
+    ObjectKey::new(lease.job, lease.fence, extension)
+}
+
+/// Notes an object before it is written, so that it is removed should its job never be completed.
+async fn reserve(limits: &Limits<'_>, key: &ObjectKey) -> Result<(), Failure> {
+    let (ctx, lease) = (limits.ctx, limits.job.lease());
+    let reserved = async {
+        // Redis may be away for a while: what was fetched is not given up for that.
+        let pulse = surely(|| ctx.store.reserve(lease, key)).await;
+        pulse.map_err(|error| Failure::new(FailureKind::Internal, format!("the object was not reserved: {error}")))
+    };
+    // Fault: a job that was done before the first heartbeat never told what the medium is.
+    let beats = [limits.job.beat()];
+    // boxed: the futures of a job lie in each other too deep for the compiler otherwise
+    let (reserved, _) = tokio::join!(limits.step(reserved.boxed()), ctx.store.heartbeat(&beats).boxed());
+    match reserved? {
+        Pulse::Ok => {}
+        Pulse::Cancel => limits.job.stop(StopReason::Cancelled),
+        Pulse::Lost | Pulse::Gone => limits.job.stop(StopReason::LeaseLost),
+    }
+    Ok(())
+}
+
+/// The step after which there is an object.
+async fn guarded(
+    limits: &Limits<'_>,
+    key: &ObjectKey,
+    step: impl Future<Output = Result<(), StorageError>>,
+) -> Result<(), Failure> {
+    let ended = limits.step(async { step.await.map_err(|error| storage_failure(&error)) }).await;
+    if ended.is_err() {
+        // it may have been under way: nothing is stored of a cancelled job
+        limits.ctx.discard(key).await;
+    }
+    ended
+}
+
+/// An upload in parts.
+struct Parts {
+    upload: Arc<Upload>,
+    held: Vec<Bytes>,
+    held_bytes: u64,
+    /// The number of the next part.
+    next: u32,
+    on_their_way: JoinSet<Result<(), StorageError>>,
+}
+
+impl Parts {
+    fn of(upload: Upload) -> Self {
+        Self { upload: Arc::new(upload), held: Vec::new(), held_bytes: 0, next: 0, on_their_way: JoinSet::new() }
+    }
+
+    async fn take(&mut self, mut bytes: Bytes) -> Result<(), Failure> {
+        let part_bytes = self.upload.part_bytes();
+        while self.held_bytes + bytes.len() as u64 >= part_bytes {
+            // as far as the part is not full: no more than there are
+            self.held.push(bytes.split_to((part_bytes - self.held_bytes) as usize));
+            self.held_bytes = part_bytes;
+            self.flush().await?;
+        }
+        if !bytes.is_empty() {
+            self.held_bytes += bytes.len() as u64;
+            self.held.push(bytes);
+        }
+        Ok(())
+    }
+
+    /// Sends what is held, when fewer than [`PARTS_AT_ONCE`] are on their way.
+    async fn flush(&mut self) -> Result<(), Failure> {
+        while self.on_their_way.len() >= PARTS_AT_ONCE {
+            self.landed().await.map_err(|error| storage_failure(&error))?;
+        }
+        self.held_bytes = 0;
+        let (number, body) = (self.next, mem::take(&mut self.held));
+        if !body.is_empty() {
+            self.next += 1;
+            let upload = Arc::clone(&self.upload);
+            self.on_their_way.spawn(async move { upload.part(number, body).await });
+        }
+        Ok(())
+    }
+
+    async fn landed(&mut self) -> Result<(), StorageError> {
+        match self.on_their_way.join_next().await {
+            None => Ok(()),
+            Some(landed) => landed.unwrap_or_else(|stopped| Err(StorageError::Unavailable(stopped.into()))),
+        }
+    }
+
+    async fn finish(mut self, size_bytes: u64) -> Result<(), StorageError> {
+        while !self.on_their_way.is_empty() {
+            self.landed().await?;
+        }
+        let upload = Arc::into_inner(self.upload);
+        upload.ok_or_else(|| StorageError::Unavailable("a part is still on its way".into()))?.finish(size_bytes).await
+    }
+}
+
+/// Hashes, and writes the copy.
+struct Scribe {
+    hash: Sha256,
+    outline: Outline,
+    copy: File,
+    at: u64,
+}
+
+impl Scribe {
+    fn begin(copy: &Path, outline: Outline) -> io::Result<Self> {
+        Ok(Self { hash: Sha256::new(), outline, copy: File::create_new(copy)?, at: 0 })
+    }
+
+    fn take(mut self, pieces: &[Bytes]) -> io::Result<Self> {
+        for bytes in pieces {
+            self.hash.update(bytes);
+            for kept in self.outline.take(bytes) {
+                self.copy.write_all_at(&bytes[kept.clone()], self.at + kept.start as u64)?;
+            }
+            self.at += bytes.len() as u64;
+        }
+        Ok(self)
+    }
+}
+
+/// A scribe that works on a thread of its own while the next bytes come.
+struct Busy {
+    scribe: JoinHandle<io::Result<Scribe>>,
+    waiting: Vec<Bytes>,
+    waiting_bytes: usize,
+}
+
+impl Busy {
+    fn new(scribe: Scribe) -> Self {
+        Self { scribe: tokio::spawn(async { Ok(scribe) }), waiting: Vec::new(), waiting_bytes: 0 }
+    }
+
+    async fn take(&mut self, bytes: Bytes) -> Result<(), Failure> {
+        self.waiting_bytes += bytes.len();
+        self.waiting.push(bytes);
+        if self.waiting_bytes < STEP { Ok(()) } else { self.go_on().await }
+    }
+
+    async fn go_on(&mut self) -> Result<(), Failure> {
+        let scribe = idle(&mut self.scribe).await?;
+        self.waiting_bytes = 0;
+        let pieces = mem::take(&mut self.waiting);
+        self.scribe = tokio::spawn(off_runtime(move || scribe.take(&pieces)));
+        Ok(())
+    }
+
+    /// The hash of everything, and whether the copy has holes; it is of full length now.
+    async fn end(&mut self, size_bytes: u64) -> Result<(String, bool), Failure> {
+        self.go_on().await?;
+        let Scribe { hash, outline, copy, .. } = idle(&mut self.scribe).await?;
+        let sized = off_runtime(move || copy.set_len(size_bytes)).await;
+        sized.map_err(|error| scratch::failure(&error))?;
+        Ok((hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect(), outline.has_holes()))
+    }
+}
+
+async fn idle(scribe: &mut JoinHandle<io::Result<Scribe>>) -> Result<Scribe, Failure> {
+    let ended = scribe.await.unwrap_or_else(|stopped| Err(io::Error::other(stopped)));
+    ended.map_err(|error| scratch::failure(&error))
+}

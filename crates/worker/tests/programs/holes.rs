@@ -1,0 +1,70 @@
+//! What is looked at when most of a file is gone: ffprobe over holes, with the real ffmpeg's files.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use haul_shared::job::Failure;
+use haul_tests::media;
+use haul_worker::container::Container;
+use haul_worker::ffmpeg::Ffmpeg;
+use haul_worker::process::{self, Limits, Spec, Watch};
+use haul_worker::select::Seen;
+use haul_worker::verify::outline::{Keep, Outline};
+use haul_worker::verify::{self, Bounds, Expected};
+use tokio_util::sync::CancellationToken;
+
+const LAUNCHER: &str = env!("CARGO_BIN_EXE_haul-jail");
+
+fn watch() -> Watch {
+    Watch::new(Duration::from_secs(60), Duration::from_secs(60), CancellationToken::new())
+}
+
+async fn make(file: &Path, coding: &str) {
+    let sources = "-v error -f lavfi -i testsrc2=size=640x360:rate=25:duration=8 -f lavfi -i sine=duration=8";
+    let words = sources.split(' ').chain(coding.split(' '));
+    let spec = Spec::new(media::program("ffmpeg"), file.parent().expect("it is in a folder")).args(words).args([file]);
+    let made = process::output(&spec.launcher(LAUNCHER), &watch()).await.expect("ffmpeg can be run");
+    assert!(made.ended.is_success(), "{}", made.stderr_tail);
+}
+
+async fn look(file: &Path) -> Result<Seen, Failure> {
+    let ffmpeg = Ffmpeg {
+        ffmpeg: media::program("ffmpeg"),
+        ffprobe: media::program("ffprobe"),
+        launcher: Some(LAUNCHER.into()),
+        limits: Limits::default(),
+    };
+    let expected = Expected { video: true, audio: true, duration: Some(8.0) };
+    verify::look(&ffmpeg, file, expected, Bounds { size_bytes: 100 << 20, duration: None }, &watch()).await
+}
+
+/// Fault: ffprobe took media data apart to find the frames of mp3, and found none in a hole.
+#[tokio::test]
+async fn ffprobe_says_the_same_of_a_file_with_holes() {
+    const PICTURE: &str = "-c:v libx264 -preset ultrafast -bf 2 -crf 12";
+    let folder = tempfile::tempdir().unwrap();
+    for (name, coding) in [
+        ("front.mp4", format!("{PICTURE} -c:a aac -movflags +faststart")),
+        ("behind.mov", format!("{PICTURE} -c:a libmp3lame")),
+        ("fragments.mp4", format!("{PICTURE} -c:a aac -movflags frag_keyframe+empty_moov")),
+        ("vp9.mp4", "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -b:v 4M -c:a libopus".to_owned()),
+    ] {
+        let file = folder.path().join(name);
+        make(&file, &coding).await;
+        let whole = fs::read(&file).unwrap();
+        let (mut walker, mut with_holes) = (Outline::of(Container::Mp4, Keep::Outline), vec![0; whole.len()]);
+        for kept in walker.take(&whole) {
+            with_holes[kept.clone()].copy_from_slice(&whole[kept]);
+        }
+        assert!(walker.has_holes(), "{name} is too small");
+        let seen = look(&file).await.expect("it is whole");
+        fs::write(&file, with_holes).unwrap();
+        let mut outline = look(&file).await.expect("its outline is whole");
+        // how long the last packet of a fragment is stands in its data
+        let [known, guessed] = [&seen, &outline].map(|seen| seen.audio_seconds.expect("there is sound"));
+        assert!((known - guessed).abs() < 0.03, "{name}: {known} {guessed}");
+        outline.audio_seconds = seen.audio_seconds;
+        assert_eq!(outline, seen, "{name}");
+    }
+}
