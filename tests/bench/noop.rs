@@ -8,7 +8,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, Result};
 use haul_shared::config::Env;
 use haul_shared::ids::WorkerId;
-use haul_shared::job::{Artifact, Delivery};
+use haul_shared::job::{Artifact, Beside, Delivery};
 use haul_shared::metadata::MetadataCache;
 use haul_shared::redis::Server;
 use haul_shared::storage::{ObjectKey, Role, Storage};
@@ -102,6 +102,7 @@ async fn complete(ctx: &Context, leased: Leased) -> Result<()> {
         asked: Some("best".to_owned()),
         got: Some("1080p".to_owned()),
         delivery: Delivery::Ytdlp,
+        beside: Beside::default(),
     };
     ctx.store.complete(&leased.lease, &artifact, &[]).await?;
     Ok(())

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use haul_shared::config::Env;
-use haul_shared::job::{Artifact, Delivery, Failure, FailureKind, JobSpec, RetryPolicy, Stage};
+use haul_shared::job::{Artifact, Beside, Delivery, Failure, FailureKind, JobSpec, RetryPolicy, Stage};
 use haul_shared::shutdown::Shutdown;
 use haul_shared::storage::{ObjectKey, ObjectMeta};
 use haul_shared::store::Pulse;
@@ -93,5 +93,6 @@ fn artifact(object: ObjectKey) -> Artifact {
         asked: None,
         got: None,
         delivery: Delivery::Ytdlp,
+        beside: Beside::default(),
     }
 }

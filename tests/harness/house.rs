@@ -284,6 +284,12 @@ impl House {
         files_below(&store, &|name| name.starts_with("media."))
     }
 
+    /// Objects in the store that belong to results, and are none themselves.
+    #[must_use]
+    pub fn stored_beside(&self) -> usize {
+        files_below(&self.objects(), &|name| name.starts_with("thumbnail.") || name.starts_with("subtitles-"))
+    }
+
     /// Files in the scratch of all workers; each keeps a lock there while it lives.
     #[must_use]
     pub fn scratch_files(&self) -> usize {

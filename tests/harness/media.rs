@@ -36,6 +36,7 @@ const SOURCES: &str = "-f lavfi -i testsrc2=size=1280x720:rate=25:duration=8 \
 const RECIPES: &[&str] = &[
     "-i v360.mp4 -i audio.m4a -map 0 -map 1 -c copy -movflags +faststart progressive.mp4",
     "-i v360.mp4 -c copy -movflags +faststart silent.mp4",
+    "-i v720.mp4 -frames:v 1 poster.png",
     "-i v360.mp4 -i audio.m4a -map 0 -map 1 -c copy progressive.mkv",
     "-i v360.mp4 -i audio.m4a -map 0 -map 1 -c copy progressive.ts",
     "-i v360.mp4 -i audio.opus -map 0 -map 1 -c copy h264-opus.mkv",

@@ -341,6 +341,7 @@ fn content_type(path: &str) -> &'static str {
         "wav" => "audio/wav",
         "m3u8" => "application/vnd.apple.mpegurl",
         "mpd" => "application/dash+xml",
+        "png" => "image/png",
         // a page that is sent compressed
         "html" | "gz" => "text/html; charset=utf-8",
         _ => "application/octet-stream",

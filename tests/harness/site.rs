@@ -9,7 +9,7 @@ use haul_api::config::ApiConfig;
 use haul_api::{Listeners, StartError, run};
 use haul_shared::config::Env;
 use haul_shared::ids::{Ticket, WorkerId};
-use haul_shared::job::{Artifact, Delivery, Failure};
+use haul_shared::job::{Artifact, Beside, Delivery, Failure};
 use haul_shared::shutdown::Shutdown;
 use haul_shared::storage::{ObjectKey, ObjectMeta, Role, Storage};
 use haul_shared::store::{JobStore, Kind, Leased, StoreSettings};
@@ -207,6 +207,7 @@ impl Site {
             asked: Some("best".to_owned()),
             got: Some("720p".to_owned()),
             delivery: Delivery::Ytdlp,
+            beside: Beside::default(),
         };
         self.jobs.complete(&leased.lease, &artifact, &[]).await?;
         Ok(artifact)

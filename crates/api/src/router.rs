@@ -67,6 +67,7 @@ pub fn routers(app: &Arc<App>) -> Routers {
         .routes(routes!(downloads::remove))
         .routes(routes!(files::link))
         .routes(routes!(files::content))
+        .routes(routes!(files::thumbnail))
         .routes(routes!(metadata::forget))
         .route_layer(charged(Class::Reads, SOON));
     let numbers = || {

@@ -160,7 +160,8 @@ impl JobView {
                 events: None,
                 link: shown.can_be_fetched.then(|| format!("{this}/link")),
                 content: shown.can_be_fetched.then(|| format!("{this}/content")),
-                thumbnail: None,
+                thumbnail: (shown.can_be_fetched && shown.artifact.is_some_and(|made| made.beside.thumbnail.is_some()))
+                    .then(|| format!("{this}/thumbnail")),
                 this,
             },
             request,
@@ -266,8 +267,13 @@ impl ResultView {
 /// The name under which a client saves a result: what it suggested, else the title.
 #[must_use]
 pub fn filename(artifact: &Artifact, request: &DownloadRequest) -> String {
-    let stem = request.filename.as_deref().map_or_else(|| artifact.stem.clone(), clean_stem);
-    format!("{stem}.{}", artifact.extension)
+    format!("{}.{}", stem(artifact, request), artifact.extension)
+}
+
+/// The same without its extension.
+#[must_use]
+pub fn stem(artifact: &Artifact, request: &DownloadRequest) -> String {
+    request.filename.as_deref().map_or_else(|| artifact.stem.clone(), clean_stem)
 }
 
 /// Where a job is.

@@ -1,7 +1,7 @@
 //! The shape of a job in every state.
 
 use haul_shared::ids::{ClientKey, Fence, JobId, Ticket, WorkerId};
-use haul_shared::job::FailureKind;
+use haul_shared::job::{Beside, FailureKind};
 use haul_shared::storage::ObjectKey;
 use serde_json::{Value, json};
 
@@ -46,6 +46,7 @@ fn artifact() -> Artifact {
         asked: Some("1080p".to_owned()),
         got: Some("720p".to_owned()),
         delivery: Delivery::Ytdlp,
+        beside: Beside::default(),
     }
 }
 

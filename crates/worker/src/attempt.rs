@@ -104,7 +104,7 @@ async fn settle(ctx: &Context, job: &Running, leased: &Leased, outcome: Outcome,
             tracing::warn!(job.id = %id, duration_ms, "job {id} was lost: somebody else has it, or it has ended");
             if let Outcome::Made(made) = outcome {
                 // its name has this attempt's fence in it, so that nobody else's result goes
-                ctx.discard(&made.artifact.object).await;
+                ctx.discard_all(&made.artifact).await;
             }
         }
         // A result that is there already is worth completing, whoever wants the worker to stop.
@@ -159,7 +159,7 @@ async fn complete(ctx: &Context, lease: &Lease, made: Made, duration_ms: u64) {
                 ctx.metrics.lost();
             }
             tracing::info!(job.id = %id, duration_ms, "job {id} is not wanted any more; its result is removed");
-            ctx.discard(&made.artifact.object).await;
+            ctx.discard_all(&made.artifact).await;
         }
         Err(error) => untold(ctx, id, &error),
     }

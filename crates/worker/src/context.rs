@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use haul_shared::ids::WorkerId;
+use haul_shared::job::Artifact;
 use haul_shared::metadata::MetadataCache;
 use haul_shared::storage::{ObjectKey, Storage};
 use haul_shared::store::JobStore;
@@ -67,6 +68,13 @@ impl Context {
     pub async fn free_disk(&self) -> u64 {
         let free = tokio::time::timeout(DISK_WITHIN, self.scratch.free_bytes()).await;
         free.ok().and_then(Result::ok).unwrap_or(0)
+    }
+
+    /// Removes a result that no job will lead to, with all that belongs to it.
+    pub async fn discard_all(&self, artifact: &Artifact) {
+        for (object, _) in artifact.objects() {
+            self.discard(object).await;
+        }
     }
 
     /// Removes an object that no job will lead to. Where that fails, its reservation has it removed later.

@@ -2,7 +2,7 @@
 //!
 //! A job goes through the modules in this order. [`claim`] takes it when a slot is free, [`attempt`] runs and settles
 //! it, [`pipeline`] is the work itself: [`ytdlp`] finds and fetches, [`select`] chooses, [`ffmpeg`] shapes,
-//! [`verify`] proves. [`board`] knows what is under way, [`heartbeat`] tells the store.
+//! [`verify`] proves; what lies beside a result comes by [`small`]. [`board`] knows what is under way, [`heartbeat`] tells the store.
 
 pub mod cli;
 pub mod config;
@@ -25,6 +25,7 @@ pub mod ffmpeg;
 pub mod process;
 pub mod relay;
 pub mod select;
+pub mod small;
 pub mod verify;
 pub mod ytdlp;
 

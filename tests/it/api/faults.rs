@@ -100,7 +100,7 @@ async fn malformed_requests_are_refused_at_their_place() -> Result<()> {
             ("\"subtitles\": {\"languages\": [\"en\", 1]}", "422 invalid_request /subtitles/languages/1"),
             ("\"subtitles\": {\"languages\": [\"en\"]}", "422 invalid_request /subtitles"),
             ("\"embed_metadata\": \"yes\"", "422 invalid_request /embed_metadata"),
-            ("\"embed_thumbnail\": true", "422 invalid_request /embed_thumbnail"),
+            ("\"embed_thumbnail\": 1", "422 invalid_request /embed_thumbnail"),
             ("\"embed_chapters\": 0", "422 invalid_request /embed_chapters"),
             ("\"sponsorblock\": {\"mark\": [\"ads\"]}", "422 invalid_request /sponsorblock/mark/0"),
             ("\"sponsorblock\": {\"remove\": [\"sponsor\"]}", "422 invalid_request /sponsorblock"),

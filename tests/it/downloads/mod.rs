@@ -1,5 +1,6 @@
 //! Downloads from the order to the bytes: over HTTP, through the built binaries, with real media.
 
+mod beside;
 mod choice;
 mod deaths;
 mod formats;

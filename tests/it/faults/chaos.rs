@@ -88,7 +88,9 @@ async fn results(house: &House, connection: &mut redis::aio::MultiplexedConnecti
         let fields: (String, Option<String>, Option<String>) =
             redis::cmd("HMGET").arg(key).arg(&["st", "obj", "tok"]).query_async(connection).await?;
         if let (state, Some(entry), Some(fence)) = fields {
-            let object = entry.split_once(':').context("a size and a name")?.1.to_owned();
+            // the result comes first, and what lies beside it after a space
+            let first = entry.split(' ').next().unwrap_or_default();
+            let object = first.split_once(':').context("a size and a name")?.1.to_owned();
             ensure!(state == "completed", "{key} is {state} and has a result");
             let of_newest = object.split('/').nth(2) == Some(fence.as_str());
             ensure!(of_newest, "{key}: {object} is of an older attempt than {fence}");

@@ -65,8 +65,8 @@ for _, jid in ipairs(names('j:')) do
     must(is_in('ring:' .. lane, own) or call('HEXISTS', B .. 'park:' .. own, lane) == 1, own, 'has no turn')
   end
   if unfinished[st] and not v[7] then must(call('GET', B .. 'fp:' .. fp) == jid, st, 'job', jid, 'cannot be joined') end
-  if v[8] then
-    local at = call('ZSCORE', B .. 'gc', v[8])
+  for object in string.gmatch(v[8] or '', '%S+') do
+    local at = call('ZSCORE', B .. 'gc', object)
     must(at == v[11] or (not at and tonumber(v[11]) <= now), 'object of', jid, 'goes at', at or 'no time', 'not', v[11])
   end
 end

@@ -19,7 +19,7 @@ use std::time::Duration;
 use anyhow::Result;
 use haul_shared::config::Durability;
 use haul_shared::ids::{ClientKey, Fence, JobId, Region, Shards, Ticket, WorkerId};
-use haul_shared::job::{Artifact, Delivery, Failure, FailureKind, Job, JobSpec, JobState, Progress, Stage};
+use haul_shared::job::{Artifact, Beside, Delivery, Failure, FailureKind, Job, JobSpec, JobState, Progress, Stage};
 use haul_shared::job::{StateKind, state::ALLOWED};
 use haul_shared::media::Priority;
 use haul_shared::storage::ObjectKey;
@@ -201,6 +201,7 @@ pub(crate) fn artifact(leased: &Leased) -> Artifact {
         asked: Some("best".into()),
         got: Some("360p".into()),
         delivery: Delivery::Ytdlp,
+        beside: Beside::default(),
     }
 }
 

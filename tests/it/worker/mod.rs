@@ -119,7 +119,12 @@ impl Shop {
     fn stored(&self) -> usize {
         fn files(dir: &std::path::Path) -> usize {
             let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-            entries.map(|entry| if entry.path().is_dir() { files(&entry.path()) } else { 1 }).sum()
+            let is_result = |entry: &std::fs::DirEntry| entry.file_name().to_string_lossy().starts_with("media.");
+            let count = |entry: std::fs::DirEntry| match entry.path().is_dir() {
+                true => files(&entry.path()),
+                false => usize::from(is_result(&entry)),
+            };
+            entries.map(count).sum()
         }
         files(&self.data.path().join("objects"))
     }

@@ -78,6 +78,7 @@ impl Order {
             audio_bitrate_kbps: request.audio_bitrate_kbps,
             embed_metadata: request.embed_metadata,
             embed_chapters: request.embed_chapters,
+            embed_thumbnail: request.embed_thumbnail,
             playlist_index: request.playlist_index,
         })
     }
@@ -186,6 +187,7 @@ fn read_options(fields: &mut Fields<'_, '_>, rules: &Rules) -> DownloadRequest {
     set!(audio_bitrate_kbps, |node| whole(node, 32, 320).map(|kbps| kbps as u16));
     set!(embed_metadata, flag);
     set!(embed_chapters, flag);
+    set!(embed_thumbnail, flag);
     set!(playlist_index, |node| whole(node, 1, 100_000).map(|index| index as u32));
     set!(priority, |node| word(node, PRIORITIES));
     request.filename = fields.take_nullable("filename", |node| text(node, 1, 100));
@@ -235,10 +237,8 @@ fn read_without_effect(fields: &mut Fields<'_, '_>, request: &mut DownloadReques
         fields.fault("webhook", NOT_YET);
     }
 
-    for key in ["embed_thumbnail", "streaming"] {
-        if fields.take(key, flag) == Some(true) {
-            fields.fault(key, NOT_YET);
-        }
+    if fields.take("streaming", flag) == Some(true) {
+        fields.fault("streaming", NOT_YET);
     }
     if fields.take_nullable("live_seconds", |node| whole(node, 1, 86_400)).is_some() {
         fields.fault("live_seconds", NOT_YET);

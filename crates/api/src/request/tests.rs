@@ -47,7 +47,7 @@ fn every_word_of_the_contract_is_taken() {
         "url": "https://media.example/talk#part",
         "format": "webm", "quality": "1080p", "codec": "vp9", "fallback": "strict", "audio_bitrate_kbps": 320,
         "clip": null, "subtitles": null,
-        "embed_metadata": false, "embed_thumbnail": false, "embed_chapters": false,
+        "embed_metadata": false, "embed_thumbnail": true, "embed_chapters": false,
         "sponsorblock": { "mark": [], "remove": [] },
         "playlist_index": 7, "streaming": false, "live_seconds": null, "filename": "Ein Vortrag",
         "priority": "low", "region": "us", "webhook": null, "external_id": "order-17", "tags": ["talks", "2026"],
@@ -106,7 +106,7 @@ fn every_fault_is_told_at_its_place() {
         (r#"{"url": "https://a.example/", "webhook": {}}"#, "invalid_request /webhook/url"),
         (r#"{"url": "https://a.example/", "webhook": {"url": "https://b.example/"}}"#, "invalid_request /webhook"),
         (
-            r#"{"url": "https://a.example/", "embed_thumbnail": true, "streaming": true}"#,
+            r#"{"url": "https://a.example/", "embed_thumbnail": "yes", "streaming": true}"#,
             "invalid_request /embed_thumbnail /streaming",
         ),
         (r#"{"url": "https://a.example/", "live_seconds": 600}"#, "invalid_request /live_seconds"),

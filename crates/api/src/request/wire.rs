@@ -46,7 +46,7 @@ pub struct DownloadRequest {
     /// Write title, artist and date into the file.
     #[serde(default = "yes")]
     pub embed_metadata: bool,
-    /// Write the picture into the file. Not supported by this version.
+    /// Write the picture that stands for the medium into the file, where the container can hold one.
     #[serde(default)]
     pub embed_thumbnail: bool,
     /// Write chapters into the file.

@@ -16,8 +16,8 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures::{StreamExt as _, stream};
-use haul_shared::job::{Artifact, Job, JobState};
-use haul_shared::storage::{LinkError, LinkSpec, ObjectKey, content_disposition};
+use haul_shared::job::{Artifact, Job, JobState, Stored};
+use haul_shared::storage::{LinkError, LinkSpec, ObjectKey, content_disposition, content_type_of};
 use jiff::Timestamp;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -27,8 +27,8 @@ use crate::app::{App, Id};
 use crate::auth::Caller;
 use crate::conditional::{Validators, Wanted, http_date, wanted};
 use crate::error::{ApiError, ApiResult, Code, Problem};
-use crate::query::Params;
-use crate::views::{filename, time};
+use crate::query::{NoParams, Params};
+use crate::views::{filename, stem, time};
 
 /// How long the store may take over one chunk.
 const CHUNK: Duration = Duration::from_secs(30);
@@ -137,6 +137,33 @@ pub async fn content(
     send(&app, &file, &method, &headers).await
 }
 
+/// A JPEG that stands for the result, at most 640 pixels wide and high.
+#[utoipa::path(
+    get, path = "/api/v1/downloads/{id}/thumbnail", tag = "results",
+    params(("id" = String, Path, description = "The job's id.")),
+    responses(
+        (status = 200, description = "The picture.", content_type = "image/jpeg"),
+        (status = 304, description = "The client has it."),
+        (status = 404, description = "`not_found`: also a result without a picture", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "`not_ready`, `cancelled`, or why it failed", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "`expired`", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn thumbnail(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Id(id): Id,
+    _: NoParams,
+    method: Method,
+    headers: HeaderMap,
+) -> ApiResult<Response> {
+    let job = app.find(&caller, id).await?;
+    let result = Fetchable::of(&job)?;
+    let thumbnail = result.artifact.beside.thumbnail.as_ref().ok_or_else(|| ApiError::new(Code::NotFound))?;
+    let name = format!("{}.jpg", stem(result.artifact, &app.request_of(&job)?));
+    send(&app, &File::beside(&result, thumbnail, &name), &method, &headers).await
+}
+
 /// A link of the disk store. The signature is all that it takes.
 pub async fn signed(
     State(app): State<Arc<App>>,
@@ -154,16 +181,18 @@ pub async fn signed(
     let file = File {
         total: object.total_bytes,
         // an object never changes, so its name will do
-        validators: Validators {
-            etag: format!("\"{}\"", URL_SAFE_NO_PAD.encode(&Sha256::digest(link.key.as_str())[..16])),
-            modified: object.modified,
-        },
+        validators: Validators { etag: name_tag(&link.key), modified: object.modified },
         disposition: content_disposition(&link.filename, link.inline),
         content_type: link.content_type,
         fresh: Duration::from_secs(left.try_into().unwrap_or(0)),
         key: link.key,
     };
     send(&app, &file, &method, &headers).await
+}
+
+/// The tag of an object that is known by its name alone.
+fn name_tag(key: &ObjectKey) -> String {
+    format!("\"{}\"", URL_SAFE_NO_PAD.encode(&Sha256::digest(key.as_str())[..16]))
 }
 
 /// A result that is there.
@@ -236,6 +265,18 @@ async fn read(app: &App, key: &ObjectKey, range: Option<RangeInclusive<u64>>) ->
 }
 
 impl File {
+    /// What lies beside a result, to be looked at rather than saved.
+    fn beside(result: &Fetchable<'_>, stored: &Stored, name: &str) -> Self {
+        Self {
+            key: stored.object.clone(),
+            total: stored.size_bytes,
+            validators: Validators { etag: name_tag(&stored.object), modified: Some(result.finished) },
+            disposition: content_disposition(name, true),
+            content_type: content_type_of(name.rsplit('.').next().unwrap_or_default()).to_owned(),
+            fresh: result.left,
+        }
+    }
+
     fn validator_headers(&self) -> ApiResult<HeaderMap> {
         let mut headers = HeaderMap::new();
         headers.insert(header::ETAG, header_value(&self.validators.etag)?);

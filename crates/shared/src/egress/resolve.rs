@@ -45,7 +45,10 @@ impl EgressPolicy {
     }
 
     /// The addresses that a host leads to now, all of them judged.
-    pub(super) async fn addresses(&self, host: Host<&str>, port: u16) -> Result<Vec<SocketAddr>, Unreachable> {
+    ///
+    /// # Errors
+    /// [`Unreachable`].
+    pub async fn addresses(&self, host: Host<&str>, port: u16) -> Result<Vec<SocketAddr>, Unreachable> {
         self.judge_host(host.clone(), port).map_err(Unreachable::Denied)?;
         match host {
             Host::Ipv4(address) => Ok(vec![(address, port).into()]),

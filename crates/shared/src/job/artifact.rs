@@ -62,4 +62,40 @@ pub struct Artifact {
     /// Which way the bytes took.
     #[serde(rename = "y")]
     pub delivery: Delivery,
+    /// What lies in the store beside it.
+    #[serde(rename = "x", default, skip_serializing_if = "Beside::is_nothing")]
+    pub beside: Beside,
+}
+
+impl Artifact {
+    /// Everything that lies in the store for it, with sizes: the result first.
+    pub fn objects(&self) -> impl Iterator<Item = (&ObjectKey, u64)> {
+        let thumbnail = self.beside.thumbnail.iter().map(|one| (&one.object, one.size_bytes));
+        std::iter::once((&self.object, self.size_bytes)).chain(thumbnail)
+    }
+}
+
+/// What belongs to a result and lives as long.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Beside {
+    /// A JPEG that stands for it.
+    #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
+    pub thumbnail: Option<Stored>,
+}
+
+impl Beside {
+    fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// An object and its size in bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stored {
+    /// Where it is.
+    #[serde(rename = "o")]
+    pub object: ObjectKey,
+    /// Its size.
+    #[serde(rename = "b")]
+    pub size_bytes: u64,
 }

@@ -29,13 +29,14 @@ struct Versioned<T> {
 
 impl JobSpec {
     /// The newest version that this build can do.
-    pub const NEWEST: u32 = 1;
+    pub const NEWEST: u32 = 2;
 
     /// The lowest version that does this order right: orders that want nothing new stay old, so that workers and APIs can
     /// be replaced one by one in any order.
     #[must_use]
     pub fn version(&self) -> u32 {
         match self {
+            Self::Download(spec) if spec.wants_more() => 2,
             Self::Download(_) | Self::Metadata { .. } => 1,
         }
     }
@@ -92,9 +93,19 @@ pub struct DownloadSpec {
     /// Write chapters into the file.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub embed_chapters: bool,
+    /// Write the picture that stands for the medium into the file.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub embed_thumbnail: bool,
     /// Which entry, when the URL is a playlist; from 1.
     #[serde(default = "first", skip_serializing_if = "is_first")]
     pub playlist_index: u32,
+}
+
+impl DownloadSpec {
+    /// Does it want what version 1 did not know?
+    fn wants_more(&self) -> bool {
+        self.embed_thumbnail
+    }
 }
 
 fn is_usual<T: Default + PartialEq>(value: &T) -> bool {
@@ -141,6 +152,7 @@ mod tests {
             audio_bitrate_kbps: USUAL_AUDIO_BITRATE_KBPS,
             embed_metadata: true,
             embed_chapters: true,
+            embed_thumbnail: false,
             playlist_index: 1,
         };
         let stored = JobSpec::Download(usual.clone()).encode();
@@ -153,6 +165,7 @@ mod tests {
             audio_bitrate_kbps: 64,
             embed_metadata: false,
             embed_chapters: false,
+            embed_thumbnail: true,
             playlist_index: 2,
             ..usual.clone()
         };
@@ -166,7 +179,7 @@ mod tests {
         let spec = JobSpec::Metadata { url: serde_json::from_value("https://example.com/".into()).unwrap() };
         let stored = String::from_utf8(spec.encode()).unwrap();
         assert_eq!(JobSpec::decode(stored.as_bytes()), Some(spec));
-        let newer = stored.replace(r#""v":1"#, r#""v":2"#);
+        let newer = stored.replace(r#""v":1"#, &format!(r#""v":{}"#, JobSpec::NEWEST + 1));
         assert!(newer != stored && JobSpec::decode(newer.as_bytes()).is_none());
     }
 }

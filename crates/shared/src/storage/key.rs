@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{Fence, JobId};
 
-/// `m/<job>/<fence>/media.<ext>`: unguessable, and different for each attempt, so that a worker that lost its
-/// lease can overwrite nothing. Holds no title and no URL.
+/// `m/<job>/<fence>/media.<ext>`, and beside it what belongs to it: unguessable, and different for each attempt, so that
+/// a worker that lost its lease can overwrite nothing. Holds no title and no URL.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ObjectKey(String);
@@ -27,6 +27,26 @@ impl ObjectKey {
         Self::parse(&format!("m/{}/{fence}/media.{extension}", job.simple())).expect("made of safe parts")
     }
 
+    /// The picture that stands for this result.
+    #[must_use]
+    pub fn thumbnail(&self) -> Self {
+        self.beside("thumbnail.jpg")
+    }
+
+    /// The text beside this result with this number, 0-99.
+    ///
+    /// # Panics
+    /// On a higher number: there are never so many.
+    #[must_use]
+    pub fn subtitles(&self, number: usize) -> Self {
+        self.beside(&format!("subtitles-{number}.vtt"))
+    }
+
+    fn beside(&self, file: &str) -> Self {
+        let folder = self.0.rsplit_once('/').map_or("", |(folder, _)| folder);
+        Self::parse(&format!("{folder}/{file}")).expect("made of safe parts")
+    }
+
     /// Reads a key back; refuses everything that `new` would not make, so that no path escapes the store.
     ///
     /// # Errors
@@ -38,8 +58,16 @@ impl ObjectKey {
         else {
             return Err(BadObjectKey);
         };
-        let extension = file.strip_prefix("media.").ok_or(BadObjectKey)?;
-        let fits = job.len() == 32
+        let (stem, extension) = file.split_once('.').ok_or(BadObjectKey)?;
+        let is_ours = match stem.split_once('-') {
+            None => matches!(stem, "media" | "thumbnail"),
+            Some(("subtitles", number)) => {
+                (1..=2).contains(&number.len()) && number.bytes().all(|b| b.is_ascii_digit())
+            }
+            Some(_) => false,
+        };
+        let fits = is_ours
+            && job.len() == 32
             && job.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
             && (1..=16).contains(&fence.len())
             && fence.bytes().all(|b| b.is_ascii_digit())
@@ -82,7 +110,9 @@ mod tests {
     #[test]
     fn only_what_we_make_is_a_key() {
         let key = ObjectKey::new(JobId::new(), Fence(1_795_187_196_318_000), "mp4");
-        assert_eq!(ObjectKey::parse(key.as_str()), Ok(key.clone()));
+        for key in [key.clone(), key.thumbnail(), key.subtitles(0), key.subtitles(99)] {
+            assert_eq!(ObjectKey::parse(key.as_str()), Ok(key));
+        }
         let job = JobId::new().simple();
         for wrong in [
             String::new(),
@@ -91,6 +121,10 @@ mod tests {
             format!("m/{job}/7/media.MP4"),
             format!("m/{job}/-7/media.mp4"),
             format!("m/{job}/7/media."),
+            format!("m/{job}/7/cover.jpg"),
+            format!("m/{job}/7/subtitles.vtt"),
+            format!("m/{job}/7/subtitles-100.vtt"),
+            format!("m/{job}/7/media-1.mp4"),
             format!("m/{}/7/media.mp4", &job[1..]),
             format!("m/{job}/7/media.mp4\0"),
         ] {

@@ -75,6 +75,8 @@ pub fn content_type_of(extension: &str) -> &'static str {
         "opus" | "ogg" => "audio/ogg",
         "flac" => "audio/flac",
         "wav" => "audio/wav",
+        "jpg" => "image/jpeg",
+        "vtt" => "text/vtt; charset=utf-8",
         _ => "application/octet-stream",
     }
 }

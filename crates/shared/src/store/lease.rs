@@ -155,8 +155,7 @@ impl JobStore {
         call.arg(lease.job.to_string())
             .arg(lease.fence.0)
             .arg(result)
-            .arg(artifact.object.as_str())
-            .arg(artifact.size_bytes)
+            .arg(artifact.objects().map(|(key, bytes)| format!("{bytes}:{key}")).collect::<Vec<_>>().join(" "))
             .arg(ms(settings.result_ttl))
             .arg(ms(settings.result_ttl.saturating_sub(margin)));
         for (name, duration) in stages {
@@ -171,7 +170,7 @@ impl JobStore {
     /// As [`JobStore::complete`].
     pub async fn found(&self, lease: &Lease) -> Result<Done, StoreError> {
         let mut call = invocation(lease.job.shard(self.0.settings.shards), &scripts::COMPLETE);
-        call.arg(lease.job.to_string()).arg(lease.fence.0).arg("null").arg("").arg(0).arg(0).arg(0);
+        call.arg(lease.job.to_string()).arg(lease.fence.0).arg("null").arg("").arg(0).arg(0);
         self.done(&call).await
     }
 

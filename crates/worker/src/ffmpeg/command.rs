@@ -9,6 +9,7 @@ use std::path::Path;
 
 use haul_shared::job::DownloadSpec;
 
+use super::picture;
 use super::probe::words;
 use crate::container::{AudioCodec, Container, VideoCodec};
 use crate::select::{Plan, Sound};
@@ -34,6 +35,8 @@ pub struct Embedded<'a> {
     pub tags: bool,
     /// It has chapters.
     pub chapters: bool,
+    /// A JPEG, see [`super::picture`].
+    pub cover: Option<&'a Path>,
 }
 
 /// The options of one input, for ffmpeg and ffprobe alike, with the `-i` that ends them.
@@ -43,11 +46,11 @@ pub(super) fn input(file: &Path, container: Container) -> Vec<OsString> {
 
 fn guarded(file: &Path, demuxer: &str) -> Vec<OsString> {
     let mut arguments = words("-protocol_whitelist file,pipe -format_whitelist");
-    arguments.extend([FORMATS.into(), "-f".into(), demuxer.into(), "-i".into(), url(file)]);
+    arguments.extend([FORMATS.into(), "-f".into(), demuxer.into(), "-i".into(), file_url(file)]);
     arguments
 }
 
-fn url(file: &Path) -> OsString {
+pub(super) fn file_url(file: &Path) -> OsString {
     let mut url = OsString::from("file:");
     url.push(file);
     url
@@ -69,6 +72,13 @@ pub fn make(
     if let Some(file) = embedded.file {
         arguments.extend(guarded(file, "ffmetadata"));
     }
+    let ours = inputs.len();
+    let covers = embedded.cover.map(|cover| {
+        let input = ours + usize::from(embedded.file.is_some());
+        picture::cover(plan.container, cover, input, usize::from(plan.video.is_some()))
+    });
+    let (cover_input, cover_output) = covers.unwrap_or_default();
+    arguments.extend(cover_input);
     // a stream is copied unless said otherwise; one thread, as the slots share the machine
     arguments.extend(words("-threads 1 -c copy"));
     if let Some(video) = &plan.video {
@@ -85,17 +95,17 @@ pub fn make(
             arguments.extend(words("-bsf:a aac_adtstoasc"));
         }
     }
-    let ours = inputs.len();
+    arguments.extend(cover_output);
     let source = |is_ours: bool, otherwise: &str| if is_ours { ours.to_string() } else { otherwise.to_owned() };
     // what is not wanted is not kept from the source either
-    let tags = if spec.embed_metadata { source(embedded.tags, "0") } else { "-1".to_owned() };
+    let tags = source(embedded.tags, if spec.embed_metadata { "0" } else { "-1" });
     arguments.extend(["-map_metadata".into(), tags.into()]);
     let chapters = if spec.embed_chapters { source(embedded.chapters, "0") } else { "-1".to_owned() };
     arguments.extend(["-map_chapters".into(), chapters.into()]);
     if matches!(plan.container, Container::Mp4 | Container::M4a) {
         arguments.extend(words("-movflags +faststart"));
     }
-    arguments.extend(["-f".into(), muxer(plan.container).into(), url(output)]);
+    arguments.extend(["-f".into(), muxer(plan.container).into(), file_url(output)]);
     arguments
 }
 

@@ -1,4 +1,4 @@
-//! ffmpeg and ffprobe: the only two calls of each that the worker makes.
+//! ffmpeg and ffprobe: the only calls of them that the worker makes.
 //!
 //! Every file was sniffed before it comes here (`verify::sniff`), so the demuxer is named and never guessed. Arguments
 //! and texts are made by the pure modules below; this one runs them.
@@ -6,6 +6,7 @@
 //! Not here: how programs are confined and ended (`process`), what a file must be (`verify`), what is made (`select`).
 
 pub mod command;
+pub mod picture;
 pub mod probe;
 pub mod tags;
 

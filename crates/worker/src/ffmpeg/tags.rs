@@ -20,15 +20,17 @@ pub struct Tags {
     pub artist: Option<String>,
     /// `YYYY-MM-DD`.
     pub date: Option<String>,
+    /// A cover as [`super::picture::picture_block`] writes it, for containers that have it as text.
+    pub cover: Option<String>,
     /// Its chapters, in order; times in seconds.
     pub chapters: Vec<Chapter>,
 }
 
 impl Tags {
-    /// Is there a title, an artist, or a date?
+    /// Is there a title, an artist, a date, or a cover?
     #[must_use]
     pub fn has_text(&self) -> bool {
-        self.title.is_some() || self.artist.is_some() || self.date.is_some()
+        self.title.is_some() || self.artist.is_some() || self.date.is_some() || self.cover.is_some()
     }
 
     /// The text of an ffmetadata file. `duration` ends the last chapter if nothing else does.
@@ -39,6 +41,9 @@ impl Tags {
             if let Some(value) = value {
                 let _ = writeln!(text, "{key}={}", escaped(value));
             }
+        }
+        if let Some(cover) = &self.cover {
+            let _ = writeln!(text, "METADATA_BLOCK_PICTURE={}", cover.replace('=', "\\="));
         }
         for (at, chapter) in self.chapters.iter().take(MOST_CHAPTERS).enumerate() {
             let next = self.chapters.get(at + 1).map(|next| next.start);
@@ -81,6 +86,7 @@ mod tests {
             title: Some("a=b; #1 \\ two\nlines\0".to_owned()),
             artist: None,
             date: Some("2026-11-20".to_owned()),
+            cover: Some("AAAA==".to_owned()),
             chapters: vec![
                 chapter(Some("[CHAPTER]\nSTART=0"), 0.0, Some(1.5)),
                 chapter(None, 1.5, None),
@@ -92,6 +98,7 @@ mod tests {
             ;FFMETADATA1
             title=a\=b\; \#1 \\ two lines 
             date=2026-11-20
+            METADATA_BLOCK_PICTURE=AAAA\=\=
             [CHAPTER]
             TIMEBASE=1/1000
             START=0

@@ -7,7 +7,9 @@ use haul_shared::storage::clean_stem;
 
 use super::{Limits, Made, deliver};
 use crate::board::Running;
+use crate::container::Container;
 use crate::context::Context;
+use crate::ffmpeg::picture::picture_block;
 use crate::ffmpeg::{Embedded, Input, Make, Tags};
 use crate::meter::Meter;
 use crate::scratch;
@@ -29,20 +31,34 @@ pub async fn download(ctx: &Context, job: &Running, spec: &DownloadSpec, scratch
     let selection = run.choose(&info)?;
 
     stages.enter(Stage::Download);
-    let files = run.fetch(&info, &selection, session).await?;
+    let pictures = folder(scratch, "picture").await?;
+    let fetched = run.fetch(&info, &selection, session);
+    let (files, picture) = tokio::join!(fetched, run.picture_of_site(&info, &pictures));
+    let files = files?;
 
     stages.enter(Stage::Process);
     let seen = run.look(&info, &selection, &files).await?;
     let plan = settle(&seen, spec)?;
-    let result = run.make(&info, &plan, &files, &seen, &folder(scratch, "result").await?).await?;
+    let frame = || run.picture_of_medium(&plan, &files, &seen, &pictures);
+    let picture = if picture.is_none() && spec.embed_thumbnail { frame().await } else { picture };
+    let cover = picture.as_ref().and_then(|picture| picture.cover.as_deref());
+    let result = run.make(&info, &plan, &files, &seen, cover, &folder(scratch, "result").await?).await?;
 
     stages.enter(Stage::Verify);
-    let verified = run.verify(&result, &plan, &seen).await?;
+    let standing = async {
+        match picture {
+            None if !spec.embed_thumbnail => frame().await,
+            picture => picture,
+        }
+    };
+    let (verified, picture) = tokio::join!(run.verify(&result, &plan, &seen), standing);
+    let verified = verified?;
 
     stages.enter(Stage::Upload);
     let object = deliver::put(&run.limits, &result, &verified).await?;
+    let beside = run.store_beside(&object, picture.as_ref()).await;
     let stem = clean_stem(info.title.as_deref().unwrap_or_default());
-    Ok(Made { artifact: verified.into_artifact(object, stem), stages: stages.finish() })
+    Ok(Made { artifact: verified.into_artifact(object, stem, beside), stages: stages.finish() })
 }
 
 /// A folder of its own for each step: what one leaves does not confuse the next.
@@ -53,11 +69,11 @@ async fn folder(scratch: &Path, name: &str) -> Result<PathBuf, Failure> {
 }
 
 /// One attempt.
-struct Run<'a> {
-    limits: Limits<'a>,
-    ctx: &'a Context,
-    job: &'a Running,
-    spec: &'a DownloadSpec,
+pub(super) struct Run<'a> {
+    pub(super) limits: Limits<'a>,
+    pub(super) ctx: &'a Context,
+    pub(super) job: &'a Running,
+    pub(super) spec: &'a DownloadSpec,
 }
 
 impl Run<'_> {
@@ -143,20 +159,24 @@ impl Run<'_> {
         plan: &Plan,
         files: &[DownloadedFile],
         seen: &[Seen],
+        cover: Option<&Path>,
         dir: &Path,
     ) -> Result<PathBuf, Failure> {
         if let (true, [only]) = (plan.untouched, files) {
             return Ok(only.path.clone());
         }
         let seconds = plan.expected_seconds(seen);
-        let tags = self.tags(info);
+        let mut tags = self.tags(info);
+        if let (Container::Ogg, Some(cover)) = (plan.container, cover) {
+            tags.cover = tokio::fs::read(cover).await.ok().map(|jpeg| picture_block(&jpeg));
+        }
         let (text, chapters) = (tags.has_text(), !tags.chapters.is_empty());
         let texts = dir.join("texts.ffmetadata");
         if text || chapters {
             let written = tokio::fs::write(&texts, tags.to_ffmetadata(seconds)).await;
             written.map_err(|error| scratch::failure(&error))?;
         }
-        let embedded = Embedded { file: (text || chapters).then_some(&texts), tags: text, chapters };
+        let embedded = Embedded { file: (text || chapters).then_some(&texts), tags: text, chapters, cover };
         let inputs: Vec<Input<'_>> =
             files.iter().zip(seen).map(|(file, seen)| Input { file: &file.path, container: seen.container }).collect();
         let output = dir.join(format!("media.{}", plan.container.extension()));

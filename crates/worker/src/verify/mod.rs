@@ -16,7 +16,7 @@ use std::io::{self, Read, Seek};
 use std::path::Path;
 use std::time::Duration;
 
-use haul_shared::job::{Artifact, Delivery, Failure, FailureKind};
+use haul_shared::job::{Artifact, Beside, Delivery, Failure, FailureKind};
 use haul_shared::storage::ObjectKey;
 use sha2::{Digest, Sha256};
 
@@ -74,7 +74,7 @@ pub struct Verified {
 impl Verified {
     /// The result in its place in the store.
     #[must_use]
-    pub fn into_artifact(self, object: ObjectKey, stem: String) -> Artifact {
+    pub fn into_artifact(self, object: ObjectKey, stem: String, beside: Beside) -> Artifact {
         Artifact {
             object,
             stem,
@@ -91,6 +91,7 @@ impl Verified {
             asked: self.asked,
             got: self.got,
             delivery: Delivery::Ytdlp,
+            beside,
         }
     }
 }

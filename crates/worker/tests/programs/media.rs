@@ -71,6 +71,7 @@ impl Bench {
                 file: Some(&embedded),
                 tags: spec.embed_metadata && tags.has_text(),
                 chapters: spec.embed_chapters && !tags.chapters.is_empty(),
+                cover: None,
             };
             let inputs: Vec<_> =
                 files.iter().zip(&seen).map(|(file, seen)| Input { file, container: seen.container }).collect();
@@ -85,10 +86,7 @@ impl Bench {
 }
 
 fn spec(format: Format) -> DownloadSpec {
-    let spec = serde_json::json!({
-        "url": "https://example.com/", "format": "mp4", "quality": "best", "codec": "any", "fallback": "nearest",
-        "audio_bitrate_kbps": 192, "embed_metadata": true, "embed_chapters": true, "playlist_index": 1,
-    });
+    let spec = serde_json::json!({ "url": "https://example.com/" });
     DownloadSpec { format, ..serde_json::from_value(spec).expect("these are its fields") }
 }
 
@@ -98,6 +96,7 @@ fn tags() -> Tags {
         title: Some("A=B; a \"title\"".to_owned()),
         artist: Some("Somebody".to_owned()),
         date: Some("2026-11-20".to_owned()),
+        cover: None,
         chapters: vec![chapter("One", 0.0, Some(3.0)), chapter("Two", 3.0, None)],
     }
 }

@@ -13,8 +13,9 @@ call('SET', K.gone .. ARGV[1], ARGV[2], 'PX', 60000) -- for this call again, sho
 call('ZREM', K.own .. t[3], ARGV[1])
 call('ZREM', K.recent, ARGV[1])
 if j and not t[2] and call('HINCRBY', K.job .. j.id, 'n', -1) <= 0 then
-  local object = call('HGET', K.job .. j.id, 'obj')
-  if object then call('ZADD', K.garbage, 'XX', int(NOW), object) end
+  for object in string.gmatch(call('HGET', K.job .. j.id, 'obj') or '', '%S+') do
+    call('ZADD', K.garbage, 'XX', int(NOW), object)
+  end
   if call('GET', K.flight .. j.fp) == j.id then call('DEL', K.flight .. j.fp) end
   call('DEL', K.job .. j.id)
 end

@@ -115,7 +115,7 @@ if word == 'reuse' then
   call('HSET', tkey, 'exp', int(till))
   if till > tonumber(v[1]) then
     call('HSET', K.job .. run.id, 'del', int(till))
-    call('ZADD', K.garbage, 'XX', int(till), v[2])
+    for object in string.gmatch(v[2] or '', '%S+') do call('ZADD', K.garbage, 'XX', int(till), object) end
     changed(run.id)
   end
 end

@@ -1,0 +1,105 @@
+//! What is stored beside a result: the picture that stands for it.
+//!
+//! Best effort in all of it: what can't be had in time is left out, and no job fails for it. A site's own picture is
+//! fetched while its medium is; where it has none, a frame is taken while the result is proven.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use haul_shared::job::{Beside, Stored};
+use haul_shared::storage::{ObjectKey, ObjectMeta, content_type_of};
+use haul_shared::store::Pulse;
+use sha2::{Digest as _, Sha256};
+
+use super::download::Run;
+use crate::ffmpeg::picture::{Picture, Source, still};
+use crate::process::Watch;
+use crate::select::{Plan, Seen};
+use crate::small;
+use crate::ytdlp::{DownloadedFile, Info};
+
+/// For a picture to come, and again for it to be made.
+const PICTURE_WITHIN: Duration = Duration::from_secs(10);
+/// Of a site's picture.
+const PICTURE_BYTES: usize = 16 << 20;
+/// The frame is taken this far into the medium, by its length, and no further than this many seconds: the first ones
+/// are often black.
+const FRAME_AT: (f64, f64) = (0.1, 60.0);
+/// For an object to be noted and stored.
+const STORE_WITHIN: Duration = Duration::from_secs(20);
+
+impl Run<'_> {
+    /// The picture that the site has for the medium.
+    pub(super) async fn picture_of_site(&self, info: &Info, dir: &Path) -> Option<Picture> {
+        let url = info.thumbnail_url.as_deref()?;
+        let bounds = small::Bounds { bytes: PICTURE_BYTES, wall: PICTURE_WITHIN.min(self.limits.left()) };
+        let headers = BTreeMap::new();
+        let fetched = small::fetch(&self.ctx.config.egress, url, &headers, bounds);
+        let bytes = match self.job.stop_token().run_until_cancelled(fetched).await? {
+            Ok(bytes) => bytes,
+            Err(error) => return self.without_picture(&error),
+        };
+        let demuxer = still(&bytes)?;
+        let file = dir.join("site");
+        tokio::fs::write(&file, &bytes).await.ok()?;
+        self.picture(Source::Still(&file, demuxer), dir).await
+    }
+
+    /// A frame of what was downloaded.
+    pub(super) async fn picture_of_medium(
+        &self,
+        plan: &Plan,
+        files: &[DownloadedFile],
+        seen: &[Seen],
+        dir: &Path,
+    ) -> Option<Picture> {
+        let picture = plan.video?;
+        let (file, seen) = (files.get(picture.input)?, seen.get(picture.input)?);
+        let (share, most) = FRAME_AT;
+        let at = (seen.video_seconds.unwrap_or_default() * share).min(most);
+        let frame = Source::Frame { file: &file.path, container: seen.container, stream: picture.index, at };
+        self.picture(frame, dir).await
+    }
+
+    async fn picture(&self, source: Source<'_>, dir: &Path) -> Option<Picture> {
+        let wall = PICTURE_WITHIN.min(self.limits.left());
+        let watch = Watch::new(wall, wall, self.job.stop_token().clone());
+        match self.ctx.ffmpeg.picture(source, dir, self.spec.embed_thumbnail, &watch).await {
+            Ok(picture) => Some(picture),
+            Err(failure) => self.without_picture(&failure.detail),
+        }
+    }
+
+    fn without_picture<T>(&self, why: &impl std::fmt::Display) -> Option<T> {
+        let id = self.job.lease().job;
+        tracing::debug!(job.id = %id, "job {id} goes on without a picture: {why}");
+        None
+    }
+
+    /// Stores what belongs to a result that is stored already.
+    pub(super) async fn store_beside(&self, object: &ObjectKey, picture: Option<&Picture>) -> Beside {
+        let thumbnail = match picture {
+            Some(picture) => self.store(object.thumbnail(), &picture.thumbnail).await,
+            None => None,
+        };
+        Beside { thumbnail }
+    }
+
+    /// Noted first, as every object: should the job not be completed, it is removed.
+    async fn store(&self, object: ObjectKey, file: &Path) -> Option<Stored> {
+        let stored = async {
+            let bytes = tokio::fs::read(file).await.ok()?;
+            let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+            let extension = file.extension()?.to_str()?;
+            let meta = ObjectMeta { content_type: content_type_of(extension).to_owned(), sha256 };
+            let pulse = self.ctx.store.reserve(self.job.lease(), &object).await.ok()?;
+            if pulse != Pulse::Ok {
+                return None;
+            }
+            self.ctx.storage.put(&object, file, &meta, |_| {}).await.ok()?;
+            Some(Stored { size_bytes: bytes.len() as u64, object })
+        };
+        tokio::time::timeout(STORE_WITHIN.min(self.limits.left()), stored).await.ok().flatten()
+    }
+}

@@ -1,0 +1,137 @@
+//! Small files of strangers, fetched whole into memory: pictures, subtitles, answers of other services.
+//!
+//! Every hop is judged by the egress policy, and the judged addresses are the ones that are dialled. Time and bytes are
+//! bounded. Not here: media, which are `ytdlp`'s and the relay's to fetch; what the bytes are (whoever asked).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use haul_shared::egress::{EgressPolicy, Unreachable};
+use haul_shared::source::SourceUrl;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LOCATION, USER_AGENT};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Response};
+use url::{Host, Url};
+
+/// Of one address.
+const MOST_HOPS: usize = 5;
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// Some sites answer nobody who does not say who asks.
+const WHO: &str = "Mozilla/5.0 (compatible; Haul)";
+
+/// How far one fetch may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Bytes of the answer.
+    pub bytes: usize,
+    /// From the question to its last byte.
+    pub wall: Duration,
+}
+
+/// Why there is nothing. No message holds the address.
+#[derive(Debug, thiserror::Error)]
+pub enum NotFetched {
+    /// Not an http or https address.
+    #[error("not an address of the web")]
+    Address,
+    /// The policy, or the resolver.
+    #[error(transparent)]
+    Unreachable(#[from] Unreachable),
+    /// More than are followed, or one that leads nowhere.
+    #[error("too many redirects")]
+    Redirects,
+    /// Not a success.
+    #[error("answered with {0}")]
+    Status(u16),
+    /// More bytes than were bargained for.
+    #[error("the answer is too large")]
+    TooLarge,
+    /// Not in time.
+    #[error("took too long")]
+    TooLate,
+    /// The connection failed.
+    #[error("the connection failed")]
+    Failed(#[source] reqwest::Error),
+}
+
+/// Fetches what is at an address, with these headers.
+///
+/// # Errors
+/// [`NotFetched`].
+pub async fn fetch(
+    egress: &EgressPolicy,
+    url: &str,
+    headers: &BTreeMap<String, String>,
+    bounds: Bounds,
+) -> Result<Vec<u8>, NotFetched> {
+    let fetched = async {
+        let mut url = SourceUrl::read(url).map_err(|_| NotFetched::Address)?;
+        for _ in 0..=MOST_HOPS {
+            let answer = ask(egress, &url, headers).await?;
+            let Some(next) = redirect(&url, &answer)? else { return read(answer, bounds.bytes).await };
+            url = next;
+        }
+        Err(NotFetched::Redirects)
+    };
+    tokio::time::timeout(bounds.wall, fetched).await.map_err(|_| NotFetched::TooLate)?
+}
+
+async fn ask(
+    egress: &EgressPolicy,
+    url: &SourceUrl,
+    headers: &BTreeMap<String, String>,
+) -> Result<Response, NotFetched> {
+    let addresses = egress.addresses(url.host(), url.port()).await?;
+    let mut client = Client::builder().no_proxy().redirect(Policy::none()).connect_timeout(CONNECT_WITHIN);
+    if let Host::Domain(name) = url.host() {
+        client = client.resolve_to_addrs(name, &addresses);
+    }
+    let client = client.build().map_err(failed)?;
+    client.get(url.expose()).headers(readable(headers)).send().await.map_err(failed)
+}
+
+/// What a site wants to be told, without what concerns the connection, or can't be said.
+fn readable(headers: &BTreeMap<String, String>) -> HeaderMap {
+    const OURS: [&str; 6] = ["host", "connection", "content-length", "transfer-encoding", "range", "accept-encoding"];
+    let mut map = HeaderMap::from_iter([(USER_AGENT, HeaderValue::from_static(WHO))]);
+    for (name, value) in headers {
+        let (name, value) = (HeaderName::try_from(name), HeaderValue::try_from(value));
+        if let (Ok(name), Ok(value)) = (name, value)
+            && !OURS.contains(&name.as_str())
+        {
+            map.insert(name, value);
+        }
+    }
+    map
+}
+
+/// Where to go on; `None`: the answer is here.
+fn redirect(url: &SourceUrl, answer: &Response) -> Result<Option<SourceUrl>, NotFetched> {
+    let status = answer.status();
+    if status.is_success() {
+        return Ok(None);
+    }
+    let target = answer.headers().get(LOCATION).filter(|_| status.is_redirection());
+    let target = target.ok_or(NotFetched::Status(status.as_u16()))?.to_str().map_err(|_| NotFetched::Redirects)?;
+    let next = Url::parse(url.expose()).and_then(|url| url.join(target)).map_err(|_| NotFetched::Redirects)?;
+    SourceUrl::read(next.as_str()).map(Some).map_err(|_| NotFetched::Redirects)
+}
+
+async fn read(answer: Response, most: usize) -> Result<Vec<u8>, NotFetched> {
+    let mut bytes = Vec::new();
+    let mut body = answer.bytes_stream();
+    while let Some(piece) = body.next().await {
+        let piece = piece.map_err(failed)?;
+        if bytes.len() + piece.len() > most {
+            return Err(NotFetched::TooLarge);
+        }
+        bytes.extend_from_slice(&piece);
+    }
+    Ok(bytes)
+}
+
+/// An error of the client shows the address.
+fn failed(error: reqwest::Error) -> NotFetched {
+    NotFetched::Failed(error.without_url())
+}
