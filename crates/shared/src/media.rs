@@ -132,6 +132,26 @@ pub enum Fallback {
     Strict,
 }
 
+/// A part of a medium, in seconds from its beginning.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Clip {
+    /// From here; not negative.
+    pub start: f64,
+    /// To here, after the start; absent: to the end of the medium.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<f64>,
+    /// Also between key frames of the picture, which is coded anew then.
+    pub exact: bool,
+}
+
+impl Clip {
+    /// Is it the whole, whatever the medium is?
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.start <= 0.0 && self.end.is_none()
+    }
+}
+
 /// Which queue of its client a job stands in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

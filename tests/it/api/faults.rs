@@ -95,7 +95,7 @@ async fn malformed_requests_are_refused_at_their_place() -> Result<()> {
             ("\"clip\": {\"start\": 42, \"end\": 10}", "422 invalid_request /clip/end"),
             ("\"clip\": {\"start\": -1, \"end\": 10}", "422 invalid_request /clip/start"),
             ("\"clip\": {\"begin\": 1}", "422 invalid_request /clip/begin"),
-            ("\"clip\": {\"start\": 1, \"end\": 10}", "422 invalid_request /clip"),
+            ("\"clip\": {\"start\": 1, \"end\": 1}", "422 invalid_request /clip/end"),
             ("\"clip\": 5", "422 invalid_request /clip"),
             ("\"subtitles\": {\"languages\": [\"en\", 1]}", "422 invalid_request /subtitles/languages/1"),
             ("\"subtitles\": {\"languages\": [\"en\"]}", "422 invalid_request /subtitles"),

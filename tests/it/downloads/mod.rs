@@ -2,6 +2,7 @@
 
 mod beside;
 mod choice;
+mod cut;
 mod deaths;
 mod formats;
 mod life;

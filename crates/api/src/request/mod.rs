@@ -76,6 +76,7 @@ impl Order {
             codec: request.codec,
             fallback: request.fallback,
             audio_bitrate_kbps: request.audio_bitrate_kbps,
+            clip: request.clip.as_ref().map(Clip::wanted).filter(|clip| !clip.is_whole()),
             embed_metadata: request.embed_metadata,
             embed_chapters: request.embed_chapters,
             embed_thumbnail: request.embed_thumbnail,
@@ -185,6 +186,7 @@ fn read_options(fields: &mut Fields<'_, '_>, rules: &Rules) -> DownloadRequest {
     set!(codec, |node| word(node, CODECS));
     set!(fallback, |node| word(node, FALLBACKS));
     set!(audio_bitrate_kbps, |node| whole(node, 32, 320).map(|kbps| kbps as u16));
+    request.clip = fields.take_object("clip", read_clip);
     set!(embed_metadata, flag);
     set!(embed_chapters, flag);
     set!(embed_thumbnail, flag);
@@ -208,13 +210,6 @@ fn known_region(node: &Node, rules: &Rules) -> Read<Region> {
 /// The fields that nothing in this version acts on: one that is right but not the default is refused as well.
 fn read_without_effect(fields: &mut Fields<'_, '_>, request: &mut DownloadRequest) {
     const NOT_YET: &str = "is not supported by this version";
-
-    let before = fields.fault_count();
-    let clip = fields.take_object("clip", read_clip);
-    let clip_is_right = fields.fault_count() == before;
-    if clip.is_some() && clip_is_right {
-        fields.fault("clip", NOT_YET);
-    }
 
     let before = fields.fault_count();
     let subtitles = fields.take_object("subtitles", read_subtitles);

@@ -6,7 +6,7 @@
 use std::sync::LazyLock;
 
 use haul_shared::ids::Region;
-use haul_shared::media::{Codec, Fallback, Format, Priority, Quality, USUAL_AUDIO_BITRATE_KBPS};
+use haul_shared::media::{self, Codec, Fallback, Format, Priority, Quality, USUAL_AUDIO_BITRATE_KBPS};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -37,7 +37,7 @@ pub struct DownloadRequest {
     #[serde(default = "default_bitrate")]
     #[schema(minimum = 32, maximum = 320)]
     pub audio_bitrate_kbps: u16,
-    /// Only this part. Not supported by this version.
+    /// Only this part.
     #[serde(default)]
     pub clip: Option<Clip>,
     /// Subtitles to fetch. Not supported by this version.
@@ -160,10 +160,18 @@ fn first() -> u32 {
 pub struct Clip {
     /// From here.
     pub start: f64,
-    /// To here; to the end when absent.
+    /// To here; to the end when absent, or beyond it.
     pub end: Option<f64>,
-    /// Re-encode where a cut between key frames needs it.
+    /// Between key frames as well: the picture is coded anew where it must be. Otherwise the clip begins at the last
+    /// key frame at or before its start.
     pub exact: bool,
+}
+
+impl Clip {
+    /// As a worker is told.
+    pub(super) fn wanted(&self) -> media::Clip {
+        media::Clip { start: self.start, end: self.end, exact: self.exact }
+    }
 }
 
 /// Which subtitles, and where to.

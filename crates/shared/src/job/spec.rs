@@ -3,7 +3,7 @@
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
-use crate::media::{Codec, Fallback, Format, Quality, USUAL_AUDIO_BITRATE_KBPS};
+use crate::media::{Clip, Codec, Fallback, Format, Quality, USUAL_AUDIO_BITRATE_KBPS};
 use crate::source::SourceUrl;
 
 /// The order of one run.
@@ -87,6 +87,9 @@ pub struct DownloadSpec {
     /// For lossy audio formats, 32-320.
     #[serde(default = "usual_bitrate", skip_serializing_if = "is_usual_bitrate")]
     pub audio_bitrate_kbps: u16,
+    /// Only this part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip: Option<Clip>,
     /// Write title, artist and date into the file.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub embed_metadata: bool,
@@ -104,7 +107,7 @@ pub struct DownloadSpec {
 impl DownloadSpec {
     /// Does it want what version 1 did not know?
     fn wants_more(&self) -> bool {
-        self.embed_thumbnail
+        self.embed_thumbnail || self.clip.is_some()
     }
 }
 
@@ -150,6 +153,7 @@ mod tests {
             codec: Codec::default(),
             fallback: Fallback::default(),
             audio_bitrate_kbps: USUAL_AUDIO_BITRATE_KBPS,
+            clip: None,
             embed_metadata: true,
             embed_chapters: true,
             embed_thumbnail: false,
@@ -163,6 +167,7 @@ mod tests {
             codec: Codec::Av1,
             fallback: Fallback::Strict,
             audio_bitrate_kbps: 64,
+            clip: Some(Clip { start: 0.1, end: Some(42.0), exact: true }),
             embed_metadata: false,
             embed_chapters: false,
             embed_thumbnail: true,

@@ -9,8 +9,8 @@ use std::path::Path;
 
 use haul_shared::job::DownloadSpec;
 
-use super::picture;
 use super::probe::words;
+use super::{clip, picture};
 use crate::container::{AudioCodec, Container, VideoCodec};
 use crate::select::{Plan, Sound};
 
@@ -75,7 +75,8 @@ pub fn make(
     let ours = inputs.len();
     let covers = embedded.cover.map(|cover| {
         let input = ours + usize::from(embedded.file.is_some());
-        picture::cover(plan.container, cover, input, usize::from(plan.video.is_some()))
+        let from = plan.cut.map_or(0.0, |cut| cut.from);
+        picture::cover(plan.container, cover, from, input, usize::from(plan.video.is_some()))
     });
     let (cover_input, cover_output) = covers.unwrap_or_default();
     arguments.extend(cover_input);
@@ -83,7 +84,9 @@ pub fn make(
     arguments.extend(words("-threads 1 -c copy"));
     if let Some(video) = &plan.video {
         arguments.extend(map(video.input, video.index));
-        if video.codec == VideoCodec::H265 && plan.container == Container::Mp4 {
+        if plan.cut.is_some_and(|cut| cut.recode) {
+            arguments.extend(clip::recoded(plan.container));
+        } else if video.codec == VideoCodec::H265 && plan.container == Container::Mp4 {
             arguments.extend(words("-tag:v hvc1"));
         }
     }
@@ -96,6 +99,7 @@ pub fn make(
         }
     }
     arguments.extend(cover_output);
+    arguments.extend(plan.cut.map(clip::bounds).unwrap_or_default());
     let source = |is_ours: bool, otherwise: &str| if is_ours { ours.to_string() } else { otherwise.to_owned() };
     // what is not wanted is not kept from the source either
     let tags = source(embedded.tags, if spec.embed_metadata { "0" } else { "-1" });

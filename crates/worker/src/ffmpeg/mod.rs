@@ -5,6 +5,7 @@
 //!
 //! Not here: how programs are confined and ended (`process`), what a file must be (`verify`), what is made (`select`).
 
+pub mod clip;
 pub mod command;
 pub mod picture;
 pub mod probe;

@@ -124,12 +124,21 @@ fn scaled(source: Source<'_>, side: u32, output: &Path) -> Vec<OsString> {
     arguments
 }
 
-/// The words that put a cover into a file: before the outputs, and among them. `input` is the number that its input
-/// gets, `video` that its stream gets among the pictures of the file. Nothing, where the container has no place for one.
-pub(super) fn cover(container: Container, cover: &Path, input: usize, video: usize) -> (Vec<OsString>, Vec<OsString>) {
+/// The words that put a cover into a file that begins at `from` of the medium: before the outputs, and among them.
+/// `input` is the number that its input gets, `video` that its stream gets among the pictures of the file. Nothing, where
+/// the container has no place for one.
+pub(super) fn cover(
+    container: Container,
+    cover: &Path,
+    from: f64,
+    input: usize,
+    video: usize,
+) -> (Vec<OsString>, Vec<OsString>) {
     match container {
         Container::Mp4 | Container::M4a | Container::Mp3 | Container::Flac => {
-            let mut before = words("-protocol_whitelist file -format_whitelist jpeg_pipe -f jpeg_pipe -i");
+            // what has an earlier time than the beginning would be cut off
+            let mut before = words(&format!("-itsoffset {from:.3}"));
+            before.extend(words("-protocol_whitelist file -format_whitelist jpeg_pipe -f jpeg_pipe -i"));
             before.push(file_url(cover));
             let among = format!("-map {input}:0 -c:v:{video} copy -disposition:v:{video} attached_pic");
             (before, words(&among))

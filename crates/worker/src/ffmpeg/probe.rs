@@ -20,6 +20,8 @@ const LONGEST: f64 = 366.0 * 86_400.0;
 /// A file as ffprobe sees it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Probe {
+    /// The time stamp at which it begins, in seconds; times of ours count from there.
+    pub start: f64,
     /// How long it says it plays, in seconds.
     pub duration: Option<f64>,
     /// The moving picture; covers are not counted.
@@ -75,7 +77,7 @@ pub enum ProbeError {
 pub fn arguments(file: &Path, container: Container) -> Vec<OsString> {
     let mut arguments = words("-hide_banner -loglevel error -print_format json -show_entries");
     arguments.push(
-        "format=duration:stream=index,codec_type,codec_name,width,height,r_frame_rate,channels,duration\
+        "format=start_time,duration:stream=index,codec_type,codec_name,width,height,r_frame_rate,channels,duration\
          :stream_disposition=attached_pic"
             .into(),
     );
@@ -109,6 +111,7 @@ struct Answer {
 
 #[derive(Deserialize)]
 struct Whole {
+    start_time: Option<String>,
     duration: Option<String>,
 }
 
@@ -157,13 +160,15 @@ impl Probe {
         if video.is_none() && audio.is_none() {
             return Err(ProbeError::Empty);
         }
+        let start = answer.format.as_ref().and_then(|format| format.start_time.as_deref()?.parse().ok());
+        let start = start.filter(|seconds: &f64| seconds.is_finite()).unwrap_or_default();
         let whole = answer.format.and_then(|format| format.duration);
         let streams = answer.streams.iter().filter_map(|stream| seconds(stream.duration.as_deref())).reduce(f64::max);
         let duration = seconds(whole.as_deref()).or(streams);
         if duration.is_some_and(|seconds| seconds > LONGEST) {
             return Err(ProbeError::Absurd("longer than a year"));
         }
-        Ok(Self { duration, video, audio })
+        Ok(Self { start, duration, video, audio })
     }
 }
 

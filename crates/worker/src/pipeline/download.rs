@@ -38,7 +38,7 @@ pub async fn download(ctx: &Context, job: &Running, spec: &DownloadSpec, scratch
 
     stages.enter(Stage::Process);
     let seen = run.look(&info, &selection, &files).await?;
-    let plan = settle(&seen, spec)?;
+    let plan = run.cut(settle(&seen, spec)?, &files, &seen).await?;
     let frame = || run.picture_of_medium(&plan, &files, &seen, &pictures);
     let picture = if picture.is_none() && spec.embed_thumbnail { frame().await } else { picture };
     let cover = picture.as_ref().and_then(|picture| picture.cover.as_deref());
@@ -88,6 +88,7 @@ impl Run<'_> {
         if let Some((seconds, _)) = too_long {
             return Err(Failure::new(FailureKind::TooLong, format!("plays {seconds:.0} s")));
         }
+        self.check_clip(info.duration_seconds)?;
         Ok((info, session))
     }
 
@@ -166,6 +167,7 @@ impl Run<'_> {
             return Ok(only.path.clone());
         }
         let seconds = plan.expected_seconds(seen);
+        let whole_seconds = plan.whole_seconds(seen);
         let mut tags = self.tags(info);
         if let (Container::Ogg, Some(cover)) = (plan.container, cover) {
             tags.cover = tokio::fs::read(cover).await.ok().map(|jpeg| picture_block(&jpeg));
@@ -173,7 +175,7 @@ impl Run<'_> {
         let (text, chapters) = (tags.has_text(), !tags.chapters.is_empty());
         let texts = dir.join("texts.ffmetadata");
         if text || chapters {
-            let written = tokio::fs::write(&texts, tags.to_ffmetadata(seconds)).await;
+            let written = tokio::fs::write(&texts, tags.to_ffmetadata(whole_seconds)).await;
             written.map_err(|error| scratch::failure(&error))?;
         }
         let embedded = Embedded { file: (text || chapters).then_some(&texts), tags: text, chapters, cover };

@@ -5,6 +5,7 @@
 //! be fetched by nobody before the job is completed.
 
 mod beside;
+mod cut;
 #[expect(dead_code, reason = "bytes that are still being made come from the relay and the pipes, which land behind it")]
 mod deliver;
 mod download;

@@ -20,7 +20,7 @@ use crate::container::{Container, VideoCodec};
 use crate::ytdlp::{Info, Live};
 
 pub use offer::{Offer, Stream, Track};
-pub use settle::{Plan, Seen, Sound, settle};
+pub use settle::{Cut, Plan, Seen, Sound, settle};
 
 /// What to fetch.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -19,6 +19,8 @@ pub struct Plan {
     pub video: Option<Picture>,
     /// Where its sound comes from, and how it is coded.
     pub audio: Option<Track>,
+    /// Only this part of it.
+    pub cut: Option<Cut>,
     /// The downloaded file is the result as it stands; ffmpeg is not run.
     pub untouched: bool,
     /// The rung asked for; none for sound.
@@ -27,7 +29,18 @@ pub struct Plan {
     pub got: Option<Quality>,
 }
 
-/// A picture of an input; always copied.
+/// A part of the medium, in seconds from its beginning.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Cut {
+    /// From here: a key frame, unless the picture is coded anew.
+    pub from: f64,
+    /// To here; none: to the end.
+    pub to: Option<f64>,
+    /// The picture is coded anew, as it begins between key frames.
+    pub recode: bool,
+}
+
+/// A picture of an input; copied, unless an exact cut needs it anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Picture {
     /// Which file, from 0.
@@ -89,6 +102,13 @@ impl Plan {
     /// How long the result must play, made of these files.
     #[must_use]
     pub fn expected_seconds(&self, files: &[Seen]) -> Option<f64> {
+        let whole = self.whole_seconds(files)?;
+        Some(self.cut.map_or(whole, |cut| (cut.to.map_or(whole, |to| to.min(whole)) - cut.from).max(0.0)))
+    }
+
+    /// How long these files play, before anything is cut.
+    #[must_use]
+    pub fn whole_seconds(&self, files: &[Seen]) -> Option<f64> {
         let video = self.video.and_then(|picture| files.get(picture.input)?.video_seconds);
         let audio = self.audio.and_then(|track| files.get(track.input)?.audio_seconds);
         video.into_iter().chain(audio).reduce(f64::max)
@@ -117,7 +137,7 @@ pub fn settle(files: &[Seen], spec: &DownloadSpec) -> Result<Plan, Failure> {
         };
         let fits = matches!(track.sound, Sound::Copy(codec) if container.holds_audio(codec));
         let audio = Some(Track { sound: if fits { track.sound } else { coded }, ..track });
-        return Ok(Plan { container, video: None, audio, untouched: false, asked: None, got: None });
+        return Ok(Plan { container, video: None, audio, cut: None, untouched: false, asked: None, got: None });
     }
     let picture = video.map(|(input, video)| Picture { input, index: video.index, codec: video.codec });
     let got = video.map(|(_, video)| Quality::of_short_side(video.width.min(video.height)));
@@ -125,6 +145,7 @@ pub fn settle(files: &[Seen], spec: &DownloadSpec) -> Result<Plan, Failure> {
         container,
         video: picture,
         audio: copied,
+        cut: None,
         untouched,
         asked: video.and(Some(spec.quality)),
         got,
@@ -225,7 +246,7 @@ mod tests {
             codec_name: audio.to_owned(),
             channels: 2,
         });
-        let probe = Probe { duration: Some(8.0), video, audio };
+        let probe = Probe { start: 0.0, duration: Some(8.0), video, audio };
         Seen { container, size_bytes: 1, probe, duration: 8.0, video_seconds: None, audio_seconds: None }
     }
 
