@@ -306,8 +306,12 @@ async fn both_ways_tell_the_same_of_a_medium() {
     for path in ["/progressive.mp4", "/hls-fmp4/master.m3u8", "/hls-ts/master.m3u8", "/dash/manifest.mpd"] {
         let url = read(&origin.url(path));
         let (one, two) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-        let plainly = plain().extract(&url, 1, one.path(), &short).await.unwrap().0;
-        let warmly = warm.extract(&url, 1, two.path(), &short).await.unwrap().0;
+        let mut plainly = plain().extract(&url, 1, one.path(), &short).await.unwrap().0;
+        let mut warmly = warm.extract(&url, 1, two.path(), &short).await.unwrap().0;
+        // each yt-dlp is another browser by chance
+        for place in plainly.formats.iter_mut().chain(&mut warmly.formats).filter_map(|format| format.place.as_mut()) {
+            assert!(place.headers.remove("user-agent").is_some());
+        }
         assert_eq!(plainly, warmly, "{path}");
     }
 }

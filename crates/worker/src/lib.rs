@@ -22,6 +22,7 @@ pub mod stages;
 
 pub mod container;
 pub mod ffmpeg;
+pub mod origin;
 pub mod process;
 pub mod relay;
 pub mod select;

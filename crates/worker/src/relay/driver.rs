@@ -14,11 +14,11 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::connection::Connection;
 use super::piece::{self, End, Landed, Piece, Route};
 use super::probe::First;
 use super::width::{LOOK_EVERY, Width};
 use super::{Limits, MOST_PIECES, PIECE_BYTES, Relayed, Trouble};
+use crate::origin::Connection;
 
 /// After a refusal that does not say for how long.
 const QUIET: Duration = Duration::from_secs(1);

@@ -6,8 +6,6 @@
 //! Not here: where the bytes go (`pipeline`, `shared::storage`), what they are (`verify`), where a fresh URL comes
 //! from (`ytdlp`), what may be dialled (`shared::egress`).
 
-mod answer;
-mod connection;
 mod driver;
 mod piece;
 mod probe;
@@ -23,9 +21,8 @@ use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 use url::Url;
 
-pub use answer::Validator;
-
-use connection::Dialler;
+use crate::origin::Dialler;
+pub use crate::origin::{NoTrust, Validator};
 
 /// What a connection fetches at a time.
 const PIECE_BYTES: u64 = 1024 * 1024;
@@ -148,11 +145,6 @@ pub struct Relay {
     dialler: Dialler,
     limits: Limits,
 }
-
-/// The certificates of this machine could not be read.
-#[derive(Debug, thiserror::Error)]
-#[error("there is no way to check certificates")]
-pub struct NoTrust(#[from] tokio_rustls::rustls::Error);
 
 impl Relay {
     /// Dials what `egress` allows, and nothing else.

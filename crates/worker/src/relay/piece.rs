@@ -14,9 +14,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
 use url::Url;
 
-use super::answer::{content_range, is_plain, retry_after};
-use super::connection::{Connection, Dialler, Silence};
 use super::{Trouble, Version};
+use crate::origin::{Connection, Dialler, Silence, content_range, is_plain, retry_after};
 
 /// From some bytes to the next: yt-dlp's own `--socket-timeout`.
 const BYTES_WITHIN: Duration = Duration::from_secs(20);

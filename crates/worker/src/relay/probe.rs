@@ -11,10 +11,9 @@ use hyper::{HeaderMap, Response, StatusCode};
 use jiff::Timestamp;
 use url::Url;
 
-use super::answer::{content_range, is_plain, retry_after};
-use super::connection::{Connection, Dialler, Silence};
 use super::piece::Route;
 use super::{NotHere, PIECE_BYTES, Source, Trouble, Validator, Version};
+use crate::origin::{Connection, Dialler, Silence, content_range, is_plain, retry_after};
 
 const MOST_REDIRECTS: usize = 10;
 

@@ -9,6 +9,7 @@ use haul_shared::metadata::{Chapter, Entry, MediaFormat, Metadata, Subtitle};
 use serde_json::Value;
 
 use super::command::ENTRIES;
+use super::place::Place;
 use super::value::{Fields, ID, TITLE, WORD};
 
 const FORMATS: usize = 1000;
@@ -76,6 +77,8 @@ pub struct SiteFormat {
     pub audio_channels: Option<u64>,
     pub dynamic_range: Option<String>,
     pub has_drm: bool,
+    /// `None`: it has no address.
+    pub place: Option<Place>,
 }
 
 /// Is there a picture, is there sound, and how is it coded?
@@ -142,6 +145,7 @@ impl SiteFormat {
             dynamic_range: fields.text("dynamic_range", WORD),
             // `true`, or `"maybe"`, which yt-dlp tries
             has_drm: fields.is_true("has_drm"),
+            place: Place::of(fields),
         };
         // storyboards are formats to yt-dlp, without picture and sound
         (format.video.may_be() || format.audio.may_be()).then_some(format)

@@ -12,6 +12,7 @@ pub mod counts;
 pub mod failure;
 pub mod info;
 mod patience;
+mod place;
 mod plain;
 pub mod progress;
 mod session;
@@ -30,11 +31,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::process::{Pace, Watch};
 use counts::{Counts, Way};
-use patience::Patience;
 use warm::{Asked, Child, NoAnswer, Pool};
 
 pub use command::YtdlpSettings;
 pub use info::{Info, Live, SiteFormat, Track};
+pub use patience::Patience;
+pub use place::Place;
 pub use progress::{Event, Report};
 pub use session::Session;
 pub use warm::WarmSettings;
@@ -119,6 +121,12 @@ impl Ytdlp {
         if let Some(pool) = &self.pool {
             pool.end().await;
         }
+    }
+
+    /// Which hosts have asked for fewer requests; a clone learns of others.
+    #[must_use]
+    pub fn patience(&self) -> Patience {
+        self.patience.clone()
     }
 
     /// What is counted.

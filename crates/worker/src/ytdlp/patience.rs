@@ -13,11 +13,11 @@ const MOST: usize = 1000;
 
 /// Which hosts have asked, and when.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Patience(Arc<Mutex<HashMap<String, Instant>>>);
+pub struct Patience(Arc<Mutex<HashMap<String, Instant>>>);
 
 impl Patience {
     /// This host has asked for fewer requests.
-    pub(super) fn asked(&self, host: String) {
+    pub fn asked(&self, host: String) {
         let mut hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         hosts.insert(host, Instant::now());
         if hosts.len() > MOST {
@@ -27,7 +27,8 @@ impl Patience {
     }
 
     /// How many fragments of this host may be fetched at once, of so many.
-    pub(super) fn at_once(&self, host: &str, most: u32) -> u32 {
+    #[must_use]
+    pub fn at_once(&self, host: &str, most: u32) -> u32 {
         let hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let has_asked = hosts.get(host).is_some_and(|asked| asked.elapsed() < LASTS);
         if has_asked { (most / 2).max(1) } else { most }

@@ -30,6 +30,11 @@ impl<'a> Fields<'a> {
         Some(text).filter(|text: &String| !text.is_empty())
     }
 
+    /// Text as it stands; `None` when it is longer than so many bytes.
+    pub(super) fn whole_text(&self, name: &str, limit: usize) -> Option<&'a str> {
+        self.0.get(name)?.as_str().filter(|text| !text.is_empty() && text.len() <= limit)
+    }
+
     /// A link to the web; never cut.
     pub(super) fn link(&self, name: &str) -> Option<String> {
         let text = self.0.get(name)?.as_str()?;
@@ -69,6 +74,11 @@ impl<'a> Fields<'a> {
     pub(super) fn list(&self, name: &str, limit: usize) -> impl Iterator<Item = Fields<'a>> + use<'a> {
         let items = self.0.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         items.iter().filter_map(Fields::of).take(limit)
+    }
+
+    /// How many things there are in a list, whatever they are.
+    pub(super) fn length(&self, name: &str) -> usize {
+        self.0.get(name).and_then(Value::as_array).map_or(0, Vec::len)
     }
 
     /// The texts of a list, at most so many, each cut to so many characters.

@@ -18,11 +18,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_rustls::rustls::{ClientConfig, Error};
+use tokio_rustls::rustls::{self, ClientConfig};
 use tokio_util::task::AbortOnDropHandle;
 use url::{Host, Position, Url};
 
-use super::Validator;
+use super::answer::Validator;
 
 /// TLS, once the socket is there.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
@@ -33,7 +33,7 @@ const READ_BYTES: usize = 64 * 1024;
 
 /// Opens connections.
 #[derive(Clone)]
-pub(super) struct Dialler {
+pub(crate) struct Dialler {
     egress: EgressPolicy,
     tls: TlsConnector,
 }
@@ -44,9 +44,14 @@ impl std::fmt::Debug for Dialler {
     }
 }
 
+/// The certificates of this machine could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no way to check certificates")]
+pub struct NoTrust(#[from] rustls::Error);
+
 /// Why there is no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Silence {
+pub(crate) enum Silence {
     /// It may not be asked.
     Denied(Unreachable),
     /// It did not answer in time, or not in HTTP/1.1.
@@ -54,13 +59,13 @@ pub(super) enum Silence {
 }
 
 impl Dialler {
-    pub(super) fn new(egress: EgressPolicy) -> Result<Self, Error> {
+    pub(crate) fn new(egress: EgressPolicy) -> Result<Self, NoTrust> {
         let config = ClientConfig::with_platform_verifier()?;
         Ok(Self { egress, tls: TlsConnector::from(Arc::new(config)) })
     }
 
     /// Connects to the host of an http(s) URL.
-    pub(super) async fn connect(&self, url: &Url) -> Result<Connection, Silence> {
+    pub(crate) async fn connect(&self, url: &Url) -> Result<Connection, Silence> {
         let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else { return Err(Silence::Broken) };
         let socket = self.egress.dial(host.clone(), port).await.map_err(|error| match error {
             NotDialled::Unreachable(unreachable @ Unreachable::Denied(_)) => Silence::Denied(unreachable),
@@ -83,7 +88,7 @@ impl Dialler {
 
 /// A connection that is free for a question. Dropped, it is closed.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(crate) struct Connection {
     sender: SendRequest<Empty<Bytes>>,
     _io: AbortOnDropHandle<()>,
 }
@@ -98,30 +103,36 @@ impl Connection {
     }
 
     /// Whether the origin has closed it meanwhile.
-    pub(super) fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.sender.is_closed()
     }
 
     /// Asks for the bytes from `first` to `last`, both included; of this version, if one is given.
-    pub(super) async fn ask(
+    pub(crate) async fn ask(
         &mut self,
         (url, headers): (&Url, &HeaderMap),
         (first, last): (u64, u64),
         version: Option<&Validator>,
     ) -> Result<Response<Incoming>, Silence> {
+        let mut headers = headers.clone();
+        let range = HeaderValue::from_str(&format!("bytes={first}-{last}"));
+        headers.insert(RANGE, range.map_err(|_| Silence::Broken)?);
+        match version {
+            Some(version) => headers.insert(IF_RANGE, version.value().clone()),
+            None => headers.remove(IF_RANGE),
+        };
+        self.get(url, headers).await
+    }
+
+    /// Asks, with these headers, for bytes that are not encoded.
+    pub(crate) async fn get(&mut self, url: &Url, headers: HeaderMap) -> Result<Response<Incoming>, Silence> {
         let mut request = Request::new(Empty::new());
         *request.uri_mut() = url[Position::BeforePath..Position::AfterQuery].parse().map_err(|_| Silence::Broken)?;
-        request.headers_mut().clone_from(headers);
+        *request.headers_mut() = headers;
         let host = HeaderValue::from_str(&url[Position::BeforeHost..Position::AfterPort]);
-        let range = HeaderValue::from_str(&format!("bytes={first}-{last}"));
         let head = request.headers_mut();
         head.insert(HOST, host.map_err(|_| Silence::Broken)?);
-        head.insert(RANGE, range.map_err(|_| Silence::Broken)?);
         head.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        match version {
-            Some(version) => head.insert(IF_RANGE, version.value().clone()),
-            None => head.remove(IF_RANGE),
-        };
         let answer = timeout(HEAD_WITHIN, async {
             self.sender.ready().await?;
             self.sender.send_request(request).await

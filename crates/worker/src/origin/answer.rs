@@ -1,6 +1,6 @@
 //! What the head of an answer says (RFC 9110), as values.
 //!
-//! Not here: what follows from it (`probe`, `piece`).
+//! Not here: what follows from it (`relay`, `segments`).
 
 use std::time::Duration;
 
@@ -19,20 +19,20 @@ pub enum Validator {
 
 impl Validator {
     /// What a head names its bytes by, if that is enough to tell two versions apart.
-    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
+    pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
         let tag = headers.get(ETAG).filter(|tag| tag.as_bytes().starts_with(b"\""));
         let modified = headers.get(LAST_MODIFIED).filter(|when| headers.get(DATE).is_some_and(|date| date != when));
         tag.map(|tag| Self::Tag(tag.clone())).or_else(|| modified.map(|when| Self::Modified(when.clone())))
     }
 
-    pub(super) fn value(&self) -> &HeaderValue {
+    pub(crate) fn value(&self) -> &HeaderValue {
         match self {
             Self::Tag(value) | Self::Modified(value) => value,
         }
     }
 
     /// Whether a head may be of this version. Not every origin repeats the name.
-    pub(super) fn fits(&self, headers: &HeaderMap) -> bool {
+    pub(crate) fn fits(&self, headers: &HeaderMap) -> bool {
         let (name, value): (HeaderName, _) = match self {
             Self::Tag(value) => (ETAG, value),
             Self::Modified(value) => (LAST_MODIFIED, value),
@@ -43,16 +43,16 @@ impl Validator {
 
 /// A `Content-Range`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct ContentRange {
-    pub(super) first: u64,
+pub(crate) struct ContentRange {
+    pub(crate) first: u64,
     /// The last byte, not the one behind it.
-    pub(super) last: u64,
+    pub(crate) last: u64,
     /// `None`: not known to the origin.
-    pub(super) total: Option<u64>,
+    pub(crate) total: Option<u64>,
 }
 
 /// `None`: there is none, or it makes no sense.
-pub(super) fn content_range(headers: &HeaderMap) -> Option<ContentRange> {
+pub(crate) fn content_range(headers: &HeaderMap) -> Option<ContentRange> {
     let text = headers.get(CONTENT_RANGE)?.to_str().ok()?;
     let (range, total) = text.trim().strip_prefix("bytes")?.trim_start().split_once('/')?;
     let (first, last) = range.split_once('-')?;
@@ -68,12 +68,12 @@ fn number(text: &str) -> Option<u64> {
 }
 
 /// Whether the bytes are those of the file.
-pub(super) fn is_plain(headers: &HeaderMap) -> bool {
+pub(crate) fn is_plain(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_ENCODING).is_none_or(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 /// How long to stay away: seconds, or until a date.
-pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Some(seconds) = number(text) {
         return Some(Duration::from_secs(seconds));

@@ -1,0 +1,14 @@
+//! Asking an origin over HTTP/1.1: a connection, one question after the other, and what the head of an answer says.
+//!
+//! Not here: what is asked for, how often, and by how many connections (`relay`, `segments`); what may be dialled
+//! (`shared::egress`).
+
+mod answer;
+mod connection;
+mod cookies;
+
+pub use answer::Validator;
+pub(crate) use answer::{content_range, is_plain, retry_after};
+pub use connection::NoTrust;
+pub(crate) use connection::{Connection, Dialler, Silence};
+pub use cookies::Cookies;

@@ -1,0 +1,128 @@
+//! Where a format is, and what has to be said when asking for it.
+//!
+//! Only what can be asked for without knowing the site: whoever needs more than an address, headers and cookies has
+//! [`Place::quirks`], and yt-dlp asks.
+
+use hyper::HeaderMap;
+use hyper::header::{
+    ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderName, HeaderValue, RANGE, TE, TRANSFER_ENCODING,
+    UPGRADE,
+};
+use url::Url;
+
+use super::value::Fields;
+use crate::origin::Cookies;
+
+/// Characters of the longest address; some are signed at length.
+const ADDRESS: usize = 8192;
+const HEADERS: usize = 50;
+/// Fragments that are kept of a format: one more than anybody takes.
+const FRAGMENTS: usize = 20_001;
+
+/// Said by whoever asks, and by nobody for him.
+const OURS: [HeaderName; 9] =
+    [ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, RANGE, TE, TRANSFER_ENCODING, UPGRADE];
+/// Yt-dlp's words to itself begin with this.
+const PRIVATE: &str = "ytdl-";
+
+/// What of yt-dlp's dictionary only yt-dlp can follow.
+const QUIRKS: [&str; 9] = [
+    "request_data",
+    "impersonate",
+    "extra_param_to_segment_url",
+    "extra_param_to_key_url",
+    "hls_aes",
+    "hls_media_playlist_data",
+    "format_index",
+    "section_start",
+    "section_end",
+];
+
+/// Where a format is. `Debug` shows neither address nor cookie.
+#[derive(Clone, PartialEq)]
+pub struct Place {
+    /// Of the file, or of the playlist or manifest.
+    pub url: Url,
+    /// Without cookies, without yt-dlp's private ones, and without those that belong to a connection.
+    pub headers: HeaderMap,
+    /// For those hosts that they are meant for.
+    pub cookies: Cookies,
+    /// What the addresses of [`Self::fragments`] are relative to.
+    pub fragment_base: Option<Url>,
+    /// Of a static DASH manifest, in order: an address, and how many seconds it plays. Else empty.
+    pub fragments: Vec<(Box<str>, Option<f64>)>,
+    /// Only yt-dlp knows how this is fetched.
+    pub quirks: bool,
+}
+
+impl std::fmt::Debug for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Place").field("fragments", &self.fragments.len()).finish_non_exhaustive()
+    }
+}
+
+impl Place {
+    /// `None`: it has no address that can be read.
+    pub(super) fn of(fields: &Fields<'_>) -> Option<Self> {
+        let headers = fields.entries("http_headers", HEADERS).filter_map(|(name, value)| {
+            let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+            let is_public = !OURS.contains(&name) && !name.as_str().starts_with(PRIVATE);
+            Some((name, HeaderValue::from_str(value.as_str()?).ok()?)).filter(|_| is_public)
+        });
+        let fragment = |fragment: Fields<'_>| {
+            let address = fragment.whole_text("url", ADDRESS).or_else(|| fragment.whole_text("path", ADDRESS));
+            (address.unwrap_or_default().into(), fragment.number("duration"))
+        };
+        let fragments: Vec<_> = fields.list("fragments", FRAGMENTS).map(fragment).collect();
+        let cookies = fields.whole_text("cookies", ADDRESS);
+        // what was left out here is missing there
+        let is_cut = fields.length("fragments") != fragments.len() || (fields.has("cookies") && cookies.is_none());
+        Some(Self {
+            url: address(fields, "url")?,
+            headers: headers.collect(),
+            cookies: cookies.map(Cookies::read).unwrap_or_default(),
+            fragment_base: address(fields, "fragment_base_url"),
+            fragments,
+            quirks: is_cut || QUIRKS.iter().any(|name| fields.has(name)) || fields.is_true("is_from_start"),
+        })
+    }
+}
+
+fn address(fields: &Fields<'_>, name: &str) -> Option<Url> {
+    fields.whole_text(name, ADDRESS).and_then(|text| Url::parse(text).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn headers_are_those_of_the_site_and_neither_ours_nor_yt_dlp_s() {
+        let format = json!({
+            "url": "https://cdn.example/list.mpd?t=1", "fragment_base_url": "https://cdn.example/a/",
+            "http_headers": {"User-Agent": "Mozilla", "Referer": "https://site.example/", "Cookie": "a=1", "Range": "x",
+                             "Ytdl-Request-Proxy": "http://p", "ytdl-socks-proxy": "p", "Accept-Encoding": "gzip",
+                             "bad name": "x", "Number": 1},
+            "cookies": "s=1; Domain=.cdn.example; Path=/",
+            "fragments": [{"path": "i.mp4"}, {"url": "https://other.example/1", "duration": 2.5}, {"url": 3}],
+        });
+        let place = Place::of(&Fields::of(&format).expect("an object")).expect("a place");
+        let mut names: Vec<_> = place.headers.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["referer", "user-agent"]);
+        assert!(place.cookies.of(&place.url).is_some_and(|cookies| cookies == "s=1") && !place.quirks);
+        let expected = [("i.mp4".into(), None), ("https://other.example/1".into(), Some(2.5)), ("".into(), None)];
+        assert_eq!(place.fragments, expected);
+        assert!(!format!("{place:?}").contains("cdn"));
+        for odd in [
+            json!({"url": "https://cdn.example/", "impersonate": "chrome"}),
+            json!({"url": "https://cdn.example/", "fragments": [{"path": "i.mp4"}, null]}),
+            json!({"url": "https://cdn.example/", "cookies": "s".repeat(ADDRESS + 1)}),
+        ] {
+            assert!(Place::of(&Fields::of(&odd).expect("an object")).is_some_and(|place| place.quirks), "{odd}");
+        }
+        assert_eq!(Place::of(&Fields::of(&json!({"url": "no address"})).expect("an object")), None);
+    }
+}
