@@ -1,22 +1,28 @@
 //! Metadata for display: from memory, from Redis, or from a worker that looks.
 //!
-//! The memory of this process is bounded in bytes and believed for half a minute. What one API forgets the others hear
-//! of, and forget too. Callers who ask for the same address at the same time wait for one look. What is stale is
-//! shown at once, and looked at again behind the caller's back.
+//! The memory of this process is bounded in bytes and believed for half a minute. It holds answers as they are sent, so
+//! that a hit costs no more than their copy. What one API forgets the others hear of, and forget too; one that did not
+//! hear it (its connection was broken) does so within that half minute. Callers who ask for the same address at the same
+//! time, of whichever API, wait for one look. What is stale is shown at once, and looked at again behind the caller's
+//! back: where that fails, what is stale stays until its time is over, and there is a pause before the next look.
 //!
-//! Not here: how a medium is looked at (the worker), how long a finding is fresh (`shared::metadata`).
+//! Not here: how a medium is looked at (the worker), how long a finding is fresh and kept (`shared::metadata`).
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+mod view;
+
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::body::Bytes;
 use haul_shared::ids::Ticket;
-use haul_shared::job::{JobSpec, JobState};
+use haul_shared::job::{FailureKind, JobSpec, JobState};
 use haul_shared::media::Priority;
-use haul_shared::metadata::{Cached, Finding, Metadata, MetadataCache};
+use haul_shared::metadata::{Cached, Finding, KEPT_FOR, MetadataCache};
 use haul_shared::redis::Listener;
 use haul_shared::source::SourceUrl;
 use haul_shared::store::{ClientLimits, JobStore, Submission};
+use jiff::Timestamp;
+use moka::Expiry;
 use moka::future::Cache;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
@@ -26,10 +32,18 @@ use crate::config::ApiConfig;
 use crate::error::{ApiError, ApiResult, Code};
 use crate::submit::job_of;
 
+pub use view::MetadataView;
+
 /// How long memory is believed before Redis is asked again.
 const BELIEVED: Duration = Duration::from_secs(30);
 /// How long a caller waits for a worker.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// A look that is put off for longer, because its site is left alone, is not waited for.
+const LONGEST_DEFERRAL: Duration = Duration::from_secs(5);
+/// Between two looks at what is stale, when the first has failed or is under way; longer where the site asks for it.
+const RENEWED_EVERY: Duration = Duration::from_secs(30);
+/// Addresses whose renewal is remembered; beyond, some are looked at more often.
+const RENEWALS: u64 = 10_000;
 
 /// Where an answer came from: the header `Haul-Cache`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,21 +74,19 @@ impl Origin {
 /// An answer.
 #[derive(Debug)]
 pub struct Answer {
-    /// What is known, or why nothing is.
-    pub outcome: ApiResult<Arc<Metadata>>,
+    /// What is known, as the JSON of a [`MetadataView`], or why nothing is.
+    pub outcome: ApiResult<Bytes>,
     /// Where from.
     pub origin: Origin,
     /// How old it is.
     pub age: Duration,
 }
 
-/// What memory holds: something found, and when.
+/// What memory holds: something found, as it is sent, and when.
 #[derive(Debug, Clone)]
 struct Remembered {
-    metadata: Arc<Metadata>,
+    body: Bytes,
     found: Instant,
-    /// In memory, roughly, in bytes.
-    size: u32,
 }
 
 /// Finds metadata. Cheap to clone.
@@ -85,8 +97,8 @@ pub struct MetadataService {
     jobs: JobStore,
     /// How long a finding is fresh.
     fresh: Duration,
-    /// Addresses that are being looked at behind a caller's back.
-    refreshing: Arc<Mutex<HashSet<SourceUrl>>>,
+    /// Addresses that are looked at, or were, behind a caller's back, and for how long not again.
+    renewed: Cache<SourceUrl, Duration>,
     tasks: TaskTracker,
     _forgotten_elsewhere: Arc<Listener>,
 }
@@ -96,7 +108,9 @@ impl MetadataService {
     #[must_use]
     pub fn new(config: &ApiConfig, redis: MetadataCache, jobs: JobStore, tasks: TaskTracker) -> Self {
         let memory = Cache::builder()
-            .weigher(|_: &SourceUrl, remembered: &Remembered| remembered.size)
+            .weigher(|source: &SourceUrl, remembered: &Remembered| {
+                u32::try_from(source.expose().len() + remembered.body.len()).unwrap_or(u32::MAX)
+            })
             .max_capacity(config.metadata_cache_bytes)
             .time_to_live(BELIEVED)
             .build();
@@ -109,13 +123,17 @@ impl MetadataService {
             None => forgetting.invalidate_all(),
         });
         let _forgotten_elsewhere = Arc::new(listener);
-        Self { memory, redis, jobs, fresh, refreshing: Arc::default(), tasks, _forgotten_elsewhere }
+        let renewed = Cache::builder().max_capacity(RENEWALS).expire_after(EachItsTime).build();
+        Self { memory, redis, jobs, fresh, renewed, tasks, _forgotten_elsewhere }
     }
 
     /// What is known of an address; asks a worker if nothing is.
     pub async fn get(&self, source: &SourceUrl, caller: &Caller) -> Answer {
         if let Some(known) = self.memory.get(source).await {
-            return self.known(source, caller, known);
+            if known.found.elapsed() < self.fresh * KEPT_FOR {
+                return self.known(source, caller, known).await;
+            }
+            self.memory.invalidate(source).await;
         }
         match self.redis.get(source).await {
             Ok(Some(Cached { finding: Finding::Refused { kind, retry_after }, age, .. })) => {
@@ -125,7 +143,7 @@ impl MetadataService {
             Ok(Some(cached)) => {
                 if let Some(known) = Remembered::of(cached) {
                     self.memory.insert(source.clone(), known.clone()).await;
-                    return self.known(source, caller, known);
+                    return self.known(source, caller, known).await;
                 }
             }
             Ok(None) => {}
@@ -133,7 +151,7 @@ impl MetadataService {
             Err(error) => tracing::warn!("the metadata cache does not answer: {error}"),
         }
         let looked = self.memory.try_get_with_by_ref(source, self.look(source, caller)).await;
-        let outcome = looked.map(|known| known.metadata).map_err(|error| ApiError::clone(&error));
+        let outcome = looked.map(|known| known.body).map_err(|error| ApiError::clone(&error));
         Answer { outcome, origin: Origin::Miss, age: Duration::ZERO }
     }
 
@@ -144,44 +162,70 @@ impl MetadataService {
     pub async fn forget(&self, source: &SourceUrl) -> ApiResult<()> {
         self.redis.forget(source).await?;
         self.memory.invalidate(source).await;
+        self.renewed.invalidate(source).await;
         Ok(())
     }
 
-    fn known(&self, source: &SourceUrl, caller: &Caller, known: Remembered) -> Answer {
+    async fn known(&self, source: &SourceUrl, caller: &Caller, known: Remembered) -> Answer {
         let age = known.found.elapsed();
         let origin = if age > self.fresh { Origin::Stale } else { Origin::Hit };
         if origin == Origin::Stale {
-            self.refresh(source.clone(), caller.clone());
+            self.renew(source, caller).await;
         }
-        Answer { outcome: Ok(known.metadata), origin, age }
+        Answer { outcome: Ok(known.body), origin, age }
     }
 
-    /// Looks again, unless somebody does.
-    fn refresh(&self, source: SourceUrl, caller: Caller) {
-        let Some(mark) = Mark::set(&self.refreshing, &source) else { return };
-        let service = self.clone();
+    /// Looks again, unless somebody does, or did and failed.
+    async fn renew(&self, source: &SourceUrl, caller: &Caller) {
+        if !self.renewed.entry_by_ref(source).or_insert(RENEWED_EVERY).await.is_fresh() {
+            return;
+        }
+        let (service, source, caller) = (self.clone(), source.clone(), caller.clone());
         self.tasks.spawn(async move {
-            let _mark = mark;
-            match service.look(&source, &caller).await {
-                Ok(known) => service.memory.insert(source, known).await,
-                Err(refusal) => tracing::debug!("stale metadata could not be renewed: {refusal:?}"),
+            match service.look_again(&source, &caller).await {
+                Ok(known) => {
+                    service.memory.insert(source.clone(), known).await;
+                    service.renewed.invalidate(&source).await;
+                }
+                Err(refusal) => {
+                    tracing::debug!("stale metadata could not be renewed: {refusal:?}");
+                    if let Some(wait) = refusal.asks_to_wait().filter(|wait| *wait > RENEWED_EVERY) {
+                        service.renewed.insert(source.clone(), wait).await;
+                    }
+                    // a refusal that will not pass has taken its place
+                    service.memory.invalidate(&source).await;
+                }
             }
         });
+    }
+
+    /// What another API has found meanwhile, or else what a worker finds now.
+    async fn look_again(&self, source: &SourceUrl, caller: &Caller) -> ApiResult<Remembered> {
+        match self.redis.get(source).await? {
+            Some(cached) if !cached.stale => self.told(Some(cached)),
+            _ => self.look(source, caller).await,
+        }
     }
 
     /// Has a worker look, and waits for what it finds.
     async fn look(&self, source: &SourceUrl, caller: &Caller) -> ApiResult<Remembered> {
         let ticket = job_of(self.jobs.submit(&self.submission(source, caller)).await?)?.1.ticket;
         let ended = timeout(LONGEST_WAIT, self.end_of(ticket)).await;
+        let ended = ended.unwrap_or_else(|_| Err(ApiError::new(Code::Timeout)));
         // the finding is in the cache; the ticket has served. A failure here is mended by its short life.
         let _ = match &ended {
             Ok(_) => self.jobs.forget(ticket).await.map(drop),
             Err(_) => self.jobs.cancel(ticket).await.map(drop),
         };
-        if let JobState::Failed { failure, .. } = ended.map_err(|_| ApiError::new(Code::Timeout))?? {
+        if let JobState::Failed { failure, .. } = ended? {
             return Err(ApiError::no_metadata(failure.kind, failure.retry_after));
         }
-        match self.redis.get(source).await? {
+        self.told(self.redis.get(source).await?)
+    }
+
+    /// What a worker has left in the cache.
+    fn told(&self, cached: Option<Cached>) -> ApiResult<Remembered> {
+        match cached {
             Some(Cached { finding: Finding::Refused { kind, retry_after }, .. }) => {
                 Err(ApiError::no_metadata(kind, retry_after))
             }
@@ -193,10 +237,12 @@ impl MetadataService {
         let lost = || ApiError::new(Code::Internal);
         let mut watch = self.jobs.watch(ticket).await?.ok_or_else(lost)?;
         loop {
-            match self.jobs.get(ticket).await? {
-                Some(job) if job.state.kind().is_end() => return Ok(job.state),
-                Some(_) => watch.changed().await,
-                None => return Err(lost()),
+            match self.jobs.get(ticket).await?.ok_or_else(lost)?.state {
+                JobState::Waiting { due, .. } if wait_until(due) > LONGEST_DEFERRAL => {
+                    return Err(ApiError::no_metadata(FailureKind::SiteRateLimited, Some(wait_until(due))));
+                }
+                state if state.kind().is_end() => return Ok(state),
+                _ => watch.changed().await,
             }
         }
     }
@@ -224,28 +270,26 @@ impl MetadataService {
 impl Remembered {
     fn of(cached: Cached) -> Option<Self> {
         let Finding::Found(metadata) = cached.finding else { return None };
-        let size = serde_json::to_vec(&metadata).map_or(u32::MAX, |json| u32::try_from(json.len()).unwrap_or(u32::MAX));
+        let body = serde_json::to_vec(&MetadataView::of(*metadata)).expect("a view has only plain fields");
         // a clock that started after the finding was made: as old as can be told
         let found = Instant::now().checked_sub(cached.age).unwrap_or_else(Instant::now);
-        Some(Self { metadata: Arc::from(metadata), found, size })
+        Some(Self { body: body.into(), found })
     }
 }
 
-/// Says, while it lives, that an address is being looked at.
-struct Mark {
-    set: Arc<Mutex<HashSet<SourceUrl>>>,
-    source: SourceUrl,
-}
+/// Each entry lives as long as it says.
+struct EachItsTime;
 
-impl Mark {
-    fn set(set: &Arc<Mutex<HashSet<SourceUrl>>>, source: &SourceUrl) -> Option<Self> {
-        let is_first = set.lock().unwrap_or_else(PoisonError::into_inner).insert(source.clone());
-        is_first.then(|| Self { set: Arc::clone(set), source: source.clone() })
+impl Expiry<SourceUrl, Duration> for EachItsTime {
+    fn expire_after_create(&self, _: &SourceUrl, time: &Duration, _: Instant) -> Option<Duration> {
+        Some(*time)
+    }
+
+    fn expire_after_update(&self, _: &SourceUrl, time: &Duration, _: Instant, _: Option<Duration>) -> Option<Duration> {
+        Some(*time)
     }
 }
 
-impl Drop for Mark {
-    fn drop(&mut self) {
-        self.set.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.source);
-    }
+fn wait_until(due: Timestamp) -> Duration {
+    due.duration_since(Timestamp::now()).try_into().unwrap_or_default()
 }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use haul_shared::store::{Claims, Kind, Leased};
+use haul_shared::store::{Claims, Kind, Leased, Outlet};
 use rand::RngExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -34,7 +34,12 @@ pub async fn run<A, F>(
     F: Future<Output = ()> + Send + 'static,
 {
     let slots = Arc::new(Semaphore::new(slots));
-    let claims = ctx.store.claims(&ctx.id, kind, &ctx.config.regions).through(&ctx.config.outlet);
+    let outlet = match kind {
+        Kind::Download => ctx.config.outlet.clone(),
+        // somebody waits for it: it does not stand behind the downloads of its site
+        Kind::Metadata => Outlet { running_limit: None, ..ctx.config.outlet.clone() },
+    };
+    let claims = ctx.store.claims(&ctx.id, kind, &ctx.config.regions).through(&outlet);
     let mut queue = Queue { kind, claims, warned: None };
     while let Some(mut free) = stop.run_until_cancelled(free(&slots)).await {
         let Some(jobs) = queue.next(&ctx, free.len(), &stop).await else { return };

@@ -29,8 +29,10 @@ use crate::scratch::Scratch;
 use crate::ytdlp::{WarmSettings, Ytdlp, YtdlpSettings};
 use crate::{claim, health, heartbeat, sweep};
 
-/// Metadata jobs at once: short, and somebody waits for each.
-const METADATA_SLOTS: usize = 2;
+/// Looks at metadata at once, for each processor: the time of a look is half its own work and half the site's.
+const LOOKS_PER_PROCESSOR: usize = 2;
+/// Fewest and most of them: slow sites need some, and each has a process of some 40 MB.
+const LOOKS: [usize; 2] = [4, 16];
 
 /// Jobs after which a warm extractor gives way to a fresh one.
 const JOBS_OF_AN_EXTRACTOR: u64 = 500;
@@ -88,7 +90,7 @@ pub async fn run_with(
 
     let attempt = |ctx: Arc<Context>, leased| async move { attempt::run(&ctx, leased, work).await };
     let claims = |kind, slots| claim::run(Arc::clone(&ctx), kind, slots, jobs.clone(), shutdown.stop.clone(), attempt);
-    tokio::join!(claims(Kind::Download, ctx.config.slots), claims(Kind::Metadata, METADATA_SLOTS));
+    tokio::join!(claims(Kind::Download, ctx.config.slots), claims(Kind::Metadata, looks_at_once()));
 
     jobs.close();
     tracing::info!("stopping: {} downloads under way", ctx.board.downloads());
@@ -112,6 +114,12 @@ pub async fn run_with(
     // Whoever watches over the process starts it again.
     anyhow::ensure!(!broken.is_cancelled(), "a part of the worker had ended by itself");
     Ok(())
+}
+
+/// Slots of the lane in which metadata is looked at; those of downloads are others.
+fn looks_at_once() -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    (processors * LOOKS_PER_PROCESSOR).clamp(LOOKS[0], LOOKS[1])
 }
 
 async fn build(config: WorkerConfig) -> anyhow::Result<Context> {

@@ -166,6 +166,64 @@ async fn what_is_stale_is_shown_while_somebody_looks_again() -> Result<()> {
     tokio::time::timeout(Duration::from_secs(20), renewed).await?
 }
 
+/// Fault: a site that stumbled for a moment took away what was still good to be shown, and was asked again by every call.
+#[tokio::test]
+async fn a_passing_failure_leaves_what_is_stale_and_is_followed_by_a_pause() -> Result<()> {
+    let site = Site::with(&[("HAUL_METADATA_TTL", "4s")]).await?;
+    let cache = MetadataCache::new(site.redis.server(2)?, Duration::from_secs(4));
+    cache.put(&source()?, &found("old")).await?;
+    let stale = async {
+        while look(&site).await?.header("haul-cache") != "stale" {}
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(Duration::from_secs(20), stale).await??;
+    let leased = asked(&site).await?;
+    cache.put(&source()?, &Finding::Refused { kind: FailureKind::Network, retry_after: None }).await?;
+    site.jobs.fail(&leased.lease, &Failure::new(FailureKind::Network, "reset"), Duration::ZERO).await?;
+    let again = look(&site).await?;
+    assert_eq!((told(&again), &again.json()["title"]), (("200".to_owned(), "stale"), &json!("old")));
+    assert!(again.header("age").parse::<u64>()? >= 4);
+    let mut claims = site.jobs.claims(&WorkerId::on_host("site"), Kind::Metadata, &["default".parse()?]);
+    assert!(claims.take(1).await?.is_empty(), "nobody asks again at once");
+    // its time is bounded: then it is looked at while the caller waits
+    let over = async {
+        loop {
+            let answer = look(&site).await?;
+            if answer.header("haul-cache") != "stale" {
+                return anyhow::Ok(answer);
+            }
+        }
+    };
+    let (over, worker) = tokio::join!(tokio::time::timeout(Duration::from_secs(20), over), answer(&site, found("new")));
+    worker?;
+    let over = over??;
+    assert_eq!((told(&over), &over.json()["title"]), (("200".to_owned(), "miss"), &json!("new")));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_look_at_a_site_that_is_left_alone_is_told_when_to_come_back_and_not_kept_waiting() -> Result<()> {
+    let site = Site::start().await?;
+    let look_at = async |number: u32| site.post(LOOK, &json!({ "url": format!("{MEDIA}?{number}") })).await;
+    for number in 0..8 {
+        let turned_away = async {
+            let leased = asked(&site).await?;
+            site.jobs.fail(&leased.lease, &Failure::new(FailureKind::SiteBlocked, "403"), Duration::ZERO).await?;
+            anyhow::Ok(())
+        };
+        let (answer, worker) = tokio::join!(look_at(number), turned_away);
+        worker?;
+        assert_eq!(answer?.told(), "502 site_blocked");
+    }
+    let answer = tokio::select! {
+        answer = look_at(8) => answer?,
+        question = asked(&site) => anyhow::bail!("nobody should have been asked: {question:?}"),
+    };
+    assert_eq!(answer.told(), "503 site_rate_limited");
+    assert!(answer.header("retry-after").parse::<u64>()? >= 5);
+    Ok(())
+}
+
 #[tokio::test]
 async fn an_address_is_checked_as_for_a_download() -> Result<()> {
     let site = Site::start().await?;

@@ -1,5 +1,8 @@
 //! Metadata without a download, found by a real worker.
 
+use haul_shared::metadata::{Finding, Metadata, MetadataCache};
+use haul_shared::source::SourceUrl;
+
 use super::*;
 
 const METADATA: &str = "/api/v1/metadata";
@@ -15,6 +18,11 @@ async fn a_look_is_a_miss_and_then_a_hit_and_says_what_there_is() -> Result<()> 
     assert_eq!((&told["title"], &told["is_live"]), (&json!("master"), &json!(false)));
     assert_eq!(told["qualities"], json!(["720p", "360p", "240p"]), "{told}");
     assert_eq!(told["formats"].as_array().map_or(0, Vec::len), 3);
+    let highest = told["formats"].as_array().and_then(|formats| formats.iter().find(|one| one["height"] == 720));
+    let highest = highest.context("a picture of 720 lines")?.clone();
+    for field in ["format_id", "ext", "width", "vcodec", "acodec", "bitrate_kbps", "protocol"] {
+        assert!(!highest[field].is_null(), "{field}: {highest}");
+    }
     let hits = house.origin.hits("/hls-ts/master.m3u8");
     let second = house.ask(Method::POST, METADATA, &body).await?;
     assert_eq!((second.header("haul-cache"), second.json()), ("hit", told));
@@ -52,6 +60,39 @@ async fn a_refusal_has_its_status_and_a_list_its_entries() -> Result<()> {
     let entries = answer.json()["entries"].as_array().cloned().unwrap_or_default();
     let titles: Vec<&str> = entries.iter().filter_map(|entry| entry["title"].as_str()).collect();
     assert_eq!(titles, ["One", "Two"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn of_a_long_list_a_hundred_entries_are_told() -> Result<()> {
+    let house = House::open(Store::Disk, &[]).await?;
+    let _worker = house.worker(&[]).await?;
+    let videos: String = (0..120).map(|n| format!("<video src='/progressive.mp4?{n}'></video>")).collect();
+    house.origin.put("/many.html", format!("<!doctype html><title>Many</title>{videos}"));
+    let told = house.ask(Method::POST, METADATA, &json!({ "url": house.origin.url("/many.html") })).await?.json();
+    assert_eq!(told["entries"].as_array().map(Vec::len), Some(100), "{told}");
+    Ok(())
+}
+
+/// What is cached may be old, or another's: it is for display, and no program is ever given any of it.
+#[tokio::test]
+async fn what_is_cached_is_shown_and_never_downloaded_from() -> Result<()> {
+    let house = House::open(Store::Disk, &[]).await?;
+    let _worker = house.worker(&[]).await?;
+    let url = house.origin.url("/progressive.mp4");
+    let poisoned: Metadata = serde_json::from_value(json!({
+        "title": "poisoned", "duration_seconds": 1.0, "is_live": true, "webpage_url": house.origin.url("/silent.mp4"),
+        "formats": [{ "format_id": "mp4", "ext": "webm", "protocol": "https" }],
+        "qualities": [], "subtitles": [], "chapters": [], "entries": [],
+    }))?;
+    let cache = MetadataCache::new(house.redis.server(2)?, std::time::Duration::from_secs(3600));
+    cache.put(&SourceUrl::read(&url)?, &Finding::Found(Box::new(poisoned))).await?;
+    let shown = house.ask(Method::POST, METADATA, &json!({ "url": url })).await?;
+    assert_eq!((shown.header("haul-cache"), &shown.json()["title"]), ("hit", &json!("poisoned")));
+    let job = house.order(&request(&url, json!({ "format": "original" }))).await?;
+    let (result, _) = proven(&house, &job).await?;
+    assert_eq!(result["container"], "mp4");
+    assert_eq!(house.get(&job).await?.json()["media"]["title"], "progressive");
     Ok(())
 }
 

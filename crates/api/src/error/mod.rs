@@ -185,6 +185,11 @@ impl ApiError {
         self
     }
 
+    /// How long the caller shall wait, if it is said.
+    pub(crate) fn asks_to_wait(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
     /// Code and pointers in one line, for tests.
     #[cfg(test)]
     pub(crate) fn summary(&self) -> String {

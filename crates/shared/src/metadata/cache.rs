@@ -1,20 +1,21 @@
 //! The level of the metadata cache that all processes share.
 //!
 //! An entry is compressed and bounded. Its age comes from the server's clock: the life it was given, less the
-//! life it has left. What was found lives twice its time, so that it can be shown while it is asked again.
+//! life it has left. What was found lives twice its time, so that it can be shown while it is asked again; a refusal
+//! lives as long as its code says ([`refusal_life`]), and one that passes takes nothing away that is still there.
 
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
 use super::{Cached, Finding};
-use crate::job::FailureKind;
+use crate::job::{FailureKind, LONGEST_ASKED};
 use crate::redis::{Heard, Listener, Server};
 use crate::source::SourceUrl;
 use crate::store::{StoreError, forgotten_channel, metadata_key};
 
-/// How long a refusal is believed.
-const REFUSAL_TTL: Duration = Duration::from_secs(60);
+/// What was found is kept for so many times the time in which it is fresh: stale, from the second one on.
+pub const KEPT_FOR: u32 = 2;
 
 /// Bytes of an entry's JSON; a larger one is not kept.
 const LARGEST: usize = 4 * 1024 * 1024;
@@ -47,18 +48,26 @@ impl MetadataCache {
         Ok(Some(Cached { finding, age, stale }))
     }
 
-    /// Keeps what was found, a refusal for a shorter time.
+    /// Keeps what was found, or why nothing was.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn put(&self, url: &SourceUrl, finding: &Finding) -> Result<(), StoreError> {
-        let life = match finding {
-            Finding::Found(_) => self.ttl * 2,
-            Finding::Refused { kind, .. } => refusal_ttl(*kind),
+        let (life, passes) = match finding {
+            Finding::Found(_) => (self.ttl * KEPT_FOR, false),
+            Finding::Refused { kind, retry_after } => {
+                let Some(life) = refusal_life(*kind, *retry_after) else { return Ok(()) };
+                (life, kind.is_retryable())
+            }
         };
         let Some(entry) = write(finding, life) else { return Ok(()) };
         let life_ms = u64::try_from(life.as_millis()).unwrap_or(u64::MAX);
-        Ok(self.server.query(redis::pipe().pset_ex(key(url), entry, life_ms).ignore()).await?)
+        let mut set = redis::cmd("SET");
+        set.arg(key(url)).arg(entry).arg("PX").arg(life_ms);
+        if passes {
+            set.arg("NX");
+        }
+        Ok(self.server.query(redis::pipe().add_command(set).ignore()).await?)
     }
 
     /// Forgets what is known of this address, and tells those who [`MetadataCache::listen`].
@@ -81,9 +90,33 @@ impl MetadataCache {
     }
 }
 
-/// What the site will say again is believed for a minute, a passing failure only long enough for those who wait.
-fn refusal_ttl(kind: FailureKind) -> Duration {
-    if kind.is_retryable() { Duration::from_secs(5) } else { REFUSAL_TTL }
+/// How long a refusal is believed; `None`: not at all, for it says nothing about the medium. A site that asks to be left
+/// alone is, up to an hour.
+#[must_use]
+pub fn refusal_life(kind: FailureKind, asked: Option<Duration>) -> Option<Duration> {
+    use FailureKind as K;
+    let seconds = match kind {
+        K::UnsupportedUrl
+        | K::Unavailable
+        | K::Private
+        | K::LoginRequired
+        | K::AgeRestricted
+        | K::GeoBlocked
+        | K::DrmProtected
+        | K::LiveNotSupported
+        | K::FormatUnavailable
+        | K::TooLarge
+        | K::TooLong
+        | K::InvalidMedia => 300,
+        // soon it may be otherwise
+        K::NotYetAvailable | K::EgressDenied | K::SiteRateLimited | K::SiteBlocked => 60,
+        K::ExtractorError | K::CorruptMedia => 30,
+        // only long enough for those who wait
+        K::Network | K::Timeout | K::Stalled => 5,
+        K::WorkerLost | K::DiskFull | K::StorageUnavailable | K::Internal => return None,
+    };
+    let asked = asked.filter(|_| kind.is_retryable()).map(|asked| asked.clamp(Duration::from_secs(1), LONGEST_ASKED));
+    Some(asked.unwrap_or(Duration::from_secs(seconds)))
 }
 
 fn key(url: &SourceUrl) -> String {
@@ -117,5 +150,26 @@ mod tests {
         assert_eq!(read(&write(&finding, life).unwrap()), Some((finding, life)));
         assert_eq!(read(b"short"), None);
         assert_eq!(read(b"12345678 not zstd"), None);
+    }
+
+    #[test]
+    fn a_refusal_lives_as_long_as_its_code_says() {
+        use FailureKind as K;
+        for (kind, asked, seconds) in [
+            (K::Unavailable, None, Some(300)),
+            (K::GeoBlocked, Some(7), Some(300)),
+            (K::NotYetAvailable, None, Some(60)),
+            (K::SiteRateLimited, None, Some(60)),
+            (K::SiteRateLimited, Some(900), Some(900)),
+            (K::SiteRateLimited, Some(9000), Some(3600)),
+            (K::SiteBlocked, Some(0), Some(1)),
+            (K::ExtractorError, None, Some(30)),
+            (K::Network, None, Some(5)),
+            (K::Network, Some(40), Some(40)),
+            (K::Internal, Some(40), None),
+        ] {
+            let life = refusal_life(kind, asked.map(Duration::from_secs));
+            assert_eq!(life, seconds.map(Duration::from_secs), "{kind:?} {asked:?}");
+        }
     }
 }

@@ -5,7 +5,7 @@
 
 mod cache;
 
-pub use cache::MetadataCache;
+pub use cache::{KEPT_FOR, MetadataCache, refusal_life};
 
 use std::time::Duration;
 
