@@ -23,7 +23,7 @@ pub struct Asked {
     pub number: usize,
     /// As it stands in the request line.
     pub path: String,
-    /// First and last byte.
+    /// First and last byte; the end is far away when it was not named.
     pub range: Option<(usize, usize)>,
     /// The header of that name.
     pub if_range: Option<String>,
@@ -184,7 +184,7 @@ async fn read(state: &State, socket: &mut BufReader<TcpStream>) -> Option<Asked>
     };
     let range = header("range").map(|range| {
         let (first, last) = range.strip_prefix("bytes=").unwrap().split_once('-').unwrap();
-        (first.parse().unwrap(), last.parse().unwrap())
+        (first.parse().unwrap(), last.parse().unwrap_or(usize::MAX))
     });
     let path = lines[0].split(' ').nth(1).unwrap().to_owned();
     let (if_range, cookie) = (header("if-range"), header("cookie"));

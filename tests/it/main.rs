@@ -7,6 +7,7 @@ mod faults;
 mod origin;
 mod redis;
 mod relay;
+mod segments;
 mod sites;
 mod storage;
 mod store;

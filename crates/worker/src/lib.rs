@@ -25,6 +25,7 @@ pub mod ffmpeg;
 pub mod origin;
 pub mod process;
 pub mod relay;
+pub mod segments;
 pub mod select;
 pub mod small;
 pub mod verify;

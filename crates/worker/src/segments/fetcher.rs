@@ -1,0 +1,239 @@
+//! One question about one stream: over which connection, with which headers, through which redirects.
+//!
+//! Every host is judged when it is dialled, that of a redirect too, and gets only the cookies that are meant for it.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{AUTHORIZATION, COOKIE, HeaderValue, LOCATION, RANGE, TRANSFER_ENCODING};
+use hyper::{HeaderMap, Response, StatusCode};
+use jiff::Timestamp;
+use tokio::time::timeout;
+use url::Url;
+
+use super::hls::LONGEST_PLAYLIST;
+use super::{NotHere, Source, Trouble, is_address};
+use crate::origin::{Connection, Cookies, Dialler, Silence, is_plain, retry_after};
+
+const MOST_REDIRECTS: usize = 10;
+/// Connections that are kept for the next question, of one stream.
+const MOST_IDLE: usize = 64;
+/// From some bytes to the next: yt-dlp's own `--socket-timeout`.
+const BYTES_WITHIN: Duration = Duration::from_secs(20);
+/// A key of AES-128.
+const KEY_BYTES: usize = 16;
+
+/// Asks for everything of one stream.
+pub(super) struct Fetcher {
+    dialler: Dialler,
+    source: Url,
+    headers: HeaderMap,
+    cookies: Cookies,
+    /// By scheme, host and port.
+    idle: Mutex<Vec<(String, Connection)>>,
+    keys: tokio::sync::Mutex<HashMap<Url, [u8; KEY_BYTES]>>,
+}
+
+/// Why a try has brought no more.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The origin stopped early, or never began.
+    Cut,
+    /// It asked to be left alone.
+    Refused(Option<Duration>),
+    /// There is nothing more to be had.
+    Lost(Trouble),
+}
+
+impl From<NotHere> for End {
+    fn from(reason: NotHere) -> Self {
+        Self::Lost(Trouble::NotHere(reason))
+    }
+}
+
+/// An answer that is worth reading: 200 or 206, of plain bytes.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    /// Where it came from, redirects followed.
+    pub(super) url: Url,
+    /// Of the body, in bytes; `None`: it tells its own end.
+    pub(super) length: Option<u64>,
+    body: Incoming,
+    connection: Connection,
+}
+
+impl Answer {
+    /// The next bytes; `None` at the end of a body that is whole.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, End> {
+        loop {
+            match timeout(BYTES_WITHIN, self.body.frame()).await {
+                Ok(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(data) => return Ok(Some(data)),
+                    Err(_) => continue, // a trailer
+                },
+                Ok(None) => return Ok(None),
+                Ok(Some(Err(_))) | Err(_) => return Err(End::Cut),
+            }
+        }
+    }
+}
+
+impl Fetcher {
+    pub(super) fn new(dialler: Dialler, source: &Source) -> Self {
+        Self {
+            dialler,
+            source: source.url.clone(),
+            headers: source.headers.clone(),
+            cookies: source.cookies.clone(),
+            idle: Mutex::default(),
+            keys: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Asks for the bytes from the first to the last, or to the end, or for all.
+    pub(super) async fn get(&self, url: &Url, range: Option<(u64, Option<u64>)>) -> Result<Answer, End> {
+        let mut url = url.clone();
+        for _ in 0..=MOST_REDIRECTS {
+            if !is_address(&url) {
+                return Err(NotHere::Address.into());
+            }
+            let (connection, answer) = self.ask(&url, range).await?;
+            let status = answer.status();
+            if !status.is_redirection() {
+                return read(connection, answer, url);
+            }
+            let target = answer.headers().get(LOCATION).and_then(|target| target.to_str().ok());
+            url = target.and_then(|target| url.join(target).ok()).ok_or(NotHere::Redirects)?;
+        }
+        Err(NotHere::Redirects.into())
+    }
+
+    async fn ask(&self, url: &Url, range: Option<(u64, Option<u64>)>) -> Result<(Connection, Response<Incoming>), End> {
+        let headers = self.headers_for(url, range);
+        let origin = url.origin().ascii_serialization();
+        // an origin may close an idle connection in the moment in which it is used
+        while let Some(mut connection) = self.idle(&origin) {
+            if let Ok(answer) = connection.get(url, headers.clone()).await {
+                return Ok((connection, answer));
+            }
+        }
+        let mut connection = self.dialler.connect(url).await.map_err(silent)?;
+        let answer = connection.get(url, headers).await.map_err(silent)?;
+        Ok((connection, answer))
+    }
+
+    fn headers_for(&self, url: &Url, range: Option<(u64, Option<u64>)>) -> HeaderMap {
+        let mut headers = self.headers.clone();
+        if url.origin() != self.source.origin() {
+            headers.remove(AUTHORIZATION);
+        }
+        headers.remove(COOKIE);
+        if let Some(cookies) = self.cookies.of(url) {
+            headers.insert(COOKIE, cookies);
+        }
+        headers.remove(RANGE);
+        if let Some((first, last)) = range {
+            let last = last.map(|last| last.to_string()).unwrap_or_default();
+            // digits are a header
+            headers.extend(HeaderValue::from_str(&format!("bytes={first}-{last}")).ok().map(|range| (RANGE, range)));
+        }
+        headers
+    }
+
+    fn idle(&self, origin: &str) -> Option<Connection> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|(_, connection)| !connection.is_closed());
+        let at = idle.iter().rposition(|(of, _)| of == origin)?;
+        Some(idle.swap_remove(at).1)
+    }
+
+    /// Keeps the connection of an answer that was read to its end.
+    pub(super) fn keep(&self, answer: Answer) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < MOST_IDLE {
+            idle.push((answer.url.origin().ascii_serialization(), answer.connection));
+        }
+    }
+
+    /// A playlist, and where it is, redirects followed.
+    pub(super) async fn playlist(&self, url: &Url) -> Result<(String, Url), Trouble> {
+        let whole = match self.get(url, None).await {
+            Ok(answer) => {
+                let base = answer.url.clone();
+                self.read(answer, LONGEST_PLAYLIST).await.map(|bytes| (bytes, base))
+            }
+            Err(end) => Err(end),
+        };
+        match whole {
+            Ok((Some(bytes), base)) => {
+                let text = String::from_utf8(bytes).map_err(|_| Trouble::NotHere(NotHere::Playlist))?;
+                Ok((text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text), base))
+            }
+            Ok((None, _)) => Err(Trouble::NotHere(NotHere::TooMany)),
+            Err(End::Lost(Trouble::Refused(_))) => Err(Trouble::NotHere(NotHere::Status)),
+            Err(End::Lost(trouble)) => Err(trouble),
+            Err(End::Refused(_)) => Err(Trouble::NotHere(NotHere::Status)),
+            Err(End::Cut) => Err(Trouble::NotHere(NotHere::Unanswered)),
+        }
+    }
+
+    /// The key that lies at this address; asked for once.
+    pub(super) async fn key(&self, url: &Url) -> Result<[u8; KEY_BYTES], End> {
+        let mut keys = self.keys.lock().await;
+        if let Some(key) = keys.get(url) {
+            return Ok(*key);
+        }
+        let answer = self.get(url, None).await?;
+        let bytes = self.read(answer, KEY_BYTES).await?;
+        let key = bytes.and_then(|bytes| bytes.try_into().ok()).ok_or(NotHere::Cipher)?;
+        keys.insert(url.clone(), key);
+        Ok(key)
+    }
+
+    /// The whole body; `None`: it is longer than that.
+    async fn read(&self, mut answer: Answer, most: usize) -> Result<Option<Vec<u8>>, End> {
+        let mut whole = Vec::new();
+        while let Some(bytes) = answer.next().await? {
+            if whole.len() + bytes.len() > most {
+                return Ok(None);
+            }
+            whole.extend_from_slice(&bytes);
+        }
+        self.keep(answer);
+        Ok(Some(whole))
+    }
+}
+
+/// What the head of an answer means.
+fn read(connection: Connection, answer: Response<Incoming>, url: Url) -> Result<Answer, End> {
+    let (head, body) = answer.into_parts();
+    match head.status {
+        StatusCode::OK | StatusCode::PARTIAL_CONTENT => {}
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+            return Err(End::Refused(retry_after(&head.headers, Timestamp::now())));
+        }
+        StatusCode::REQUEST_TIMEOUT => return Err(End::Cut),
+        status if status.is_server_error() => return Err(End::Cut),
+        status => return Err(End::Lost(Trouble::Refused(status))),
+    }
+    if !is_plain(&head.headers) {
+        return Err(NotHere::Encoded.into());
+    }
+    let length = body.size_hint().exact();
+    if length.is_none() && !head.headers.contains_key(TRANSFER_ENCODING) {
+        return Err(NotHere::NoLength.into());
+    }
+    Ok(Answer { status: head.status, headers: head.headers, url, length, body, connection })
+}
+
+fn silent(silence: Silence) -> End {
+    match silence {
+        Silence::Denied(unreachable) => End::Lost(Trouble::Denied(unreachable)),
+        Silence::Broken => End::Cut,
+    }
+}

@@ -1,0 +1,211 @@
+//! One segment: fetched until it is whole, over as many connections as that takes, and handed over piece by piece.
+//!
+//! What was handed over can't be taken back: after a cut it goes on at the byte behind.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::StatusCode;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::cipher::Decipher;
+use super::fetcher::{Answer, End, Fetcher};
+use super::plan::Segment;
+use super::share::{CHUNK_BYTES, Own, Share};
+use super::{NotHere, Trouble};
+use crate::origin::{Validator, content_range};
+
+/// After the first try that brought nothing; doubled for each one more.
+const FIRST_DELAY: Duration = Duration::from_millis(200);
+const LONGEST_DELAY: Duration = Duration::from_secs(10);
+
+/// What comes of a segment.
+#[derive(Debug)]
+pub(super) enum Part {
+    Bytes(Bytes),
+    /// It is whole.
+    End,
+    Lost(Trouble),
+}
+
+/// To fetch one segment.
+pub(super) struct Errand {
+    pub(super) segment: Segment,
+    pub(super) fetcher: Arc<Fetcher>,
+    pub(super) share: Arc<Share>,
+    pub(super) own: Arc<Own>,
+    /// All before it were given out.
+    pub(super) due: CancellationToken,
+    pub(super) out: mpsc::Sender<Part>,
+}
+
+impl Errand {
+    pub(super) async fn run(self) {
+        let mut progress = Progress::default();
+        let end = match self.fetch(&mut progress).await {
+            Ok(()) => Part::End,
+            Err(trouble) => Part::Lost(trouble),
+        };
+        // nobody left to tell is fine
+        let _ = self.out.send(end).await;
+    }
+
+    async fn fetch(&self, progress: &mut Progress) -> Result<(), Trouble> {
+        let mut in_vain = 0;
+        loop {
+            self.share.quiet().await;
+            // a segment that nobody can take yet is not asked for
+            self.make_room(progress).await?;
+            let (begun, before) = (Instant::now(), progress.taken);
+            let last = match self.go_on(progress).await {
+                Ok(()) if progress.taken == 0 => return Err(Trouble::Empty),
+                Ok(()) => return self.finish(progress).await,
+                Err(End::Lost(trouble)) => return Err(trouble),
+                Err(End::Cut) => Trouble::Broken,
+                Err(End::Refused(retry_after)) => {
+                    self.share.refused(&self.segment.url, begun, retry_after)?;
+                    Trouble::Busy { retry_after }
+                }
+            };
+            in_vain = if progress.taken > before { 0 } else { in_vain + 1 };
+            if in_vain > self.share.limits.retries {
+                return Err(last);
+            }
+            let doubled = FIRST_DELAY * 2_u32.saturating_pow(in_vain.min(16));
+            sleep(doubled.min(LONGEST_DELAY)).await;
+        }
+    }
+
+    /// Fetches what is missing. `Ok`: nothing is.
+    async fn go_on(&self, progress: &mut Progress) -> Result<(), End> {
+        if let (Some(cipher), None) = (&self.segment.cipher, &progress.decipher) {
+            let key = self.fetcher.key(&cipher.key).await?;
+            progress.decipher = Some(Decipher::new(&key, cipher.iv).map_err(|_| NotHere::Cipher)?);
+        }
+        let asked = match self.segment.range {
+            Some((first, last)) => Some((first + progress.taken, Some(last))),
+            None => (progress.taken > 0).then_some((progress.taken, None)),
+        };
+        let mut answer = self.fetcher.get(&self.segment.url, asked).await?;
+        let mut skip = self.judge(&answer, progress, asked)?;
+        while let Some(bytes) = answer.next().await? {
+            let again = usize::try_from(skip).unwrap_or(usize::MAX).min(bytes.len());
+            skip -= again as u64;
+            self.share.arrived(bytes.len()).await;
+            self.take(progress, &bytes[again..]).await.map_err(End::Lost)?;
+        }
+        self.fetcher.keep(answer);
+        match progress.length {
+            Some(length) if progress.taken < length => Err(End::Cut),
+            Some(length) if progress.taken > length => Err(NotHere::WrongRange.into()),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// How many of the bytes that come are there already; refuses what does not fit to them.
+    fn judge(&self, answer: &Answer, progress: &mut Progress, asked: Option<(u64, Option<u64>)>) -> Result<u64, End> {
+        let (skip, length) = match (answer.status, asked) {
+            (StatusCode::PARTIAL_CONTENT, Some((first, last))) => {
+                let range = content_range(&answer.headers).ok_or(NotHere::WrongRange)?;
+                let is_asked = range.first == first && last.is_none_or(|last| range.last <= last);
+                if !is_asked || answer.length.is_some_and(|length| length != range.last - range.first + 1) {
+                    return Err(NotHere::WrongRange.into());
+                }
+                let whole = self.segment.range.map_or(range.total, |(first, last)| Some(last - first + 1));
+                (0, whole)
+            }
+            (StatusCode::OK, _) if self.segment.range.is_none() => (progress.taken, answer.length),
+            _ => return Err(NotHere::WrongRange.into()),
+        };
+        let differs = progress.length.zip(length).is_some_and(|(before, now)| before != now);
+        if differs || progress.version.as_ref().is_some_and(|version| !version.fits(&answer.headers)) {
+            return Err(End::Lost(Trouble::Changed));
+        }
+        progress.length = progress.length.or(length);
+        progress.version = progress.version.take().or_else(|| Validator::of(&answer.headers));
+        Ok(skip)
+    }
+
+    async fn take(&self, progress: &mut Progress, bytes: &[u8]) -> Result<(), Trouble> {
+        progress.taken += bytes.len() as u64;
+        match progress.decipher.take() {
+            None => self.give(progress, bytes).await,
+            Some(mut decipher) => {
+                let clear = decipher.next(bytes).map_err(|_| Trouble::NotHere(NotHere::Cipher))?;
+                self.give(progress, clear).await?;
+                progress.decipher = Some(decipher);
+                Ok(())
+            }
+        }
+    }
+
+    async fn finish(&self, progress: &mut Progress) -> Result<(), Trouble> {
+        if let Some(decipher) = progress.decipher.take() {
+            let rest = decipher.end().map_err(|_| Trouble::NotHere(NotHere::Cipher))?;
+            self.give(progress, &rest).await?;
+        }
+        if let Some(chunk) = progress.chunk.take() {
+            self.hand_over(chunk).await;
+        }
+        Ok(())
+    }
+
+    /// Copies them into chunks: what a connection reads into is larger than what it reads.
+    async fn give(&self, progress: &mut Progress, mut bytes: &[u8]) -> Result<(), Trouble> {
+        while !bytes.is_empty() {
+            self.make_room(progress).await?;
+            let Some(chunk) = &mut progress.chunk else { return Err(Trouble::Broken) };
+            let (now, later) = bytes.split_at(bytes.len().min(CHUNK_BYTES - chunk.bytes.len()));
+            chunk.bytes.extend_from_slice(now);
+            bytes = later;
+            if chunk.bytes.len() == CHUNK_BYTES
+                && let Some(chunk) = progress.chunk.take()
+            {
+                self.hand_over(chunk).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn make_room(&self, progress: &mut Progress) -> Result<(), Trouble> {
+        if progress.chunk.is_none() {
+            let room = self.share.room(&self.own, &self.due).await.ok_or(Trouble::Broken)?;
+            progress.chunk = Some(Chunk { bytes: Vec::new(), _room: room });
+        }
+        Ok(())
+    }
+
+    async fn hand_over(&self, chunk: Chunk) {
+        if !chunk.bytes.is_empty() {
+            let _ = self.out.send(Part::Bytes(Bytes::from_owner(chunk))).await;
+        }
+    }
+}
+
+/// How far a segment is.
+#[derive(Default)]
+struct Progress {
+    /// Of its bytes at the origin, as many are there.
+    taken: u64,
+    /// Of all of them; `None`: the origin does not say.
+    length: Option<u64>,
+    /// What the origin called it.
+    version: Option<Validator>,
+    decipher: Option<Decipher>,
+    chunk: Option<Chunk>,
+}
+
+/// Bytes, and their room in memory until they are dropped.
+struct Chunk {
+    bytes: Vec<u8>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Chunk {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}

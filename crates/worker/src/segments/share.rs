@@ -1,0 +1,183 @@
+//! What all streams of one job have together: connections, memory, the rate, and what the origin thinks of us.
+//!
+//! A stream can't wait for another one for ever, whichever is read first: each has a connection that is only its own,
+//! and memory for the segment that is due.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::{Limits, Source, Trouble};
+use crate::ytdlp::Patience;
+
+/// What memory is given out in, in bytes.
+pub(super) const CHUNK_BYTES: usize = 256 << 10;
+/// Of segments that are not due yet, in chunks: 20 MiB.
+const ROOM: usize = 80;
+/// Of the segment that is due, in chunks; for each stream.
+const ROOM_OF_DUE: usize = 4;
+/// What one segment can hand over without being taken from: all the room that there is, and its end.
+pub(super) const MOST_PARTS: usize = ROOM + ROOM_OF_DUE + 1;
+/// After a refusal that does not say for how long.
+const QUIET: Duration = Duration::from_secs(1);
+/// A refusal that lasts longer is the job's to wait for.
+const LONGEST_QUIET: Duration = Duration::from_secs(60);
+
+pub(super) struct Share {
+    pub(super) limits: Limits,
+    lanes: Arc<Semaphore>,
+    /// How many of them there are.
+    width: AtomicUsize,
+    /// Lanes that are not to come back.
+    surplus: AtomicUsize,
+    room: Arc<Semaphore>,
+    mood: Mutex<Mood>,
+    /// When the next byte may come.
+    next_byte: Mutex<Instant>,
+    taken_bytes: AtomicU64,
+    arrived_bytes: Arc<AtomicU64>,
+    patience: Patience,
+}
+
+/// Of the origin.
+#[derive(Default)]
+struct Mood {
+    quiet_until: Option<Instant>,
+    shrunk: Option<Instant>,
+}
+
+/// What one stream has for itself.
+pub(super) struct Own {
+    lane: Arc<Semaphore>,
+    room: Arc<Semaphore>,
+}
+
+impl Own {
+    pub(super) fn new() -> Self {
+        Self { lane: Arc::new(Semaphore::new(1)), room: Arc::new(Semaphore::new(ROOM_OF_DUE)) }
+    }
+}
+
+impl Share {
+    pub(super) fn new(limits: Limits, sources: &[Source], patience: Patience) -> Self {
+        let host = sources.first().and_then(|source| source.url.host_str()).unwrap_or_default();
+        let most = u32::try_from(limits.at_once).unwrap_or(u32::MAX);
+        let width = (patience.at_once(host, most) as usize).saturating_sub(sources.len());
+        Self {
+            limits,
+            lanes: Arc::new(Semaphore::new(width)),
+            width: AtomicUsize::new(width),
+            surplus: AtomicUsize::new(0),
+            room: Arc::new(Semaphore::new(ROOM)),
+            mood: Mutex::default(),
+            next_byte: Mutex::new(Instant::now()),
+            taken_bytes: AtomicU64::new(0),
+            arrived_bytes: Arc::default(),
+            patience,
+        }
+    }
+
+    /// Permission to fetch a segment.
+    pub(super) async fn lane(self: &Arc<Self>, own: &Own) -> Lane {
+        tokio::select! {
+            permit = take(&own.lane) => Lane { permit, shared: None },
+            permit = take(&self.lanes) => Lane { permit, shared: Some(Arc::clone(self)) },
+        }
+    }
+
+    /// Room for a chunk. A segment that is due does not wait for those that are not.
+    pub(super) async fn room(&self, own: &Own, due: &CancellationToken) -> Option<OwnedSemaphorePermit> {
+        let when_due = async {
+            due.cancelled().await;
+            take(&own.room).await
+        };
+        tokio::select! {
+            permit = when_due => permit,
+            permit = take(&self.room) => permit,
+        }
+    }
+
+    /// These bytes have arrived; returns when more may come.
+    pub(super) async fn arrived(&self, bytes: usize) {
+        self.arrived_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        if let Some(rate) = self.limits.rate {
+            let took = Duration::from_secs_f64(bytes as f64 / rate.max(1) as f64);
+            let next = {
+                let mut next = self.next_byte.lock().unwrap_or_else(PoisonError::into_inner);
+                *next = (*next).max(Instant::now()) + took;
+                *next
+            };
+            sleep_until(next).await;
+        }
+    }
+
+    /// Grows while bytes arrive.
+    pub(super) fn arrived_bytes(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.arrived_bytes)
+    }
+
+    /// These bytes are given out.
+    pub(super) fn take(&self, bytes: usize) -> Result<(), Trouble> {
+        let before = self.taken_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        if before + bytes as u64 > self.limits.most_bytes { Err(Trouble::TooLarge) } else { Ok(()) }
+    }
+
+    /// Returns when the origin may be asked.
+    pub(super) async fn quiet(&self) {
+        loop {
+            let until = self.mood.lock().unwrap_or_else(PoisonError::into_inner).quiet_until;
+            match until.filter(|until| *until > Instant::now()) {
+                Some(until) => sleep_until(until).await,
+                None => return,
+            }
+        }
+    }
+
+    /// The origin objected to a request of `begun`: it is left alone for a while, and has half as many from now on. What
+    /// it was already given less of counts once.
+    pub(super) fn refused(&self, url: &Url, begun: Instant, retry_after: Option<Duration>) -> Result<(), Trouble> {
+        let wait = retry_after.unwrap_or(QUIET);
+        self.patience.asked(url.host_str().unwrap_or_default().to_owned());
+        if wait > LONGEST_QUIET {
+            return Err(Trouble::Busy { retry_after });
+        }
+        let now = Instant::now();
+        let mut mood = self.mood.lock().unwrap_or_else(PoisonError::into_inner);
+        mood.quiet_until = mood.quiet_until.max(Some(now + wait));
+        if mood.shrunk.is_none_or(|shrunk| begun > shrunk) {
+            mood.shrunk = Some(now);
+            let width = self.width.load(Ordering::Relaxed);
+            self.width.store(width / 2, Ordering::Relaxed);
+            self.surplus.fetch_add(width - width / 2, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
+/// `None` only when a semaphore is closed, which ours never are.
+async fn take(semaphore: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+    Arc::clone(semaphore).acquire_owned().await.ok()
+}
+
+/// Given back when dropped, unless there are too many.
+pub(super) struct Lane {
+    permit: Option<OwnedSemaphorePermit>,
+    shared: Option<Arc<Share>>,
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        let Some(share) = &self.shared else { return };
+        let fewer = |surplus: usize| surplus.checked_sub(1);
+        if share.surplus.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer).is_ok()
+            && let Some(permit) = self.permit.take()
+        {
+            permit.forget();
+        }
+    }
+}
