@@ -68,6 +68,7 @@ pub fn routers(app: &Arc<App>) -> Routers {
         .routes(routes!(files::link))
         .routes(routes!(files::content))
         .routes(routes!(files::thumbnail))
+        .routes(routes!(files::subtitles))
         .routes(routes!(metadata::forget))
         .route_layer(charged(Class::Reads, SOON));
     let numbers = || {

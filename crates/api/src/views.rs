@@ -3,7 +3,7 @@
 //! Absent values are `null`, never missing, and a link that leads nowhere yet is `null`. No type of the domain is
 //! serialised as it is: what is renamed inside must not change what clients read.
 
-use haul_shared::job::{Artifact, Delivery, Failure, Job, JobState, Progress, Stage};
+use haul_shared::job::{Artifact, Delivery, Failure, Job, JobState, Progress, Stage, Text};
 use haul_shared::media::MediaInfo;
 use haul_shared::storage::clean_stem;
 use jiff::Timestamp;
@@ -97,6 +97,22 @@ struct ResultView {
     /// Which way the bytes took: `relay`, `native` or `ytdlp`.
     #[schema(value_type = String, example = "ytdlp")]
     delivery: &'static str,
+    /// What became of the subtitles; only where some were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subtitles: Option<Vec<TextView>>,
+}
+
+/// Subtitles in a language that was asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+struct TextView {
+    /// As it was asked for.
+    asked: String,
+    /// As the site has it; null: there is nothing of it.
+    language: Option<String>,
+    /// A machine made it.
+    automatic: bool,
+    /// Where it is, in WebVTT; null: in the file.
+    link: Option<String>,
 }
 
 /// Why there is no result.
@@ -154,7 +170,7 @@ impl JobView {
             finished_at: shown.finished.map(time),
             expires_at: shown.expires.map(time),
             media: job.media.as_ref().map(MediaView::of),
-            result: shown.artifact.map(|artifact| ResultView::of(artifact, &request)),
+            result: shown.artifact.map(|artifact| ResultView::of(artifact, &request, &this)),
             error: shown.failure.map(error),
             links: LinksView {
                 events: None,
@@ -243,7 +259,8 @@ impl MediaView {
 }
 
 impl ResultView {
-    fn of(artifact: &Artifact, request: &DownloadRequest) -> Self {
+    fn of(artifact: &Artifact, request: &DownloadRequest, job: &str) -> Self {
+        let texts = artifact.beside.subtitles.iter().map(|text| TextView::of(text, job));
         Self {
             filename: filename(artifact, request),
             size_bytes: artifact.size_bytes,
@@ -260,7 +277,20 @@ impl ResultView {
             delivery: match artifact.delivery {
                 Delivery::Ytdlp => "ytdlp",
             },
+            subtitles: request.subtitles.is_some().then(|| texts.collect()),
         }
+    }
+}
+
+impl TextView {
+    fn of(text: &Text, job: &str) -> Self {
+        let Text { asked, language, automatic, stored } = text.clone();
+        // a tag is the site's word, and may be anything
+        let link = language.as_deref().filter(|_| stored.is_some()).map(|language| {
+            let word: String = url::form_urlencoded::byte_serialize(language.as_bytes()).collect();
+            format!("{job}/subtitles/{}", word.replace('+', "%20"))
+        });
+        Self { asked, language, automatic, link }
     }
 }
 

@@ -152,6 +152,28 @@ impl Clip {
     }
 }
 
+/// Which subtitles, and where to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subtitles {
+    /// Tags of BCP 47.
+    pub languages: Vec<String>,
+    /// Also those that a machine made, where nobody wrote any.
+    pub automatic: bool,
+    /// Where to.
+    pub mode: SubtitleMode,
+}
+
+/// Where subtitles go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SubtitleMode {
+    /// Into the file, where its container holds texts; else beside it.
+    #[default]
+    Embed,
+    /// Beside it.
+    Sidecar,
+}
+
 /// Which queue of its client a job stands in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

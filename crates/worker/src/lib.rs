@@ -20,6 +20,7 @@ pub mod pipeline;
 pub mod scratch;
 pub mod stages;
 
+pub mod captions;
 pub mod container;
 pub mod ffmpeg;
 pub mod origin;

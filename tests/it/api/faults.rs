@@ -98,7 +98,7 @@ async fn malformed_requests_are_refused_at_their_place() -> Result<()> {
             ("\"clip\": {\"start\": 1, \"end\": 1}", "422 invalid_request /clip/end"),
             ("\"clip\": 5", "422 invalid_request /clip"),
             ("\"subtitles\": {\"languages\": [\"en\", 1]}", "422 invalid_request /subtitles/languages/1"),
-            ("\"subtitles\": {\"languages\": [\"en\"]}", "422 invalid_request /subtitles"),
+            ("\"subtitles\": {\"languages\": []}", "422 invalid_request /subtitles/languages"),
             ("\"embed_metadata\": \"yes\"", "422 invalid_request /embed_metadata"),
             ("\"embed_thumbnail\": 1", "422 invalid_request /embed_thumbnail"),
             ("\"embed_chapters\": 0", "422 invalid_request /embed_chapters"),

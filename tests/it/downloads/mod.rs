@@ -11,6 +11,7 @@ mod regions;
 mod secrets;
 mod sharing;
 mod spoilt;
+mod texts;
 
 use anyhow::{Context as _, Result, ensure};
 use haul_tests::house::{DOWNLOADS, House, Store, request};

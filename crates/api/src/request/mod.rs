@@ -77,6 +77,7 @@ impl Order {
             fallback: request.fallback,
             audio_bitrate_kbps: request.audio_bitrate_kbps,
             clip: request.clip.as_ref().map(Clip::wanted).filter(|clip| !clip.is_whole()),
+            subtitles: request.subtitles.as_ref().map(Subtitles::wanted),
             embed_metadata: request.embed_metadata,
             embed_chapters: request.embed_chapters,
             embed_thumbnail: request.embed_thumbnail,
@@ -186,6 +187,7 @@ fn read_options(fields: &mut Fields<'_, '_>, rules: &Rules) -> DownloadRequest {
     set!(codec, |node| word(node, CODECS));
     set!(fallback, |node| word(node, FALLBACKS));
     set!(audio_bitrate_kbps, |node| whole(node, 32, 320).map(|kbps| kbps as u16));
+    request.subtitles = fields.take_object("subtitles", read_subtitles);
     request.clip = fields.take_object("clip", read_clip);
     set!(embed_metadata, flag);
     set!(embed_chapters, flag);
@@ -210,12 +212,6 @@ fn known_region(node: &Node, rules: &Rules) -> Read<Region> {
 /// The fields that nothing in this version acts on: one that is right but not the default is refused as well.
 fn read_without_effect(fields: &mut Fields<'_, '_>, request: &mut DownloadRequest) {
     const NOT_YET: &str = "is not supported by this version";
-
-    let before = fields.fault_count();
-    let subtitles = fields.take_object("subtitles", read_subtitles);
-    if subtitles.is_some() && fields.fault_count() == before {
-        fields.fault("subtitles", NOT_YET);
-    }
 
     let before = fields.fault_count();
     let segments = fields.take_object("sponsorblock", |inner| {
@@ -250,8 +246,13 @@ fn read_clip(fields: &mut Fields<'_, '_>) -> Clip {
 }
 
 fn read_subtitles(fields: &mut Fields<'_, '_>) -> Subtitles {
+    let before = fields.fault_count();
+    let languages = fields.take_list("languages", 20, |node| text(node, 1, 35)).unwrap_or_default();
+    if languages.is_empty() && fields.fault_count() == before {
+        fields.fault("languages", "must name at least one language");
+    }
     Subtitles {
-        languages: fields.take_list("languages", 20, |node| text(node, 1, 35)).unwrap_or_default(),
+        languages,
         automatic: fields.take("automatic", flag).unwrap_or(false),
         mode: fields.take("mode", |node| word(node, SUBTITLE_MODES)).unwrap_or_default(),
     }

@@ -46,7 +46,8 @@ fn every_word_of_the_contract_is_taken() {
     let full = json!({
         "url": "https://media.example/talk#part",
         "format": "webm", "quality": "1080p", "codec": "vp9", "fallback": "strict", "audio_bitrate_kbps": 320,
-        "clip": { "start": 10.5, "end": 42.0, "exact": true }, "subtitles": null,
+        "clip": { "start": 10.5, "end": 42.0, "exact": true },
+        "subtitles": { "languages": ["en", "pt-BR"], "automatic": true, "mode": "sidecar" },
         "embed_metadata": false, "embed_thumbnail": true, "embed_chapters": false,
         "sponsorblock": { "mark": [], "remove": [] },
         "playlist_index": 7, "streaming": false, "live_seconds": null, "filename": "Ein Vortrag",
@@ -96,7 +97,7 @@ fn every_fault_is_told_at_its_place() {
             r#"{"url": "https://a.example/", "subtitles": {"languages": ["en", 7], "mode": "burn"}}"#,
             "invalid_request /subtitles/languages/1 /subtitles/mode",
         ),
-        (r#"{"url": "https://a.example/", "subtitles": {"languages": ["en"]}}"#, "invalid_request /subtitles"),
+        (r#"{"url": "https://a.example/", "subtitles": {}}"#, "invalid_request /subtitles/languages"),
         (
             r#"{"url": "https://a.example/", "sponsorblock": {"remove": ["sponsor", "ads"]}}"#,
             "invalid_request /sponsorblock/remove/1",

@@ -40,7 +40,7 @@ pub struct DownloadRequest {
     /// Only this part.
     #[serde(default)]
     pub clip: Option<Clip>,
-    /// Subtitles to fetch. Not supported by this version.
+    /// Subtitles to fetch.
     #[serde(default)]
     pub subtitles: Option<Subtitles>,
     /// Write title, artist and date into the file.
@@ -177,19 +177,31 @@ impl Clip {
 /// Which subtitles, and where to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Subtitles {
-    /// Languages, in order of preference.
+    /// Languages as tags of BCP 47, each of which is wanted.
+    #[schema(min_items = 1, max_items = 20)]
     pub languages: Vec<String>,
-    /// Also those that a machine made.
+    /// Also those that a machine made, where nobody wrote any.
     pub automatic: bool,
     /// Where to.
     pub mode: SubtitleMode,
+}
+
+impl Subtitles {
+    /// As a worker is told.
+    pub(super) fn wanted(&self) -> media::Subtitles {
+        let mode = match self.mode {
+            SubtitleMode::Embed => media::SubtitleMode::Embed,
+            SubtitleMode::Sidecar => media::SubtitleMode::Sidecar,
+        };
+        media::Subtitles { languages: self.languages.clone(), automatic: self.automatic, mode }
+    }
 }
 
 /// Where subtitles go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SubtitleMode {
-    /// Into the file.
+    /// Into the file, where its container holds texts; else beside it.
     #[default]
     Embed,
     /// Beside it.

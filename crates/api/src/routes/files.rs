@@ -17,7 +17,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures::{StreamExt as _, stream};
 use haul_shared::job::{Artifact, Job, JobState, Stored};
-use haul_shared::storage::{LinkError, LinkSpec, ObjectKey, content_disposition, content_type_of};
+use haul_shared::storage::{LinkError, LinkSpec, ObjectKey, clean_stem, content_disposition, content_type_of};
 use jiff::Timestamp;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -162,6 +162,38 @@ pub async fn thumbnail(
     let thumbnail = result.artifact.beside.thumbnail.as_ref().ok_or_else(|| ApiError::new(Code::NotFound))?;
     let name = format!("{}.jpg", stem(result.artifact, &app.request_of(&job)?));
     send(&app, &File::beside(&result, thumbnail, &name), &method, &headers).await
+}
+
+/// Subtitles that lie beside the result, in WebVTT.
+#[utoipa::path(
+    get, path = "/api/v1/downloads/{id}/subtitles/{language}", tag = "results",
+    params(
+        ("id" = String, Path, description = "The job's id."),
+        ("language" = String, Path, description = "As `result.subtitles` has it."),
+    ),
+    responses(
+        (status = 200, description = "The text.", content_type = "text/vtt"),
+        (status = 304, description = "The client has it."),
+        (status = 404, description = "`not_found`: also a language that is not beside the result", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "`not_ready`, `cancelled`, or why it failed", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "`expired`", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn subtitles(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path((id, language)): Path<(String, String)>,
+    _: NoParams,
+    method: Method,
+    headers: HeaderMap,
+) -> ApiResult<Response> {
+    let id = id.parse().map_err(|_| ApiError::new(Code::NotFound))?;
+    let job = app.find(&caller, id).await?;
+    let result = Fetchable::of(&job)?;
+    let texts = result.artifact.beside.subtitles.iter().filter(|text| text.language.as_ref() == Some(&language));
+    let stored = texts.filter_map(|text| text.stored.as_ref()).next().ok_or_else(|| ApiError::new(Code::NotFound))?;
+    let name = format!("{}.{}.vtt", stem(result.artifact, &app.request_of(&job)?), clean_stem(&language));
+    send(&app, &File::beside(&result, stored, &name), &method, &headers).await
 }
 
 /// A link of the disk store. The signature is all that it takes.

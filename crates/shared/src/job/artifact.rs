@@ -70,8 +70,9 @@ pub struct Artifact {
 impl Artifact {
     /// Everything that lies in the store for it, with sizes: the result first.
     pub fn objects(&self) -> impl Iterator<Item = (&ObjectKey, u64)> {
-        let thumbnail = self.beside.thumbnail.iter().map(|one| (&one.object, one.size_bytes));
-        std::iter::once((&self.object, self.size_bytes)).chain(thumbnail)
+        let texts = self.beside.subtitles.iter().filter_map(|text| text.stored.as_ref());
+        let beside = self.beside.thumbnail.iter().chain(texts).map(|one| (&one.object, one.size_bytes));
+        std::iter::once((&self.object, self.size_bytes)).chain(beside)
     }
 }
 
@@ -81,6 +82,26 @@ pub struct Beside {
     /// A JPEG that stands for it.
     #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
     pub thumbnail: Option<Stored>,
+    /// What became of the subtitles that were asked for, in that order.
+    #[serde(rename = "s", default, skip_serializing_if = "Vec::is_empty")]
+    pub subtitles: Vec<Text>,
+}
+
+/// Subtitles in a language that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Text {
+    /// As it was asked for.
+    #[serde(rename = "q")]
+    pub asked: String,
+    /// As the site has it; none: there is nothing of it.
+    #[serde(rename = "l", default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+    /// A machine made it.
+    #[serde(rename = "a", default, skip_serializing_if = "std::ops::Not::not")]
+    pub automatic: bool,
+    /// Where it is, in WebVTT; none: in the file.
+    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
+    pub stored: Option<Stored>,
 }
 
 impl Beside {

@@ -3,7 +3,7 @@
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
-use crate::media::{Clip, Codec, Fallback, Format, Quality, USUAL_AUDIO_BITRATE_KBPS};
+use crate::media::{Clip, Codec, Fallback, Format, Quality, Subtitles, USUAL_AUDIO_BITRATE_KBPS};
 use crate::source::SourceUrl;
 
 /// The order of one run.
@@ -90,6 +90,9 @@ pub struct DownloadSpec {
     /// Only this part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clip: Option<Clip>,
+    /// Its subtitles.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subtitles: Option<Subtitles>,
     /// Write title, artist and date into the file.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub embed_metadata: bool,
@@ -107,7 +110,7 @@ pub struct DownloadSpec {
 impl DownloadSpec {
     /// Does it want what version 1 did not know?
     fn wants_more(&self) -> bool {
-        self.embed_thumbnail || self.clip.is_some()
+        self.embed_thumbnail || self.clip.is_some() || self.subtitles.is_some()
     }
 }
 
@@ -142,6 +145,7 @@ fn is_first(index: &u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::SubtitleMode;
 
     #[test]
     fn what_is_usual_is_not_stored_and_yet_read_back() {
@@ -154,6 +158,7 @@ mod tests {
             fallback: Fallback::default(),
             audio_bitrate_kbps: USUAL_AUDIO_BITRATE_KBPS,
             clip: None,
+            subtitles: None,
             embed_metadata: true,
             embed_chapters: true,
             embed_thumbnail: false,
@@ -168,6 +173,11 @@ mod tests {
             fallback: Fallback::Strict,
             audio_bitrate_kbps: 64,
             clip: Some(Clip { start: 0.1, end: Some(42.0), exact: true }),
+            subtitles: Some(Subtitles {
+                languages: vec!["en".to_owned()],
+                automatic: true,
+                mode: SubtitleMode::Sidecar,
+            }),
             embed_metadata: false,
             embed_chapters: false,
             embed_thumbnail: true,

@@ -10,7 +10,8 @@ use std::path::Path;
 use haul_shared::job::DownloadSpec;
 
 use super::probe::words;
-use super::{clip, picture};
+use super::subtitles::Subtitle;
+use super::{clip, picture, subtitles};
 use crate::container::{AudioCodec, Container, VideoCodec};
 use crate::select::{Plan, Sound};
 
@@ -37,6 +38,8 @@ pub struct Embedded<'a> {
     pub chapters: bool,
     /// A JPEG, see [`super::picture`].
     pub cover: Option<&'a Path>,
+    /// See [`super::subtitles`].
+    pub subtitles: &'a [Subtitle],
 }
 
 /// The options of one input, for ffmpeg and ffprobe alike, with the `-i` that ends them.
@@ -73,12 +76,15 @@ pub fn make(
         arguments.extend(guarded(file, "ffmetadata"));
     }
     let ours = inputs.len();
+    let from = plan.cut.map_or(0.0, |cut| cut.from);
+    let next = ours + usize::from(embedded.file.is_some());
+    let (text_inputs, text_outputs) = subtitles::texts(plan.container, embedded.subtitles, from, next);
     let covers = embedded.cover.map(|cover| {
-        let input = ours + usize::from(embedded.file.is_some());
-        let from = plan.cut.map_or(0.0, |cut| cut.from);
-        picture::cover(plan.container, cover, from, input, usize::from(plan.video.is_some()))
+        let next = next + embedded.subtitles.len();
+        picture::cover(plan.container, cover, from, next, usize::from(plan.video.is_some()))
     });
     let (cover_input, cover_output) = covers.unwrap_or_default();
+    arguments.extend(text_inputs);
     arguments.extend(cover_input);
     // a stream is copied unless said otherwise; one thread, as the slots share the machine
     arguments.extend(words("-threads 1 -c copy"));
@@ -98,6 +104,7 @@ pub fn make(
             arguments.extend(words("-bsf:a aac_adtstoasc"));
         }
     }
+    arguments.extend(text_outputs);
     arguments.extend(cover_output);
     arguments.extend(plan.cut.map(clip::bounds).unwrap_or_default());
     let source = |is_ours: bool, otherwise: &str| if is_ours { ours.to_string() } else { otherwise.to_owned() };

@@ -9,6 +9,7 @@ pub mod clip;
 pub mod command;
 pub mod picture;
 pub mod probe;
+pub mod subtitles;
 pub mod tags;
 
 use std::ffi::OsString;

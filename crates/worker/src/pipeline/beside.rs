@@ -1,4 +1,4 @@
-//! What is stored beside a result: the picture that stands for it.
+//! What is stored beside a result: the picture that stands for it, and what else belongs to it.
 //!
 //! Best effort in all of it: what can't be had in time is left out, and no job fails for it. A site's own picture is
 //! fetched while its medium is; where it has none, a frame is taken while the result is proven.
@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use haul_shared::job::{Beside, Stored};
+use haul_shared::job::{Beside, Failure, Stored};
 use haul_shared::storage::{ObjectKey, ObjectMeta, content_type_of};
 use haul_shared::store::Pulse;
 use sha2::{Digest as _, Sha256};
 
 use super::download::Run;
+use super::texts::Texts;
 use crate::ffmpeg::picture::{Picture, Source, still};
 use crate::process::Watch;
 use crate::select::{Plan, Seen};
@@ -78,16 +79,24 @@ impl Run<'_> {
     }
 
     /// Stores what belongs to a result that is stored already.
-    pub(super) async fn store_beside(&self, object: &ObjectKey, picture: Option<&Picture>) -> Beside {
+    ///
+    /// # Errors
+    /// When texts of a strict request can't be.
+    pub(super) async fn store_beside(
+        &self,
+        object: &ObjectKey,
+        picture: Option<&Picture>,
+        texts: Texts,
+    ) -> Result<Beside, Failure> {
         let thumbnail = match picture {
             Some(picture) => self.store(object.thumbnail(), &picture.thumbnail).await,
             None => None,
         };
-        Beside { thumbnail }
+        Ok(Beside { thumbnail, subtitles: self.store_texts(object, texts).await? })
     }
 
     /// Noted first, as every object: should the job not be completed, it is removed.
-    async fn store(&self, object: ObjectKey, file: &Path) -> Option<Stored> {
+    pub(super) async fn store(&self, object: ObjectKey, file: &Path) -> Option<Stored> {
         let stored = async {
             let bytes = tokio::fs::read(file).await.ok()?;
             let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();

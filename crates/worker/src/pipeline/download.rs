@@ -29,20 +29,24 @@ pub async fn download(ctx: &Context, job: &Running, spec: &DownloadSpec, scratch
     stages.enter(Stage::Extract);
     let (info, session) = run.extract(&folder(scratch, "download").await?).await?;
     let selection = run.choose(&info)?;
+    let wanted = run.wanted_texts(&info)?;
 
     stages.enter(Stage::Download);
-    let pictures = folder(scratch, "picture").await?;
+    let (pictures, texts) = (folder(scratch, "picture").await?, folder(scratch, "texts").await?);
     let fetched = run.fetch(&info, &selection, session);
-    let (files, picture) = tokio::join!(fetched, run.picture_of_site(&info, &pictures));
-    let files = files?;
+    let (files, picture, asked) =
+        tokio::join!(fetched, run.picture_of_site(&info, &pictures), run.fetch_texts(&wanted, &texts));
+    let (files, asked) = (files?, asked?);
 
     stages.enter(Stage::Process);
     let seen = run.look(&info, &selection, &files).await?;
     let plan = run.cut(settle(&seen, spec)?, &files, &seen).await?;
     let frame = || run.picture_of_medium(&plan, &files, &seen, &pictures);
     let picture = if picture.is_none() && spec.embed_thumbnail { frame().await } else { picture };
+    let texts = run.place_texts(asked, &plan, &seen, &texts).await?;
     let cover = picture.as_ref().and_then(|picture| picture.cover.as_deref());
-    let result = run.make(&info, &plan, &files, &seen, cover, &folder(scratch, "result").await?).await?;
+    let with = Embedded { cover, subtitles: &texts.embedded, ..Embedded::default() };
+    let result = run.make(&info, &plan, &files, &seen, with, &folder(scratch, "result").await?).await?;
 
     stages.enter(Stage::Verify);
     let standing = async {
@@ -56,7 +60,13 @@ pub async fn download(ctx: &Context, job: &Running, spec: &DownloadSpec, scratch
 
     stages.enter(Stage::Upload);
     let object = deliver::put(&run.limits, &result, &verified).await?;
-    let beside = run.store_beside(&object, picture.as_ref()).await;
+    let beside = match run.store_beside(&object, picture.as_ref(), texts).await {
+        Ok(beside) => beside,
+        Err(failure) => {
+            ctx.discard(&object).await;
+            return Err(failure);
+        }
+    };
     let stem = clean_stem(info.title.as_deref().unwrap_or_default());
     Ok(Made { artifact: verified.into_artifact(object, stem, beside), stages: stages.finish() })
 }
@@ -160,7 +170,7 @@ impl Run<'_> {
         plan: &Plan,
         files: &[DownloadedFile],
         seen: &[Seen],
-        cover: Option<&Path>,
+        with: Embedded<'_>,
         dir: &Path,
     ) -> Result<PathBuf, Failure> {
         if let (true, [only]) = (plan.untouched, files) {
@@ -169,7 +179,7 @@ impl Run<'_> {
         let seconds = plan.expected_seconds(seen);
         let whole_seconds = plan.whole_seconds(seen);
         let mut tags = self.tags(info);
-        if let (Container::Ogg, Some(cover)) = (plan.container, cover) {
+        if let (Container::Ogg, Some(cover)) = (plan.container, with.cover) {
             tags.cover = tokio::fs::read(cover).await.ok().map(|jpeg| picture_block(&jpeg));
         }
         let (text, chapters) = (tags.has_text(), !tags.chapters.is_empty());
@@ -178,7 +188,7 @@ impl Run<'_> {
             let written = tokio::fs::write(&texts, tags.to_ffmetadata(whole_seconds)).await;
             written.map_err(|error| scratch::failure(&error))?;
         }
-        let embedded = Embedded { file: (text || chapters).then_some(&texts), tags: text, chapters, cover };
+        let embedded = Embedded { file: (text || chapters).then_some(&texts), tags: text, chapters, ..with };
         let inputs: Vec<Input<'_>> =
             files.iter().zip(seen).map(|(file, seen)| Input { file: &file.path, container: seen.container }).collect();
         let output = dir.join(format!("media.{}", plan.container.extension()));

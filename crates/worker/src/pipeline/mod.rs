@@ -10,6 +10,7 @@ mod cut;
 mod deliver;
 mod download;
 mod metadata;
+mod texts;
 
 use std::time::Duration;
 

@@ -8,6 +8,7 @@ use haul_shared::media::{MediaInfo, Quality};
 use haul_shared::metadata::{Chapter, Entry, MediaFormat, Metadata, Subtitle};
 use serde_json::Value;
 
+use super::captions::{self, Caption};
 use super::command::ENTRIES;
 use super::place::Place;
 use super::value::{Fields, ID, TITLE, WORD};
@@ -33,6 +34,8 @@ pub struct Info {
     pub upload_date: Option<String>,
     pub formats: Vec<SiteFormat>,
     pub subtitles: Vec<Subtitle>,
+    /// Those of [`Self::subtitles`] that can be made use of.
+    pub captions: Vec<Caption>,
     pub chapters: Vec<Chapter>,
     /// `None`: it is no list.
     pub entries: Option<Vec<Entry>>,
@@ -203,6 +206,7 @@ impl Info {
             subtitles: languages(fields, "subtitles", false)
                 .chain(languages(fields, "automatic_captions", true))
                 .collect(),
+            captions: captions::captions(fields),
             chapters: fields.list("chapters", CHAPTERS).filter_map(|c| chapter(&c)).collect(),
             entries,
         }

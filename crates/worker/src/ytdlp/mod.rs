@@ -7,6 +7,7 @@
 //! Not here: which formats are taken (`select`), what is made of them (`ffmpeg`), whether they are what they claim
 //! (`verify`): an exit code of 0 proves nothing, and here only the promised files are counted.
 
+pub mod captions;
 pub mod command;
 pub mod counts;
 pub mod failure;
@@ -33,6 +34,7 @@ use crate::process::{Pace, Watch};
 use counts::{Counts, Way};
 use warm::{Asked, Child, NoAnswer, Pool};
 
+pub use captions::Caption;
 pub use command::YtdlpSettings;
 pub use info::{Info, Live, SiteFormat, Track};
 pub use patience::Patience;

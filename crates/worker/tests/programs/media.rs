@@ -71,7 +71,7 @@ impl Bench {
                 file: Some(&embedded),
                 tags: spec.embed_metadata && tags.has_text(),
                 chapters: spec.embed_chapters && !tags.chapters.is_empty(),
-                cover: None,
+                ..Embedded::default()
             };
             let inputs: Vec<_> =
                 files.iter().zip(&seen).map(|(file, seen)| Input { file, container: seen.container }).collect();

@@ -1,0 +1,107 @@
+//! Subtitles: a stranger's text made into WebVTT, and texts of ours put into a file.
+//!
+//! What is converted is a file of ours with the bytes of a stranger, read by the demuxer that is named, which opens no
+//! other file. Not here: which texts, and what is in them (`captions`).
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use haul_shared::job::Failure;
+
+use super::command::file_url;
+use super::probe::words;
+use super::{Ffmpeg, check, internal};
+use crate::captions::three_letters;
+use crate::container::Container;
+use crate::process::{self, Watch};
+use crate::ytdlp::captions::CaptionForm;
+
+/// Texts that may be read, by ffmpeg's demuxers.
+const FORMATS: &str = "webvtt,srt,ass";
+
+/// A text of ours, in WebVTT, whose times count from the beginning of the result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subtitle {
+    /// Where it is.
+    pub file: PathBuf,
+    /// A tag of BCP 47.
+    pub language: String,
+    /// For people.
+    pub name: Option<String>,
+}
+
+/// Does ffmpeg put texts into such files, so that players find them?
+#[must_use]
+pub fn holds_texts(container: Container) -> bool {
+    coder(container).is_some()
+}
+
+fn coder(container: Container) -> Option<&'static str> {
+    match container {
+        Container::Mp4 => Some("mov_text"),
+        Container::Mkv => Some("subrip"),
+        Container::Webm => Some("webvtt"),
+        Container::M4a
+        | Container::MpegTs
+        | Container::Mp3
+        | Container::Aac
+        | Container::Ogg
+        | Container::Flac
+        | Container::Wav
+        | Container::Avi
+        | Container::Flv => None,
+    }
+}
+
+impl Ffmpeg {
+    /// Converts a text into WebVTT.
+    ///
+    /// # Errors
+    /// `corrupt_media` when it is no such text.
+    pub async fn to_vtt(&self, file: &Path, form: CaptionForm, output: &Path, watch: &Watch) -> Result<(), Failure> {
+        let mut arguments = words("-nostdin -hide_banner -loglevel error -y");
+        arguments.extend(opened(file, demuxer(form)));
+        arguments.extend(words("-map 0:s:0 -c:s webvtt -f webvtt"));
+        arguments.push(file_url(output));
+        let output = process::output(&self.spec(&self.ffmpeg, output, arguments), watch).await;
+        let output = output.map_err(|error| internal(&error))?;
+        check(output.ended, &output.stderr_tail)
+    }
+}
+
+fn demuxer(form: CaptionForm) -> &'static str {
+    match form {
+        CaptionForm::Vtt => "webvtt",
+        CaptionForm::Srt => "srt",
+        CaptionForm::Ass => "ass",
+    }
+}
+
+fn opened(file: &Path, demuxer: &str) -> Vec<OsString> {
+    let mut arguments = words(&format!("-protocol_whitelist file -format_whitelist {FORMATS} -f {demuxer} -i"));
+    arguments.push(file_url(file));
+    arguments
+}
+
+/// The words that put texts into a file that begins at `from` of the medium: before the outputs, and among them. Their
+/// inputs get numbers from `input` on.
+pub(super) fn texts(
+    container: Container,
+    texts: &[Subtitle],
+    from: f64,
+    input: usize,
+) -> (Vec<OsString>, Vec<OsString>) {
+    let (mut before, mut among) = (Vec::new(), Vec::new());
+    let Some(coder) = coder(container) else { return (before, among) };
+    for (at, text) in texts.iter().enumerate() {
+        // the beginning of the result is taken off again, as of everything
+        before.extend(words(&format!("-itsoffset {from:.3}")));
+        before.extend(opened(&text.file, "webvtt"));
+        among.extend(words(&format!("-map {}:0 -c:s:{at} {coder}", input + at)));
+        among.push(format!("-metadata:s:s:{at}").into());
+        among.push(format!("language={}", three_letters(&text.language)).into());
+        among.push(format!("-metadata:s:s:{at}").into());
+        among.push(format!("title={}", text.name.as_deref().unwrap_or(&text.language)).into());
+    }
+    (before, among)
+}

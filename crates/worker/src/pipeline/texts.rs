@@ -1,0 +1,210 @@
+//! Subtitles of a download: fetched while its medium is, cut as it is, and put into its file or beside it.
+//!
+//! What can't be had is left out, and the result says so; for a strict request it is a failure. Every text becomes WebVTT
+//! first, whatever the site has. Not here: which ones are taken (`captions`).
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use haul_shared::job::{Failure, FailureKind, Text};
+use haul_shared::media::{Fallback, SubtitleMode};
+use haul_shared::storage::ObjectKey;
+use url::Url;
+
+use super::download::Run;
+use crate::captions::vtt::Vtt;
+use crate::captions::{self, Wanted};
+use crate::ffmpeg::subtitles::{Subtitle, holds_texts};
+use crate::process::Watch;
+use crate::scratch;
+use crate::select::{Plan, Seen};
+use crate::small::{self, NotFetched};
+use crate::ytdlp::captions::CaptionSource;
+use crate::ytdlp::{Caption, Info};
+
+/// Of one text, all of its segments together.
+const TEXT_BYTES: usize = 8 << 20;
+/// For one text to come.
+const TEXT_WITHIN: Duration = Duration::from_secs(60);
+/// Segments of one text.
+const MOST_SEGMENTS: usize = 4000;
+/// Segments fetched at once.
+const AT_ONCE: usize = 4;
+
+/// A language that was asked for, as far as it could be had.
+#[derive(Debug)]
+pub(super) struct Asked {
+    asked: String,
+    got: Option<Got>,
+}
+
+#[derive(Debug)]
+struct Got {
+    language: String,
+    name: Option<String>,
+    automatic: bool,
+    text: Vtt,
+}
+
+/// Texts of a result: those that go into its file, and what there is to say of all of them.
+#[derive(Debug, Default)]
+pub(super) struct Texts {
+    pub(super) embedded: Vec<Subtitle>,
+    told: Vec<(Text, Option<PathBuf>)>,
+}
+
+impl Run<'_> {
+    /// Which texts are wanted of what there is.
+    pub(super) fn wanted_texts<'i>(&'i self, info: &'i Info) -> Result<Vec<Wanted<'i>>, Failure> {
+        match &self.spec.subtitles {
+            Some(asked) => captions::choose(&info.captions, asked, self.spec.fallback),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Fetches them.
+    pub(super) async fn fetch_texts(&self, wanted: &[Wanted<'_>], dir: &Path) -> Result<Vec<Asked>, Failure> {
+        let mut all: Vec<Asked> = Vec::new();
+        for (at, one) in wanted.iter().enumerate() {
+            let got = match one.found {
+                Some(caption) => match self.text(caption, &dir.join(format!("text-{at}"))).await {
+                    Ok(text) => {
+                        let Caption { language, name, automatic, .. } = caption.clone();
+                        Some(Got { language, name, automatic, text })
+                    }
+                    Err(failure) if self.spec.fallback == Fallback::Strict => return Err(failure),
+                    Err(failure) => {
+                        let id = self.job.lease().job;
+                        tracing::info!(job.id = %id, "job {id} goes on without a text: {}", failure.detail);
+                        None
+                    }
+                },
+                None => None,
+            };
+            all.push(Asked { asked: one.asked.to_owned(), got });
+        }
+        Ok(all)
+    }
+
+    /// A text as the site has it, read as WebVTT.
+    async fn text(&self, caption: &Caption, folder: &Path) -> Result<Vtt, Failure> {
+        let bytes = match &caption.source {
+            CaptionSource::Text(text) => text.clone().into_bytes(),
+            CaptionSource::File(url) => self.limits.step(self.fetch_small(url)).await?,
+            CaptionSource::Playlist(url) => {
+                let segments = tokio::time::timeout(TEXT_WITHIN, self.segments(url));
+                let late = |_| Failure::new(FailureKind::Network, "a text took too long");
+                return self.limits.step(async { segments.await.map_err(late)? }).await;
+            }
+        };
+        // ffmpeg refuses what is not UTF-8
+        let text = String::from_utf8_lossy(&bytes);
+        tokio::fs::create_dir(folder).await.map_err(|error| scratch::failure(&error))?;
+        let (raw, vtt) = (folder.join("raw"), folder.join("text.vtt"));
+        tokio::fs::write(&raw, text.as_bytes()).await.map_err(|error| scratch::failure(&error))?;
+        let wall = TEXT_WITHIN.min(self.limits.left());
+        let watch = Watch::new(wall, wall, self.job.stop_token().clone());
+        self.ctx.ffmpeg.to_vtt(&raw, caption.form, &vtt, &watch).await.map_err(|failure| unusable(failure.detail))?;
+        let mut read = Vtt::default();
+        read.take(&tokio::fs::read_to_string(&vtt).await.map_err(|error| scratch::failure(&error))?);
+        if read.is_empty() { Err(unusable("there are no words in it")) } else { Ok(read) }
+    }
+
+    /// A text in the segments of a playlist (RFC 8216 §3.5): their cues have the times of the whole.
+    async fn segments(&self, url: &str) -> Result<Vtt, Failure> {
+        let playlist = self.fetch_small(url).await?;
+        let base = Url::parse(url).map_err(|_| unusable("an address that is none"))?;
+        let names = String::from_utf8_lossy(&playlist);
+        let names = names.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let addresses: Vec<Url> = names.take(MOST_SEGMENTS).filter_map(|name| base.join(name).ok()).collect();
+        let fetched = stream::iter(addresses).map(|address| async move { self.fetch_small(address.as_str()).await });
+        let mut texts = fetched.buffered(AT_ONCE);
+        let (mut whole, mut bytes) = (Vtt::default(), 0);
+        while let Some(text) = texts.try_next().await? {
+            bytes += text.len();
+            if bytes > TEXT_BYTES {
+                return Err(unusable("a text is too large"));
+            }
+            whole.take(&String::from_utf8_lossy(&text));
+        }
+        if whole.is_empty() { Err(unusable("there are no words in it")) } else { Ok(whole) }
+    }
+
+    async fn fetch_small(&self, url: &str) -> Result<Vec<u8>, Failure> {
+        let bounds = small::Bounds { bytes: TEXT_BYTES, wall: TEXT_WITHIN };
+        let fetched = small::fetch(&self.ctx.config.egress, url, &BTreeMap::new(), bounds).await;
+        fetched.map_err(|error| match error {
+            NotFetched::Failed(_) | NotFetched::TooLate | NotFetched::Unreachable(_) => {
+                Failure::new(FailureKind::Network, format!("a text: {error}"))
+            }
+            NotFetched::Address | NotFetched::Redirects | NotFetched::Status(_) | NotFetched::TooLarge => {
+                unusable(error)
+            }
+        })
+    }
+
+    /// Cuts the texts as the result is cut, and writes them down for its file, or for a place beside it where that has
+    /// none for them.
+    pub(super) async fn place_texts(
+        &self,
+        asked: Vec<Asked>,
+        plan: &Plan,
+        seen: &[Seen],
+        dir: &Path,
+    ) -> Result<Texts, Failure> {
+        let whole = plan.whole_seconds(seen).unwrap_or(f64::MAX);
+        let (from, to) = plan.cut.map_or((0.0, whole), |cut| (cut.from, cut.to.map_or(whole, |to| to.min(whole))));
+        let embed = self.spec.subtitles.as_ref().is_some_and(|asked| asked.mode == SubtitleMode::Embed)
+            && !plan.untouched
+            && plan.video.is_some()
+            && holds_texts(plan.container);
+        let mut texts = Texts::default();
+        for Asked { asked, got } in asked {
+            let is_double = |got: &Got| {
+                texts
+                    .told
+                    .iter()
+                    .any(|(told, _)| told.language.as_ref() == Some(&got.language) && told.automatic == got.automatic)
+            };
+            let Some(got) = got.filter(|got| !is_double(got)) else {
+                texts.told.push((Text { asked, language: None, automatic: false, stored: None }, None));
+                continue;
+            };
+            let file = dir.join(format!("subtitles-{}.vtt", texts.told.len()));
+            let text = got.text.part(from, to).text();
+            tokio::fs::write(&file, text).await.map_err(|error| scratch::failure(&error))?;
+            let told = Text { asked, language: Some(got.language.clone()), automatic: got.automatic, stored: None };
+            texts.told.push((told, (!embed).then(|| file.clone())));
+            if embed {
+                texts.embedded.push(Subtitle { file, language: got.language, name: got.name });
+            }
+        }
+        Ok(texts)
+    }
+
+    /// Stores the texts that lie beside a result.
+    pub(super) async fn store_texts(&self, object: &ObjectKey, texts: Texts) -> Result<Vec<Text>, Failure> {
+        let mut told = Vec::with_capacity(texts.told.len());
+        for (at, (text, file)) in texts.told.into_iter().enumerate() {
+            let Some(file) = file else {
+                told.push(text);
+                continue;
+            };
+            match self.store(object.subtitles(at), &file).await {
+                Some(stored) => told.push(Text { stored: Some(stored), ..text }),
+                None if self.spec.fallback == Fallback::Strict => {
+                    return Err(Failure::new(FailureKind::StorageUnavailable, "a text could not be stored"));
+                }
+                None => told.push(Text { language: None, automatic: false, ..text }),
+            }
+        }
+        Ok(told)
+    }
+}
+
+/// A text that this medium has, and that nobody can read.
+fn unusable(why: impl std::fmt::Display) -> Failure {
+    Failure::new(FailureKind::FormatUnavailable, format!("a text: {why}"))
+}
