@@ -1,6 +1,7 @@
 //! A worker whose jobs are nothing: the claim loop, the leases and the heartbeat of `haul-worker`, over an
 //! attempt that completes its job at once.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -20,6 +21,7 @@ use haul_worker::ffmpeg::Ffmpeg;
 use haul_worker::metrics::Metrics;
 use haul_worker::process::Limits;
 use haul_worker::scratch::Scratch;
+use haul_worker::shape::Lane;
 use haul_worker::ytdlp::{Ytdlp, YtdlpSettings};
 use haul_worker::{claim, heartbeat};
 use tokio::sync::Notify;
@@ -151,7 +153,9 @@ async fn context(order: &Order, scratch: &str) -> Result<Context> {
             ffprobe: program.into(),
             launcher: None,
             limits: Limits { file_size: None, data: None, open_files: None },
+            threads: 1,
         },
+        coding: Lane::for_cores(NonZeroUsize::MIN),
         id,
         config,
     })

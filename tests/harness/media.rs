@@ -206,6 +206,19 @@ pub fn ffprobe(file: &Path) -> serde_json::Value {
     serde_json::from_slice(&output.stdout).expect("ffprobe prints JSON")
 }
 
+/// The MD5 of what ffmpeg makes of a file with these options: `-map 0:v` gives that of all its decoded pictures.
+///
+/// # Panics
+/// When it can't be run, or can't read the file.
+#[must_use]
+pub fn md5(file: &Path, options: &str) -> String {
+    let mut command = Command::new("ffmpeg");
+    command.args(["-v", "error", "-i"]).arg(file).args(options.split_ascii_whitespace()).args(["-f", "md5", "-"]);
+    let output = command.stdin(Stdio::null()).output().expect("ffmpeg is installed");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
 /// The bytes of several files one after the other: what a downloader makes of an initialisation and its segments.
 ///
 /// # Panics

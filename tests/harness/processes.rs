@@ -34,6 +34,23 @@ pub struct Seen {
     began: u64,
 }
 
+impl Seen {
+    /// Is it this program, by the name that the system knows it by?
+    #[must_use]
+    pub fn runs(self, program: &str) -> bool {
+        fs::read_to_string(format!("/proc/{}/comm", self.pid)).is_ok_and(|name| name.trim_end() == program)
+    }
+
+    /// Kills it.
+    ///
+    /// # Errors
+    /// When it is gone already.
+    pub fn kill(self) -> Result<()> {
+        let pid = Pid::from_raw(self.pid).context("a process id")?;
+        Ok(kill_process(pid, Signal::KILL)?)
+    }
+}
+
 impl Process {
     /// Starts `haul-api` or `haul-worker` with these variables and no others, on a free port that it is told in
     /// `listen`, and waits until it is ready.

@@ -15,6 +15,7 @@ use crate::config::WorkerConfig;
 use crate::ffmpeg::Ffmpeg;
 use crate::metrics::Metrics;
 use crate::scratch::Scratch;
+use crate::shape::Lane;
 use crate::ytdlp::Ytdlp;
 
 /// A cancelled job is not told so later than this for the sake of its object.
@@ -49,6 +50,8 @@ pub struct Context {
     pub ytdlp_version: String,
     /// Shapes and looks.
     pub ffmpeg: Ffmpeg,
+    /// Where jobs wait that code anew.
+    pub coding: Lane,
 }
 
 impl Context {

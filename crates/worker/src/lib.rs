@@ -1,8 +1,9 @@
 //! The worker: takes jobs, runs programs, stores results.
 //!
 //! A job goes through the modules in this order. [`claim`] takes it when a slot is free, [`attempt`] runs and settles
-//! it, [`pipeline`] is the work itself: [`ytdlp`] finds and fetches, [`select`] chooses, [`ffmpeg`] shapes,
-//! [`verify`] proves; what lies beside a result comes by [`small`]. [`board`] knows what is under way, [`heartbeat`] tells the store.
+//! it, [`pipeline`] is the work itself: [`ytdlp`] finds and fetches, [`select`] chooses, [`shape`] makes of it by
+//! [`ffmpeg`] what was asked, [`verify`] proves; what lies beside a result comes by [`small`]. [`board`] knows what is
+//! under way, [`heartbeat`] tells the store.
 
 pub mod cli;
 pub mod config;
@@ -28,6 +29,7 @@ pub mod process;
 pub mod relay;
 pub mod segments;
 pub mod select;
+pub mod shape;
 pub mod small;
 pub mod verify;
 pub mod ytdlp;

@@ -3,6 +3,7 @@
 //! The stop ladder: not ready, no new jobs, finish until the grace ends, then end the programs and hand their jobs
 //! back without charging an attempt.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,7 @@ use crate::ffmpeg::Ffmpeg;
 use crate::metrics::Metrics;
 use crate::process::Limits;
 use crate::scratch::Scratch;
+use crate::shape::Lane;
 use crate::ytdlp::{WarmSettings, Ytdlp, YtdlpSettings};
 use crate::{claim, health, heartbeat, sweep};
 
@@ -145,6 +147,7 @@ async fn build(config: WorkerConfig) -> anyhow::Result<Context> {
     let version = version?;
     let metrics = Metrics::new(config.slots, &version);
     metrics.show_extractors(ytdlp.counts());
+    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let ffmpeg = Ffmpeg {
         ffmpeg: config.programs.ffmpeg.clone().into(),
         ffprobe: config.programs.ffprobe.clone().into(),
@@ -155,6 +158,7 @@ async fn build(config: WorkerConfig) -> anyhow::Result<Context> {
             data: Some(FFMPEG_MEMORY),
             open_files: None,
         },
+        threads: (cores.get() / config.slots.max(1)).max(1),
     };
     Ok(Context {
         id,
@@ -168,6 +172,7 @@ async fn build(config: WorkerConfig) -> anyhow::Result<Context> {
         ytdlp,
         ytdlp_version: version,
         ffmpeg,
+        coding: Lane::for_cores(cores),
         config,
     })
 }

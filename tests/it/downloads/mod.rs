@@ -11,6 +11,7 @@ mod regions;
 mod secrets;
 mod sharing;
 mod spoilt;
+mod streaming;
 mod texts;
 
 use anyhow::{Context as _, Result, ensure};

@@ -82,6 +82,7 @@ impl Order {
             embed_chapters: request.embed_chapters,
             embed_thumbnail: request.embed_thumbnail,
             playlist_index: request.playlist_index,
+            streaming: request.streaming,
         })
     }
 }
@@ -193,6 +194,7 @@ fn read_options(fields: &mut Fields<'_, '_>, rules: &Rules) -> DownloadRequest {
     set!(embed_chapters, flag);
     set!(embed_thumbnail, flag);
     set!(playlist_index, |node| whole(node, 1, 100_000).map(|index| index as u32));
+    set!(streaming, flag);
     set!(priority, |node| word(node, PRIORITIES));
     request.filename = fields.take_nullable("filename", |node| text(node, 1, 100));
     request.external_id = fields.take_nullable("external_id", |node| text(node, 1, 128));
@@ -228,9 +230,6 @@ fn read_without_effect(fields: &mut Fields<'_, '_>, request: &mut DownloadReques
         fields.fault("webhook", NOT_YET);
     }
 
-    if fields.take("streaming", flag) == Some(true) {
-        fields.fault("streaming", NOT_YET);
-    }
     if fields.take_nullable("live_seconds", |node| whole(node, 1, 86_400)).is_some() {
         fields.fault("live_seconds", NOT_YET);
     }

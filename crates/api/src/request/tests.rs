@@ -50,7 +50,7 @@ fn every_word_of_the_contract_is_taken() {
         "subtitles": { "languages": ["en", "pt-BR"], "automatic": true, "mode": "sidecar" },
         "embed_metadata": false, "embed_thumbnail": true, "embed_chapters": false,
         "sponsorblock": { "mark": [], "remove": [] },
-        "playlist_index": 7, "streaming": false, "live_seconds": null, "filename": "Ein Vortrag",
+        "playlist_index": 7, "streaming": true, "live_seconds": null, "filename": "Ein Vortrag",
         "priority": "low", "region": "us", "webhook": null, "external_id": "order-17", "tags": ["talks", "2026"],
         "expires_in": 60,
     });
@@ -58,6 +58,7 @@ fn every_word_of_the_contract_is_taken() {
     assert_eq!(serde_json::to_value(&order.request).unwrap(), full);
     let JobSpec::Download(spec) = order.spec() else { panic!("a download") };
     assert_eq!((spec.format, spec.playlist_index, spec.embed_metadata), (Format::Webm, 7, false));
+    assert!(spec.streaming);
     for format in FORMATS {
         let order = check(&json!({ "url": "https://media.example/", "format": format })).unwrap();
         assert_eq!(serde_json::to_value(order.request.format).unwrap(), *format);
@@ -106,7 +107,7 @@ fn every_fault_is_told_at_its_place() {
         (r#"{"url": "https://a.example/", "webhook": {}}"#, "invalid_request /webhook/url"),
         (r#"{"url": "https://a.example/", "webhook": {"url": "https://b.example/"}}"#, "invalid_request /webhook"),
         (
-            r#"{"url": "https://a.example/", "embed_thumbnail": "yes", "streaming": true}"#,
+            r#"{"url": "https://a.example/", "embed_thumbnail": "yes", "streaming": 1}"#,
             "invalid_request /embed_thumbnail /streaming",
         ),
         (r#"{"url": "https://a.example/", "live_seconds": 600}"#, "invalid_request /live_seconds"),

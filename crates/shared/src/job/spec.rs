@@ -105,12 +105,15 @@ pub struct DownloadSpec {
     /// Which entry, when the URL is a playlist; from 1.
     #[serde(default = "first", skip_serializing_if = "is_first")]
     pub playlist_index: u32,
+    /// Made so that it can be played while it is fetched.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub streaming: bool,
 }
 
 impl DownloadSpec {
     /// Does it want what version 1 did not know?
     fn wants_more(&self) -> bool {
-        self.embed_thumbnail || self.clip.is_some() || self.subtitles.is_some()
+        self.embed_thumbnail || self.clip.is_some() || self.subtitles.is_some() || self.streaming
     }
 }
 
@@ -163,6 +166,7 @@ mod tests {
             embed_chapters: true,
             embed_thumbnail: false,
             playlist_index: 1,
+            streaming: false,
         };
         let stored = JobSpec::Download(usual.clone()).encode();
         assert_eq!(stored, br#"{"v":1,"order":{"kind":"download","url":"https://example.com/"}}"#);
@@ -182,6 +186,7 @@ mod tests {
             embed_chapters: false,
             embed_thumbnail: true,
             playlist_index: 2,
+            streaming: true,
             ..usual.clone()
         };
         for spec in [usual, other].map(JobSpec::Download) {

@@ -9,19 +9,37 @@ use std::path::Path;
 
 use haul_shared::job::DownloadSpec;
 
+use super::muxer::{self, demuxer};
 use super::probe::words;
 use super::subtitles::Subtitle;
-use super::{clip, picture, subtitles};
-use crate::container::{AudioCodec, Container, VideoCodec};
-use crate::select::{Plan, Sound};
+use super::{clip, picture, sound, subtitles};
+use crate::container::{Container, VideoCodec};
+use crate::select::Plan;
 
 /// The demuxers that may run, wherever an input leads.
 const FORMATS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mp3,aac,ogg,flac,wav,avi,flv,ffmetadata";
 
-/// What is known for sure of a downloaded file.
+/// What is made of what.
+#[derive(Debug, Clone, Copy)]
+pub struct Make<'a> {
+    /// How.
+    pub plan: &'a Plan,
+    /// As asked.
+    pub spec: &'a DownloadSpec,
+    /// What it is made of, in the order that the plan counts by.
+    pub inputs: &'a [Input<'a>],
+    /// Our texts.
+    pub embedded: Embedded<'a>,
+    /// How long it will play, in seconds, if that is known.
+    pub seconds: Option<f64>,
+    /// Where to; absolute, in the job's folder. A named pipe takes what a plan makes [`Plan::streaming`].
+    pub output: &'a Path,
+}
+
+/// What is known for sure of an input.
 #[derive(Debug, Clone, Copy)]
 pub struct Input<'a> {
-    /// Where it is; absolute.
+    /// Where it is; absolute. A downloaded file, or a named pipe.
     pub file: &'a Path,
     /// What its first bytes say it is.
     pub container: Container,
@@ -59,17 +77,15 @@ pub(super) fn file_url(file: &Path) -> OsString {
     url
 }
 
-/// Arguments that make one file of one or two downloaded ones, picture first.
+/// Arguments that make the result of one or two inputs, picture first: everything in one pass.
 #[must_use]
-pub fn make(
-    plan: &Plan,
-    spec: &DownloadSpec,
-    inputs: &[Input<'_>],
-    embedded: Embedded<'_>,
-    output: &Path,
-) -> Vec<OsString> {
+pub fn make(make: &Make<'_>, threads: usize) -> Vec<OsString> {
+    let Make { plan, spec, inputs, embedded, .. } = *make;
     let mut arguments = words("-nostdin -hide_banner -loglevel error -nostats -progress pipe:1 -stats_period 0.5 -y");
+    arguments.extend(words(&format!("-filter_threads {threads}")));
     for one in inputs {
+        // of its decoders
+        arguments.extend(words(&format!("-threads {threads}")));
         arguments.extend(input(one.file, one.container));
     }
     if let Some(file) = embedded.file {
@@ -86,8 +102,8 @@ pub fn make(
     let (cover_input, cover_output) = covers.unwrap_or_default();
     arguments.extend(text_inputs);
     arguments.extend(cover_input);
-    // a stream is copied unless said otherwise; one thread, as the slots share the machine
-    arguments.extend(words("-threads 1 -c copy"));
+    // a stream is copied unless said otherwise
+    arguments.extend(words(&format!("-threads {threads} -c copy")));
     if let Some(video) = &plan.video {
         arguments.extend(map(video.input, video.index));
         if plan.cut.is_some_and(|cut| cut.recode) {
@@ -98,11 +114,8 @@ pub fn make(
     }
     if let Some(audio) = &plan.audio {
         arguments.extend(map(audio.input, audio.index));
-        arguments.extend(sound(audio.sound, audio.channels, spec));
-        let raw = matches!(inputs.get(audio.input).map(|one| one.container), Some(Container::MpegTs | Container::Aac));
-        if raw && audio.sound == Sound::Copy(AudioCodec::Aac) && plan.container != Container::MpegTs {
-            arguments.extend(words("-bsf:a aac_adtstoasc"));
-        }
+        let (kbps, from) = (u32::from(spec.audio_bitrate_kbps), inputs.get(audio.input).map(|one| one.container));
+        arguments.extend(sound::arguments(audio.sound, audio.channels, kbps, from, plan.container));
     }
     arguments.extend(text_outputs);
     arguments.extend(cover_output);
@@ -113,65 +126,13 @@ pub fn make(
     arguments.extend(["-map_metadata".into(), tags.into()]);
     let chapters = if spec.embed_chapters { source(embedded.chapters, "0") } else { "-1".to_owned() };
     arguments.extend(["-map_chapters".into(), chapters.into()]);
-    if matches!(plan.container, Container::Mp4 | Container::M4a) {
-        arguments.extend(words("-movflags +faststart"));
-    }
-    arguments.extend(["-f".into(), muxer(plan.container).into(), file_url(output)]);
+    arguments.extend(muxer::output(plan.container, plan.streaming, make.seconds));
+    arguments.push(file_url(make.output));
     arguments
 }
 
 fn map(input: usize, index: u32) -> [OsString; 2] {
     ["-map".into(), format!("{input}:{index}").into()]
-}
-
-/// How sound is coded anew. `channels` as in the source.
-fn sound(sound: Sound, channels: u32, spec: &DownloadSpec) -> Vec<OsString> {
-    let kbps = u32::from(spec.audio_bitrate_kbps);
-    match sound {
-        Sound::Copy(_) => Vec::new(),
-        // neither mp3 nor ordinary players of opus know more than two channels
-        Sound::Mp3 => words(&format!("-c:a libmp3lame -b:a {kbps}k -ac {}", channels.min(2))),
-        Sound::Aac => words(&format!("-c:a aac -b:a {kbps}k")),
-        Sound::Opus => {
-            // the encoder refuses more than 256 kbit/s for each channel
-            words(&format!("-c:a libopus -b:a {}k -ac {}", kbps.min(256 * channels), channels.min(2)))
-        }
-        Sound::Flac => words("-c:a flac"),
-        Sound::Wav => words("-c:a pcm_s16le"),
-    }
-}
-
-fn demuxer(container: Container) -> &'static str {
-    match container {
-        Container::Mp4 | Container::M4a => "mov",
-        Container::Webm | Container::Mkv => "matroska",
-        Container::MpegTs => "mpegts",
-        Container::Mp3 => "mp3",
-        Container::Aac => "aac",
-        Container::Ogg => "ogg",
-        Container::Flac => "flac",
-        Container::Wav => "wav",
-        Container::Avi => "avi",
-        Container::Flv => "flv",
-    }
-}
-
-fn muxer(container: Container) -> &'static str {
-    match container {
-        Container::Mp4 => "mp4",
-        // not `ipod`, whose codec list is shorter
-        Container::M4a => "mp4",
-        Container::Webm => "webm",
-        Container::Mkv => "matroska",
-        Container::MpegTs => "mpegts",
-        Container::Mp3 => "mp3",
-        Container::Aac => "adts",
-        Container::Ogg => "ogg",
-        Container::Flac => "flac",
-        Container::Wav => "wav",
-        Container::Avi => "avi",
-        Container::Flv => "flv",
-    }
 }
 
 /// How far ffmpeg is, in seconds of the medium, from a line of its `-progress`.

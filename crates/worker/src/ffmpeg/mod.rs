@@ -7,8 +7,10 @@
 
 pub mod clip;
 pub mod command;
+mod muxer;
 pub mod picture;
 pub mod probe;
+mod sound;
 pub mod subtitles;
 pub mod tags;
 
@@ -17,15 +19,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
-use haul_shared::job::{DownloadSpec, Failure, FailureKind};
+use haul_shared::job::{Failure, FailureKind};
 
 use crate::container::Container;
 use crate::process::{self, Ended, Limits, Spec, Stream, Supervised, Watch};
-use crate::select::Plan;
 use crate::verify::packets::Timeline;
 use probe::{Probe, ProbeError};
 
-pub use command::{Embedded, Input};
+pub use command::{Embedded, Input, Make};
 pub use tags::Tags;
 
 /// Where the programs are, and what they may use.
@@ -39,6 +40,8 @@ pub struct Ffmpeg {
     pub launcher: Option<PathBuf>,
     /// Of each run.
     pub limits: Limits,
+    /// Threads of each coder and filter of a run; at least 1.
+    pub threads: usize,
 }
 
 impl Ffmpeg {
@@ -78,16 +81,17 @@ impl Ffmpeg {
         Ok(timeline)
     }
 
-    /// Makes the result; `on_progress` gets the seconds of the medium that are done.
+    /// Makes the result; `on_progress` gets the seconds of the medium that are done. The growth of the output is a sign of
+    /// life, unless the watch knows another one.
     ///
     /// # Errors
     /// `corrupt_media` when ffmpeg can't do it, `disk_full`, `timeout`, `stalled`.
     pub async fn make(&self, job: &Make<'_>, watch: &Watch, mut on_progress: impl FnMut(f64)) -> Result<(), Failure> {
-        let arguments = command::make(job.plan, job.spec, job.inputs, job.embedded, job.output);
-        let spec = self.spec(&self.ffmpeg, job.output, arguments);
+        let spec = self.spec(&self.ffmpeg, job.output, command::make(job, self.threads));
+        let mut watch = watch.clone();
         // a large file is written, and moved to make room for its index, without a word
         let output = job.output.to_owned();
-        let watch = Watch { activity: Some(Arc::new(move || written_at(&output))), ..watch.clone() };
+        watch.activity.get_or_insert_with(|| Arc::new(move || written_at(&output)));
         let mut program = Supervised::start(&spec).map_err(|error| internal(&error))?;
         let ended = program
             .run(&watch, |line| {
@@ -108,21 +112,6 @@ impl Ffmpeg {
             None => spec,
         }
     }
-}
-
-/// What is made of what.
-#[derive(Debug, Clone, Copy)]
-pub struct Make<'a> {
-    /// How.
-    pub plan: &'a Plan,
-    /// As asked.
-    pub spec: &'a DownloadSpec,
-    /// The downloaded files, in the order that the plan counts them by.
-    pub inputs: &'a [Input<'a>],
-    /// Our texts.
-    pub embedded: Embedded<'a>,
-    /// Where to; absolute, in the job's folder.
-    pub output: &'a Path,
 }
 
 /// When the file was last written, in ms; 0 as long as it is not there.

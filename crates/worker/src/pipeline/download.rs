@@ -5,17 +5,13 @@ use std::path::{Path, PathBuf};
 use haul_shared::job::{DownloadSpec, Failure, FailureKind, Stage};
 use haul_shared::storage::clean_stem;
 
-use super::{Limits, Made, deliver};
+use super::{Limits, Made};
 use crate::board::Running;
-use crate::container::Container;
 use crate::context::Context;
-use crate::ffmpeg::picture::picture_block;
-use crate::ffmpeg::{Embedded, Input, Make, Tags};
 use crate::meter::Meter;
 use crate::scratch;
-use crate::select::{Plan, Seen, Selection, Take, select, settle};
+use crate::select::{Selection, select, settle};
 use crate::stages::Stages;
-use crate::verify::{self, Expected, Verified};
 use crate::ytdlp::{DownloadedFile, Event, Info, Session, SiteFormat};
 
 /// Makes a verified result of an order, in an empty folder for scratch, and puts it into the store.
@@ -39,14 +35,14 @@ pub async fn download(ctx: &Context, job: &Running, spec: &DownloadSpec, scratch
     let (files, asked) = (files?, asked?);
 
     stages.enter(Stage::Process);
-    let seen = run.look(&info, &selection, &files).await?;
-    let plan = run.cut(settle(&seen, spec)?, &files, &seen).await?;
-    let frame = || run.picture_of_medium(&plan, &files, &seen, &pictures);
+    let material = run.look(&info, &selection, &files).await?;
+    let plan = run.cut(settle(&material.seen, spec)?, &files, &material.seen).await?;
+    let frame = || run.picture_of_medium(&plan, &files, &material.seen, &pictures);
     let picture = if picture.is_none() && spec.embed_thumbnail { frame().await } else { picture };
-    let texts = run.place_texts(asked, &plan, &seen, &texts).await?;
+    let texts = run.place_texts(asked, &plan, &material.seen, &texts).await?;
     let cover = picture.as_ref().and_then(|picture| picture.cover.as_deref());
     let with = Embedded { cover, subtitles: &texts.embedded, ..Embedded::default() };
-    let result = run.make(&info, &plan, &files, &seen, with, &folder(scratch, "result").await?).await?;
+    let result = run.make(&info, &plan, &material, with, &folder(scratch, "result").await?).await?;
 
     stages.enter(Stage::Verify);
     let standing = async {
@@ -55,11 +51,11 @@ pub async fn download(ctx: &Context, job: &Running, spec: &DownloadSpec, scratch
             picture => picture,
         }
     };
-    let (verified, picture) = tokio::join!(run.verify(&result, &plan, &seen), standing);
+    let (verified, picture) = tokio::join!(run.verify(&result, &plan, &material), standing);
     let verified = verified?;
 
     stages.enter(Stage::Upload);
-    let object = deliver::put(&run.limits, &result, &verified).await?;
+    let object = result.store(&run.limits, &verified).await?;
     let beside = match run.store_beside(&object, picture.as_ref(), texts).await {
         Ok(beside) => beside,
         Err(failure) => {
@@ -142,90 +138,5 @@ impl Run<'_> {
             FailureKind::FormatUnavailable => Failure::new(FailureKind::ExtractorError, failure.detail),
             _ => failure,
         })
-    }
-
-    /// Judges what was fetched, before ffmpeg makes a flawless short file of a cut one.
-    async fn look(&self, info: &Info, selection: &Selection, files: &[DownloadedFile]) -> Result<Vec<Seen>, Failure> {
-        let mut seen = Vec::new();
-        for (at, file) in files.iter().enumerate() {
-            let format = info.formats.iter().find(|format| format.format_id == file.format_id);
-            let says_video = format.is_some_and(|format| format.video.codec().is_some());
-            let expected = match (&selection.take, at) {
-                (Take::Pair { .. }, 0) => Expected { video: true, audio: false, duration: info.duration_seconds },
-                (Take::Pair { .. }, _) => Expected { video: false, audio: true, duration: info.duration_seconds },
-                (Take::One(_), _) => {
-                    Expected { video: says_video, audio: selection.promises_audio, duration: info.duration_seconds }
-                }
-            };
-            let watch = self.limits.watch();
-            seen.push(verify::look(&self.ctx.ffmpeg, &file.path, expected, self.verify_bounds(), &watch).await?);
-        }
-        Ok(seen)
-    }
-
-    /// Makes the result; a file that is it already stays as it is.
-    async fn make(
-        &self,
-        info: &Info,
-        plan: &Plan,
-        files: &[DownloadedFile],
-        seen: &[Seen],
-        with: Embedded<'_>,
-        dir: &Path,
-    ) -> Result<PathBuf, Failure> {
-        if let (true, [only]) = (plan.untouched, files) {
-            return Ok(only.path.clone());
-        }
-        let seconds = plan.expected_seconds(seen);
-        let whole_seconds = plan.whole_seconds(seen);
-        let mut tags = self.tags(info);
-        if let (Container::Ogg, Some(cover)) = (plan.container, with.cover) {
-            tags.cover = tokio::fs::read(cover).await.ok().map(|jpeg| picture_block(&jpeg));
-        }
-        let (text, chapters) = (tags.has_text(), !tags.chapters.is_empty());
-        let texts = dir.join("texts.ffmetadata");
-        if text || chapters {
-            let written = tokio::fs::write(&texts, tags.to_ffmetadata(whole_seconds)).await;
-            written.map_err(|error| scratch::failure(&error))?;
-        }
-        let embedded = Embedded { file: (text || chapters).then_some(&texts), tags: text, chapters, ..with };
-        let inputs: Vec<Input<'_>> =
-            files.iter().zip(seen).map(|(file, seen)| Input { file: &file.path, container: seen.container }).collect();
-        let output = dir.join(format!("media.{}", plan.container.extension()));
-        let order = Make { plan, spec: self.spec, inputs: &inputs, embedded, output: &output };
-        let hear = |done: f64| {
-            if let Some(seconds) = seconds.filter(|seconds| *seconds > 0.0) {
-                self.job.advance(Stage::Process, done / seconds);
-            }
-        };
-        self.ctx.ffmpeg.make(&order, &self.limits.watch(), hear).await?;
-        Ok(output)
-    }
-
-    fn tags(&self, info: &Info) -> Tags {
-        let mut tags = Tags::default();
-        if self.spec.embed_metadata {
-            tags.title.clone_from(&info.title);
-            tags.artist.clone_from(&info.uploader);
-            tags.date.clone_from(&info.upload_date);
-        }
-        if self.spec.embed_chapters {
-            tags.chapters.clone_from(&info.chapters);
-        }
-        tags
-    }
-
-    /// Proves the result. One that stayed as it is has been looked at.
-    async fn verify(&self, result: &Path, plan: &Plan, seen: &[Seen]) -> Result<Verified, Failure> {
-        let watch = self.limits.watch();
-        match seen {
-            [only] if plan.untouched => verify::prove(only, verify::hash(result, &watch).await?, plan, seen),
-            _ => verify::verify(&self.ctx.ffmpeg, result, None, (plan, seen), self.verify_bounds(), &watch).await,
-        }
-    }
-
-    fn verify_bounds(&self) -> verify::Bounds {
-        let limits = &self.ctx.config.limits;
-        verify::Bounds { size_bytes: limits.max_file_bytes, duration: limits.max_duration }
     }
 }

@@ -23,6 +23,8 @@ pub struct Plan {
     pub cut: Option<Cut>,
     /// The downloaded file is the result as it stands; ffmpeg is not run.
     pub untouched: bool,
+    /// It is written from front to end, so that it can be sent while it is made and played while it is fetched.
+    pub streaming: bool,
     /// The rung asked for; none for sound.
     pub asked: Option<Quality>,
     /// The rung that the picture really stands on; none for sound.
@@ -99,6 +101,13 @@ pub struct Seen {
 }
 
 impl Plan {
+    /// Is anything coded anew?
+    #[must_use]
+    pub fn transcodes(&self) -> bool {
+        let sound = self.audio.is_some_and(|track| !matches!(track.sound, Sound::Copy(_)));
+        sound || self.cut.is_some_and(|cut| cut.recode)
+    }
+
     /// How long the result must play, made of these files.
     #[must_use]
     pub fn expected_seconds(&self, files: &[Seen]) -> Option<f64> {
@@ -137,16 +146,24 @@ pub fn settle(files: &[Seen], spec: &DownloadSpec) -> Result<Plan, Failure> {
         };
         let fits = matches!(track.sound, Sound::Copy(codec) if container.holds_audio(codec));
         let audio = Some(Track { sound: if fits { track.sound } else { coded }, ..track });
-        return Ok(Plan { container, video: None, audio, cut: None, untouched: false, asked: None, got: None });
+        let streaming = spec.streaming && streams(container);
+        let (cut, untouched) = (None, false);
+        return Ok(Plan { container, video: None, audio, cut, untouched, streaming, asked: None, got: None });
     }
     let picture = video.map(|(input, video)| Picture { input, index: video.index, codec: video.codec });
     let got = video.map(|(_, video)| Quality::of_short_side(video.width.min(video.height)));
+    // frames that describe themselves one by one: the head of an mkv can't be written before the first
+    let is_raw = copied.is_some_and(|track| {
+        let raw = matches!(files[track.input].container, Container::MpegTs | Container::Aac);
+        raw && track.sound == Sound::Copy(AudioCodec::Aac)
+    });
     let plan = |container, untouched| Plan {
         container,
         video: picture,
         audio: copied,
         cut: None,
         untouched,
+        streaming: spec.streaming && !untouched && streams(container) && !(is_raw && container == Container::Mkv),
         asked: video.and(Some(spec.quality)),
         got,
     };
@@ -167,6 +184,12 @@ pub fn settle(files: &[Seen], spec: &DownloadSpec) -> Result<Plan, Failure> {
         Fallback::Nearest => Ok(plan(Container::Mkv, false)),
         Fallback::Strict => Err(unavailable("the asked container can't hold these streams")),
     }
+}
+
+/// Is there a form that needs no going back? The others can be played while they are fetched as they are, and would
+/// lose their duration by it.
+fn streams(container: Container) -> bool {
+    matches!(container, Container::Mp4 | Container::M4a | Container::Webm | Container::Mkv)
 }
 
 /// The coder of a sound format; none for formats with a picture.
@@ -283,6 +306,26 @@ mod tests {
         ] {
             let files: Vec<_> = files.iter().map(|file| seen(file)).collect();
             assert_eq!(shown(settle(&files, &spec(format, "best"))), expected, "{files:?} {format}");
+        }
+    }
+
+    #[test]
+    fn what_streams_is_what_needs_no_going_back() {
+        for (files, format, expected) in [
+            (&["mp4 h264@360 aac"][..], "mp4", true),
+            (&["ts h264@360 aac"], "mp4", true),
+            (&["ts h264@360 aac"], "mkv", false),
+            (&["mp4 h264@360 -", "mp4 - aac"], "mkv", true),
+            (&["webm vp9@360 opus"], "webm", true),
+            (&["mp4 h264@360 aac"], "m4a", true),
+            (&["mp4 h264@360 aac"], "mp3", false),
+            (&["mp4 h264@360 aac"], "wav", false),
+            (&["mp4 h264@360 aac"], "original", false),
+        ] {
+            let files: Vec<_> = files.iter().map(|file| seen(file)).collect();
+            let spec = DownloadSpec { streaming: true, ..spec(format, "best") };
+            assert_eq!(settle(&files, &spec).unwrap().streaming, expected, "{files:?} {format}");
+            assert!(!settle(&files, &DownloadSpec { streaming: false, ..spec }).unwrap().streaming);
         }
     }
 

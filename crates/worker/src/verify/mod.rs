@@ -6,6 +6,7 @@
 //!
 //! Not here: what was asked and what is made of it (`select`), running programs (`ffmpeg`).
 
+mod ahead;
 pub mod outline;
 pub mod packets;
 pub mod sniff;
@@ -27,6 +28,8 @@ use crate::process::Watch;
 use crate::scratch::off_runtime;
 use crate::select::{Plan, Seen};
 use packets::Timeline;
+
+pub use ahead::look_ahead;
 
 /// Read at once when hashing, in bytes.
 const PIECE: usize = 1 << 20;

@@ -48,6 +48,7 @@ async fn fetch(url: &str, format: &str, quality: &str, fallback: &str) -> Result
         ffprobe: media::program("ffprobe"),
         launcher: Some(env!("CARGO_BIN_EXE_haul-jail").into()),
         limits: Limits::default(),
+        threads: 1,
     };
 
     let (info, session) = ytdlp().extract(&url, 1, folder.path(), &bounds).await?;
@@ -68,7 +69,14 @@ async fn fetch(url: &str, format: &str, quality: &str, fallback: &str) -> Result
     let output = folder.path().join("result");
     let inputs: Vec<_> =
         files.iter().zip(&seen).map(|(file, seen)| Input { file: &file.path, container: seen.container }).collect();
-    let make = Make { plan: &plan, spec: &spec, inputs: &inputs, embedded: Embedded::default(), output: &output };
+    let make = Make {
+        plan: &plan,
+        spec: &spec,
+        inputs: &inputs,
+        embedded: Embedded::default(),
+        seconds: None,
+        output: &output,
+    };
     ffmpeg.make(&make, &watch, |_| {}).await?;
     verify::verify(&ffmpeg, &output, None, (&plan, &seen), limits, &watch).await
 }

@@ -34,6 +34,7 @@ async fn look(file: &Path) -> Result<Seen, Failure> {
         ffprobe: media::program("ffprobe"),
         launcher: Some(LAUNCHER.into()),
         limits: Limits::default(),
+        threads: 1,
     };
     let expected = Expected { video: true, audio: true, duration: Some(8.0) };
     verify::look(&ffmpeg, file, expected, Bounds { size_bytes: 100 << 20, duration: None }, &watch()).await

@@ -6,3 +6,4 @@ mod chain;
 mod holes;
 mod media;
 mod process;
+mod shape;

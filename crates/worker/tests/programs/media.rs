@@ -34,6 +34,7 @@ impl Bench {
             ffprobe: media::program("ffprobe"),
             launcher: Some(env!("CARGO_BIN_EXE_haul-jail").into()),
             limits: Limits::default(),
+            threads: 1,
         };
         Self { folder: TempDir::new().expect("there is room"), ffmpeg }
     }
@@ -75,7 +76,7 @@ impl Bench {
             };
             let inputs: Vec<_> =
                 files.iter().zip(&seen).map(|(file, seen)| Input { file, container: seen.container }).collect();
-            let make = Make { plan: &plan, spec, inputs: &inputs, embedded, output: &output };
+            let make = Make { plan: &plan, spec, inputs: &inputs, embedded, seconds: None, output: &output };
             let mut reached = 0.0_f64;
             self.ffmpeg.make(&make, &Self::watch(), |seconds| reached = reached.max(seconds)).await?;
             assert!(reached > media::DURATION_SECONDS - 1.0, "progress was told up to {reached} s");
@@ -101,14 +102,18 @@ fn tags() -> Tags {
     }
 }
 
-fn segments(pattern: &str, range: std::ops::Range<u32>) -> impl Iterator<Item = String> + use<'_> {
+pub(crate) fn segments(pattern: &str, range: std::ops::Range<u32>) -> impl Iterator<Item = String> + use<'_> {
     range.map(|at| pattern.replace('*', &at.to_string()))
+}
+
+/// A first file, and those that follow it.
+pub(crate) fn after(init: &str, rest: Vec<String>) -> Vec<u8> {
+    media::joined(&[vec![init.to_owned()], rest].concat())
 }
 
 /// As a downloader leaves them: one file, or a picture and a sound.
 fn downloads() -> Vec<(&'static str, Vec<Vec<u8>>)> {
     let one = |name: &str| vec![media::joined(&[name.to_owned()])];
-    let after = |init: &str, rest: Vec<String>| media::joined(&[vec![init.to_owned()], rest].concat());
     vec![
         ("progressive mp4", one("progressive.mp4")),
         ("progressive webm", one("progressive.webm")),
@@ -367,7 +372,14 @@ async fn a_program_that_rewrites_its_file_without_a_word_is_not_stalled() {
     let inputs = [Input { file: &file, container: seen[0].container }];
     let output = bench.folder.path().join("result");
     bench.ffmpeg.ffmpeg = silent;
-    let make = Make { plan: &plan, spec: &spec, inputs: &inputs, embedded: Embedded::default(), output: &output };
+    let make = Make {
+        plan: &plan,
+        spec: &spec,
+        inputs: &inputs,
+        embedded: Embedded::default(),
+        seconds: None,
+        output: &output,
+    };
     let watch = Watch { silence: Duration::from_secs(2), ..Bench::watch() };
     bench.ffmpeg.make(&make, &watch, |_| {}).await.unwrap();
 }

@@ -1,0 +1,229 @@
+//! From what was fetched to the result: looked at, then made by one run of ffmpeg.
+//!
+//! Decides what a fetched file must be, which of our texts go into the result, and when a job waits: what is coded anew
+//! has a lane of its own.
+//!
+//! Not here: what is made (`select::settle`), how (`ffmpeg`, `shape`), and whether it is right (`verify`).
+
+use std::path::{Path, PathBuf};
+
+use haul_shared::job::{Failure, Stage};
+use haul_shared::storage::ObjectKey;
+
+use super::Limits;
+use super::deliver::{self, Arrived, Coming, Outgoing, Size};
+use super::download::Run;
+use crate::container::Container;
+use crate::ffmpeg::picture::picture_block;
+use crate::ffmpeg::{Embedded, Input, Make, Tags};
+use crate::scratch;
+use crate::select::{Plan, Seen, Selection, Take};
+use crate::shape::{Made, Place, Shaping, Told};
+use crate::verify::outline::Keep;
+use crate::verify::{self, Expected, Verified};
+use crate::ytdlp::{DownloadedFile, Info};
+
+/// What a result is made of.
+pub(super) struct Material {
+    /// Where it is, the picture first.
+    inputs: Vec<(PathBuf, Container)>,
+    /// What was seen of each.
+    pub(super) seen: Vec<Seen>,
+}
+
+impl Run<'_> {
+    /// Judges what was fetched, before ffmpeg makes a flawless short file of a cut one.
+    pub(super) async fn look(
+        &self,
+        info: &Info,
+        selection: &Selection,
+        files: &[DownloadedFile],
+    ) -> Result<Material, Failure> {
+        let mut material = Material { inputs: Vec::new(), seen: Vec::new() };
+        for (at, file) in files.iter().enumerate() {
+            let format = info.formats.iter().find(|format| format.format_id == file.format_id);
+            let says_video = format.is_some_and(|format| format.video.codec().is_some());
+            let expected = match (&selection.take, at) {
+                (Take::Pair { .. }, 0) => Expected { video: true, audio: false, duration: info.duration_seconds },
+                (Take::Pair { .. }, _) => Expected { video: false, audio: true, duration: info.duration_seconds },
+                (Take::One(_), _) => {
+                    Expected { video: says_video, audio: selection.promises_audio, duration: info.duration_seconds }
+                }
+            };
+            let watch = self.limits.watch();
+            let seen = verify::look(&self.ctx.ffmpeg, &file.path, expected, self.verify_bounds(), &watch).await?;
+            material.inputs.push((file.path.clone(), seen.container));
+            material.seen.push(seen);
+        }
+        Ok(material)
+    }
+
+    /// Makes the result; a file that is it already stays as it is. What streams goes up while it is made.
+    pub(super) async fn make(
+        &self,
+        info: &Info,
+        plan: &Plan,
+        material: &Material,
+        with: Embedded<'_>,
+        dir: &Path,
+    ) -> Result<Outcome<'_>, Failure> {
+        if let (true, [(only, _)]) = (plan.untouched, &material.inputs[..]) {
+            return Ok(Outcome::File(only.clone()));
+        }
+        let _place = self.place(plan).await?;
+        let seconds = plan.expected_seconds(&material.seen);
+        // there it would be a track of its own, without a picture
+        let cover = with.cover.filter(|_| !(plan.streaming && matches!(plan.container, Container::Mp4 | Container::M4a)));
+        let texts = self.texts(info, plan, material, cover, dir).await?;
+        let output = dir.join(format!("media.{}", plan.container.extension()));
+        let inputs: Vec<Input<'_>> =
+            material.inputs.iter().map(|(file, container)| Input { file, container: *container }).collect();
+        let embedded = Embedded { cover, ..texts.embedded(with) };
+        let make = Make { plan, spec: self.spec, inputs: &inputs, embedded, seconds, output: &output };
+        let shaping = Shaping {
+            ffmpeg: &self.ctx.ffmpeg,
+            watch: self.limits.watch(),
+            most: self.ctx.config.limits.max_file_bytes,
+            make,
+            flows: Vec::new(),
+        };
+        if !plan.streaming {
+            shaping.into_file(self.told(seconds)).await?;
+            return Ok(Outcome::File(output));
+        }
+        let copy = dir.join("copy");
+        let take = async |mut made: Made| {
+            let mut outgoing = Outgoing::begin(&self.limits, coming(plan, &copy)).await?;
+            while let Some(bytes) = made.next().await? {
+                outgoing.push(bytes).await?;
+            }
+            outgoing.end().await
+        };
+        shaping.into_hands(take, self.told(seconds)).await.map(Outcome::Arrived)
+    }
+
+    /// Proves the result. One that stayed as it is has been looked at.
+    pub(super) async fn verify(
+        &self,
+        result: &Outcome<'_>,
+        plan: &Plan,
+        material: &Material,
+    ) -> Result<Verified, Failure> {
+        let (seen, watch) = (&material.seen[..], self.limits.watch());
+        let (file, sha256) = match result {
+            Outcome::File(file) => (file, None),
+            Outcome::Arrived(arrived) => (&arrived.copy, Some(arrived.sha256.clone())),
+        };
+        match seen {
+            [only] if plan.untouched => verify::prove(only, verify::hash(file, &watch).await?, plan, seen),
+            _ => verify::verify(&self.ctx.ffmpeg, file, sha256, (plan, seen), self.verify_bounds(), &watch).await,
+        }
+    }
+
+    /// A place in the lane of what is coded anew, for a plan that needs one.
+    async fn place(&self, plan: &Plan) -> Result<Option<Place<'_>>, Failure> {
+        if !plan.transcodes() {
+            return Ok(None);
+        }
+        let (id, coding) = (self.job.lease().job, &self.ctx.coding);
+        if coding.is_full() {
+            tracing::info!(job.id = %id, "job {id} waits until others are coded");
+        }
+        self.limits.step(async { Ok(Some(coding.enter().await)) }).await
+    }
+
+    fn told(&self, seconds: Option<f64>) -> Told<impl Fn(usize, u64), impl FnMut(f64)> {
+        let seconds = seconds.filter(|seconds| *seconds > 0.0);
+        Told {
+            fetched: |_, _| {},
+            made: move |done: f64| {
+                if let Some(seconds) = seconds {
+                    self.job.advance(Stage::Process, done / seconds);
+                }
+            },
+        }
+    }
+
+    /// Writes down what goes into the file.
+    async fn texts(
+        &self,
+        info: &Info,
+        plan: &Plan,
+        material: &Material,
+        cover: Option<&Path>,
+        dir: &Path,
+    ) -> Result<Texts, Failure> {
+        let mut tags = self.tags(info);
+        if let (Container::Ogg, Some(cover)) = (plan.container, cover) {
+            tags.cover = tokio::fs::read(cover).await.ok().map(|jpeg| picture_block(&jpeg));
+        }
+        let texts =
+            Texts { file: dir.join("texts.ffmetadata"), tags: tags.has_text(), chapters: !tags.chapters.is_empty() };
+        if texts.tags || texts.chapters {
+            let written = tokio::fs::write(&texts.file, tags.to_ffmetadata(plan.whole_seconds(&material.seen))).await;
+            written.map_err(|error| scratch::failure(&error))?;
+        }
+        Ok(texts)
+    }
+
+    fn tags(&self, info: &Info) -> Tags {
+        let mut tags = Tags::default();
+        if self.spec.embed_metadata {
+            tags.title.clone_from(&info.title);
+            tags.artist.clone_from(&info.uploader);
+            tags.date.clone_from(&info.upload_date);
+        }
+        if self.spec.embed_chapters {
+            tags.chapters.clone_from(&info.chapters);
+        }
+        tags
+    }
+
+    fn verify_bounds(&self) -> verify::Bounds {
+        let limits = &self.ctx.config.limits;
+        verify::Bounds { size_bytes: limits.max_file_bytes, duration: limits.max_duration }
+    }
+}
+
+/// A result that is still to be proven.
+pub(super) enum Outcome<'a> {
+    /// A file.
+    File(PathBuf),
+    /// Bytes that are on their way into the store already.
+    Arrived(Arrived<'a>),
+}
+
+impl Outcome<'_> {
+    /// Puts it where only its completed job leads.
+    pub(super) async fn store(self, limits: &Limits<'_>, verified: &Verified) -> Result<ObjectKey, Failure> {
+        match self {
+            Self::File(file) => deliver::put(limits, &file, verified).await,
+            Self::Arrived(arrived) => arrived.finish(verified).await,
+        }
+    }
+}
+
+/// What is known of a stream before its first byte.
+fn coming<'a>(plan: &Plan, copy: &'a Path) -> Coming<'a> {
+    Coming {
+        container: plan.container,
+        has_video: plan.video.is_some(),
+        size: Size::AtMost(u64::MAX),
+        keep: Keep::Outline,
+        copy,
+    }
+}
+
+/// Our texts, in a file if there are any.
+struct Texts {
+    file: PathBuf,
+    tags: bool,
+    chapters: bool,
+}
+
+impl Texts {
+    fn embedded<'a>(&'a self, with: Embedded<'a>) -> Embedded<'a> {
+        let there = self.tags || self.chapters;
+        Embedded { file: there.then_some(&*self.file), tags: self.tags, chapters: self.chapters, ..with }
+    }
+}

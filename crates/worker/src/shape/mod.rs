@@ -1,0 +1,162 @@
+//! ffmpeg among what it reads and what it writes: all of them work at the same time, and end together.
+//!
+//! The first failure counts, and ends the others: what ffmpeg says after a flow broke, or after the store did, is no
+//! more than an echo. What was made counts only when all of them came to their end.
+//!
+//! Not here: what ffmpeg is told (`ffmpeg`), where flows come from, where the result goes (`pipeline`).
+
+pub mod fifo;
+mod flow;
+mod lane;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use futures::future::try_join_all;
+use haul_shared::job::{Failure, FailureKind};
+use tokio_util::sync::CancellationToken;
+
+use crate::ffmpeg::{Ffmpeg, Make};
+use crate::process::Watch;
+use crate::scratch;
+use fifo::Drain;
+
+pub use flow::{Begun, Fed, Flow, begin};
+pub use lane::{Lane, Place};
+
+/// One run of ffmpeg.
+pub struct Shaping<'a> {
+    /// The program.
+    pub ffmpeg: &'a Ffmpeg,
+    /// When it is ended.
+    pub watch: Watch,
+    /// Bytes of each flow, at most.
+    pub most: u64,
+    /// What it is told. The output is not there yet.
+    pub make: Make<'a>,
+    /// Flows that it reads as they come, each by its pipe.
+    pub flows: Vec<(Begun, PathBuf)>,
+}
+
+/// What is told while it works.
+pub struct Told<F, M> {
+    /// So many bytes more were taken of this flow.
+    pub fetched: F,
+    /// So many seconds of the medium are done.
+    pub made: M,
+}
+
+impl<'a> Shaping<'a> {
+    /// Makes a file.
+    ///
+    /// # Errors
+    /// As the flows and ffmpeg fail.
+    pub async fn into_file(self, told: Told<impl Fn(usize, u64), impl FnMut(f64)>) -> Result<(), Failure> {
+        let end = End::of(&self.watch);
+        let watch = Watch { cancel: end.halt.clone(), ..self.watch.clone() };
+        self.run(&watch, &end, told).await;
+        end.failure().map_or(Ok(()), Err)
+    }
+
+    /// Gives the result out while it is made. What `take` returns counts only if all went well: what it is given ends
+    /// early when something failed.
+    ///
+    /// # Errors
+    /// As the flows, `take`, and ffmpeg fail.
+    pub async fn into_hands<T>(
+        self,
+        take: impl AsyncFnOnce(Made) -> Result<T, Failure>,
+        told: Told<impl Fn(usize, u64), impl FnMut(f64)>,
+    ) -> Result<T, Failure> {
+        fifo::make(self.make.output).map_err(|error| scratch::failure(&error))?;
+        let (drain, keeper) = fifo::drain(self.make.output).map_err(|error| scratch::failure(&error))?;
+        let (end, taken_bytes) = (End::of(&self.watch), Arc::new(AtomicU64::new(0)));
+        let made = Made { drain, taken_bytes: Arc::clone(&taken_bytes) };
+        let activity = Arc::new(move || taken_bytes.load(Ordering::Relaxed));
+        let watch = Watch { cancel: end.halt.clone(), activity: Some(activity), ..self.watch.clone() };
+        let running = async {
+            self.run(&watch, &end, told).await;
+            drop(keeper);
+        };
+        let taking = async {
+            // a taker that waits for the store would not hear of the end
+            let taken = end.halt.run_until_cancelled(take(made)).await;
+            taken.and_then(|taken| end.heard(taken))
+        };
+        let ((), taken) = tokio::join!(running, taking);
+        match (end.failure(), taken) {
+            (None, Some(taken)) => Ok(taken),
+            (failure, _) => Err(failure.unwrap_or_else(|| Failure::new(FailureKind::Internal, "nothing was made"))),
+        }
+    }
+
+    async fn run(self, watch: &Watch, end: &End, told: Told<impl Fn(usize, u64), impl FnMut(f64)>) {
+        let Self { ffmpeg, make, flows, most, .. } = self;
+        let fetched = &told.fetched;
+        let over = CancellationToken::new();
+        let making = async {
+            let made = ffmpeg.make(&make, watch, told.made).await;
+            over.cancel();
+            end.heard(made);
+        };
+        let feeding = flows
+            .into_iter()
+            .enumerate()
+            .map(|(at, (flow, pipe))| async move { flow.feed(&pipe, most, |bytes| fetched(at, bytes)).await });
+        let feeding = async {
+            let fed = over.run_until_cancelled(try_join_all(feeding)).await;
+            end.heard(fed.transpose())
+        };
+        let ((), fed) = tokio::join!(making, feeding);
+        if fed.is_some_and(|fed| fed.is_none_or(|fed| fed.contains(&Fed::Cut))) {
+            end.heard::<()>(Err(Failure::new(FailureKind::CorruptMedia, "ffmpeg did not read to the end")));
+        }
+    }
+}
+
+/// What is being made, in order.
+pub struct Made {
+    drain: Drain,
+    taken_bytes: Arc<AtomicU64>,
+}
+
+impl Made {
+    /// The next bytes, at most 256 KiB; `None` at the end.
+    ///
+    /// # Errors
+    /// When the pipe can't be read.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
+        let bytes = self.drain.next().await.map_err(|error| scratch::failure(&error))?;
+        self.taken_bytes.fetch_add(bytes.as_ref().map_or(0, Bytes::len) as u64, Ordering::Relaxed);
+        Ok(bytes)
+    }
+}
+
+/// The first failure, which ends the others.
+struct End {
+    first: OnceLock<Failure>,
+    halt: CancellationToken,
+}
+
+impl End {
+    fn of(watch: &Watch) -> Self {
+        Self { first: OnceLock::new(), halt: watch.cancel.child_token() }
+    }
+
+    fn heard<T>(&self, result: Result<T, Failure>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(failure) => {
+                let _ = self.first.set(failure);
+                self.halt.cancel();
+                None
+            }
+        }
+    }
+
+    fn failure(self) -> Option<Failure> {
+        self.first.into_inner()
+    }
+}

@@ -1,0 +1,193 @@
+//! ffmpeg among pipes: it reads flows while they come, and gives out its result while it makes it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::stream::{self, BoxStream, StreamExt as _};
+use haul_shared::job::{DownloadSpec, Failure, FailureKind};
+use haul_tests::media;
+use haul_worker::ffmpeg::{Embedded, Ffmpeg, Input, Make};
+use haul_worker::process::{Limits, Watch};
+use haul_worker::select::settle;
+use haul_worker::shape::{Flow, Made, Shaping, Told, begin};
+use haul_worker::verify::{Bounds, Expected, Verified, look_ahead, verify};
+use tempfile::TempDir;
+use tokio::io::AsyncWriteExt as _;
+use tokio_util::sync::CancellationToken;
+
+use crate::media::{after, segments};
+
+const LONG: Duration = Duration::from_secs(60);
+
+fn ffmpeg() -> Ffmpeg {
+    Ffmpeg {
+        ffmpeg: media::program("ffmpeg"),
+        ffprobe: media::program("ffprobe"),
+        launcher: Some(env!("CARGO_BIN_EXE_haul-jail").into()),
+        limits: Limits::default(),
+        threads: 1,
+    }
+}
+
+fn spec(format: &str, streaming: bool) -> DownloadSpec {
+    let spec = serde_json::json!({ "url": "https://example.com/", "format": format, "streaming": streaming });
+    serde_json::from_value(spec).expect("these are its fields")
+}
+
+/// In pieces of a size that fits nothing.
+fn flow_of(bytes: &[u8]) -> BoxStream<'static, Result<Bytes, Failure>> {
+    let pieces: Vec<_> = bytes.chunks(50_021).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
+    stream::iter(pieces).boxed()
+}
+
+fn flow(bytes: BoxStream<'static, Result<Bytes, Failure>>) -> Flow {
+    Flow { bytes, seconds: Some(media::DURATION_SECONDS) }
+}
+
+/// What becomes of flows, and the folder that it is in.
+async fn shaped(ffmpeg: &Ffmpeg, flows: Vec<Flow>, spec: &DownloadSpec, dir: &Path) -> Result<Verified, Failure> {
+    let watch = Watch::new(LONG, LONG, CancellationToken::new());
+    let take = async |mut made: Made| {
+        let mut file = tokio::fs::File::create(dir.join("result")).await.expect("there is room");
+        while let Some(bytes) = made.next().await? {
+            file.write_all(&bytes).await.expect("there is room");
+        }
+        file.flush().await.expect("there is room");
+        Ok(())
+    };
+    shaped_by(ffmpeg, flows, spec, dir, &watch, take).await
+}
+
+/// The same, with whoever takes what is streamed.
+async fn shaped_by(
+    ffmpeg: &Ffmpeg,
+    flows: Vec<Flow>,
+    spec: &DownloadSpec,
+    dir: &Path,
+    watch: &Watch,
+    take: impl AsyncFnOnce(Made) -> Result<(), Failure>,
+) -> Result<Verified, Failure> {
+    let begun = begin(flows, dir).await?;
+    let (mut seen, mut pipes) = (Vec::new(), Vec::new());
+    for flow in &begun {
+        let expected = Expected { duration: flow.seconds, ..Expected::default() };
+        seen.push(look_ahead(ffmpeg, &flow.head, expected, watch).await?);
+        pipes.push(flow.pipe(dir)?);
+    }
+    let plan = settle(&seen, spec)?;
+    let inputs: Vec<_> =
+        pipes.iter().zip(&seen).map(|(file, seen)| Input { file, container: seen.container }).collect();
+    let (output, result) = (dir.join("made"), dir.join("result"));
+    let seconds = plan.expected_seconds(&seen);
+    let make = Make { plan: &plan, spec, inputs: &inputs, embedded: Embedded::default(), seconds, output: &output };
+    let shaping = Shaping {
+        ffmpeg,
+        watch: watch.clone(),
+        most: 1 << 30,
+        make,
+        flows: begun.into_iter().zip(pipes.clone()).collect(),
+    };
+    let told = Told { fetched: |_, _| {}, made: |_| {} };
+    if plan.streaming {
+        shaping.into_hands(take, told).await?;
+    } else {
+        shaping.into_file(told).await?;
+        fs::rename(&output, &result).expect("it was made");
+    }
+    verify(ffmpeg, &result, None, (&plan, &seen), Bounds { size_bytes: 1 << 30, duration: None }, watch).await
+}
+
+/// Of all decoded pictures, and of all packets of the sound: how much of its first one is heard is the container's affair.
+fn sums(picture: &Path, sound: &Path) -> [String; 2] {
+    [media::md5(picture, "-map 0:v:0"), media::md5(sound, "-map 0:a:0 -c copy -bsf:a aac_adtstoasc")]
+}
+
+/// As sites serve them: one flow, or a picture and a sound.
+fn sources() -> Vec<(&'static str, Vec<Vec<u8>>)> {
+    let hls = [
+        after("hls-fmp4/init-360p.mp4", segments("hls-fmp4/360p-*.m4s", 0..4).collect()),
+        after("hls-fmp4/init-sound.mp4", segments("hls-fmp4/sound-*.m4s", 0..5).collect()),
+    ];
+    vec![
+        ("transport streams", vec![media::joined(&segments("hls-ts/360p-*.ts", 0..4).collect::<Vec<_>>())]),
+        ("fragmented mp4, sound apart", hls.to_vec()),
+        ("a picture of mp4 and a sound of frames", vec![hls[0].clone(), media::joined(&["audio.aac".to_owned()])]),
+    ]
+}
+
+#[tokio::test]
+async fn what_is_made_of_flows_has_the_frames_of_what_is_made_of_files() {
+    let ffmpeg = ffmpeg();
+    for (name, parts) in sources() {
+        for (format, streaming) in [("mp4", false), ("mp4", true), ("mkv", false), ("mkv", true)] {
+            let dir = TempDir::new().expect("there is room");
+            let files: Vec<PathBuf> = (0..parts.len()).map(|at| dir.path().join(format!("source-{at}"))).collect();
+            files.iter().zip(&parts).for_each(|(file, bytes)| fs::write(file, bytes).expect("there is room"));
+            let flows = parts.iter().map(|bytes| flow(flow_of(bytes))).collect();
+            let what = format!("{format} of {name}, streaming: {streaming}");
+            let made = shaped(&ffmpeg, flows, &spec(format, streaming), dir.path()).await;
+            let verified = made.unwrap_or_else(|failure| panic!("{what}: {failure:?}"));
+            assert_eq!(verified.container, format, "{what}");
+            let result = dir.path().join("result");
+            assert_eq!(sums(&result, &result), sums(&files[0], &files[files.len() - 1]), "{what}");
+            // a player that opens the whole file knows how long it plays
+            let seen = media::ffprobe(&result);
+            let plays: f64 = seen["format"]["duration"].as_str().unwrap_or_default().parse().unwrap_or_default();
+            assert!((plays - media::DURATION_SECONDS).abs() < 0.3, "{what}: {plays} s");
+            let is_fragmented = fs::read(&result).expect("it was made").windows(4).any(|word| word == b"moof");
+            assert_eq!(is_fragmented, format == "mp4" && streaming, "{what}");
+        }
+    }
+}
+
+/// Fault: a flow that broke would be the end of the pipe to ffmpeg, and the end of a flawless file.
+#[tokio::test]
+async fn the_first_that_fails_ends_the_others_and_its_failure_is_the_jobs() {
+    let dir = TempDir::new().expect("there is room");
+    let long = fs::read(media::repeated(dir.path(), 20)).expect("it was made");
+    assert!(long.len() > 6 << 20, "longer than a head: {} bytes", long.len());
+    let kind = |result: Result<Verified, Failure>| result.expect_err("it failed").kind;
+    let failure = |kind| Failure::new(kind, "made to fail");
+    let watch = |silence| Watch::new(LONG, silence, CancellationToken::new());
+    let idle = async |mut made: Made| {
+        while made.next().await?.is_some() {}
+        Ok(())
+    };
+    for (streaming, at) in [(false, "a"), (true, "b")] {
+        let (spec, dir) = (spec("mp4", streaming), dir.path().join(at));
+        let folder = |name: &str| {
+            let folder = dir.join(name);
+            fs::create_dir_all(&folder).expect("there is room");
+            folder
+        };
+        let begins = || flow_of(&long[..6 << 20]);
+        let silence = Duration::from_secs(1);
+
+        let broken = begins().chain(stream::iter([Err(failure(FailureKind::Network))])).boxed();
+        let made = shaped_by(&ffmpeg(), vec![flow(broken)], &spec, &folder("broken"), &watch(LONG), idle).await;
+        assert_eq!(kind(made), FailureKind::Network);
+
+        let stuck = begins().chain(stream::pending()).boxed();
+        let made = shaped_by(&ffmpeg(), vec![flow(stuck)], &spec, &folder("stuck"), &watch(silence), idle).await;
+        assert_eq!(kind(made), FailureKind::Stalled);
+
+        let dead = Ffmpeg { ffmpeg: media::program("false"), ..ffmpeg() };
+        let stuck = begins().chain(stream::pending()).boxed();
+        let made = shaped_by(&dead, vec![flow(stuck)], &spec, &folder("dead"), &watch(LONG), idle).await;
+        assert_eq!(kind(made), FailureKind::CorruptMedia);
+
+        // it ends as if all were well, and has not read a byte
+        let liar = Ffmpeg { ffmpeg: media::program("true"), ..ffmpeg() };
+        let made = shaped_by(&liar, vec![flow(begins())], &spec, &folder("liar"), &watch(LONG), idle).await;
+        assert_eq!(kind(made), FailureKind::CorruptMedia);
+    }
+    let refuse = async |mut made: Made| {
+        made.next().await?;
+        Err(failure(FailureKind::StorageUnavailable))
+    };
+    let stuck = flow_of(&long).chain(stream::pending()).boxed();
+    let made = shaped_by(&ffmpeg(), vec![flow(stuck)], &spec("mp4", true), dir.path(), &watch(LONG), refuse).await;
+    assert_eq!(kind(made), FailureKind::StorageUnavailable);
+}
