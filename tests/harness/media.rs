@@ -228,6 +228,20 @@ pub fn joined(names: &[String]) -> Vec<u8> {
     names.iter().flat_map(|name| fs::read(file(name)).expect("it is one of the media")).collect()
 }
 
+/// The names of segments that are counted: `seg-1-*.m4s`, from the first number up to the one before the last.
+pub fn segments(pattern: &str, range: std::ops::Range<u32>) -> impl Iterator<Item = String> + use<'_> {
+    range.map(|at| pattern.replace('*', &at.to_string()))
+}
+
+/// An initialisation with its segments.
+///
+/// # Panics
+/// When one of them does not exist.
+#[must_use]
+pub fn after(init: &str, rest: Vec<String>) -> Vec<u8> {
+    joined(&[vec![init.to_owned()], rest].concat())
+}
+
 /// Where a program is that is found on the path.
 ///
 /// # Panics

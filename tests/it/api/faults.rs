@@ -106,7 +106,7 @@ async fn malformed_requests_are_refused_at_their_place() -> Result<()> {
             ("\"sponsorblock\": {\"remove\": [\"sponsor\"]}", "422 invalid_request /sponsorblock"),
             ("\"playlist_index\": 0", "422 invalid_request /playlist_index"),
             ("\"playlist_index\": 1.5", "422 invalid_request /playlist_index"),
-            ("\"streaming\": true", "422 invalid_request /streaming"),
+            ("\"streaming\": \"yes\"", "422 invalid_request /streaming"),
             ("\"live_seconds\": 600", "422 invalid_request /live_seconds"),
             ("\"filename\": \"\"", "422 invalid_request /filename"),
             ("\"priority\": \"high\"", "422 invalid_request /priority"),

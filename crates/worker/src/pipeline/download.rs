@@ -8,6 +8,7 @@ use haul_shared::storage::clean_stem;
 use super::{Limits, Made};
 use crate::board::Running;
 use crate::context::Context;
+use crate::ffmpeg::Embedded;
 use crate::meter::Meter;
 use crate::scratch;
 use crate::select::{Selection, select, settle};

@@ -7,8 +7,8 @@ use haul_shared::job::{DownloadSpec, Failure};
 use haul_shared::source::SourceUrl;
 use haul_tests::media;
 use haul_tests::origin::{Fault, Origin};
-use haul_worker::ffmpeg::{Embedded, Ffmpeg, Input, Make};
-use haul_worker::process::{Limits, Watch};
+use haul_worker::ffmpeg::{Embedded, Input, Make};
+use haul_worker::process::Watch;
 use haul_worker::select::{Take, select, settle};
 use haul_worker::verify::{self, Expected, Verified};
 use haul_worker::ytdlp::{Bounds, Ytdlp, YtdlpSettings};
@@ -43,13 +43,7 @@ async fn fetch(url: &str, format: &str, quality: &str, fallback: &str) -> Result
     let cancel = CancellationToken::new();
     let bounds = Bounds { wall: LONG, silence: LONG, file_size: None, cancel: cancel.clone() };
     let watch = Watch::new(LONG, LONG, cancel);
-    let ffmpeg = Ffmpeg {
-        ffmpeg: media::program("ffmpeg"),
-        ffprobe: media::program("ffprobe"),
-        launcher: Some(env!("CARGO_BIN_EXE_haul-jail").into()),
-        limits: Limits::default(),
-        threads: 1,
-    };
+    let ffmpeg = crate::ffmpeg();
 
     let (info, session) = ytdlp().extract(&url, 1, folder.path(), &bounds).await?;
     let selection = select(&info, &spec)?;

@@ -7,8 +7,7 @@ use std::time::Duration;
 use haul_shared::job::Failure;
 use haul_tests::media;
 use haul_worker::container::Container;
-use haul_worker::ffmpeg::Ffmpeg;
-use haul_worker::process::{self, Limits, Spec, Watch};
+use haul_worker::process::{self, Spec, Watch};
 use haul_worker::select::Seen;
 use haul_worker::verify::outline::{Keep, Outline};
 use haul_worker::verify::{self, Bounds, Expected};
@@ -29,13 +28,7 @@ async fn make(file: &Path, coding: &str) {
 }
 
 async fn look(file: &Path) -> Result<Seen, Failure> {
-    let ffmpeg = Ffmpeg {
-        ffmpeg: media::program("ffmpeg"),
-        ffprobe: media::program("ffprobe"),
-        launcher: Some(LAUNCHER.into()),
-        limits: Limits::default(),
-        threads: 1,
-    };
+    let ffmpeg = crate::ffmpeg();
     let expected = Expected { video: true, audio: true, duration: Some(8.0) };
     verify::look(&ffmpeg, file, expected, Bounds { size_bytes: 100 << 20, duration: None }, &watch()).await
 }

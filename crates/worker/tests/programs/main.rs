@@ -7,3 +7,18 @@ mod holes;
 mod media;
 mod process;
 mod shape;
+
+use haul_tests::media::program;
+use haul_worker::ffmpeg::Ffmpeg;
+use haul_worker::process::Limits;
+
+/// The installed one.
+fn ffmpeg() -> Ffmpeg {
+    Ffmpeg {
+        ffmpeg: program("ffmpeg"),
+        ffprobe: program("ffprobe"),
+        launcher: Some(env!("CARGO_BIN_EXE_haul-jail").into()),
+        limits: Limits::default(),
+        threads: 1,
+    }
+}

@@ -12,7 +12,7 @@ use haul_shared::media::{Fallback, Format, Quality};
 use haul_shared::metadata::Chapter;
 use haul_tests::media;
 use haul_worker::ffmpeg::{Embedded, Ffmpeg, Input, Make, Tags};
-use haul_worker::process::{self, Limits, Spec, Watch};
+use haul_worker::process::{self, Spec, Watch};
 use haul_worker::select::{Seen, settle};
 use haul_worker::verify::{self, Bounds, Expected, Verified};
 use sha2::{Digest, Sha256};
@@ -29,14 +29,7 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let ffmpeg = Ffmpeg {
-            ffmpeg: media::program("ffmpeg"),
-            ffprobe: media::program("ffprobe"),
-            launcher: Some(env!("CARGO_BIN_EXE_haul-jail").into()),
-            limits: Limits::default(),
-            threads: 1,
-        };
-        Self { folder: TempDir::new().expect("there is room"), ffmpeg }
+        Self { folder: TempDir::new().expect("there is room"), ffmpeg: crate::ffmpeg() }
     }
 
     fn watch() -> Watch {
@@ -102,15 +95,6 @@ fn tags() -> Tags {
     }
 }
 
-pub(crate) fn segments(pattern: &str, range: std::ops::Range<u32>) -> impl Iterator<Item = String> + use<'_> {
-    range.map(|at| pattern.replace('*', &at.to_string()))
-}
-
-/// A first file, and those that follow it.
-pub(crate) fn after(init: &str, rest: Vec<String>) -> Vec<u8> {
-    media::joined(&[vec![init.to_owned()], rest].concat())
-}
-
 /// As a downloader leaves them: one file, or a picture and a sound.
 fn downloads() -> Vec<(&'static str, Vec<Vec<u8>>)> {
     let one = |name: &str| vec![media::joined(&[name.to_owned()])];
@@ -118,19 +102,22 @@ fn downloads() -> Vec<(&'static str, Vec<Vec<u8>>)> {
         ("progressive mp4", one("progressive.mp4")),
         ("progressive webm", one("progressive.webm")),
         ("progressive mkv", one("progressive.mkv")),
-        ("hls of transport streams", vec![media::joined(&segments("hls-ts/360p-*.ts", 0..4).collect::<Vec<_>>())]),
+        (
+            "hls of transport streams",
+            vec![media::joined(&media::segments("hls-ts/360p-*.ts", 0..4).collect::<Vec<_>>())],
+        ),
         (
             "hls of fragmented mp4",
             vec![
-                after("hls-fmp4/init-360p.mp4", segments("hls-fmp4/360p-*.m4s", 0..4).collect()),
-                after("hls-fmp4/init-sound.mp4", segments("hls-fmp4/sound-*.m4s", 0..5).collect()),
+                media::after("hls-fmp4/init-360p.mp4", media::segments("hls-fmp4/360p-*.m4s", 0..4).collect()),
+                media::after("hls-fmp4/init-sound.mp4", media::segments("hls-fmp4/sound-*.m4s", 0..5).collect()),
             ],
         ),
         (
             "dash",
             vec![
-                after("dash/init-1.m4s", segments("dash/seg-1-*.m4s", 1..5).collect()),
-                after("dash/init-3.m4s", segments("dash/seg-3-*.m4s", 1..5).collect()),
+                media::after("dash/init-1.m4s", media::segments("dash/seg-1-*.m4s", 1..5).collect()),
+                media::after("dash/init-3.m4s", media::segments("dash/seg-3-*.m4s", 1..5).collect()),
             ],
         ),
     ]
@@ -296,14 +283,14 @@ async fn a_cut_file_never_passes() {
 #[tokio::test]
 async fn a_missing_middle_never_passes() {
     let without = |pattern, range, missing: &str| {
-        let names = segments(pattern, range).filter(|name| !name.contains(missing)).collect::<Vec<_>>();
+        let names = media::segments(pattern, range).filter(|name| !name.contains(missing)).collect::<Vec<_>>();
         media::joined(&names)
     };
     let mut fragmented = media::joined(&["hls-fmp4/init-360p.mp4".to_owned()]);
     fragmented.extend(without("hls-fmp4/360p-*.m4s", 0..4, "-1."));
     let mut halved = media::joined(&["hls-ts/360p-0.ts".to_owned()]);
     halved.truncate(halved.len() / 188 / 2 * 188);
-    halved.extend(media::joined(&segments("hls-ts/360p-*.ts", 1..4).collect::<Vec<_>>()));
+    halved.extend(media::joined(&media::segments("hls-ts/360p-*.ts", 1..4).collect::<Vec<_>>()));
     for (case, bytes) in [
         ("a transport stream", without("hls-ts/360p-*.ts", 0..4, "-2.")),
         ("half a segment of a transport stream", halved),

@@ -9,7 +9,7 @@ use futures::stream::{self, BoxStream, StreamExt as _};
 use haul_shared::job::{DownloadSpec, Failure, FailureKind};
 use haul_tests::media;
 use haul_worker::ffmpeg::{Embedded, Ffmpeg, Input, Make};
-use haul_worker::process::{Limits, Watch};
+use haul_worker::process::Watch;
 use haul_worker::select::settle;
 use haul_worker::shape::{Flow, Made, Shaping, Told, begin};
 use haul_worker::verify::{Bounds, Expected, Verified, look_ahead, verify};
@@ -17,19 +17,9 @@ use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
 use tokio_util::sync::CancellationToken;
 
-use crate::media::{after, segments};
+use crate::ffmpeg;
 
 const LONG: Duration = Duration::from_secs(60);
-
-fn ffmpeg() -> Ffmpeg {
-    Ffmpeg {
-        ffmpeg: media::program("ffmpeg"),
-        ffprobe: media::program("ffprobe"),
-        launcher: Some(env!("CARGO_BIN_EXE_haul-jail").into()),
-        limits: Limits::default(),
-        threads: 1,
-    }
-}
 
 fn spec(format: &str, streaming: bool) -> DownloadSpec {
     let spec = serde_json::json!({ "url": "https://example.com/", "format": format, "streaming": streaming });
@@ -107,11 +97,11 @@ fn sums(picture: &Path, sound: &Path) -> [String; 2] {
 /// As sites serve them: one flow, or a picture and a sound.
 fn sources() -> Vec<(&'static str, Vec<Vec<u8>>)> {
     let hls = [
-        after("hls-fmp4/init-360p.mp4", segments("hls-fmp4/360p-*.m4s", 0..4).collect()),
-        after("hls-fmp4/init-sound.mp4", segments("hls-fmp4/sound-*.m4s", 0..5).collect()),
+        media::after("hls-fmp4/init-360p.mp4", media::segments("hls-fmp4/360p-*.m4s", 0..4).collect()),
+        media::after("hls-fmp4/init-sound.mp4", media::segments("hls-fmp4/sound-*.m4s", 0..5).collect()),
     ];
     vec![
-        ("transport streams", vec![media::joined(&segments("hls-ts/360p-*.ts", 0..4).collect::<Vec<_>>())]),
+        ("transport streams", vec![media::joined(&media::segments("hls-ts/360p-*.ts", 0..4).collect::<Vec<_>>())]),
         ("fragmented mp4, sound apart", hls.to_vec()),
         ("a picture of mp4 and a sound of frames", vec![hls[0].clone(), media::joined(&["audio.aac".to_owned()])]),
     ]
