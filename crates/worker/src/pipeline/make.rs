@@ -72,13 +72,11 @@ impl Run<'_> {
         }
         let _place = self.place(plan).await?;
         let seconds = plan.expected_seconds(&material.seen);
-        // there it would be a track of its own, without a picture
-        let cover = with.cover.filter(|_| !(plan.streaming && matches!(plan.container, Container::Mp4 | Container::M4a)));
-        let texts = self.texts(info, plan, material, cover, dir).await?;
+        let texts = self.texts(info, plan, material, with.cover, dir).await?;
         let output = dir.join(format!("media.{}", plan.container.extension()));
         let inputs: Vec<Input<'_>> =
             material.inputs.iter().map(|(file, container)| Input { file, container: *container }).collect();
-        let embedded = Embedded { cover, ..texts.embedded(with) };
+        let embedded = texts.embedded(with);
         let make = Make { plan, spec: self.spec, inputs: &inputs, embedded, seconds, output: &output };
         let shaping = Shaping {
             ffmpeg: &self.ctx.ffmpeg,

@@ -4,7 +4,7 @@
 //! request are judged again here, and this judgement is the one that counts.
 
 use haul_shared::job::{DownloadSpec, Failure, FailureKind};
-use haul_shared::media::{Fallback, Format, Quality};
+use haul_shared::media::{Fallback, Format, Quality, SubtitleMode};
 
 use super::is_codec;
 use crate::container::{AudioCodec, Container, VideoCodec};
@@ -146,24 +146,19 @@ pub fn settle(files: &[Seen], spec: &DownloadSpec) -> Result<Plan, Failure> {
         };
         let fits = matches!(track.sound, Sound::Copy(codec) if container.holds_audio(codec));
         let audio = Some(Track { sound: if fits { track.sound } else { coded }, ..track });
-        let streaming = spec.streaming && streams(container);
+        let streaming = streams(container, audio, files, spec);
         let (cut, untouched) = (None, false);
         return Ok(Plan { container, video: None, audio, cut, untouched, streaming, asked: None, got: None });
     }
     let picture = video.map(|(input, video)| Picture { input, index: video.index, codec: video.codec });
     let got = video.map(|(_, video)| Quality::of_short_side(video.width.min(video.height)));
-    // frames that describe themselves one by one: the head of an mkv can't be written before the first
-    let is_raw = copied.is_some_and(|track| {
-        let raw = matches!(files[track.input].container, Container::MpegTs | Container::Aac);
-        raw && track.sound == Sound::Copy(AudioCodec::Aac)
-    });
     let plan = |container, untouched| Plan {
         container,
         video: picture,
         audio: copied,
         cut: None,
         untouched,
-        streaming: spec.streaming && !untouched && streams(container) && !(is_raw && container == Container::Mkv),
+        streaming: !untouched && streams(container, copied, files, spec),
         asked: video.and(Some(spec.quality)),
         got,
     };
@@ -186,10 +181,24 @@ pub fn settle(files: &[Seen], spec: &DownloadSpec) -> Result<Plan, Failure> {
     }
 }
 
-/// Is there a form that needs no going back? The others can be played while they are fetched as they are, and would
-/// lose their duration by it.
-fn streams(container: Container) -> bool {
-    matches!(container, Container::Mp4 | Container::M4a | Container::Webm | Container::Mkv)
+/// Is the result written from front to end? Only where that was asked for, and where nothing is lost by it but an index:
+/// the other containers can be played while they are fetched as they are, and would lose their duration.
+fn streams(container: Container, sound: Option<Track>, files: &[Seen], spec: &DownloadSpec) -> bool {
+    let possible = match container {
+        // in fragments a cover is a track without a picture, and no text has an end
+        Container::Mp4 | Container::M4a => {
+            let texts = spec.subtitles.as_ref().is_some_and(|texts| texts.mode == SubtitleMode::Embed);
+            !texts && !spec.embed_thumbnail
+        }
+        // frames that describe themselves one by one: the head of an mkv can't be written before the first
+        Container::Mkv => sound.is_none_or(|track| {
+            let raw = matches!(files[track.input].container, Container::MpegTs | Container::Aac);
+            !raw || track.sound != Sound::Copy(AudioCodec::Aac)
+        }),
+        Container::Webm => true,
+        _ => false,
+    };
+    spec.streaming && spec.format != Format::Original && possible
 }
 
 /// The coder of a sound format; none for formats with a picture.
@@ -321,10 +330,13 @@ mod tests {
             (&["mp4 h264@360 aac"], "mp3", false),
             (&["mp4 h264@360 aac"], "wav", false),
             (&["mp4 h264@360 aac"], "original", false),
+            (&["mp4 h264@360 -", "mp4 - aac"], "original", false),
         ] {
             let files: Vec<_> = files.iter().map(|file| seen(file)).collect();
             let spec = DownloadSpec { streaming: true, ..spec(format, "best") };
             assert_eq!(settle(&files, &spec).unwrap().streaming, expected, "{files:?} {format}");
+            let covered = DownloadSpec { embed_thumbnail: true, ..spec.clone() };
+            assert_eq!(settle(&files, &covered).unwrap().streaming, expected && matches!(format, "mkv" | "webm"));
             assert!(!settle(&files, &DownloadSpec { streaming: false, ..spec }).unwrap().streaming);
         }
     }
