@@ -43,7 +43,7 @@ pub async fn download(ctx: &Context, job: &Running, spec: &DownloadSpec, scratch
     let texts = run.place_texts(asked, &plan, &material.seen, &texts).await?;
     let cover = picture.as_ref().and_then(|picture| picture.cover.as_deref());
     let with = Embedded { cover, subtitles: &texts.embedded, ..Embedded::default() };
-    let result = run.make(&info, &plan, &material, with, &folder(scratch, "result").await?).await?;
+    let result = run.make(&info, &plan, (&material, Vec::new()), with, &folder(scratch, "result").await?).await?;
 
     stages.enter(Stage::Verify);
     let standing = async {

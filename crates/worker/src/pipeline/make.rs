@@ -1,74 +1,46 @@
-//! From what was fetched to the result: looked at, then made by one run of ffmpeg.
+//! From what was fetched, or is being fetched, to the result: one run of ffmpeg.
 //!
-//! Decides what a fetched file must be, which of our texts go into the result, and when a job waits: what is coded anew
-//! has a lane of its own.
+//! Decides which of our texts go into the result, and when a job waits: what is coded anew has a lane of its own.
 //!
 //! Not here: what is made (`select::settle`), how (`ffmpeg`, `shape`), and whether it is right (`verify`).
 
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
+use futures::{FutureExt as _, StreamExt as _};
 use haul_shared::job::{Failure, Stage};
 use haul_shared::storage::ObjectKey;
 
 use super::Limits;
 use super::deliver::{self, Arrived, Coming, Outgoing, Size};
 use super::download::Run;
+use super::material::Material;
 use crate::container::Container;
 use crate::ffmpeg::picture::picture_block;
 use crate::ffmpeg::{Embedded, Input, Make, Tags};
 use crate::scratch;
-use crate::select::{Plan, Seen, Selection, Take};
-use crate::shape::{Made, Place, Shaping, Told};
+use crate::select::Plan;
+use crate::shape::{Begun, Made, Place, Shaping};
 use crate::verify::outline::Keep;
-use crate::verify::{self, Expected, Verified};
-use crate::ytdlp::{DownloadedFile, Info};
-
-/// What a result is made of.
-pub(super) struct Material {
-    /// Where it is, the picture first.
-    inputs: Vec<(PathBuf, Container)>,
-    /// What was seen of each.
-    pub(super) seen: Vec<Seen>,
-}
+use crate::verify::{self, Verified};
+use crate::ytdlp::Info;
 
 impl Run<'_> {
-    /// Judges what was fetched, before ffmpeg makes a flawless short file of a cut one.
-    pub(super) async fn look(
-        &self,
-        info: &Info,
-        selection: &Selection,
-        files: &[DownloadedFile],
-    ) -> Result<Material, Failure> {
-        let mut material = Material { inputs: Vec::new(), seen: Vec::new() };
-        for (at, file) in files.iter().enumerate() {
-            let format = info.formats.iter().find(|format| format.format_id == file.format_id);
-            let says_video = format.is_some_and(|format| format.video.codec().is_some());
-            let expected = match (&selection.take, at) {
-                (Take::Pair { .. }, 0) => Expected { video: true, audio: false, duration: info.duration_seconds },
-                (Take::Pair { .. }, _) => Expected { video: false, audio: true, duration: info.duration_seconds },
-                (Take::One(_), _) => {
-                    Expected { video: says_video, audio: selection.promises_audio, duration: info.duration_seconds }
-                }
-            };
-            let watch = self.limits.watch();
-            let seen = verify::look(&self.ctx.ffmpeg, &file.path, expected, self.verify_bounds(), &watch).await?;
-            material.inputs.push((file.path.clone(), seen.container));
-            material.seen.push(seen);
-        }
-        Ok(material)
-    }
-
-    /// Makes the result; a file that is it already stays as it is. What streams goes up while it is made.
+    /// Makes the result of files, or of flows, which are fetched to their ends. What is it already stays as it is; what
+    /// streams goes up while it is made.
     pub(super) async fn make(
         &self,
         info: &Info,
         plan: &Plan,
-        material: &Material,
+        (material, mut flows): (&Material, Vec<Begun>),
         with: Embedded<'_>,
         dir: &Path,
     ) -> Result<Outcome<'_>, Failure> {
         if let (true, [(only, _)]) = (plan.untouched, &material.inputs[..]) {
-            return Ok(Outcome::File(only.clone()));
+            return match flows.pop() {
+                None => Ok(Outcome::File(only.clone())),
+                Some(flow) => self.pass_on(flow, plan, &dir.join("copy")).await.map(Outcome::Arrived),
+            };
         }
         let _place = self.place(plan).await?;
         let seconds = plan.expected_seconds(&material.seen);
@@ -78,15 +50,18 @@ impl Run<'_> {
             material.inputs.iter().map(|(file, container)| Input { file, container: *container }).collect();
         let embedded = texts.embedded(with);
         let make = Make { plan, spec: self.spec, inputs: &inputs, embedded, seconds, output: &output };
-        let shaping = Shaping {
-            ffmpeg: &self.ctx.ffmpeg,
-            watch: self.limits.watch(),
-            most: self.ctx.config.limits.max_file_bytes,
-            make,
-            flows: Vec::new(),
+        let most = self.ctx.config.limits.max_file_bytes;
+        let seconds = seconds.filter(|seconds| *seconds > 0.0 && flows.is_empty());
+        let hear = |done: f64| {
+            // with flows, how far it is is how much was fetched
+            if let Some(seconds) = seconds {
+                self.job.advance(Stage::Process, done / seconds);
+            }
         };
+        let flows = flows.into_iter().zip(material.inputs.iter().map(|(pipe, _)| pipe.clone())).collect();
+        let shaping = Shaping { ffmpeg: &self.ctx.ffmpeg, watch: self.limits.watch(), most, make, flows };
         if !plan.streaming {
-            shaping.into_file(self.told(seconds)).await?;
+            shaping.into_file(hear).await?;
             return Ok(Outcome::File(output));
         }
         let copy = dir.join("copy");
@@ -97,7 +72,18 @@ impl Run<'_> {
             }
             outgoing.end().await
         };
-        shaping.into_hands(take, self.told(seconds)).await.map(Outcome::Arrived)
+        shaping.into_hands(take, hear).await.map(Outcome::Arrived)
+    }
+
+    /// Sends a flow that is the result as it stands.
+    async fn pass_on(&self, flow: Begun, plan: &Plan, copy: &Path) -> Result<Arrived<'_>, Failure> {
+        let mut bytes = flow.bytes().await?;
+        let mut outgoing = Outgoing::begin(&self.limits, coming(plan, copy)).await?;
+        while let Some(piece) = self.limits.step(bytes.next().map(Option::transpose)).await? {
+            // its own would be held until it is stored, and a fetcher waits for what is held
+            outgoing.push(Bytes::copy_from_slice(&piece)).await?;
+        }
+        outgoing.end().await
     }
 
     /// Proves the result. One that stayed as it is has been looked at.
@@ -112,8 +98,10 @@ impl Run<'_> {
             Outcome::File(file) => (file, None),
             Outcome::Arrived(arrived) => (&arrived.copy, Some(arrived.sha256.clone())),
         };
-        match seen {
-            [only] if plan.untouched => verify::prove(only, verify::hash(file, &watch).await?, plan, seen),
+        match (result, seen) {
+            (Outcome::File(_), [only]) if plan.untouched => {
+                verify::prove(only, verify::hash(file, &watch).await?, plan, seen)
+            }
             _ => verify::verify(&self.ctx.ffmpeg, file, sha256, (plan, seen), self.verify_bounds(), &watch).await,
         }
     }
@@ -128,18 +116,6 @@ impl Run<'_> {
             tracing::info!(job.id = %id, "job {id} waits until others are coded");
         }
         self.limits.step(async { Ok(Some(coding.enter().await)) }).await
-    }
-
-    fn told(&self, seconds: Option<f64>) -> Told<impl Fn(usize, u64), impl FnMut(f64)> {
-        let seconds = seconds.filter(|seconds| *seconds > 0.0);
-        Told {
-            fetched: |_, _| {},
-            made: move |done: f64| {
-                if let Some(seconds) = seconds {
-                    self.job.advance(Stage::Process, done / seconds);
-                }
-            },
-        }
     }
 
     /// Writes down what goes into the file.
@@ -177,7 +153,7 @@ impl Run<'_> {
         tags
     }
 
-    fn verify_bounds(&self) -> verify::Bounds {
+    pub(super) fn verify_bounds(&self) -> verify::Bounds {
         let limits = &self.ctx.config.limits;
         verify::Bounds { size_bytes: limits.max_file_bytes, duration: limits.max_duration }
     }

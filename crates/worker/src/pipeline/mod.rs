@@ -10,6 +10,7 @@ mod cut;
 mod deliver;
 mod download;
 mod make;
+mod material;
 mod metadata;
 mod texts;
 

@@ -13,17 +13,21 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use futures::StreamExt as _;
 use futures::future::try_join_all;
-use futures::stream::{self, BoxStream};
+use futures::stream::BoxStream;
+use futures::{StreamExt as _, TryStreamExt as _};
 use haul_shared::job::{Failure, FailureKind};
+use tokio::fs::File;
 use tokio::io::AsyncWriteExt as _;
+use tokio_util::io::ReaderStream;
 
 use super::fifo;
 use crate::scratch;
 
 /// What of a flow is looked at before ffmpeg begins, in bytes: a first segment, and more than a second of anything.
 const HEAD: usize = 4 << 20;
+/// Read of a head at once, in bytes.
+const PIECE: usize = 256 << 10;
 
 /// One chosen format on its way.
 pub struct Flow {
@@ -35,19 +39,15 @@ pub struct Flow {
 
 /// A flow whose beginning lies in a file.
 pub struct Begun {
-    /// Which one it is, from 0.
-    at: usize,
     /// Its first bytes.
     pub head: PathBuf,
     /// As the flow said.
     pub seconds: Option<f64>,
-    /// The same bytes.
-    first: Vec<Bytes>,
     /// What was not fetched yet.
     rest: BoxStream<'static, Result<Bytes, Failure>>,
 }
 
-/// Waits for the heads of all flows, in a folder.
+/// Waits for the heads of all flows, in a folder. Nothing of them is held in memory: a fetcher may have to wait for it.
 ///
 /// # Errors
 /// That of the first flow that fails; when the disk is full.
@@ -55,17 +55,16 @@ pub async fn begin(flows: Vec<Flow>, dir: &Path) -> Result<Vec<Begun>, Failure> 
     let begun = flows.into_iter().enumerate().map(|(at, flow)| async move {
         let Flow { mut bytes, seconds } = flow;
         let head = dir.join(format!("head-{at}"));
-        let mut file = tokio::fs::File::create(&head).await.map_err(|error| scratch::failure(&error))?;
-        let (mut first, mut length) = (Vec::new(), 0);
+        let mut file = File::create(&head).await.map_err(|error| scratch::failure(&error))?;
+        let mut length = 0;
         while length < HEAD
             && let Some(piece) = bytes.next().await.transpose()?
         {
             file.write_all(&piece).await.map_err(|error| scratch::failure(&error))?;
             length += piece.len();
-            first.push(piece);
         }
         file.flush().await.map_err(|error| scratch::failure(&error))?;
-        Ok(Begun { at, head, seconds, first, rest: bytes })
+        Ok(Begun { head, seconds, rest: bytes })
     });
     try_join_all(begun).await
 }
@@ -80,23 +79,33 @@ pub enum Fed {
 }
 
 impl Begun {
-    /// A pipe for the program that will read it.
+    /// A pipe for the program that will read it, beside its head.
     ///
     /// # Errors
     /// When the pipe can't be made.
-    pub fn pipe(&self, dir: &Path) -> Result<PathBuf, Failure> {
-        let pipe = dir.join(format!("flow-{}", self.at));
+    pub fn pipe(&self) -> Result<PathBuf, Failure> {
+        let pipe = self.head.with_added_extension("pipe");
         fifo::make(&pipe).map_err(|error| scratch::failure(&error))?;
         Ok(pipe)
     }
 
-    /// Feeds the program that reads the pipe, at most so many bytes; `passed` hears how many were taken.
+    /// All of its bytes.
+    ///
+    /// # Errors
+    /// When its head can't be read.
+    pub async fn bytes(self) -> Result<BoxStream<'static, Result<Bytes, Failure>>, Failure> {
+        let head = File::open(&self.head).await.map_err(|error| scratch::failure(&error))?;
+        let head = ReaderStream::with_capacity(head, PIECE).map_err(|error| scratch::failure(&error));
+        Ok(head.chain(self.rest).boxed())
+    }
+
+    /// Feeds the program that reads the pipe, at most so many bytes.
     ///
     /// # Errors
     /// The flow's own; `too_large`. The program then sees the end of its pipe, and what it makes is worth nothing.
-    pub async fn feed(self, pipe: &Path, most: u64, passed: impl Fn(u64)) -> Result<Fed, Failure> {
+    pub(super) async fn feed(self, pipe: &Path, most: u64) -> Result<Fed, Failure> {
         let mut feed = fifo::feed(pipe).await.map_err(|error| scratch::failure(&error))?;
-        let mut pieces = stream::iter(self.first.into_iter().map(Ok)).chain(self.rest);
+        let mut pieces = self.bytes().await?;
         let mut length = 0;
         while let Some(piece) = pieces.next().await.transpose()? {
             length += piece.len() as u64;
@@ -104,7 +113,7 @@ impl Begun {
                 return Err(Failure::new(FailureKind::TooLarge, format!("more than {most} bytes came")));
             }
             match feed.write(&piece).await {
-                Ok(()) => passed(piece.len() as u64),
+                Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Fed::Cut),
                 Err(error) => return Err(scratch::failure(&error)),
             }

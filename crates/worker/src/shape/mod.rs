@@ -40,23 +40,15 @@ pub struct Shaping<'a> {
     pub flows: Vec<(Begun, PathBuf)>,
 }
 
-/// What is told while it works.
-pub struct Told<F, M> {
-    /// So many bytes more were taken of this flow.
-    pub fetched: F,
-    /// So many seconds of the medium are done.
-    pub made: M,
-}
-
 impl<'a> Shaping<'a> {
-    /// Makes a file.
+    /// Makes a file; `on_progress` gets the seconds of the medium that are done.
     ///
     /// # Errors
     /// As the flows and ffmpeg fail.
-    pub async fn into_file(self, told: Told<impl Fn(usize, u64), impl FnMut(f64)>) -> Result<(), Failure> {
+    pub async fn into_file(self, on_progress: impl FnMut(f64)) -> Result<(), Failure> {
         let end = End::of(&self.watch);
         let watch = Watch { cancel: end.halt.clone(), ..self.watch.clone() };
-        self.run(&watch, &end, told).await;
+        self.run(&watch, &end, on_progress).await;
         end.failure().map_or(Ok(()), Err)
     }
 
@@ -68,7 +60,7 @@ impl<'a> Shaping<'a> {
     pub async fn into_hands<T>(
         self,
         take: impl AsyncFnOnce(Made) -> Result<T, Failure>,
-        told: Told<impl Fn(usize, u64), impl FnMut(f64)>,
+        on_progress: impl FnMut(f64),
     ) -> Result<T, Failure> {
         fifo::make(self.make.output).map_err(|error| scratch::failure(&error))?;
         let (drain, keeper) = fifo::drain(self.make.output).map_err(|error| scratch::failure(&error))?;
@@ -77,7 +69,7 @@ impl<'a> Shaping<'a> {
         let activity = Arc::new(move || taken_bytes.load(Ordering::Relaxed));
         let watch = Watch { cancel: end.halt.clone(), activity: Some(activity), ..self.watch.clone() };
         let running = async {
-            self.run(&watch, &end, told).await;
+            self.run(&watch, &end, on_progress).await;
             drop(keeper);
         };
         let taking = async {
@@ -92,19 +84,15 @@ impl<'a> Shaping<'a> {
         }
     }
 
-    async fn run(self, watch: &Watch, end: &End, told: Told<impl Fn(usize, u64), impl FnMut(f64)>) {
+    async fn run(self, watch: &Watch, end: &End, on_progress: impl FnMut(f64)) {
         let Self { ffmpeg, make, flows, most, .. } = self;
-        let fetched = &told.fetched;
         let over = CancellationToken::new();
         let making = async {
-            let made = ffmpeg.make(&make, watch, told.made).await;
+            let made = ffmpeg.make(&make, watch, on_progress).await;
             over.cancel();
             end.heard(made);
         };
-        let feeding = flows
-            .into_iter()
-            .enumerate()
-            .map(|(at, (flow, pipe))| async move { flow.feed(&pipe, most, |bytes| fetched(at, bytes)).await });
+        let feeding = flows.into_iter().map(|(flow, pipe)| async move { flow.feed(&pipe, most).await });
         let feeding = async {
             let fed = over.run_until_cancelled(try_join_all(feeding)).await;
             end.heard(fed.transpose())

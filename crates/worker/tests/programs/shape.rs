@@ -11,7 +11,7 @@ use haul_tests::media;
 use haul_worker::ffmpeg::{Embedded, Ffmpeg, Input, Make};
 use haul_worker::process::Watch;
 use haul_worker::select::settle;
-use haul_worker::shape::{Flow, Made, Shaping, Told, begin};
+use haul_worker::shape::{Flow, Made, Shaping, begin};
 use haul_worker::verify::{Bounds, Expected, Verified, look_ahead, verify};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
@@ -64,7 +64,7 @@ async fn shaped_by(
     for flow in &begun {
         let expected = Expected { duration: flow.seconds, ..Expected::default() };
         seen.push(look_ahead(ffmpeg, &flow.head, expected, watch).await?);
-        pipes.push(flow.pipe(dir)?);
+        pipes.push(flow.pipe()?);
     }
     let plan = settle(&seen, spec)?;
     let inputs: Vec<_> =
@@ -79,11 +79,10 @@ async fn shaped_by(
         make,
         flows: begun.into_iter().zip(pipes.clone()).collect(),
     };
-    let told = Told { fetched: |_, _| {}, made: |_| {} };
     if plan.streaming {
-        shaping.into_hands(take, told).await?;
+        shaping.into_hands(take, |_| {}).await?;
     } else {
-        shaping.into_file(told).await?;
+        shaping.into_file(|_| {}).await?;
         fs::rename(&output, &result).expect("it was made");
     }
     verify(ffmpeg, &result, None, (&plan, &seen), Bounds { size_bytes: 1 << 30, duration: None }, watch).await
