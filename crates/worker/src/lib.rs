@@ -24,6 +24,7 @@ pub mod stages;
 pub mod captions;
 pub mod container;
 pub mod ffmpeg;
+pub mod live;
 pub mod origin;
 pub mod process;
 pub mod relay;

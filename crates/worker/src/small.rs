@@ -3,13 +3,12 @@
 //! Every hop is judged by the egress policy, and the judged addresses are the ones that are dialled. Time and bytes are
 //! bounded. Not here: media, which are `ytdlp`'s and the relay's to fetch; what the bytes are (whoever asked).
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::StreamExt as _;
 use haul_shared::egress::{EgressPolicy, Unreachable};
 use haul_shared::source::SourceUrl;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LOCATION, USER_AGENT};
+use reqwest::header::{AUTHORIZATION, COOKIE, HeaderMap, LOCATION};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response};
 use url::{Host, Url};
@@ -55,21 +54,26 @@ pub enum NotFetched {
     Failed(#[source] reqwest::Error),
 }
 
-/// Fetches what is at an address, with these headers.
+/// Fetches what is at an address, with these headers; cookies among them go to the first host only.
 ///
 /// # Errors
 /// [`NotFetched`].
 pub async fn fetch(
     egress: &EgressPolicy,
     url: &str,
-    headers: &BTreeMap<String, String>,
+    headers: &HeaderMap,
     bounds: Bounds,
 ) -> Result<Vec<u8>, NotFetched> {
     let fetched = async {
         let mut url = SourceUrl::read(url).map_err(|_| NotFetched::Address)?;
+        let mut headers = headers.clone();
         for _ in 0..=MOST_HOPS {
-            let answer = ask(egress, &url, headers).await?;
+            let answer = ask(egress, &url, &headers).await?;
             let Some(next) = redirect(&url, &answer)? else { return read(answer, bounds.bytes).await };
+            if next.host() != url.host() {
+                headers.remove(COOKIE);
+                headers.remove(AUTHORIZATION);
+            }
             url = next;
         }
         Err(NotFetched::Redirects)
@@ -77,33 +81,15 @@ pub async fn fetch(
     tokio::time::timeout(bounds.wall, fetched).await.map_err(|_| NotFetched::TooLate)?
 }
 
-async fn ask(
-    egress: &EgressPolicy,
-    url: &SourceUrl,
-    headers: &BTreeMap<String, String>,
-) -> Result<Response, NotFetched> {
+async fn ask(egress: &EgressPolicy, url: &SourceUrl, headers: &HeaderMap) -> Result<Response, NotFetched> {
     let addresses = egress.addresses(url.host(), url.port()).await?;
-    let mut client = Client::builder().no_proxy().redirect(Policy::none()).connect_timeout(CONNECT_WITHIN);
+    let mut client =
+        Client::builder().no_proxy().user_agent(WHO).redirect(Policy::none()).connect_timeout(CONNECT_WITHIN);
     if let Host::Domain(name) = url.host() {
         client = client.resolve_to_addrs(name, &addresses);
     }
     let client = client.build().map_err(failed)?;
-    client.get(url.expose()).headers(readable(headers)).send().await.map_err(failed)
-}
-
-/// What a site wants to be told, without what concerns the connection, or can't be said.
-fn readable(headers: &BTreeMap<String, String>) -> HeaderMap {
-    const OURS: [&str; 6] = ["host", "connection", "content-length", "transfer-encoding", "range", "accept-encoding"];
-    let mut map = HeaderMap::from_iter([(USER_AGENT, HeaderValue::from_static(WHO))]);
-    for (name, value) in headers {
-        let (name, value) = (HeaderName::try_from(name), HeaderValue::try_from(value));
-        if let (Ok(name), Ok(value)) = (name, value)
-            && !OURS.contains(&name.as_str())
-        {
-            map.insert(name, value);
-        }
-    }
-    map
+    client.get(url.expose()).headers(headers.clone()).send().await.map_err(failed)
 }
 
 /// Where to go on; `None`: the answer is here.

@@ -107,7 +107,7 @@ async fn malformed_requests_are_refused_at_their_place() -> Result<()> {
             ("\"playlist_index\": 0", "422 invalid_request /playlist_index"),
             ("\"playlist_index\": 1.5", "422 invalid_request /playlist_index"),
             ("\"streaming\": \"yes\"", "422 invalid_request /streaming"),
-            ("\"live_seconds\": 600", "422 invalid_request /live_seconds"),
+            ("\"live_seconds\": 86401", "422 invalid_request /live_seconds"),
             ("\"filename\": \"\"", "422 invalid_request /filename"),
             ("\"priority\": \"high\"", "422 invalid_request /priority"),
             ("\"region\": \"mars\"", "422 invalid_request /region"),

@@ -6,6 +6,7 @@ mod cut;
 mod deaths;
 mod formats;
 mod life;
+mod live;
 mod look;
 mod regions;
 mod secrets;

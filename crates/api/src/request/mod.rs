@@ -78,6 +78,7 @@ impl Order {
             audio_bitrate_kbps: request.audio_bitrate_kbps,
             clip: request.clip.as_ref().map(Clip::wanted).filter(|clip| !clip.is_whole()),
             subtitles: request.subtitles.as_ref().map(Subtitles::wanted),
+            live_seconds: request.live_seconds,
             embed_metadata: request.embed_metadata,
             embed_chapters: request.embed_chapters,
             embed_thumbnail: request.embed_thumbnail,
@@ -189,6 +190,8 @@ fn read_options(fields: &mut Fields<'_, '_>, rules: &Rules) -> DownloadRequest {
     set!(fallback, |node| word(node, FALLBACKS));
     set!(audio_bitrate_kbps, |node| whole(node, 32, 320).map(|kbps| kbps as u16));
     request.subtitles = fields.take_object("subtitles", read_subtitles);
+    request.live_seconds =
+        fields.take_nullable("live_seconds", |node| whole(node, 1, 86_400).map(|seconds| seconds as u32));
     request.clip = fields.take_object("clip", read_clip);
     set!(embed_metadata, flag);
     set!(embed_chapters, flag);
@@ -228,10 +231,6 @@ fn read_without_effect(fields: &mut Fields<'_, '_>, request: &mut DownloadReques
     let webhook = fields.take_object("webhook", read_webhook);
     if webhook.is_some() && fields.fault_count() == before {
         fields.fault("webhook", NOT_YET);
-    }
-
-    if fields.take_nullable("live_seconds", |node| whole(node, 1, 86_400)).is_some() {
-        fields.fault("live_seconds", NOT_YET);
     }
 }
 

@@ -50,7 +50,7 @@ fn every_word_of_the_contract_is_taken() {
         "subtitles": { "languages": ["en", "pt-BR"], "automatic": true, "mode": "sidecar" },
         "embed_metadata": false, "embed_thumbnail": true, "embed_chapters": false,
         "sponsorblock": { "mark": [], "remove": [] },
-        "playlist_index": 7, "streaming": true, "live_seconds": null, "filename": "Ein Vortrag",
+        "playlist_index": 7, "streaming": true, "live_seconds": 600, "filename": "Ein Vortrag",
         "priority": "low", "region": "us", "webhook": null, "external_id": "order-17", "tags": ["talks", "2026"],
         "expires_in": 60,
     });
@@ -110,7 +110,7 @@ fn every_fault_is_told_at_its_place() {
             r#"{"url": "https://a.example/", "embed_thumbnail": "yes", "streaming": 1}"#,
             "invalid_request /embed_thumbnail /streaming",
         ),
-        (r#"{"url": "https://a.example/", "live_seconds": 600}"#, "invalid_request /live_seconds"),
+        (r#"{"url": "https://a.example/", "live_seconds": 0}"#, "invalid_request /live_seconds"),
         (r#"{"url": "https://a.example/", "tags": ["a", "", 3]}"#, "invalid_request /tags/1 /tags/2"),
         (r#"{"url": "https://a.example/", "format": null}"#, "invalid_request /format"),
         (r#"{"url": "https://a.example/", "region": "mars"}"#, "invalid_request /region"),

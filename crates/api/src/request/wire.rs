@@ -62,7 +62,7 @@ pub struct DownloadRequest {
     /// A file that can be played while it is fetched. Not supported by this version.
     #[serde(default)]
     pub streaming: bool,
-    /// Record a live stream up to this long. Not supported by this version.
+    /// Record a live stream, from now on, up to this long; without it such a stream is refused.
     #[serde(default)]
     #[schema(minimum = 1, maximum = 86_400)]
     pub live_seconds: Option<u32>,

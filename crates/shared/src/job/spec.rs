@@ -93,6 +93,9 @@ pub struct DownloadSpec {
     /// Its subtitles.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subtitles: Option<Subtitles>,
+    /// Record a live stream for up to so many seconds; absent: such a stream is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub live_seconds: Option<u32>,
     /// Write title, artist and date into the file.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub embed_metadata: bool,
@@ -113,7 +116,8 @@ pub struct DownloadSpec {
 impl DownloadSpec {
     /// Does it want what version 1 did not know?
     fn wants_more(&self) -> bool {
-        self.embed_thumbnail || self.clip.is_some() || self.subtitles.is_some() || self.streaming
+        let is_more = self.embed_thumbnail || self.streaming;
+        is_more || self.clip.is_some() || self.subtitles.is_some() || self.live_seconds.is_some()
     }
 }
 
@@ -162,6 +166,7 @@ mod tests {
             audio_bitrate_kbps: USUAL_AUDIO_BITRATE_KBPS,
             clip: None,
             subtitles: None,
+            live_seconds: None,
             embed_metadata: true,
             embed_chapters: true,
             embed_thumbnail: false,
@@ -182,6 +187,7 @@ mod tests {
                 automatic: true,
                 mode: SubtitleMode::Sidecar,
             }),
+            live_seconds: Some(600),
             embed_metadata: false,
             embed_chapters: false,
             embed_thumbnail: true,

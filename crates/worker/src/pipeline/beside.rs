@@ -3,7 +3,6 @@
 //! Best effort in all of it: what can't be had in time is left out, and no job fails for it. A site's own picture is
 //! fetched while its medium is; where it has none, a frame is taken while the result is proven.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -35,7 +34,7 @@ impl Run<'_> {
     pub(super) async fn picture_of_site(&self, info: &Info, dir: &Path) -> Option<Picture> {
         let url = info.thumbnail_url.as_deref()?;
         let bounds = small::Bounds { bytes: PICTURE_BYTES, wall: PICTURE_WITHIN.min(self.limits.left()) };
-        let headers = BTreeMap::new();
+        let headers = info.asked_with();
         let fetched = small::fetch(&self.ctx.config.egress, url, &headers, bounds);
         let bytes = match self.job.stop_token().run_until_cancelled(fetched).await? {
             Ok(bytes) => bytes,

@@ -4,11 +4,12 @@
 //! its start, and is coded anew unless that is a key frame. Sound is never coded anew for a cut.
 
 use haul_shared::job::{Failure, FailureKind};
+use haul_shared::media::Clip;
 
 use super::download::Run;
 use crate::ffmpeg::clip;
 use crate::select::{Cut, Plan, Seen};
-use crate::ytdlp::DownloadedFile;
+use crate::ytdlp::{DownloadedFile, Info, Live};
 
 impl Run<'_> {
     /// Refuses a clip of which nothing is in the medium, as far as its length is known.
@@ -21,8 +22,18 @@ impl Run<'_> {
     }
 
     /// The plan for the part that was asked for.
-    pub(super) async fn cut(&self, plan: Plan, files: &[DownloadedFile], seen: &[Seen]) -> Result<Plan, Failure> {
-        let Some(clip) = self.spec.clip else { return Ok(plan) };
+    pub(super) async fn cut(
+        &self,
+        info: &Info,
+        plan: Plan,
+        files: &[DownloadedFile],
+        seen: &[Seen],
+    ) -> Result<Plan, Failure> {
+        // whole segments were recorded
+        let most = self.spec.live_seconds.filter(|_| info.live == Live::Now).map(f64::from);
+        let asked = self.spec.clip.or_else(|| most.map(|_| Clip { start: 0.0, end: most, exact: false }));
+        let Some(clip) = asked else { return Ok(plan) };
+        let to = clip.end.into_iter().chain(most).reduce(f64::min);
         self.check_clip(plan.whole_seconds(seen))?;
         let picture = plan.video.and_then(|video| Some((video, files.get(video.input)?, seen.get(video.input)?)));
         let key = match picture {
@@ -34,6 +45,6 @@ impl Run<'_> {
         };
         let recode = clip.exact && !clip::is_same(key, clip.start);
         let from = if recode { clip.start } else { key };
-        Ok(Plan { cut: Some(Cut { from, to: clip.end, recode }), untouched: false, ..plan })
+        Ok(Plan { cut: Some(Cut { from, to, recode }), untouched: false, ..plan })
     }
 }

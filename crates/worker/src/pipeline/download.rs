@@ -13,7 +13,7 @@ use crate::meter::Meter;
 use crate::scratch;
 use crate::select::{Selection, select, settle};
 use crate::stages::Stages;
-use crate::ytdlp::{DownloadedFile, Event, Info, Session, SiteFormat};
+use crate::ytdlp::{DownloadedFile, Event, Info, Live, Session, SiteFormat};
 
 /// Makes a verified result of an order, in an empty folder for scratch, and puts it into the store.
 ///
@@ -24,20 +24,21 @@ pub async fn download(ctx: &Context, job: &Running, spec: &DownloadSpec, scratch
     let mut stages = Stages::new(job, &ctx.metrics);
 
     stages.enter(Stage::Extract);
-    let (info, session) = run.extract(&folder(scratch, "download").await?).await?;
+    let downloads = folder(scratch, "download").await?;
+    let (info, session) = run.extract(&downloads).await?;
     let selection = run.choose(&info)?;
     let wanted = run.wanted_texts(&info)?;
 
     stages.enter(Stage::Download);
     let (pictures, texts) = (folder(scratch, "picture").await?, folder(scratch, "texts").await?);
-    let fetched = run.fetch(&info, &selection, session);
+    let fetched = run.fetch(&info, &selection, session, &downloads);
     let (files, picture, asked) =
-        tokio::join!(fetched, run.picture_of_site(&info, &pictures), run.fetch_texts(&wanted, &texts));
+        tokio::join!(fetched, run.picture_of_site(&info, &pictures), run.fetch_texts(&info, &wanted, &texts));
     let (files, asked) = (files?, asked?);
 
     stages.enter(Stage::Process);
     let material = run.look(&info, &selection, &files).await?;
-    let plan = run.cut(settle(&material.seen, spec)?, &files, &material.seen).await?;
+    let plan = run.cut(&info, settle(&material.seen, spec)?, &files, &material.seen).await?;
     let frame = || run.picture_of_medium(&plan, &files, &material.seen, &pictures);
     let picture = if picture.is_none() && spec.embed_thumbnail { frame().await } else { picture };
     let texts = run.place_texts(asked, &plan, &material.seen, &texts).await?;
@@ -124,7 +125,12 @@ impl Run<'_> {
         info: &Info,
         selection: &Selection,
         session: Session,
+        dir: &Path,
     ) -> Result<Vec<DownloadedFile>, Failure> {
+        if let (Live::Now, Some(seconds)) = (info.live, self.spec.live_seconds) {
+            session.end().await;
+            return self.record(&self.chosen(info, selection), seconds, dir).await;
+        }
         let mut meter = Meter::of(&self.chosen(info, selection));
         let ids = selection.take.ids();
         let hear = |event: &Event| {

@@ -9,6 +9,7 @@ mod cut;
 #[expect(dead_code, reason = "bytes that are still being made come from the relay and the pipes, which land behind it")]
 mod deliver;
 mod download;
+mod live;
 mod make;
 mod material;
 mod metadata;

@@ -3,7 +3,6 @@
 //! What can't be had is left out, and the result says so; for a strict request it is a failure. Every text becomes WebVTT
 //! first, whatever the site has. Not here: which ones are taken (`captions`).
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use haul_shared::job::{Failure, FailureKind, Text};
 use haul_shared::media::{Fallback, SubtitleMode};
 use haul_shared::storage::ObjectKey;
+use hyper::HeaderMap;
 use url::Url;
 
 use super::download::Run;
@@ -65,11 +65,16 @@ impl Run<'_> {
     }
 
     /// Fetches them.
-    pub(super) async fn fetch_texts(&self, wanted: &[Wanted<'_>], dir: &Path) -> Result<Vec<Asked>, Failure> {
+    pub(super) async fn fetch_texts(
+        &self,
+        info: &Info,
+        wanted: &[Wanted<'_>],
+        dir: &Path,
+    ) -> Result<Vec<Asked>, Failure> {
         let mut all: Vec<Asked> = Vec::new();
         for (at, one) in wanted.iter().enumerate() {
             let got = match one.found {
-                Some(caption) => match self.text(caption, &dir.join(format!("text-{at}"))).await {
+                Some(caption) => match self.text(caption, &info.asked_with(), &dir.join(format!("text-{at}"))).await {
                     Ok(text) => {
                         let Caption { language, name, automatic, .. } = caption.clone();
                         Some(Got { language, name, automatic, text })
@@ -89,12 +94,12 @@ impl Run<'_> {
     }
 
     /// A text as the site has it, read as WebVTT.
-    async fn text(&self, caption: &Caption, folder: &Path) -> Result<Vtt, Failure> {
+    async fn text(&self, caption: &Caption, headers: &HeaderMap, folder: &Path) -> Result<Vtt, Failure> {
         let bytes = match &caption.source {
             CaptionSource::Text(text) => text.clone().into_bytes(),
-            CaptionSource::File(url) => self.limits.step(self.fetch_small(url)).await?,
+            CaptionSource::File(url) => self.limits.step(self.fetch_small(url, headers)).await?,
             CaptionSource::Playlist(url) => {
-                let segments = tokio::time::timeout(TEXT_WITHIN, self.segments(url));
+                let segments = tokio::time::timeout(TEXT_WITHIN, self.segments(url, headers));
                 let late = |_| Failure::new(FailureKind::Network, "a text took too long");
                 return self.limits.step(async { segments.await.map_err(late)? }).await;
             }
@@ -113,13 +118,14 @@ impl Run<'_> {
     }
 
     /// A text in the segments of a playlist (RFC 8216 §3.5): their cues have the times of the whole.
-    async fn segments(&self, url: &str) -> Result<Vtt, Failure> {
-        let playlist = self.fetch_small(url).await?;
+    async fn segments(&self, url: &str, headers: &HeaderMap) -> Result<Vtt, Failure> {
+        let playlist = self.fetch_small(url, headers).await?;
         let base = Url::parse(url).map_err(|_| unusable("an address that is none"))?;
         let names = String::from_utf8_lossy(&playlist);
         let names = names.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         let addresses: Vec<Url> = names.take(MOST_SEGMENTS).filter_map(|name| base.join(name).ok()).collect();
-        let fetched = stream::iter(addresses).map(|address| async move { self.fetch_small(address.as_str()).await });
+        let fetched =
+            stream::iter(addresses).map(|address| async move { self.fetch_small(address.as_str(), headers).await });
         let mut texts = fetched.buffered(AT_ONCE);
         let (mut whole, mut bytes) = (Vtt::default(), 0);
         while let Some(text) = texts.try_next().await? {
@@ -132,9 +138,9 @@ impl Run<'_> {
         if whole.is_empty() { Err(unusable("there are no words in it")) } else { Ok(whole) }
     }
 
-    async fn fetch_small(&self, url: &str) -> Result<Vec<u8>, Failure> {
+    async fn fetch_small(&self, url: &str, headers: &HeaderMap) -> Result<Vec<u8>, Failure> {
         let bounds = small::Bounds { bytes: TEXT_BYTES, wall: TEXT_WITHIN };
-        let fetched = small::fetch(&self.ctx.config.egress, url, &BTreeMap::new(), bounds).await;
+        let fetched = small::fetch(&self.ctx.config.egress, url, headers, bounds).await;
         fetched.map_err(|error| match error {
             NotFetched::Failed(_) | NotFetched::TooLate | NotFetched::Unreachable(_) => {
                 Failure::new(FailureKind::Network, format!("a text: {error}"))

@@ -115,6 +115,7 @@ pub fn select(info: &Info, spec: &DownloadSpec) -> Result<Selection, Failure> {
 pub fn choose(offer: &Offer, spec: &DownloadSpec) -> Result<Selection, Failure> {
     match offer.live {
         Live::No => {}
+        Live::Now if spec.live_seconds.is_some() => {}
         Live::Now => return Err(Failure::new(FailureKind::LiveNotSupported, "the medium is live")),
         Live::Upcoming => return Err(Failure::new(FailureKind::NotYetAvailable, "the broadcast has not begun")),
     }

@@ -227,7 +227,10 @@ async fn outside(file: std::path::PathBuf, bounds: Bounds) -> Result<Outside, Fa
 /// How long the file plays, when it is whole.
 fn duration(probe: &Probe, timeline: &Timeline, outside: &Outside, bounds: Bounds) -> Result<f64, Failure> {
     let Some(played) = timeline.duration() else { return Err(corrupt("there are no packets")) };
+    // fragments of mp4 that begin in the middle of a stream are counted from the stream's beginning
+    let is_later = |stated: f64| outside.container == Container::Mp4 && is_near(played + probe.start, stated);
     let stated = probe.duration.filter(|_| outside.states_duration);
+    let stated = stated.map(|stated| if probe.start > 0.0 && is_later(stated) { played } else { stated });
     if let Some(stated) = stated.filter(|stated| !is_near(played, *stated)) {
         return Err(corrupt(format!("says {stated:.1} s, plays {played:.1} s")));
     }

@@ -6,6 +6,7 @@
 
 use haul_shared::media::{MediaInfo, Quality};
 use haul_shared::metadata::{Chapter, Entry, MediaFormat, Metadata, Subtitle};
+use hyper::HeaderMap;
 use serde_json::Value;
 
 use super::captions::{self, Caption};
@@ -210,6 +211,18 @@ impl Info {
             chapters: fields.list("chapters", CHAPTERS).filter_map(|c| chapter(&c)).collect(),
             entries,
         }
+    }
+
+    /// What has to be said when asking for what belongs to the medium: as for its best format, without cookies, as it may
+    /// lie elsewhere.
+    #[must_use]
+    pub fn asked_with(&self) -> HeaderMap {
+        self.formats
+            .iter()
+            .rev()
+            .find_map(|format| format.place.as_ref())
+            .map(|place| place.headers.clone())
+            .unwrap_or_default()
     }
 
     /// What a job shows.
