@@ -34,3 +34,31 @@ impl Lane {
         self.0.available_permits() == 0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn half_of_the_cores_code_and_who_gives_up_waiting_holds_up_nobody() {
+        for (cores, places) in [(1, 1), (2, 1), (3, 1), (4, 2), (9, 4)] {
+            let lane = Lane::for_cores(NonZeroUsize::new(cores).unwrap());
+            let mut taken = Vec::new();
+            while !lane.is_full() {
+                taken.push(lane.enter().await);
+            }
+            assert_eq!(taken.len(), places, "{cores}");
+            let mut first = Box::pin(lane.enter());
+            let mut second = Box::pin(lane.enter());
+            assert!(first.as_mut().now_or_never().is_none() && second.as_mut().now_or_never().is_none());
+            drop(first);
+            taken.pop();
+            let place = second.now_or_never().expect("it is the next in line");
+            assert!(lane.is_full());
+            drop((place, taken));
+            assert!(!lane.is_full());
+        }
+    }
+}

@@ -136,11 +136,13 @@ pub async fn verify(
     bounds: Bounds,
     watch: &Watch,
 ) -> Result<Verified, Failure> {
-    let made = see(ffmpeg, file, bounds, watch).await?;
-    let sha256 = match sha256 {
-        Some(sha256) => sha256,
-        None => hash(file, watch).await?,
+    let hashed = async {
+        match sha256 {
+            Some(sha256) => Ok(sha256),
+            None => hash(file, watch).await,
+        }
     };
+    let (made, sha256) = tokio::try_join!(see(ffmpeg, file, bounds, watch), hashed)?;
     prove(&made, sha256, plan, sources)
 }
 
