@@ -52,6 +52,7 @@ fn busywork<'a>(
     Box::pin(async move {
         let stopped = || Failure::new(FailureKind::Internal, "stopped");
         let pieces = rand::rng().random_range(1..=10);
+        job.enter(Stage::Download);
         for piece in 0..pieces {
             job.advance(Stage::Download, f64::from(piece) / f64::from(pieces));
             let pause = tokio::time::sleep(Duration::from_millis(50));

@@ -1,15 +1,23 @@
 //! The jobs that this worker runs: who works on each writes here how far it is, the heartbeat reads it.
 //!
 //! A job is on the board from its claim until it has been settled, held there by an [`Entry`]. Stopping a job is
-//! said here too, with the reason: what has to be written to the store afterwards follows from it.
+//! said here too, with the reason: what has to be written to the store afterwards follows from it. What a step is of the
+//! whole is decided by `course`, what a report is of a download by `meter`.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use haul_shared::job::{Progress, Stage};
 use haul_shared::media::MediaInfo;
 use haul_shared::store::{Beat, Kind, Lease, Pulse};
 use tokio_util::sync::CancellationToken;
+
+use crate::course::{Costs, Course};
+use crate::meter::Fetched;
+
+/// A download of which nothing was heard for so long has no speed.
+const SILENT: Duration = Duration::from_secs(10);
 
 /// Why a job is to be stopped although it has not ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,14 +32,26 @@ pub enum StopReason {
 
 /// All jobs of this worker.
 #[derive(Clone, Default)]
-pub struct Board(Arc<Mutex<HashMap<Lease, Arc<Running>>>>);
+pub struct Board {
+    jobs: Arc<Mutex<HashMap<Lease, Arc<Running>>>>,
+    costs: Costs,
+}
 
 /// One job on the board.
 pub struct Running {
     lease: Lease,
-    state: Mutex<(Progress, Option<MediaInfo>)>,
+    state: Mutex<State>,
     stop: CancellationToken,
     reason: OnceLock<StopReason>,
+}
+
+/// How far it is.
+struct State {
+    course: Course,
+    fetched: Option<Fetched>,
+    /// When something was last heard of the download.
+    heard: Instant,
+    media: Option<MediaInfo>,
 }
 
 /// A job's place on the board; taken off when dropped.
@@ -45,10 +65,10 @@ impl Board {
     #[must_use]
     pub fn enter(&self, lease: Lease, reached: Option<Progress>) -> Entry {
         let percent = reached.map_or(0.0, |reached| reached.percent);
-        let start = Progress { percent, ..Progress::start() };
+        let course = Course::begin(self.costs.clone(), percent);
         let running = Arc::new(Running {
             lease: lease.clone(),
-            state: Mutex::new((start, None)),
+            state: Mutex::new(State { course, fetched: None, heard: Instant::now(), media: None }),
             stop: CancellationToken::new(),
             reason: OnceLock::new(),
         });
@@ -93,7 +113,7 @@ impl Board {
     #[must_use]
     pub fn bytes_to_come(&self, promised: u64) -> u64 {
         let to_come = |running: &Arc<Running>| {
-            let progress = running.state().0;
+            let progress = running.state().progress();
             progress.total_bytes.unwrap_or(promised).saturating_sub(progress.downloaded_bytes.unwrap_or(0))
         };
         let jobs = self.jobs();
@@ -102,7 +122,7 @@ impl Board {
     }
 
     fn jobs(&self) -> MutexGuard<'_, HashMap<Lease, Arc<Running>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -131,34 +151,84 @@ impl Running {
         self.stop.cancel();
     }
 
-    /// Some way, 0 to 1, into a stage. What was fetched before stays known.
-    pub fn advance(&self, stage: Stage, fraction: f64) {
-        let Progress { downloaded_bytes, total_bytes, .. } = self.state().0;
-        self.report(Progress { downloaded_bytes, total_bytes, ..Progress::at(stage, fraction) });
+    /// The stage under way has ended, well, and this one begins.
+    pub fn enter(&self, stage: Stage) {
+        self.state().course.enter(stage);
     }
 
-    /// How far it is. The percentage never falls: what a site announces may shrink while it is fetched.
-    pub fn report(&self, progress: Progress) {
+    /// The stage under way has ended, well, and took so long: what the next jobs are measured by.
+    pub fn ended(&self, took: Duration) {
+        self.state().course.learn(took);
+    }
+
+    /// Some way, 0 to 1, into a stage. Of another stage than the one under way it says nothing: what is made, or stored,
+    /// while it is fetched is counted once.
+    pub fn advance(&self, stage: Stage, fraction: f64) {
+        let course = &mut self.state().course;
+        if course.stage() == stage {
+            course.advance(fraction);
+        }
+    }
+
+    /// How far the download is.
+    pub fn report(&self, fetched: Fetched) {
         let mut state = self.state();
-        let percent = progress.percent.max(state.0.percent);
-        state.0 = Progress { percent, ..progress };
+        (state.fetched, state.heard) = (Some(fetched), Instant::now());
+        if let Some(bytes) = fetched.likely_bytes {
+            state.course.expect_bytes(bytes);
+        }
+        if state.course.stage() == Stage::Download {
+            state.course.advance_with(fetched.done, fetched.seconds_left);
+        }
+    }
+
+    /// Something will be coded anew, which takes about so long.
+    pub fn foresee_coding(&self, takes: Duration) {
+        self.state().course.expect_coding(takes);
+    }
+
+    /// The result goes into the store while it is fetched, or made.
+    pub fn stores_meanwhile(&self) {
+        self.state().course.expect_storing_meanwhile();
     }
 
     /// What the medium is.
     pub fn describe(&self, media: MediaInfo) {
-        self.state().1 = Some(media);
+        self.state().media = Some(media);
     }
 
     /// What the store is told of it.
     #[must_use]
     pub fn beat(&self) -> Beat {
-        let (progress, media) = self.state().clone();
-        Beat { lease: self.lease.clone(), progress, media }
+        let state = self.state();
+        Beat { lease: self.lease.clone(), progress: state.progress(), media: state.media.clone() }
     }
 
-    fn state(&self) -> MutexGuard<'_, (Progress, Option<MediaInfo>)> {
+    fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl State {
+    fn progress(&self) -> Progress {
+        let stage = self.course.stage();
+        let fetched = self.fetched;
+        let is_silent = self.heard.elapsed() > SILENT;
+        let speed = fetched.filter(|_| stage == Stage::Download).and_then(|fetched| fetched.speed);
+        let seconds_left = self.course.seconds_left().filter(|_| stage != Stage::Download || !is_silent);
+        Progress {
+            downloaded_bytes: fetched.map(|fetched| fetched.bytes),
+            total_bytes: fetched.and_then(|fetched| fetched.total_bytes),
+            speed_bytes_per_second: if is_silent { speed.map(|_| 0) } else { speed },
+            eta_seconds: seconds_left.map(whole_seconds),
+            ..Progress::at(stage, self.course.percent())
+        }
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "casts of floats saturate")]
+fn whole_seconds(seconds: f64) -> u64 {
+    seconds.ceil() as u64
 }
 
 impl std::ops::Deref for Entry {
@@ -184,18 +254,33 @@ mod tests {
         Lease { job: JobId::new(), fence: Fence(1), kind: Kind::Download }
     }
 
+    fn fetched(bytes: u64, total_bytes: Option<u64>) -> Fetched {
+        Fetched { bytes, total_bytes, ..Fetched::default() }
+    }
+
     #[test]
-    fn the_percentage_never_falls_but_the_rest_is_the_newest() {
+    fn what_was_fetched_stays_known_and_a_stage_that_is_not_under_way_says_nothing() {
         let board = Board::default();
         let job = board.enter(lease(), None);
-        job.report(Progress { total_bytes: Some(32), ..Progress::at(Stage::Download, 0.5) });
-        job.report(Progress { total_bytes: Some(68), ..Progress::at(Stage::Download, 0.2) });
-        let beats = board.beats();
-        assert_eq!(beats[0].progress.percent, Progress::at(Stage::Download, 0.5).percent);
-        assert_eq!(beats[0].progress.total_bytes, Some(68));
-        job.report(Progress { speed_bytes_per_second: Some(9), ..beats[0].progress });
-        job.advance(Stage::Upload, 0.0);
-        assert_eq!(board.beats()[0].progress, Progress { total_bytes: Some(68), ..Progress::at(Stage::Upload, 0.0) });
+        let percent = || board.beats()[0].progress.percent;
+        job.enter(Stage::Download);
+        job.report(Fetched { done: 0.5, speed: Some(9), seconds_left: Some(20.0), ..fetched(34, Some(68)) });
+        let half = board.beats()[0].progress;
+        assert_eq!((half.stage, half.downloaded_bytes, half.total_bytes), (Stage::Download, Some(34), Some(68)));
+        assert_eq!(half.speed_bytes_per_second, Some(9));
+        assert!(half.eta_seconds.is_some_and(|seconds| (20..25).contains(&seconds)), "{half:?}");
+        job.report(Fetched { done: 0.2, ..fetched(35, None) });
+        assert_eq!((percent(), board.beats()[0].progress.eta_seconds), (half.percent, None));
+        job.advance(Stage::Upload, 0.9);
+        assert_eq!(percent(), half.percent);
+        job.enter(Stage::Upload);
+        job.report(Fetched { done: 1.0, ..fetched(68, Some(68)) });
+        let after = board.beats()[0].progress;
+        assert_eq!((after.stage, after.downloaded_bytes, after.total_bytes), (Stage::Upload, Some(68), Some(68)));
+        assert_eq!(after.speed_bytes_per_second, None);
+        assert!(after.percent > half.percent);
+        job.advance(Stage::Upload, 1.0);
+        assert_eq!(percent(), crate::course::TOP);
     }
 
     #[test]
@@ -205,11 +290,6 @@ mod tests {
         let look = Lease { kind: Kind::Metadata, ..lease() };
         let jobs = [board.enter(lease(), None), board.enter(lease(), None), board.enter(look, None)];
         assert_eq!(board.bytes_to_come(50), 100);
-        let fetched = |done, total| Progress {
-            downloaded_bytes: Some(done),
-            total_bytes: total,
-            ..Progress::at(Stage::Download, 0.5)
-        };
         jobs[0].report(fetched(30, Some(100)));
         jobs[1].report(fetched(60, None));
         assert_eq!(board.bytes_to_come(50), 70);

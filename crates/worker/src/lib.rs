@@ -3,7 +3,7 @@
 //! A job goes through the modules in this order. [`claim`] takes it when a slot is free, [`attempt`] runs and settles
 //! it, [`pipeline`] is the work itself: [`ytdlp`] finds and fetches, [`select`] chooses, [`shape`] makes of it by
 //! [`ffmpeg`] what was asked, [`verify`] proves; what lies beside a result comes by [`small`]. [`board`] knows what is
-//! under way, [`heartbeat`] tells the store.
+//! under way, and with [`course`] and [`meter`] how far it is; [`heartbeat`] tells the store.
 
 pub mod cli;
 pub mod config;
@@ -16,6 +16,7 @@ pub mod context;
 pub mod heartbeat;
 pub mod insist;
 
+pub mod course;
 pub mod meter;
 pub mod pipeline;
 pub mod scratch;

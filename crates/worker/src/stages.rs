@@ -25,7 +25,7 @@ impl<'a> Stages<'a> {
     /// Ends the stage under way, well, and begins the next.
     pub fn enter(&mut self, stage: Stage) {
         self.end();
-        self.job.advance(stage, 0.0);
+        self.job.enter(stage);
         self.current = Some((stage, Instant::now()));
     }
 
@@ -39,6 +39,7 @@ impl<'a> Stages<'a> {
     fn end(&mut self) {
         if let Some((stage, began)) = self.current.take() {
             let took = began.elapsed();
+            self.job.ended(took);
             self.metrics.finished(stage, took);
             self.done.push((stage.word(), took));
         }

@@ -8,6 +8,7 @@ mod formats;
 mod life;
 mod live;
 mod look;
+mod progress;
 mod regions;
 mod secrets;
 mod sharing;

@@ -33,18 +33,6 @@ impl Stage {
             Self::Upload => "upload",
         }
     }
-
-    /// The share of the whole, in percent, at which the stage begins and ends.
-    #[must_use]
-    pub fn span(self) -> (f64, f64) {
-        match self {
-            Self::Extract => (0.0, 2.0),
-            Self::Download => (2.0, 85.0),
-            Self::Process => (85.0, 92.0),
-            Self::Verify => (92.0, 94.0),
-            Self::Upload => (94.0, 99.9),
-        }
-    }
 }
 
 /// What is known of a running job's progress. Sizes in bytes, speeds in bytes per second.
@@ -58,9 +46,9 @@ pub struct Progress {
     pub downloaded_bytes: Option<u64>,
     /// Bytes to fetch, where known or well estimated.
     pub total_bytes: Option<u64>,
-    /// Speed now.
+    /// Speed of the download, smoothed over the last seconds.
     pub speed_bytes_per_second: Option<u64>,
-    /// Seconds left of the download.
+    /// Seconds left of the whole job.
     pub eta_seconds: Option<u64>,
 }
 
@@ -71,34 +59,16 @@ impl Progress {
         Self::at(Stage::Extract, 0.0)
     }
 
-    /// Some way, 0 to 1, into a stage, with nothing else known.
+    /// So much of the whole, in a stage, with nothing else known.
     #[must_use]
-    pub fn at(stage: Stage, fraction: f64) -> Self {
-        let (from, to) = stage.span();
+    pub fn at(stage: Stage, percent: f64) -> Self {
         Self {
             stage,
-            percent: from + (to - from) * fraction.clamp(0.0, 1.0),
+            percent,
             downloaded_bytes: None,
             total_bytes: None,
             speed_bytes_per_second: None,
             eta_seconds: None,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn stages_cover_the_whole_without_gap() {
-        let mut reached = 0.0;
-        for stage in Stage::ALL {
-            let (from, to) = stage.span();
-            assert_eq!(from, reached);
-            assert!(to > from);
-            reached = to;
-        }
-        assert!(reached < 100.0, "100 is for completed jobs");
     }
 }

@@ -101,6 +101,7 @@ impl<'a> Outgoing<'a> {
             return Err(Failure::new(FailureKind::TooLarge, format!("{bytes} bytes are announced")));
         }
         let intake = limits.ctx.storage.intake();
+        limits.job.stores_meanwhile();
         // what becomes the object by a link has no holes
         let keep = if intake.is_some() { keep } else { Keep::Whole };
         let (path, outline) = (copy.to_owned(), Outline::of(container, keep));
@@ -221,9 +222,8 @@ pub(super) async fn put(limits: &Limits<'_>, file: &Path, verified: &Verified) -
 
 async fn put_as(limits: &Limits<'_>, key: ObjectKey, file: &Path, verified: &Verified) -> Result<ObjectKey, Failure> {
     reserve(limits, &key).await?;
-    let total = verified.size_bytes.max(1);
     #[expect(clippy::cast_precision_loss, reason = "a share, shown in tenths of a percent")]
-    let hear = |bytes: u64| limits.job.advance(Stage::Upload, bytes as f64 / total as f64);
+    let hear = |bytes: u64| limits.job.advance(Stage::Upload, bytes as f64 / verified.size_bytes.max(1) as f64);
     guarded(limits, &key, limits.ctx.storage.put(&key, file, &meta(verified), hear)).await?;
     limits.ctx.metrics.uploaded(verified.size_bytes);
     Ok(key)

@@ -111,6 +111,7 @@ impl Run<'_> {
         if bytes > self.ctx.config.limits.max_file_bytes {
             return Err(Failure::new(FailureKind::TooLarge, format!("{bytes} bytes are announced")));
         }
+        self.foresee(&selection, info.duration_seconds);
         Ok(selection)
     }
 

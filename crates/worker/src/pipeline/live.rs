@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures::future::try_join_all;
-use haul_shared::job::{Failure, FailureKind, Progress, Stage};
+use haul_shared::job::{Failure, FailureKind};
 use hyper::HeaderMap;
 use hyper::header::COOKIE;
 use tokio::fs::File;
@@ -20,6 +20,7 @@ use url::Url;
 
 use super::download::Run;
 use crate::live::{self, NotFollowed, Window};
+use crate::meter::Fetched;
 use crate::scratch;
 use crate::small::{self, NotFetched};
 use crate::ytdlp::{DownloadedFile, SiteFormat};
@@ -155,8 +156,9 @@ impl Track<'_> {
 
     fn tell(&self, recorded: f64, bytes: u64, told: Option<f64>) {
         if let Some(seconds) = told {
-            let at = Progress::at(Stage::Download, recorded / seconds);
-            self.run.job.report(Progress { downloaded_bytes: Some(bytes), ..at });
+            // it comes as fast as it plays
+            let seconds_left = Some((seconds - recorded).max(0.0));
+            self.run.job.report(Fetched { done: recorded / seconds, bytes, seconds_left, ..Fetched::default() });
         }
     }
 

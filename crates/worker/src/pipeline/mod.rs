@@ -4,6 +4,7 @@
 //! of them together within `HAUL_JOB_TIMEOUT`. A result is verified before it is uploaded, and what is uploaded can
 //! be fetched by nobody before the job is completed.
 
+mod ahead;
 mod beside;
 mod cut;
 #[expect(dead_code, reason = "bytes that are still being made come from the relay and the pipes, which land behind it")]

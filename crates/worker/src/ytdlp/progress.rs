@@ -1,7 +1,7 @@
 //! The lines that yt-dlp prints for us while it downloads.
 //!
 //! Each has a mark and JSON; all others are talk and are not read. A warm extractor tells the same by its events. Estimated totals are unsteady while fragments are
-//! fetched in parallel (they double and halve), so [`Report::fraction`] goes by fragments where there are any.
+//! fetched in parallel (they double and halve), so [`Report::fraction`] goes by fragments where bytes are not exact.
 
 use serde_json::{Deserializer, Value};
 
@@ -60,8 +60,8 @@ impl Report {
         if self.finished {
             return Some(1.0);
         }
-        share(self.fragment_index, self.fragment_count)
-            .or_else(|| share(self.downloaded_bytes, self.total_bytes))
+        share(self.downloaded_bytes, self.total_bytes)
+            .or_else(|| share(self.fragment_index, self.fragment_count))
             .or_else(|| share(self.downloaded_bytes, self.estimated_bytes))
     }
 }
