@@ -174,6 +174,92 @@ pub enum SubtitleMode {
     Sidecar,
 }
 
+/// What people mark in media: the categories of `SponsorBlock`, as yt-dlp's `--sponsorblock-mark` names them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "`name` says what each is")]
+pub enum SegmentKind {
+    Sponsor,
+    Intro,
+    Outro,
+    Selfpromo,
+    Preview,
+    Filler,
+    Interaction,
+    MusicOfftopic,
+    Hook,
+    PoiHighlight,
+    Chapter,
+}
+
+impl SegmentKind {
+    /// All kinds.
+    pub const ALL: [Self; 11] = [
+        Self::Sponsor,
+        Self::Intro,
+        Self::Outro,
+        Self::Selfpromo,
+        Self::Preview,
+        Self::Filler,
+        Self::Interaction,
+        Self::MusicOfftopic,
+        Self::Hook,
+        Self::PoiHighlight,
+        Self::Chapter,
+    ];
+
+    /// On the wire, of requests and of `SponsorBlock` alike.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        self.row().0
+    }
+
+    /// For people.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.row().1
+    }
+
+    /// Reads a word.
+    #[must_use]
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.word() == word)
+    }
+
+    fn row(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Sponsor => ("sponsor", "Sponsor"),
+            Self::Intro => ("intro", "Intermission/Intro Animation"),
+            Self::Outro => ("outro", "Endcards/Credits"),
+            Self::Selfpromo => ("selfpromo", "Unpaid/Self Promotion"),
+            Self::Preview => ("preview", "Preview/Recap"),
+            Self::Filler => ("filler", "Filler Tangent"),
+            Self::Interaction => ("interaction", "Interaction Reminder"),
+            Self::MusicOfftopic => ("music_offtopic", "Non-Music Section"),
+            Self::Hook => ("hook", "Hook/Greetings"),
+            Self::PoiHighlight => ("poi_highlight", "Highlight"),
+            Self::Chapter => ("chapter", "Chapter"),
+        }
+    }
+}
+
+/// What is done with marked segments.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SponsorBlock {
+    /// Made chapters of.
+    pub mark: Vec<SegmentKind>,
+    /// Left out.
+    pub remove: Vec<SegmentKind>,
+}
+
+impl SponsorBlock {
+    /// Nothing is done.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.mark.is_empty() && self.remove.is_empty()
+    }
+}
+
 /// Which queue of its client a job stands in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

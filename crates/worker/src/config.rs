@@ -13,6 +13,7 @@ use haul_shared::egress::EgressPolicy;
 use haul_shared::ids::{EgressName, Region};
 use haul_shared::job::RetryPolicy;
 use haul_shared::store::Outlet;
+use url::Url;
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -52,6 +53,8 @@ pub struct WorkerConfig {
     pub queue: QueueConfig,
     /// Whose jobs it takes, in order of preference.
     pub regions: Vec<Region>,
+    /// Where marked segments are asked for.
+    pub sponsorblock_api: Url,
     /// What may be reached.
     pub egress: EgressPolicy,
     /// How it gets there.
@@ -121,6 +124,7 @@ impl WorkerConfig {
                 ffmpeg: program(reader, &vars::FFMPEG),
                 ffprobe: program(reader, &vars::FFPROBE),
             },
+            sponsorblock_api: reader.value(&vars::SPONSORBLOCK_API, parse::http_url),
             warm_extractors: reader.value(&vars::WARM_EXTRACTORS, parse::number(0, 64)),
             download: DownloadConfig::read(reader),
             limits: JobLimits::read(reader),

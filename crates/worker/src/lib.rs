@@ -33,6 +33,7 @@ pub mod segments;
 pub mod select;
 pub mod shape;
 pub mod small;
+pub mod sponsorblock;
 pub mod verify;
 pub mod ytdlp;
 

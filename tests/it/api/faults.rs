@@ -103,7 +103,7 @@ async fn malformed_requests_are_refused_at_their_place() -> Result<()> {
             ("\"embed_thumbnail\": 1", "422 invalid_request /embed_thumbnail"),
             ("\"embed_chapters\": 0", "422 invalid_request /embed_chapters"),
             ("\"sponsorblock\": {\"mark\": [\"ads\"]}", "422 invalid_request /sponsorblock/mark/0"),
-            ("\"sponsorblock\": {\"remove\": [\"sponsor\"]}", "422 invalid_request /sponsorblock"),
+            ("\"sponsorblock\": {\"cut\": []}", "422 invalid_request /sponsorblock/cut"),
             ("\"playlist_index\": 0", "422 invalid_request /playlist_index"),
             ("\"playlist_index\": 1.5", "422 invalid_request /playlist_index"),
             ("\"streaming\": \"yes\"", "422 invalid_request /streaming"),

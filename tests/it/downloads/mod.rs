@@ -13,6 +13,7 @@ mod regions;
 mod secrets;
 mod sharing;
 mod spoilt;
+mod sponsor;
 mod streaming;
 mod texts;
 

@@ -18,6 +18,7 @@ use std::time::Duration;
 use haul_shared::egress::EgressPolicy;
 use haul_shared::ids::Region;
 use haul_shared::job::{DownloadSpec, JobSpec};
+use haul_shared::media::SegmentKind;
 use haul_shared::source::{SourceUrl, UrlRefusal};
 
 use crate::error::{ApiError, Code, Fault};
@@ -29,21 +30,6 @@ const CODECS: &[&str] = &["any", "h264", "h265", "vp9", "av1"];
 const FALLBACKS: &[&str] = &["nearest", "strict"];
 const PRIORITIES: &[&str] = &["normal", "low"];
 const SUBTITLE_MODES: &[&str] = &["embed", "sidecar"];
-/// SponsorBlock's categories, as yt-dlp's `--sponsorblock-mark` names them.
-const SEGMENTS: &[&str] = &[
-    "sponsor",
-    "intro",
-    "outro",
-    "selfpromo",
-    "preview",
-    "filler",
-    "interaction",
-    "music_offtopic",
-    "hook",
-    "poi_highlight",
-    "chapter",
-];
-
 /// What the answer to a request depends on besides the request.
 #[derive(Debug, Clone)]
 pub struct Rules {
@@ -78,6 +64,7 @@ impl Order {
             audio_bitrate_kbps: request.audio_bitrate_kbps,
             clip: request.clip.as_ref().map(Clip::wanted).filter(|clip| !clip.is_whole()),
             subtitles: request.subtitles.as_ref().map(Subtitles::wanted),
+            sponsorblock: request.sponsorblock.wanted(),
             live_seconds: request.live_seconds,
             embed_metadata: request.embed_metadata,
             embed_chapters: request.embed_chapters,
@@ -190,6 +177,7 @@ fn read_options(fields: &mut Fields<'_, '_>, rules: &Rules) -> DownloadRequest {
     set!(fallback, |node| word(node, FALLBACKS));
     set!(audio_bitrate_kbps, |node| whole(node, 32, 320).map(|kbps| kbps as u16));
     request.subtitles = fields.take_object("subtitles", read_subtitles);
+    request.sponsorblock = fields.take_object("sponsorblock", read_segments).unwrap_or_default();
     request.live_seconds =
         fields.take_nullable("live_seconds", |node| whole(node, 1, 86_400).map(|seconds| seconds as u32));
     request.clip = fields.take_object("clip", read_clip);
@@ -205,7 +193,7 @@ fn read_options(fields: &mut Fields<'_, '_>, rules: &Rules) -> DownloadRequest {
     request.region = fields.take("region", |node| known_region(node, rules));
     let longest = rules.result_ttl.as_secs();
     request.expires_in = fields.take("expires_in", |node| whole(node, 60.min(longest), longest)).unwrap_or(longest);
-    read_without_effect(fields, &mut request);
+    read_without_effect(fields);
     request
 }
 
@@ -215,17 +203,8 @@ fn known_region(node: &Node, rules: &Rules) -> Read<Region> {
 }
 
 /// The fields that nothing in this version acts on: one that is right but not the default is refused as well.
-fn read_without_effect(fields: &mut Fields<'_, '_>, request: &mut DownloadRequest) {
+fn read_without_effect(fields: &mut Fields<'_, '_>) {
     const NOT_YET: &str = "is not supported by this version";
-
-    let before = fields.fault_count();
-    let segments = fields.take_object("sponsorblock", |inner| {
-        let mut list = |key| inner.take_list(key, SEGMENTS.len(), |node| word(node, SEGMENTS)).unwrap_or_default();
-        SponsorBlock { mark: list("mark"), remove: list("remove") }
-    });
-    if segments.is_some_and(|segments| segments != request.sponsorblock) && fields.fault_count() == before {
-        fields.fault("sponsorblock", NOT_YET);
-    }
 
     let before = fields.fault_count();
     let webhook = fields.take_object("webhook", read_webhook);
@@ -254,6 +233,18 @@ fn read_subtitles(fields: &mut Fields<'_, '_>) -> Subtitles {
         automatic: fields.take("automatic", flag).unwrap_or(false),
         mode: fields.take("mode", |node| word(node, SUBTITLE_MODES)).unwrap_or_default(),
     }
+}
+
+fn read_segments(fields: &mut Fields<'_, '_>) -> SponsorBlock {
+    let words = SegmentKind::ALL.map(SegmentKind::word);
+    // a moment, and a chapter of somebody's, can't be left out
+    let removable: Vec<&str> =
+        words.iter().copied().filter(|word| !matches!(*word, "poi_highlight" | "chapter")).collect();
+    let mut list = |key, words: &[&str]| {
+        let read = |node: &Node| word::<SegmentKind>(node, words).map(|kind| kind.word().to_owned());
+        fields.take_list(key, SegmentKind::ALL.len(), read).unwrap_or_default()
+    };
+    SponsorBlock { mark: list("mark", &words), remove: list("remove", &removable) }
 }
 
 fn read_webhook(fields: &mut Fields<'_, '_>) -> Option<Webhook> {

@@ -49,7 +49,7 @@ fn every_word_of_the_contract_is_taken() {
         "clip": { "start": 10.5, "end": 42.0, "exact": true },
         "subtitles": { "languages": ["en", "pt-BR"], "automatic": true, "mode": "sidecar" },
         "embed_metadata": false, "embed_thumbnail": true, "embed_chapters": false,
-        "sponsorblock": { "mark": [], "remove": [] },
+        "sponsorblock": { "mark": ["intro", "chapter"], "remove": ["sponsor"] },
         "playlist_index": 7, "streaming": true, "live_seconds": 600, "filename": "Ein Vortrag",
         "priority": "low", "region": "us", "webhook": null, "external_id": "order-17", "tags": ["talks", "2026"],
         "expires_in": 60,
@@ -103,7 +103,10 @@ fn every_fault_is_told_at_its_place() {
             r#"{"url": "https://a.example/", "sponsorblock": {"remove": ["sponsor", "ads"]}}"#,
             "invalid_request /sponsorblock/remove/1",
         ),
-        (r#"{"url": "https://a.example/", "sponsorblock": {"remove": ["sponsor"]}}"#, "invalid_request /sponsorblock"),
+        (
+            r#"{"url": "https://a.example/", "sponsorblock": {"mark": ["chapter"], "remove": ["chapter"]}}"#,
+            "invalid_request /sponsorblock/remove/0",
+        ),
         (r#"{"url": "https://a.example/", "webhook": {}}"#, "invalid_request /webhook/url"),
         (r#"{"url": "https://a.example/", "webhook": {"url": "https://b.example/"}}"#, "invalid_request /webhook"),
         (

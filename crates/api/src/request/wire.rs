@@ -52,7 +52,7 @@ pub struct DownloadRequest {
     /// Write chapters into the file.
     #[serde(default = "yes")]
     pub embed_chapters: bool,
-    /// Segments to mark or cut. Not supported by this version.
+    /// Segments to mark or leave out.
     #[serde(default)]
     pub sponsorblock: SponsorBlock,
     /// Which entry, when the URL is a playlist.
@@ -213,8 +213,16 @@ pub enum SubtitleMode {
 pub struct SponsorBlock {
     /// Make chapters of these.
     pub mark: Vec<String>,
-    /// Cut these out.
+    /// Leave these out.
     pub remove: Vec<String>,
+}
+
+impl SponsorBlock {
+    /// As a worker is told.
+    pub(super) fn wanted(&self) -> media::SponsorBlock {
+        let kinds = |words: &[String]| words.iter().filter_map(|word| media::SegmentKind::of_word(word)).collect();
+        media::SponsorBlock { mark: kinds(&self.mark), remove: kinds(&self.remove) }
+    }
 }
 
 /// Whom to tell when it ends.

@@ -334,6 +334,9 @@ table! {
         .or("10GiB");
     MAX_DURATION = "HAUL_MAX_DURATION", Limits, Worker,
         "Playing time that a medium may have. None by default.";
+    SPONSORBLOCK_API = "HAUL_SPONSORBLOCK_API", Limits, Worker,
+        "Where segments that people have marked are asked for, when a request wants them.",
+        .or("https://sponsor.ajay.app");
     MIN_FREE_DISK = "HAUL_MIN_FREE_DISK", Limits, Worker,
         "Free space that a download has to find, beside what those under way still need; below it a worker takes none.",
         .or("2GiB");

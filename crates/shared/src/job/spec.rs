@@ -3,7 +3,7 @@
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
-use crate::media::{Clip, Codec, Fallback, Format, Quality, Subtitles, USUAL_AUDIO_BITRATE_KBPS};
+use crate::media::{Clip, Codec, Fallback, Format, Quality, SponsorBlock, Subtitles, USUAL_AUDIO_BITRATE_KBPS};
 use crate::source::SourceUrl;
 
 /// The order of one run.
@@ -93,6 +93,9 @@ pub struct DownloadSpec {
     /// Its subtitles.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subtitles: Option<Subtitles>,
+    /// What is done with the segments that people have marked.
+    #[serde(default, skip_serializing_if = "SponsorBlock::is_nothing")]
+    pub sponsorblock: SponsorBlock,
     /// Record a live stream for up to so many seconds; absent: such a stream is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub live_seconds: Option<u32>,
@@ -116,7 +119,7 @@ pub struct DownloadSpec {
 impl DownloadSpec {
     /// Does it want what version 1 did not know?
     fn wants_more(&self) -> bool {
-        let is_more = self.embed_thumbnail || self.streaming;
+        let is_more = self.embed_thumbnail || self.streaming || !self.sponsorblock.is_nothing();
         is_more || self.clip.is_some() || self.subtitles.is_some() || self.live_seconds.is_some()
     }
 }
@@ -152,7 +155,7 @@ fn is_first(index: &u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::SubtitleMode;
+    use crate::media::{SegmentKind, SubtitleMode};
 
     #[test]
     fn what_is_usual_is_not_stored_and_yet_read_back() {
@@ -166,6 +169,7 @@ mod tests {
             audio_bitrate_kbps: USUAL_AUDIO_BITRATE_KBPS,
             clip: None,
             subtitles: None,
+            sponsorblock: SponsorBlock::default(),
             live_seconds: None,
             embed_metadata: true,
             embed_chapters: true,
@@ -187,6 +191,7 @@ mod tests {
                 automatic: true,
                 mode: SubtitleMode::Sidecar,
             }),
+            sponsorblock: SponsorBlock { mark: vec![SegmentKind::Intro], remove: vec![SegmentKind::Sponsor] },
             live_seconds: Some(600),
             embed_metadata: false,
             embed_chapters: false,

@@ -56,6 +56,19 @@ impl Vtt {
         Self { cues: moved.collect() }
     }
 
+    /// The cues of several parts, one behind the other.
+    #[must_use]
+    pub fn parts(&self, parts: &[(f64, f64)]) -> Self {
+        let mut cues = Vec::new();
+        let mut at = 0;
+        for (from, to) in parts {
+            let moved = self.part(*from, *to).cues.into_iter();
+            cues.extend(moved.map(|cue| Cue { from: cue.from + at, to: cue.to + at, ..cue }));
+            at += ((to - from).max(0.0) * 1000.0).round() as u64;
+        }
+        Self { cues }
+    }
+
     /// The text of a file.
     #[must_use]
     pub fn text(&self) -> String {

@@ -17,7 +17,7 @@ use crate::container::{Container, VideoCodec};
 use crate::select::Plan;
 
 /// The demuxers that may run, wherever an input leads.
-const FORMATS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mp3,aac,ogg,flac,wav,avi,flv,ffmetadata";
+pub(super) const FORMATS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mp3,aac,ogg,flac,wav,avi,flv,ffmetadata";
 
 /// What is made of what.
 #[derive(Debug, Clone, Copy)]
@@ -124,7 +124,7 @@ pub fn make(make: &Make<'_>, threads: usize) -> Vec<OsString> {
     // what is not wanted is not kept from the source either
     let tags = source(embedded.tags, if spec.embed_metadata { "0" } else { "-1" });
     arguments.extend(["-map_metadata".into(), tags.into()]);
-    let chapters = if spec.embed_chapters { source(embedded.chapters, "0") } else { "-1".to_owned() };
+    let chapters = source(embedded.chapters, if spec.embed_chapters { "0" } else { "-1" });
     arguments.extend(["-map_chapters".into(), chapters.into()]);
     arguments.extend(muxer::output(plan.container, plan.streaming, make.seconds));
     arguments.push(file_url(make.output));

@@ -8,6 +8,7 @@
 pub mod clip;
 pub mod command;
 mod muxer;
+pub mod parts;
 pub mod picture;
 pub mod probe;
 mod sound;

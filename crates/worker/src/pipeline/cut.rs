@@ -9,6 +9,7 @@ use haul_shared::media::Clip;
 use super::download::Run;
 use crate::ffmpeg::clip;
 use crate::select::{Cut, Plan, Seen};
+use crate::sponsorblock::Kept;
 use crate::ytdlp::{DownloadedFile, Info, Live};
 
 impl Run<'_> {
@@ -24,7 +25,7 @@ impl Run<'_> {
     /// The plan for the part that was asked for.
     pub(super) async fn cut(
         &self,
-        info: &Info,
+        (info, kept): (&Info, Option<&Kept>),
         plan: Plan,
         files: &[DownloadedFile],
         seen: &[Seen],
@@ -32,7 +33,10 @@ impl Run<'_> {
         // whole segments were recorded
         let most = self.spec.live_seconds.filter(|_| info.live == Live::Now).map(f64::from);
         let asked = self.spec.clip.or_else(|| most.map(|_| Clip { start: 0.0, end: most, exact: false }));
-        let Some(clip) = asked else { return Ok(plan) };
+        let Some(asked) = asked else { return Ok(plan) };
+        // its times are those of the whole medium
+        let now = |at: f64| kept.map_or(at, |kept| kept.time(at));
+        let clip = Clip { start: now(asked.start), end: asked.end.map(now), ..asked };
         let to = clip.end.into_iter().chain(most).reduce(f64::min);
         self.check_clip(plan.whole_seconds(seen))?;
         let picture = plan.video.and_then(|video| Some((video, files.get(video.input)?, seen.get(video.input)?)));

@@ -32,16 +32,31 @@ pub async fn download(ctx: &Context, job: &Running, spec: &DownloadSpec, scratch
     stages.enter(Stage::Download);
     let (pictures, texts) = (folder(scratch, "picture").await?, folder(scratch, "texts").await?);
     let fetched = run.fetch(&info, &selection, session, &downloads);
-    let (files, picture, asked) =
-        tokio::join!(fetched, run.picture_of_site(&info, &pictures), run.fetch_texts(&info, &wanted, &texts));
-    let (files, asked) = (files?, asked?);
+    let (files, picture, asked, segments) = tokio::join!(
+        fetched,
+        run.picture_of_site(&info, &pictures),
+        run.fetch_texts(&info, &wanted, &texts),
+        run.marked_segments(&info)
+    );
+    let (files, asked, segments) = (files?, asked?, segments?);
 
     stages.enter(Stage::Process);
     let material = run.look(&info, &selection, &files).await?;
-    let plan = run.cut(&info, settle(&material.seen, spec)?, &files, &material.seen).await?;
+    let kept = run.kept(&segments, &files, &material.seen).await?;
+    let info = run.marked(info, &segments, kept.as_ref(), &material.seen);
+    let (files, material) = match &kept {
+        Some(kept) => {
+            let files = run.leave_out(kept, &files, &material.seen, &downloads).await?;
+            let material = run.look(&info, &selection, &files).await?;
+            (files, material)
+        }
+        None => (files, material),
+    };
+    let plan = settle(&material.seen, spec)?;
+    let plan = run.cut((&info, kept.as_ref()), plan, &files, &material.seen).await?;
     let frame = || run.picture_of_medium(&plan, &files, &material.seen, &pictures);
     let picture = if picture.is_none() && spec.embed_thumbnail { frame().await } else { picture };
-    let texts = run.place_texts(asked, &plan, &material.seen, &texts).await?;
+    let texts = run.place_texts((asked, kept.as_ref()), &plan, &material.seen, &texts).await?;
     let cover = picture.as_ref().and_then(|picture| picture.cover.as_deref());
     let with = Embedded { cover, subtitles: &texts.embedded, ..Embedded::default() };
     let result = run.make(&info, &plan, (&material, Vec::new()), with, &folder(scratch, "result").await?).await?;

@@ -147,9 +147,8 @@ impl Run<'_> {
             tags.artist.clone_from(&info.uploader);
             tags.date.clone_from(&info.upload_date);
         }
-        if self.spec.embed_chapters {
-            tags.chapters.clone_from(&info.chapters);
-        }
+        // with marks among them, and without those that were not asked for
+        tags.chapters.clone_from(&info.chapters);
         tags
     }
 

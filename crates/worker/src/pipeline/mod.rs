@@ -14,6 +14,7 @@ mod live;
 mod make;
 mod material;
 mod metadata;
+mod sponsor;
 mod texts;
 
 use std::time::Duration;

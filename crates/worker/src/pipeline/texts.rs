@@ -21,6 +21,7 @@ use crate::process::Watch;
 use crate::scratch;
 use crate::select::{Plan, Seen};
 use crate::small::{self, NotFetched};
+use crate::sponsorblock::Kept;
 use crate::ytdlp::captions::CaptionSource;
 use crate::ytdlp::{Caption, Info};
 
@@ -155,7 +156,7 @@ impl Run<'_> {
     /// none for them.
     pub(super) async fn place_texts(
         &self,
-        asked: Vec<Asked>,
+        (asked, kept): (Vec<Asked>, Option<&Kept>),
         plan: &Plan,
         seen: &[Seen],
         dir: &Path,
@@ -179,7 +180,8 @@ impl Run<'_> {
                 continue;
             };
             let file = dir.join(format!("subtitles-{}.vtt", texts.told.len()));
-            let text = got.text.part(from, to).text();
+            let text = kept.map_or_else(|| got.text.clone(), |kept| got.text.parts(&kept.0));
+            let text = text.part(from, to).text();
             tokio::fs::write(&file, text).await.map_err(|error| scratch::failure(&error))?;
             let told = Text { asked, language: Some(got.language.clone()), automatic: got.automatic, stored: None };
             texts.told.push((told, (!embed).then(|| file.clone())));

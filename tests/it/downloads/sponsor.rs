@@ -1,0 +1,82 @@
+//! Segments that people have marked, on media that yt-dlp says are of the site that has them.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::*;
+
+/// yt-dlp in whose words every site is the one that `SponsorBlock` knows.
+fn relabelled(folder: &std::path::Path) -> Result<String> {
+    let program = folder.join("yt-dlp");
+    let real = haul_tests::tools().join("yt-dlp");
+    let words = "s/\"extractor\": \"generic\"/\"extractor\": \"youtube\"/";
+    std::fs::write(&program, format!("#!/bin/sh\n'{}' \"$@\" | sed '{words}'\n", real.display()))?;
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755))?;
+    Ok(program.display().to_string())
+}
+
+/// How long a result plays, and its chapters.
+async fn told(house: &House, job: &str) -> Result<(f64, String)> {
+    let view = house.end(job).await?;
+    ensure!(view["status"] == "completed", "{view}");
+    let fetched = house.fetch(job).await?;
+    let path = fetched.file.path().to_owned();
+    let seen = tokio::task::spawn_blocking(move || media::ffprobe(&path)).await?;
+    let seconds = |value: &Value| value.as_str().and_then(|text| text.parse::<f64>().ok()).unwrap_or(-1.0);
+    let chapters = seen["chapters"].as_array().cloned().unwrap_or_default();
+    let shown = chapters.iter().map(|chapter| {
+        let title = chapter["tags"]["title"].as_str().unwrap_or_default();
+        format!("{:.1}-{:.1} {title}", seconds(&chapter["start_time"]), seconds(&chapter["end_time"]))
+    });
+    Ok((seconds(&seen["format"]["duration"]), shown.collect::<Vec<_>>().join("; ")))
+}
+
+#[tokio::test]
+async fn marked_segments_become_chapters_or_are_left_out() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let house = House::open(Store::Disk, &[("HAUL_SLOTS", "4"), ("HAUL_MAX_ATTEMPTS", "1")]).await?;
+    let (program, api) = (relabelled(folder.path())?, house.origin.url(""));
+    let variables =
+        [("HAUL_YTDLP", program.as_str()), ("HAUL_WARM_EXTRACTORS", "0"), ("HAUL_SPONSORBLOCK_API", api.as_str())];
+    let _worker = house.worker(&variables).await?;
+    let hash: String = Sha256::digest("progressive").iter().take(2).map(|byte| format!("{byte:02x}")).collect();
+    let segment = |from: f64, to: f64, kind: &str| json!({ "segment": [from, to], "category": kind, "UUID": "x" });
+    let segments = [segment(1.0, 5.0, "sponsor"), segment(6.0, 7.0, "intro")];
+    let answer = json!([{ "videoID": "progressive", "segments": segments }, { "videoID": "other", "segments": [] }]);
+    house.origin.put(&format!("/api/skipSegments/{hash}"), answer.to_string());
+
+    let title = "0.0-1.0 progressive; 1.0-5.0 [SponsorBlock]: Sponsor; 5.0-8.0 progressive";
+    let table = [
+        ("/progressive.mp4", json!({ "sponsorblock": { "mark": ["sponsor"] } }), 8.0, title),
+        // what follows begins at the key frame of second 4
+        ("/progressive.mp4", json!({ "sponsorblock": { "remove": ["sponsor"] } }), 5.0, ""),
+        (
+            "/progressive.webm",
+            json!({ "format": "webm", "sponsorblock": { "mark": ["intro"], "remove": ["sponsor"] } }),
+            5.0,
+            "0.0-3.0 progressive; 3.0-4.0 [SponsorBlock]: Intermission/Intro Animation; 4.0-5.0 progressive",
+        ),
+        ("/progressive.mp4", json!({ "format": "mp3", "sponsorblock": { "remove": ["sponsor"] } }), 5.0, ""),
+        // nobody has marked anything in it, as the service says
+        ("/portrait.mp4", json!({ "sponsorblock": { "remove": ["sponsor"] }, "fallback": "strict" }), 8.0, ""),
+    ];
+    let mut jobs = Vec::new();
+    for (path, order, ..) in &table {
+        jobs.push(house.order(&request(&house.origin.url(path), order.clone())).await?);
+    }
+    for (job, (path, order, seconds, chapters)) in jobs.iter().zip(&table) {
+        let (plays, shown) = told(&house, job).await.with_context(|| format!("{path} {order}"))?;
+        assert!((plays - seconds).abs() < 0.2, "{path} {order}: plays {plays} s");
+        assert_eq!(shown, *chapters, "{path} {order}");
+    }
+
+    // the service can't be asked: only who insists on the cut fails
+    house.origin.put(&format!("/api/skipSegments/{hash}"), "no json");
+    let order = |more: Value| request(&house.origin.url("/progressive.mp4"), more);
+    let nearest = json!({ "sponsorblock": { "remove": ["outro"] } });
+    let nearest = house.order(&order(nearest)).await?;
+    assert!((told(&house, &nearest).await?.0 - 8.0).abs() < 0.2);
+    let strict = json!({ "sponsorblock": { "remove": ["outro"] }, "fallback": "strict" });
+    let strict = house.order(&order(strict)).await?;
+    assert_eq!(house.outcome(&strict).await?, "network");
+    Ok(())
+}
