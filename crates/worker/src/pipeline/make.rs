@@ -15,11 +15,11 @@ use super::Limits;
 use super::deliver::{self, Arrived, Coming, Outgoing, Size};
 use super::download::Run;
 use super::material::Material;
-use crate::container::Container;
+use crate::container::{AudioCodec, Container, VideoCodec};
 use crate::ffmpeg::picture::picture_block;
 use crate::ffmpeg::{Embedded, Input, Make, Tags};
 use crate::scratch;
-use crate::select::Plan;
+use crate::select::{Plan, Sound};
 use crate::shape::{Begun, Made, Place, Shaping};
 use crate::verify::outline::Keep;
 use crate::verify::{self, Verified};
@@ -182,9 +182,18 @@ fn coming<'a>(plan: &Plan, copy: &'a Path) -> Coming<'a> {
         container: plan.container,
         has_video: plan.video.is_some(),
         size: Size::AtMost(u64::MAX),
-        keep: Keep::Outline,
+        keep: keep(plan),
         copy,
     }
+}
+
+/// Of codecs that ffprobe was seen to describe without their data, the data is not kept.
+fn keep(plan: &Plan) -> Keep {
+    let picture = plan.video.is_none_or(|video| matches!(video.codec, VideoCodec::H264 | VideoCodec::Vp9));
+    let sound = plan.audio.is_none_or(|track| {
+        matches!(track.sound, Sound::Aac | Sound::Copy(AudioCodec::Aac | AudioCodec::Mp3 | AudioCodec::Opus))
+    });
+    if picture && sound { Keep::Outline } else { Keep::Whole }
 }
 
 /// Our texts, in a file if there are any.

@@ -10,7 +10,7 @@ mod flow;
 mod lane;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -64,10 +64,10 @@ impl<'a> Shaping<'a> {
     ) -> Result<T, Failure> {
         fifo::make(self.make.output).map_err(|error| scratch::failure(&error))?;
         let (drain, keeper) = fifo::drain(self.make.output).map_err(|error| scratch::failure(&error))?;
-        let (end, taken_bytes) = (End::of(&self.watch), Arc::new(AtomicU64::new(0)));
-        let made = Made { drain, taken_bytes: Arc::clone(&taken_bytes) };
-        let activity = Arc::new(move || taken_bytes.load(Ordering::Relaxed));
-        let watch = Watch { cancel: end.halt.clone(), activity: Some(activity), ..self.watch.clone() };
+        let (end, pace) = (End::of(&self.watch), Arc::new(Pace::default()));
+        let made = Made { drain, pace: Arc::clone(&pace) };
+        let watch =
+            Watch { cancel: end.halt.clone(), activity: Some(Arc::new(move || pace.look())), ..self.watch.clone() };
         let running = async {
             self.run(&watch, &end, on_progress).await;
             drop(keeper);
@@ -107,7 +107,7 @@ impl<'a> Shaping<'a> {
 /// What is being made, in order.
 pub struct Made {
     drain: Drain,
-    taken_bytes: Arc<AtomicU64>,
+    pace: Arc<Pace>,
 }
 
 impl Made {
@@ -116,9 +116,28 @@ impl Made {
     /// # Errors
     /// When the pipe can't be read.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
+        self.pace.wants.store(true, Ordering::Relaxed);
         let bytes = self.drain.next().await.map_err(|error| scratch::failure(&error))?;
-        self.taken_bytes.fetch_add(bytes.as_ref().map_or(0, Bytes::len) as u64, Ordering::Relaxed);
+        self.pace.wants.store(false, Ordering::Relaxed);
+        self.pace.grown.fetch_add(bytes.as_ref().map_or(0, Bytes::len) as u64, Ordering::Relaxed);
         Ok(bytes)
+    }
+}
+
+/// The sign of life of an ffmpeg that writes into a pipe.
+#[derive(Default)]
+struct Pace {
+    grown: AtomicU64,
+    /// The taker waits for ffmpeg, and not the other way round.
+    wants: AtomicBool,
+}
+
+impl Pace {
+    /// Grows with what was taken. An ffmpeg that waits for the taker is not silent: whoever is slow then has limits of its
+    /// own.
+    fn look(&self) -> u64 {
+        let waited = u64::from(!self.wants.load(Ordering::Relaxed));
+        self.grown.fetch_add(waited, Ordering::Relaxed) + waited
     }
 }
 

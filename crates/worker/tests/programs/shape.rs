@@ -172,6 +172,16 @@ async fn the_first_that_fails_ends_the_others_and_its_failure_is_the_jobs() {
         let made = shaped_by(&liar, vec![flow(begins())], &spec, &folder("liar"), &watch(LONG), idle).await;
         assert_eq!(kind(made), FailureKind::CorruptMedia);
     }
+    // an ffmpeg that waits for the store is not silent: the store has limits of its own
+    let waits = async |mut made: Made| {
+        made.next().await?;
+        std::future::pending().await
+    };
+    let (whole, in_time) =
+        (vec![flow(flow_of(&long))], Watch { wall: Duration::from_secs(3), ..watch(Duration::from_secs(1)) });
+    let folder = TempDir::new().expect("there is room");
+    let made = shaped_by(&ffmpeg(), whole, &spec("mp4", true), folder.path(), &in_time, waits).await;
+    assert_eq!(kind(made), FailureKind::Timeout);
     let refuse = async |mut made: Made| {
         made.next().await?;
         Err(failure(FailureKind::StorageUnavailable))
