@@ -157,9 +157,14 @@ impl Errand {
     async fn give(&self, progress: &mut Progress, mut bytes: &[u8]) -> Result<(), Trouble> {
         while !bytes.is_empty() {
             self.make_room(progress).await?;
+            let expected = progress.expected();
             let Some(chunk) = &mut progress.chunk else { return Err(Trouble::Broken) };
+            if chunk.bytes.capacity() == 0 {
+                chunk.bytes.reserve_exact(expected.max(bytes.len()).min(CHUNK_BYTES));
+            }
             let (now, later) = bytes.split_at(bytes.len().min(CHUNK_BYTES - chunk.bytes.len()));
             chunk.bytes.extend_from_slice(now);
+            progress.given += now.len() as u64;
             bytes = later;
             if chunk.bytes.len() == CHUNK_BYTES
                 && let Some(chunk) = progress.chunk.take()
@@ -190,12 +195,22 @@ impl Errand {
 struct Progress {
     /// Of its bytes at the origin, as many are there.
     taken: u64,
+    /// Bytes that were given on, which for a cipher are a few less.
+    given: u64,
     /// Of all of them; `None`: the origin does not say.
     length: Option<u64>,
     /// What the origin called it.
     version: Option<Validator>,
     decipher: Option<Decipher>,
     chunk: Option<Chunk>,
+}
+
+impl Progress {
+    /// How many bytes are still to come, about; a whole chunk when nobody knows.
+    fn expected(&self) -> usize {
+        let to_come = self.length.map(|length| length.saturating_sub(self.given));
+        to_come.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(CHUNK_BYTES)
+    }
 }
 
 /// Bytes, and their room in memory until they are dropped.
