@@ -18,7 +18,7 @@ pub const TOP: f64 = 99.9;
 const STAGES: usize = Stage::ALL.len();
 
 /// Seconds that a stage takes whatever the size: programs that are started, a medium that is looked at, round trips to
-/// the store. Measured on two processors, in the order of [`Stage::ALL`].
+/// the store. A first guess for two processors, in the order of [`Stage::ALL`].
 const FIXED: [f64; STAGES] = [0.5, 0.3, 0.15, 0.15, 0.05];
 /// Seconds per byte before anything was learned: 10 MB/s from a site, 500 MB/s through ffmpeg without coding, 400 MB/s to
 /// be hashed and looked through, 80 MB/s into the store.
