@@ -19,7 +19,9 @@ use haul_worker::config::WorkerConfig;
 use haul_worker::context::Context;
 use haul_worker::ffmpeg::Ffmpeg;
 use haul_worker::metrics::Metrics;
+use haul_worker::origin::Patience;
 use haul_worker::process::Limits;
+use haul_worker::relay::{self, Relay};
 use haul_worker::scratch::Scratch;
 use haul_worker::shape::Lane;
 use haul_worker::ytdlp::{Ytdlp, YtdlpSettings};
@@ -128,7 +130,9 @@ async fn context(order: &Order, scratch: &str) -> Result<Context> {
     ];
     let config = WorkerConfig::from_env(&Env::of_pairs(variables)).map_err(|faults| anyhow::anyhow!("{faults}"))?;
     let id = WorkerId::on_host("bench");
+    let limits = relay::Limits { connections: 1, retries: 0, range_bytes: None, bytes_per_second: None };
     Ok(Context {
+        relay: Relay::new(config.egress.clone(), limits, Patience::default())?,
         store: stage::store(&order.redis)?,
         storage: Arc::new(Storage::connect(&config.storage, Role::Worker).await?),
         cache: MetadataCache::new(Server::at(&order.redis, 1)?, config.lives.metadata),

@@ -73,7 +73,11 @@ fn busywork<'a>(
         let meta = ObjectMeta { content_type: "video/mp4".to_owned(), sha256: "0".repeat(64) };
         let put = ctx.storage.put(&object, &file, &meta, |_| {}).await;
         put.map_err(|error| Failure::new(FailureKind::StorageUnavailable, error.to_string()))?;
-        Ok(Outcome::Made(Box::new(Made { artifact: artifact(object), stages: Vec::new() })))
+        Ok(Outcome::Made(Box::new(Made {
+            artifact: artifact(object),
+            stages: Vec::new(),
+            way: haul_worker::way::Way::Relay,
+        })))
     })
 }
 

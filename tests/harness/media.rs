@@ -176,7 +176,7 @@ pub fn ffmpeg(folder: &Path, recipe: &str) -> Result<()> {
 /// When ffmpeg can't be run.
 #[must_use]
 pub fn large(folder: &Path) -> PathBuf {
-    repeated(folder, 300)
+    repeated(folder, "large.mkv", 300)
 }
 
 /// The small file so many times over, each time some 450 KiB, in this folder.
@@ -184,10 +184,12 @@ pub fn large(folder: &Path) -> PathBuf {
 /// # Panics
 /// When ffmpeg can't be run.
 #[must_use]
-pub fn repeated(folder: &Path, times: usize) -> PathBuf {
-    let recipe = format!("-stream_loop {} -i {} -c copy large.mkv", times - 1, file("progressive.mkv").display());
+pub fn repeated(folder: &Path, name: &str, times: usize) -> PathBuf {
+    let extension = name.rsplit('.').next().expect("a name");
+    let once = file(&format!("progressive.{extension}"));
+    let recipe = format!("-stream_loop {} -i {} -c copy {name}", times - 1, once.display());
     ffmpeg(folder, &recipe).expect("the recipe is right");
-    folder.join("large.mkv")
+    folder.join(name)
 }
 
 /// What ffprobe sees in a file: its `format`, `streams` and `chapters`.

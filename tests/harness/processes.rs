@@ -157,6 +157,16 @@ impl Process {
         self.descendants().difference(&self.staying).copied().collect()
     }
 
+    /// What it has had written to disk so far, in bytes; without its programs.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn written_bytes(&self) -> Result<u64> {
+        let io = fs::read_to_string(format!("/proc/{}/io", self.child.id()))?;
+        let line = io.lines().find_map(|line| line.strip_prefix("write_bytes: ")).context("a count")?;
+        Ok(line.parse()?)
+    }
+
     /// The most memory of its own that it has held so far, in bytes: without its programs, and without its code, of
     /// which the kernel keeps as many pages at hand as it likes.
     ///

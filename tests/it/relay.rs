@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::HeaderMap;
 use bytes::Bytes;
 use haul_shared::egress::EgressPolicy;
 use haul_tests::ranges::{Answer, Asked, RangeOrigin, TAG};
+use haul_worker::origin::{Cookies, Patience};
 use haul_worker::relay::{Limits, NotHere, Relay, Relayed, Source, Trouble};
 use sha2::{Digest as _, Sha256};
 use tokio::time::timeout;
@@ -22,12 +23,16 @@ fn relay() -> Relay {
 }
 
 fn relay_with_retries(retries: u32) -> Relay {
-    let egress = EgressPolicy { allow: vec!["127.0.0.1/32".parse().unwrap()], ports: vec![] };
-    Relay::new(egress, Limits { connections: 16, retries }).unwrap()
+    let egress = EgressPolicy {
+        allow: ["127.0.0.1/32", "127.0.0.3/32"].map(|block| block.parse().unwrap()).to_vec(),
+        ports: vec![],
+    };
+    let limits = Limits { connections: 16, retries, range_bytes: None, bytes_per_second: None };
+    Relay::new(egress, limits, Patience::default()).unwrap()
 }
 
 fn source(url: &str) -> Source {
-    Source { url: url.parse().unwrap(), headers: HeaderMap::new() }
+    Source { url: url.parse().unwrap(), headers: HeaderMap::new(), cookies: Cookies::default() }
 }
 
 /// What came, and how it ended.
@@ -238,7 +243,7 @@ async fn an_origin_that_names_a_time_is_left_alone_until_then() {
 #[tokio::test]
 async fn an_origin_that_wants_an_hour_is_not_waited_for() {
     let origin = RangeOrigin::start(|_| Answer::status(429).with("Retry-After", "3600")).await;
-    let busy = Trouble::Busy { retry_after: Some(Duration::from_secs(3600)) };
+    let busy = Trouble::Busy { status: 429, retry_after: Some(Duration::from_secs(3600)) };
     assert_eq!(fetch(&origin).await, (vec![], Err(busy)));
 }
 
@@ -246,7 +251,7 @@ async fn an_origin_that_wants_an_hour_is_not_waited_for() {
 async fn a_redirect_is_followed_without_the_cookies_of_another_host_and_not_where_nothing_may_be_dialled() {
     let content = content(2 * MIB);
     let served = content.clone();
-    let target = RangeOrigin::start(move |asked| asked.served(&served, TAG)).await;
+    let target = RangeOrigin::start_on("127.0.0.3:0", move |asked| asked.served(&served, TAG)).await;
     let hidden = RangeOrigin::start_on("127.0.0.2:0", |_| Answer::status(404)).await;
     let (to, into) = (target.url("/there"), hidden.url("/secret"));
     let origin = RangeOrigin::start(move |asked| {
@@ -255,7 +260,7 @@ async fn a_redirect_is_followed_without_the_cookies_of_another_host_and_not_wher
     });
     let origin = origin.await;
     let mut source = source(&origin.url("/public"));
-    source.headers.insert("cookie", HeaderValue::from_static("session=1"));
+    source.cookies = Cookies::read("session=1; Domain=127.0.0.1; Path=/");
     let mut relayed = relay().open(&source).await.unwrap();
     assert_same(rest(&mut relayed).await, &content);
     assert_eq!(origin.asked()[0].cookie.as_deref(), Some("session=1"));
@@ -319,4 +324,22 @@ async fn no_more_is_fetched_than_may_be_held() {
     let (more, end) = rest(&mut relayed).await;
     bytes.extend(more);
     assert_same((bytes, end), &content);
+}
+
+/// Fault: the last piece of a file came over one slow connection while all others had nothing to do.
+#[tokio::test]
+async fn the_last_piece_of_a_slow_connection_is_shared_among_those_that_are_done() {
+    let content = content(3 * MIB);
+    let served = content.clone();
+    let origin = RangeOrigin::start(move |asked| {
+        let answer = asked.served(&served, TAG);
+        let is_whole = asked.range.is_some_and(|(first, last)| last - first + 1 == MIB);
+        // a piece that was cut in two is served at once
+        if is_whole && asked.range.is_some_and(|(first, _)| first == 2 * MIB) { answer.rate(100_000) } else { answer }
+    });
+    let origin = origin.await;
+    assert_same(fetch(&origin).await, &content);
+    let ranges: Vec<_> = origin.asked().iter().filter_map(|asked| asked.range).collect();
+    let in_the_last: Vec<_> = ranges.iter().filter(|(first, _)| *first > 2 * MIB).collect();
+    assert!(in_the_last.len() >= 2, "{ranges:?}");
 }

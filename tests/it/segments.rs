@@ -10,8 +10,9 @@ use haul_tests::media;
 use haul_tests::origin::{Fault, Origin, Wait};
 use haul_tests::processes::until;
 use haul_tests::ranges::{Answer, Asked, RangeOrigin, TAG};
+use haul_worker::origin::Patience;
 use haul_worker::segments::{Flow, Limits, Manifest, NotHere, Segments, Source, Trouble};
-use haul_worker::ytdlp::{Patience, SiteFormat, Ytdlp};
+use haul_worker::ytdlp::{SiteFormat, Ytdlp};
 use tempfile::TempDir;
 use tokio::time::timeout;
 

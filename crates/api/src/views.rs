@@ -275,6 +275,8 @@ impl ResultView {
             asked: artifact.asked.clone(),
             got: artifact.got.clone(),
             delivery: match artifact.delivery {
+                Delivery::Relay => "relay",
+                Delivery::Native => "native",
                 Delivery::Ytdlp => "ytdlp",
             },
             subtitles: request.subtitles.is_some().then(|| texts.collect()),

@@ -152,7 +152,9 @@ async fn complete(ctx: &Context, lease: &Lease, made: Made, duration_ms: u64) {
     match done {
         Ok(Done::Completed) => {
             let size_bytes = made.artifact.size_bytes;
-            tracing::info!(job.id = %id, duration_ms, size_bytes, "job {id} done");
+            let (way, reason) = made.way.words();
+            ctx.metrics.delivered(made.way);
+            tracing::info!(job.id = %id, duration_ms, size_bytes, way, reason, "job {id} done");
         }
         Ok(Done::Cancelled) | Err(StoreError::LeaseLost) => {
             if done.is_err() {

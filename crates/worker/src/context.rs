@@ -14,6 +14,7 @@ use crate::board::Board;
 use crate::config::WorkerConfig;
 use crate::ffmpeg::Ffmpeg;
 use crate::metrics::Metrics;
+use crate::relay::Relay;
 use crate::scratch::Scratch;
 use crate::shape::Lane;
 use crate::ytdlp::Ytdlp;
@@ -48,6 +49,8 @@ pub struct Context {
     pub ytdlp: Ytdlp,
     /// Which of it.
     pub ytdlp_version: String,
+    /// Fetches single files.
+    pub relay: Relay,
     /// Shapes and looks.
     pub ffmpeg: Ffmpeg,
     /// Where jobs wait that code anew.

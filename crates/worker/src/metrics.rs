@@ -12,6 +12,7 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
+use crate::way::Way;
 use crate::ytdlp::counts::Counts;
 
 /// Seconds; from a small file to a long film.
@@ -35,6 +36,7 @@ pub struct Metrics {
     disk_free: IntGauge,
     downloaded: IntCounter,
     uploaded: IntCounter,
+    deliveries: IntCounterVec,
     egress_denied: IntCounterVec,
     version_skew: IntCounter,
     pool: IntGaugeVec,
@@ -68,6 +70,14 @@ impl Metrics {
             slots: IntGauge::new("haul_worker_slots", "Jobs that may be under way at once.").expect(VALID),
             disk_free: IntGauge::new("haul_worker_disk_free_bytes", "Bytes free for scratch.").expect(VALID),
             downloaded: counter("haul_downloaded_bytes_total", "Bytes of media fetched."),
+            deliveries: IntCounterVec::new(
+                Opts::new(
+                    "haul_deliveries_total",
+                    "Results by the way of their bytes, and why it was not a quicker one.",
+                ),
+                &["way", "reason"],
+            )
+            .expect(VALID),
             uploaded: counter("haul_uploaded_bytes_total", "Bytes of results stored."),
             egress_denied: counters("haul_egress_denied_total", "Addresses refused.", "reason"),
             version_skew: counter(
@@ -84,6 +94,9 @@ impl Metrics {
                 metrics.retries.with_label_values(&[kind.code()]);
             }
         }
+        for (way, reason) in Way::all().map(Way::words) {
+            metrics.deliveries.with_label_values(&[way, reason]);
+        }
         for stage in Stage::ALL {
             metrics.stages.with_label_values(&[stage.word()]);
         }
@@ -94,6 +107,7 @@ impl Metrics {
         metrics.register(metrics.build.clone());
         metrics.register(metrics.failures.clone());
         metrics.register(metrics.retries.clone());
+        metrics.register(metrics.deliveries.clone());
         metrics.register(metrics.lost.clone());
         metrics.register(metrics.stages.clone());
         metrics.register(metrics.running.clone());
@@ -146,6 +160,12 @@ impl Metrics {
     /// A stage ended well.
     pub fn finished(&self, stage: Stage, took: Duration) {
         self.stages.with_label_values(&[stage.word()]).observe(took.as_secs_f64());
+    }
+
+    /// A result was delivered.
+    pub fn delivered(&self, way: Way) {
+        let (way, reason) = way.words();
+        self.deliveries.with_label_values(&[way, reason]).inc();
     }
 
     /// Bytes of media were fetched.

@@ -26,6 +26,7 @@ use crate::context::Context;
 use crate::ffmpeg::Ffmpeg;
 use crate::metrics::Metrics;
 use crate::process::Limits;
+use crate::relay::{self, Relay};
 use crate::scratch::Scratch;
 use crate::shape::Lane;
 use crate::ytdlp::{WarmSettings, Ytdlp, YtdlpSettings};
@@ -35,6 +36,9 @@ use crate::{claim, health, heartbeat, sweep};
 const LOOKS_PER_PROCESSOR: usize = 2;
 /// Fewest and most of them: slow sites need some, and each has a process of some 40 MB.
 const LOOKS: [usize; 2] = [4, 16];
+
+/// Connections of one relay: what an origin gives to each of them adds up (`docs/decisions/0014`).
+const CONNECTIONS: usize = 16;
 
 /// Jobs after which a warm extractor gives way to a fresh one.
 const JOBS_OF_AN_EXTRACTOR: u64 = 500;
@@ -145,6 +149,7 @@ async fn build(config: WorkerConfig) -> anyhow::Result<Context> {
     // the first job would take the slower way, and be slowed down by their start
     let (version, ()) = tokio::join!(ytdlp_version(&ytdlp, &scratch), ytdlp.begun());
     let version = version?;
+    let relay = Relay::new(config.egress.clone(), relay_limits(&config), ytdlp.patience())?;
     let metrics = Metrics::new(config.slots, &version);
     metrics.show_extractors(ytdlp.counts());
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
@@ -171,10 +176,22 @@ async fn build(config: WorkerConfig) -> anyhow::Result<Context> {
         metrics,
         ytdlp,
         ytdlp_version: version,
+        relay,
         ffmpeg,
         coding: Lane::for_cores(cores),
         config,
     })
+}
+
+/// As yt-dlp is told, as far as it means anything to a relay.
+fn relay_limits(config: &WorkerConfig) -> relay::Limits {
+    let download = &config.download;
+    relay::Limits {
+        connections: CONNECTIONS,
+        retries: download.retries,
+        range_bytes: download.http_chunk_bytes,
+        bytes_per_second: download.rate_limit_bytes,
+    }
 }
 
 /// The command line's settings; the JavaScript runtime is the one beside the program.

@@ -69,9 +69,10 @@ async fn a_large_file_goes_through_both_processes_in_little_memory() -> Result<(
         assert_eq!(house.outcome(&job).await?, "completed");
         assert!(house.fetch(&job).await?.answer.body == file);
         assert!(house.get(&format!("{job}/content")).await?.body == file);
-        for (name, process) in [("api", &house.api), ("worker", &worker)] {
+        // a relay may hold 32 MiB
+        for (name, process, most) in [("api", &house.api, 64 << 20), ("worker", &worker, 96 << 20)] {
             let peak = process.peak_memory()?;
-            assert!(peak < 64 << 20, "{name}: {peak} bytes over {store:?}");
+            assert!(peak < most, "{name}: {peak} bytes over {store:?}");
         }
     }
     Ok(())

@@ -10,6 +10,7 @@ mod live;
 mod look;
 mod progress;
 mod regions;
+mod relay;
 mod secrets;
 mod sharing;
 mod spoilt;

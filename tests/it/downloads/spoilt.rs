@@ -14,9 +14,7 @@ async fn nothing_spoilt_is_ever_completed_or_stored() -> Result<()> {
     fs::write(secret.path(), fs::read(media::file("progressive.mp4"))?)?;
     origin.put_playlist_of("/posing.mp4", secret.path());
     let table = [
-        (origin.spoilt(Fault::Cut(40_000), "/progressive.mp4"), "network"),
         (origin.spoilt(Fault::Lying(60), "/progressive.mp4"), "corrupt_media"),
-        (origin.spoilt(Fault::Lying(150), "/progressive.mp4"), "network"),
         (origin.spoilt(Fault::Missing("720p-1.ts"), "/hls-ts/master.m3u8"), "corrupt_media"),
         (origin.spoilt(Fault::Missing("720p-1.m4s"), "/hls-fmp4/master.m3u8"), "corrupt_media"),
         (origin.spoilt(Fault::Missing("sound-2.m4s"), "/hls-fmp4/master.m3u8"), "corrupt_media"),
@@ -32,7 +30,6 @@ async fn nothing_spoilt_is_ever_completed_or_stored() -> Result<()> {
         (origin.spoilt(Fault::Lying(60), "/audio.flac"), "corrupt_media"),
         (origin.spoilt(Fault::Lying(60), "/audio.wav"), "corrupt_media"),
         (origin.spoilt(Fault::Lying(60), "/audio.mp3"), "corrupt_media"),
-        (origin.spoilt(Fault::Cut(40_000), "/progressive.ts"), "network"),
         (origin.spoilt(Fault::Cut(10_000), "/hls-ts/master.m3u8"), "network"),
         (origin.url("/hls-ts/wrong-duration.m3u8"), "corrupt_media"),
         (origin.url("/empty.mp4"), "corrupt_media"),

@@ -55,7 +55,7 @@ async fn an_ffmpeg_that_dies_while_its_result_goes_up_leaves_nothing() -> Result
     let s3 = house.s3.as_ref().context("a bucket")?;
     let worker = house.worker(&[]).await?;
     let folder = tempfile::tempdir()?;
-    let large = std::fs::read(media::repeated(folder.path(), 100))?;
+    let large = std::fs::read(media::repeated(folder.path(), "large.mkv", 100))?;
     assert!(large.len() > 32 << 20, "more than can be on its way at once: {} bytes", large.len());
     house.origin.put("/large.mkv", large);
     s3.fail(Call::UploadPart, usize::MAX, Refusal::Silence);

@@ -28,7 +28,7 @@ async fn an_upload_that_hangs_keeps_its_lease_until_the_attempts_time_is_over_an
     let house = House::open(Store::S3, &variables).await?;
     let worker = house.worker(&[]).await?;
     let folder = tempfile::tempdir()?;
-    let large = std::fs::read(media::repeated(folder.path(), 45))?;
+    let large = std::fs::read(media::repeated(folder.path(), "large.mkv", 45))?;
     assert!(large.len() > 17 << 20, "sent in parts: {} bytes", large.len());
     house.origin.put("/large.mkv", large);
     for call in [Call::Put, Call::UploadPart] {

@@ -8,6 +8,10 @@ use crate::storage::ObjectKey;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Delivery {
+    /// The range relay fetched them.
+    Relay,
+    /// They were fetched segment by segment.
+    Native,
     /// yt-dlp fetched them.
     Ytdlp,
 }

@@ -60,8 +60,12 @@ pub(crate) enum Silence {
 
 impl Dialler {
     pub(crate) fn new(egress: EgressPolicy) -> Result<Self, NoTrust> {
-        let config = ClientConfig::with_platform_verifier()?;
-        Ok(Self { egress, tls: TlsConnector::from(Arc::new(config)) })
+        Ok(Self::with_tls(egress, ClientConfig::with_platform_verifier()?))
+    }
+
+    /// With a trust of its own.
+    pub(crate) fn with_tls(egress: EgressPolicy, tls: ClientConfig) -> Self {
+        Self { egress, tls: TlsConnector::from(Arc::new(tls)) }
     }
 
     /// Connects to the host of an http(s) URL.

@@ -1,4 +1,5 @@
-//! Asking an origin over HTTP/1.1: a connection, one question after the other, and what the head of an answer says.
+//! Asking an origin over HTTP/1.1: a connection, one question after the other, and what the head of an answer says,
+//! and which origins want to be spared.
 //!
 //! Not here: what is asked for, how often, and by how many connections (`relay`, `segments`); what may be dialled
 //! (`shared::egress`).
@@ -6,9 +7,11 @@
 mod answer;
 mod connection;
 mod cookies;
+mod patience;
 
 pub use answer::Validator;
 pub(crate) use answer::{content_range, is_plain, retry_after};
 pub use connection::NoTrust;
 pub(crate) use connection::{Connection, Dialler, Silence};
 pub use cookies::Cookies;
+pub use patience::Patience;

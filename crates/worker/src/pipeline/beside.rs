@@ -46,18 +46,18 @@ impl Run<'_> {
         self.picture(Source::Still(&file, demuxer), dir).await
     }
 
-    /// A frame of what was downloaded.
+    /// A frame of what was downloaded. Of a file only this share may be there, its beginning.
     pub(super) async fn picture_of_medium(
         &self,
         plan: &Plan,
         files: &[DownloadedFile],
-        seen: &[Seen],
+        (seen, share_kept): (&[Seen], f64),
         dir: &Path,
     ) -> Option<Picture> {
         let picture = plan.video?;
         let (file, seen) = (files.get(picture.input)?, seen.get(picture.input)?);
         let (share, most) = FRAME_AT;
-        let at = (seen.video_seconds.unwrap_or_default() * share).min(most);
+        let at = (seen.video_seconds.unwrap_or_default() * share.min(share_kept / 2.0)).min(most);
         let frame = Source::Frame { file: &file.path, container: seen.container, stream: picture.index, at };
         self.picture(frame, dir).await
     }

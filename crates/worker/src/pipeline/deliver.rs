@@ -7,20 +7,20 @@
 //!
 //! Not here: where the bytes come from, and whether they are what they should be.
 
-use std::fs::File;
-use std::io;
+mod parts;
+mod scribe;
+
 use std::mem;
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::FutureExt as _;
 use haul_shared::job::{Failure, FailureKind, Stage};
-use haul_shared::storage::{Intake, ObjectKey, ObjectMeta, StorageError, Upload};
+use haul_shared::storage::{Intake, ObjectKey, ObjectMeta, StorageError};
 use haul_shared::store::Pulse;
-use sha2::{Digest as _, Sha256};
-use tokio::task::{JoinHandle, JoinSet};
+
+use parts::Parts;
+use scribe::{Busy, Scribe};
 
 use super::{Limits, storage_failure};
 use crate::board::StopReason;
@@ -32,10 +32,6 @@ use crate::verify::outline::{Keep, Outline};
 
 /// Results up to this size are held in memory and stored by one call, which is quicker than three.
 const ONE_CALL: u64 = 16 << 20;
-/// Parts on their way at the same time; each is held in memory.
-const PARTS_AT_ONCE: usize = 3;
-/// Hashed and written in one go, in bytes.
-const STEP: usize = 1 << 20;
 
 /// How many bytes come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -172,9 +168,9 @@ impl<'a> Outgoing<'a> {
         if let Way::Parts(parts) = &mut self.way {
             self.limits.step(parts.flush()).await?;
         }
-        let (sha256, has_holes) = self.limits.step(self.scribe.end(self.taken_bytes)).await?;
+        let (sha256, left_out_bytes) = self.limits.step(self.scribe.end(self.taken_bytes)).await?;
         let Self { limits, key, taken_bytes: size_bytes, copy, way, .. } = self;
-        Ok(Arrived { limits, key, way, copy, sha256, size_bytes, has_holes })
+        Ok(Arrived { limits, key, way, copy, sha256, size_bytes, left_out_bytes })
     }
 }
 
@@ -188,11 +184,21 @@ pub(super) struct Arrived<'a> {
     /// 64 lower-case hex digits.
     pub(super) sha256: String,
     pub(super) size_bytes: u64,
-    /// The copy lacks media data: a fault that is found in it proves nothing.
-    pub(super) has_holes: bool,
+    /// Media data that the copy lacks.
+    left_out_bytes: u64,
 }
 
 impl Arrived<'_> {
+    /// A fault that is found in a copy with holes proves nothing.
+    pub(super) fn has_holes(&self) -> bool {
+        self.left_out_bytes > 0
+    }
+
+    /// How much of the result is in the copy, 0 to 1.
+    pub(super) fn share_kept(&self) -> f64 {
+        1.0 - self.left_out_bytes as f64 / self.size_bytes.max(1) as f64
+    }
+
     /// Puts it where only its completed job leads.
     ///
     /// # Errors
@@ -270,131 +276,4 @@ async fn guarded(
         limits.ctx.discard(key).await;
     }
     ended
-}
-
-/// An upload in parts.
-struct Parts {
-    upload: Arc<Upload>,
-    held: Vec<Bytes>,
-    held_bytes: u64,
-    /// The number of the next part.
-    next: u32,
-    on_their_way: JoinSet<Result<(), StorageError>>,
-}
-
-impl Parts {
-    fn of(upload: Upload) -> Self {
-        Self { upload: Arc::new(upload), held: Vec::new(), held_bytes: 0, next: 0, on_their_way: JoinSet::new() }
-    }
-
-    async fn take(&mut self, mut bytes: Bytes) -> Result<(), Failure> {
-        let part_bytes = self.upload.part_bytes();
-        while self.held_bytes + bytes.len() as u64 >= part_bytes {
-            // as far as the part is not full: no more than there are
-            self.held.push(bytes.split_to((part_bytes - self.held_bytes) as usize));
-            self.held_bytes = part_bytes;
-            self.flush().await?;
-        }
-        if !bytes.is_empty() {
-            self.held_bytes += bytes.len() as u64;
-            self.held.push(bytes);
-        }
-        Ok(())
-    }
-
-    /// Sends what is held, when fewer than [`PARTS_AT_ONCE`] are on their way.
-    async fn flush(&mut self) -> Result<(), Failure> {
-        while self.on_their_way.len() >= PARTS_AT_ONCE {
-            self.landed().await.map_err(|error| storage_failure(&error))?;
-        }
-        self.held_bytes = 0;
-        let (number, body) = (self.next, mem::take(&mut self.held));
-        if !body.is_empty() {
-            self.next += 1;
-            let upload = Arc::clone(&self.upload);
-            self.on_their_way.spawn(async move { upload.part(number, body).await });
-        }
-        Ok(())
-    }
-
-    async fn landed(&mut self) -> Result<(), StorageError> {
-        match self.on_their_way.join_next().await {
-            None => Ok(()),
-            Some(landed) => landed.unwrap_or_else(|stopped| Err(StorageError::Unavailable(stopped.into()))),
-        }
-    }
-
-    async fn finish(mut self, size_bytes: u64) -> Result<(), StorageError> {
-        while !self.on_their_way.is_empty() {
-            self.landed().await?;
-        }
-        let upload = Arc::into_inner(self.upload);
-        upload.ok_or_else(|| StorageError::Unavailable("a part is still on its way".into()))?.finish(size_bytes).await
-    }
-}
-
-/// Hashes, and writes the copy.
-struct Scribe {
-    hash: Sha256,
-    outline: Outline,
-    copy: File,
-    at: u64,
-}
-
-impl Scribe {
-    fn begin(copy: &Path, outline: Outline) -> io::Result<Self> {
-        Ok(Self { hash: Sha256::new(), outline, copy: File::create_new(copy)?, at: 0 })
-    }
-
-    fn take(mut self, pieces: &[Bytes]) -> io::Result<Self> {
-        for bytes in pieces {
-            self.hash.update(bytes);
-            for kept in self.outline.take(bytes) {
-                self.copy.write_all_at(&bytes[kept.clone()], self.at + kept.start as u64)?;
-            }
-            self.at += bytes.len() as u64;
-        }
-        Ok(self)
-    }
-}
-
-/// A scribe that works on a thread of its own while the next bytes come.
-struct Busy {
-    scribe: JoinHandle<io::Result<Scribe>>,
-    waiting: Vec<Bytes>,
-    waiting_bytes: usize,
-}
-
-impl Busy {
-    fn new(scribe: Scribe) -> Self {
-        Self { scribe: tokio::spawn(async { Ok(scribe) }), waiting: Vec::new(), waiting_bytes: 0 }
-    }
-
-    async fn take(&mut self, bytes: Bytes) -> Result<(), Failure> {
-        self.waiting_bytes += bytes.len();
-        self.waiting.push(bytes);
-        if self.waiting_bytes < STEP { Ok(()) } else { self.go_on().await }
-    }
-
-    async fn go_on(&mut self) -> Result<(), Failure> {
-        let scribe = idle(&mut self.scribe).await?;
-        self.waiting_bytes = 0;
-        let pieces = mem::take(&mut self.waiting);
-        self.scribe = tokio::spawn(off_runtime(move || scribe.take(&pieces)));
-        Ok(())
-    }
-
-    /// The hash of everything, and whether the copy has holes; it is of full length now.
-    async fn end(&mut self, size_bytes: u64) -> Result<(String, bool), Failure> {
-        self.go_on().await?;
-        let Scribe { hash, outline, copy, .. } = idle(&mut self.scribe).await?;
-        let sized = off_runtime(move || copy.set_len(size_bytes)).await;
-        sized.map_err(|error| scratch::failure(&error))?;
-        Ok((hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect(), outline.has_holes()))
-    }
-}
-
-async fn idle(scribe: &mut JoinHandle<io::Result<Scribe>>) -> Result<Scribe, Failure> {
-    let ended = scribe.await.unwrap_or_else(|stopped| Err(io::Error::other(stopped)));
-    ended.map_err(|error| scratch::failure(&error))
 }

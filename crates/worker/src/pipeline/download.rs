@@ -1,78 +1,67 @@
 //! A download job, step by step.
 
+use std::mem;
 use std::path::{Path, PathBuf};
 
 use haul_shared::job::{DownloadSpec, Failure, FailureKind, Stage};
-use haul_shared::storage::clean_stem;
+use haul_shared::storage::{ObjectKey, clean_stem};
 
+use super::deliver::Arrived;
+use super::fetch::{Aim, Fetched};
+use super::texts::{Asked, Texts};
 use super::{Limits, Made};
 use crate::board::Running;
 use crate::context::Context;
 use crate::ffmpeg::Embedded;
-use crate::meter::Meter;
+use crate::ffmpeg::picture::Picture;
 use crate::scratch;
 use crate::select::{Selection, select, settle};
+use crate::sponsorblock::Segment;
 use crate::stages::Stages;
-use crate::ytdlp::{DownloadedFile, Event, Info, Live, Session, SiteFormat};
+use crate::verify::outline::Keep;
+use crate::verify::{self, Verified};
+use crate::ytdlp::{DownloadedFile, Info, Session};
 
 /// Makes a verified result of an order, in an empty folder for scratch, and puts it into the store.
 ///
 /// # Errors
 /// Why there is none. After a stop the failure has no meaning.
 pub async fn download(ctx: &Context, job: &Running, spec: &DownloadSpec, scratch: &Path) -> Result<Made, Failure> {
-    let run = Run { limits: Limits::new(ctx, job, ctx.config.limits.timeout), ctx, job, spec };
+    let run = Run { limits: Limits::new(ctx, job, ctx.config.limits.timeout), ctx, job, spec, scratch };
     let mut stages = Stages::new(job, &ctx.metrics);
 
     stages.enter(Stage::Extract);
-    let downloads = folder(scratch, "download").await?;
-    let (info, session) = run.extract(&downloads).await?;
+    let (info, session) = run.extract(&folder(scratch, "download").await?).await?;
     let selection = run.choose(&info)?;
     let wanted = run.wanted_texts(&info)?;
+    let (ids, site, mut session) = (selection.take.ids(), (&info, &selection), Some(session));
 
     stages.enter(Stage::Download);
     let (pictures, texts) = (folder(scratch, "picture").await?, folder(scratch, "texts").await?);
-    let fetched = run.fetch(&info, &selection, session, &downloads);
-    let (files, picture, asked, segments) = tokio::join!(
+    let fetched = run.fetch(&info, &mut session, &ids, Aim::Result(Keep::Outline));
+    let (fetched, picture, asked, segments) = tokio::join!(
         fetched,
         run.picture_of_site(&info, &pictures),
         run.fetch_texts(&info, &wanted, &texts),
         run.marked_segments(&info)
     );
-    let (files, asked, segments) = (files?, asked?, segments?);
-
-    stages.enter(Stage::Process);
-    let material = run.look(&info, &selection, &files).await?;
-    let kept = run.kept(&segments, &files, &material.seen).await?;
-    let info = run.marked(info, &segments, kept.as_ref(), &material.seen);
-    let (files, material) = match &kept {
-        Some(kept) => {
-            let files = run.leave_out(kept, &files, &material.seen, &downloads).await?;
-            let material = run.look(&info, &selection, &files).await?;
-            (files, material)
-        }
-        None => (files, material),
+    let ((mut fetched, mut way), asked, segments) = (fetched?, asked?, segments?);
+    let mut with = With { picture, pictures, asked, texts, segments };
+    let finished = loop {
+        let aim = match fetched {
+            Fetched::Files(files) => break run.of_files(&mut stages, site, &files, with).await?,
+            Fetched::Result(arrived) => {
+                match run.as_it_is(&mut stages, site, &mut session, arrived, &mut with).await? {
+                    Ok(finished) => break finished,
+                    Err(aim) => aim,
+                }
+            }
+        };
+        stages.enter(Stage::Download);
+        (fetched, way) = run.fetch(&info, &mut session, &ids, aim).await?;
     };
-    let plan = settle(&material.seen, spec)?;
-    let plan = run.cut((&info, kept.as_ref()), plan, &files, &material.seen).await?;
-    let frame = || run.picture_of_medium(&plan, &files, &material.seen, &pictures);
-    let picture = if picture.is_none() && spec.embed_thumbnail { frame().await } else { picture };
-    let texts = run.place_texts((asked, kept.as_ref()), &plan, &material.seen, &texts).await?;
-    let cover = picture.as_ref().and_then(|picture| picture.cover.as_deref());
-    let with = Embedded { cover, subtitles: &texts.embedded, ..Embedded::default() };
-    let result = run.make(&info, &plan, (&material, Vec::new()), with, &folder(scratch, "result").await?).await?;
 
-    stages.enter(Stage::Verify);
-    let standing = async {
-        match picture {
-            None if !spec.embed_thumbnail => frame().await,
-            picture => picture,
-        }
-    };
-    let (verified, picture) = tokio::join!(run.verify(&result, &plan, &material), standing);
-    let verified = verified?;
-
-    stages.enter(Stage::Upload);
-    let object = result.store(&run.limits, &verified).await?;
+    let Finished { verified, object, picture, texts } = finished;
     let beside = match run.store_beside(&object, picture.as_ref(), texts).await {
         Ok(beside) => beside,
         Err(failure) => {
@@ -81,7 +70,25 @@ pub async fn download(ctx: &Context, job: &Running, spec: &DownloadSpec, scratch
         }
     };
     let stem = clean_stem(info.title.as_deref().unwrap_or_default());
-    Ok(Made { artifact: verified.into_artifact(object, stem, beside), stages: stages.finish() })
+    let artifact = verified.into_artifact(object, stem, beside, way.delivery());
+    Ok(Made { artifact, stages: stages.finish(), way })
+}
+
+/// What goes into a result or beside it, and the folders where it is made.
+struct With {
+    picture: Option<Picture>,
+    pictures: PathBuf,
+    asked: Vec<Asked>,
+    texts: PathBuf,
+    segments: Vec<Segment>,
+}
+
+/// A result in the store.
+struct Finished {
+    verified: Verified,
+    object: ObjectKey,
+    picture: Option<Picture>,
+    texts: Texts,
 }
 
 /// A folder of its own for each step: what one leaves does not confuse the next.
@@ -97,11 +104,13 @@ pub(super) struct Run<'a> {
     pub(super) ctx: &'a Context,
     pub(super) job: &'a Running,
     pub(super) spec: &'a DownloadSpec,
+    /// The folder of the attempt.
+    pub(super) scratch: &'a Path,
 }
 
 impl Run<'_> {
     /// What is at the address?
-    async fn extract(&self, dir: &Path) -> Result<(Info, Session), Failure> {
+    pub(super) async fn extract(&self, dir: &Path) -> Result<(Info, Session), Failure> {
         self.limits.step(self.limits.judge(&self.spec.url)).await?;
         let entry = self.spec.playlist_index;
         let (info, session) = self.ctx.ytdlp.extract(&self.spec.url, entry, dir, &self.limits.bounds()).await?;
@@ -120,8 +129,9 @@ impl Run<'_> {
         let selection = select(info, self.spec)?;
         let id = self.job.lease().job;
         tracing::info!(job.id = %id, reason = %selection.reason, "job {id} takes {}", selection.take.ids().join(" and "));
-        let chosen = self.chosen(info, &selection);
-        let announced = chosen.iter().filter(|format| !format.size_is_a_guess).filter_map(|format| format.size_bytes);
+        let (ids, formats) = (selection.take.ids(), info.formats.iter());
+        let chosen = formats.filter(|format| ids.contains(&format.format_id.as_str()));
+        let announced = chosen.filter(|format| !format.size_is_a_guess).filter_map(|format| format.size_bytes);
         let bytes: u64 = announced.sum();
         if bytes > self.ctx.config.limits.max_file_bytes {
             return Err(Failure::new(FailureKind::TooLarge, format!("{bytes} bytes are announced")));
@@ -130,36 +140,94 @@ impl Run<'_> {
         Ok(selection)
     }
 
-    fn chosen<'i>(&self, info: &'i Info, selection: &Selection) -> Vec<&'i SiteFormat> {
-        let format = |id: &&str| info.formats.iter().find(|format| format.format_id == *id);
-        selection.take.ids().iter().filter_map(format).collect()
-    }
-
-    /// Fetches them, one file each.
-    async fn fetch(
+    /// Makes the result of files in scratch, proves it and stores it.
+    async fn of_files(
         &self,
-        info: &Info,
-        selection: &Selection,
-        session: Session,
-        dir: &Path,
-    ) -> Result<Vec<DownloadedFile>, Failure> {
-        if let (Live::Now, Some(seconds)) = (info.live, self.spec.live_seconds) {
-            session.end().await;
-            return self.record(&self.chosen(info, selection), seconds, dir).await;
-        }
-        let mut meter = Meter::of(&self.chosen(info, selection));
-        let ids = selection.take.ids();
-        let hear = |event: &Event| {
-            if let Event::Progress(report) = event {
-                self.job.report(meter.heard(report));
+        stages: &mut Stages<'_>,
+        (info, selection): (&Info, &Selection),
+        files: &[DownloadedFile],
+        with: With,
+    ) -> Result<Finished, Failure> {
+        stages.enter(Stage::Process);
+        let With { picture, pictures, asked, texts, segments } = with;
+        let material = self.look(info, selection, files).await?;
+        let kept = self.kept(&segments, files, &material.seen).await?;
+        let info = &self.marked(info.clone(), &segments, kept.as_ref(), &material.seen);
+        let parts;
+        let (files, material) = match &kept {
+            Some(kept) => {
+                let dir = folder(self.scratch, "kept").await?;
+                parts = self.leave_out(kept, files, &material.seen, &dir).await?;
+                (&parts[..], self.look(info, selection, &parts).await?)
+            }
+            None => (files, material),
+        };
+        let plan = settle(&material.seen, self.spec)?;
+        let plan = self.cut((info, kept.as_ref()), plan, files, &material.seen).await?;
+        let frame = || self.picture_of_medium(&plan, files, (&material.seen, 1.0), &pictures);
+        let picture = if picture.is_none() && self.spec.embed_thumbnail { frame().await } else { picture };
+        let texts = self.place_texts((asked, kept.as_ref()), &plan, &material.seen, &texts).await?;
+        let cover = picture.as_ref().and_then(|picture| picture.cover.as_deref());
+        let embedded = Embedded { cover, subtitles: &texts.embedded, ..Embedded::default() };
+        let dir = folder(self.scratch, "result").await?;
+        let result = self.make(info, &plan, (&material, Vec::new()), embedded, &dir).await?;
+
+        stages.enter(Stage::Verify);
+        let standing = async {
+            match picture {
+                None if !self.spec.embed_thumbnail => frame().await,
+                picture => picture,
             }
         };
-        let files = session.download(&ids, &self.limits.bounds(), hear).await;
-        self.ctx.metrics.downloaded(meter.fetched_bytes());
-        // The site had just named these formats: that they are gone is its trouble, and passes.
-        files.map_err(|failure| match failure.kind {
-            FailureKind::FormatUnavailable => Failure::new(FailureKind::ExtractorError, failure.detail),
-            _ => failure,
-        })
+        let (verified, picture) = tokio::join!(self.verify(&result, &plan, &material), standing);
+        let verified = verified?;
+
+        stages.enter(Stage::Upload);
+        let object = result.store(&self.limits, &verified).await?;
+        Ok(Finished { verified, object, picture, texts })
     }
+
+    /// Proves a result that came as it is, and has it stored; or says what is to be fetched instead.
+    async fn as_it_is(
+        &self,
+        stages: &mut Stages<'_>,
+        (info, selection): (&Info, &Selection),
+        session: &mut Option<Session>,
+        arrived: Arrived<'_>,
+        with: &mut With,
+    ) -> Result<Result<Finished, Aim>, Failure> {
+        stages.enter(Stage::Verify);
+        let format_id = selection.take.ids().concat();
+        let files = [DownloadedFile { path: arrived.copy.clone(), format_id, ext: String::new() }];
+        let seen = match self.look(info, selection, &files).await {
+            // in a copy with holes it proves nothing
+            Err(failure) if arrived.has_holes() && is_of_media(&failure) => return Ok(Err(Aim::Result(Keep::Whole))),
+            looked => looked?.seen,
+        };
+        let plan = settle(&seen, self.spec)?;
+        let ([only], true) = (&seen[..], plan.untouched) else { return Ok(Err(Aim::Files)) };
+        let verified = verify::prove(only, arrived.sha256.clone(), &plan, &seen)?;
+        let texts = self.place_texts((mem::take(&mut with.asked), None), &plan, &seen, &with.texts).await?;
+
+        stages.enter(Stage::Upload);
+        let share_kept = arrived.share_kept();
+        let standing = async {
+            match with.picture.take() {
+                None => self.picture_of_medium(&plan, &files, (&seen, share_kept), &with.pictures).await,
+                picture => picture,
+            }
+        };
+        let ended = async {
+            if let Some(session) = session.take() {
+                session.end().await;
+            }
+        };
+        let (object, picture, ()) = tokio::join!(arrived.finish(&verified), standing, ended);
+        Ok(Ok(Finished { verified, object: object?, picture, texts }))
+    }
+}
+
+/// Does it say that the file is not what it should be?
+fn is_of_media(failure: &Failure) -> bool {
+    matches!(failure.kind, FailureKind::CorruptMedia | FailureKind::InvalidMedia)
 }

@@ -7,9 +7,10 @@
 mod ahead;
 mod beside;
 mod cut;
-#[expect(dead_code, reason = "bytes that are still being made come from the relay and the pipes, which land behind it")]
 mod deliver;
 mod download;
+mod fetch;
+mod flow;
 mod live;
 mod make;
 mod material;
@@ -28,6 +29,7 @@ use tokio::time::Instant;
 use crate::board::Running;
 use crate::context::Context;
 use crate::process::Watch;
+use crate::way::Way;
 use crate::ytdlp;
 
 pub use download::download;
@@ -40,6 +42,8 @@ pub struct Made {
     pub artifact: Artifact,
     /// How long each stage took.
     pub stages: Vec<(&'static str, Duration)>,
+    /// By which way its bytes came.
+    pub way: Way,
 }
 
 /// What every step of one attempt is held by.
@@ -87,13 +91,17 @@ impl<'a> Limits<'a> {
     /// May this address be reached? The name is resolved here, and every answer judged.
     async fn judge(&self, url: &SourceUrl) -> Result<(), Failure> {
         let judged = self.ctx.config.egress.judge_resolved(url).await;
-        judged.map_err(|error| match error {
+        judged.map_err(|error| self.unreachable(error))
+    }
+
+    fn unreachable(&self, error: Unreachable) -> Failure {
+        match error {
             Unreachable::Denied(denied) => {
                 self.ctx.metrics.egress_denied(denied);
                 Failure::new(FailureKind::EgressDenied, error.to_string())
             }
             Unreachable::Unresolved => Failure::new(FailureKind::Network, error.to_string()),
-        })
+        }
     }
 }
 

@@ -12,12 +12,13 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::piece::{self, End, Landed, Piece, Route};
 use super::probe::First;
 use super::width::{LOOK_EVERY, Width};
-use super::{Limits, MOST_PIECES, PIECE_BYTES, Relayed, Trouble};
+use super::{Limits, MOST_PIECES, Relayed, Trouble};
 use crate::origin::Connection;
 
 /// After a refusal that does not say for how long.
@@ -28,17 +29,24 @@ const LONGEST_QUIET: Duration = Duration::from_secs(60);
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 const LONGEST_DELAY: Duration = Duration::from_secs(5);
 
+/// A connection that would need longer for its piece than this is helped by those that have nothing left to do.
+const SLOW: Duration = Duration::from_secs(1);
+/// Less than this is not worth another question, in bytes.
+const SMALLEST: usize = 256 * 1024;
+
 /// Begins with the answer that the probe got.
 pub(super) fn start(route: Route, first: First, limits: Limits) -> Relayed {
     // as many as there is room for: a piece that is given out never waits here
     let (out, pieces) = mpsc::channel(MOST_PIECES);
-    let (version, at) = (route.version.clone(), first.at);
+    let (version, at, route) = (route.version.clone(), first.at, Arc::new(route));
+    let most = route.host.at_once(limits.connections);
     let driver = Driver {
-        route: Arc::new(route),
-        retries: limits.retries,
-        width: Width::new(limits.connections, Instant::now()),
+        route: Arc::clone(&route),
+        limits,
+        width: Width::new(most, Instant::now()),
         room: Arc::new(Semaphore::new(MOST_PIECES)),
         lanes: JoinSet::new(),
+        under_way: BTreeMap::new(),
         idle: Vec::new(),
         unbegun: at,
         again: BTreeMap::new(),
@@ -47,15 +55,17 @@ pub(super) fn start(route: Route, first: First, limits: Limits) -> Relayed {
         out,
     };
     let driver = AbortOnDropHandle::new(tokio::spawn(driver.run(first)));
-    Relayed { version, at, pieces, _driver: driver }
+    Relayed { version, at, pieces, route, _driver: driver }
 }
 
 struct Driver {
     route: Arc<Route>,
-    retries: u32,
+    limits: Limits,
     width: Width,
     room: Arc<Semaphore>,
     lanes: JoinSet<Landed>,
+    /// What they do, by the first byte of the piece.
+    under_way: BTreeMap<u64, Lane>,
     idle: Vec<Connection>,
     /// The first byte that no piece has been begun for.
     unbegun: u64,
@@ -65,6 +75,28 @@ struct Driver {
     /// The next byte to give out.
     due: u64,
     out: mpsc::Sender<Result<Bytes, Trouble>>,
+}
+
+/// A piece that is being fetched.
+struct Lane {
+    begun: Instant,
+    missing_then: usize,
+    missing: Box<dyn Fn() -> usize + Send>,
+    stop: CancellationToken,
+}
+
+impl Lane {
+    fn of(piece: &Piece) -> (Self, CancellationToken) {
+        let (missing, stop) = (Box::new(piece.watch()), CancellationToken::new());
+        (Self { begun: Instant::now(), missing_then: missing(), missing, stop: stop.clone() }, stop)
+    }
+
+    /// Seconds that it still needs if it goes on as it did.
+    fn needs(&self, now: Instant) -> f64 {
+        let missing = (self.missing)();
+        let since = now.duration_since(self.begun).as_secs_f64();
+        since * missing as f64 / self.missing_then.saturating_sub(missing).max(1) as f64
+    }
 }
 
 impl Driver {
@@ -108,11 +140,14 @@ impl Driver {
         self.unbegun = first.at + first.length;
         // at most a piece: the probe asked for no more
         let piece = Piece::new(first.at, first.length as usize, room);
-        self.lanes.spawn(async move { piece::read(&route, piece, first.connection, first.body).await });
+        let (lane, stop) = Lane::of(&piece);
+        self.under_way.insert(piece.first, lane);
+        let answer = (first.connection, first.body);
+        self.lanes.spawn(async move { piece::read(&route, piece, answer, &stop).await });
     }
 
     fn begin(&mut self, room: OwnedSemaphorePermit) {
-        let length = PIECE_BYTES.min(self.route.version.length - self.unbegun);
+        let length = self.limits.piece_bytes().min(self.route.version.length - self.unbegun);
         let piece = Piece::new(self.unbegun, length as usize, room);
         self.unbegun += length;
         self.fetch(piece);
@@ -120,7 +155,9 @@ impl Driver {
 
     fn fetch(&mut self, piece: Piece) {
         let (route, connection) = (Arc::clone(&self.route), self.idle.pop());
-        self.lanes.spawn(async move { piece::fetch(&route, piece, connection).await });
+        let (lane, stop) = Lane::of(&piece);
+        self.under_way.insert(piece.first, lane);
+        self.lanes.spawn(async move { piece::fetch(&route, piece, connection, &stop).await });
     }
 
     /// Those that came first go first: everything behind them waits for them.
@@ -133,8 +170,9 @@ impl Driver {
     }
 
     fn settle(&mut self, landed: Landed) -> Result<(), Trouble> {
-        let Landed { piece, connection, begun, end } = landed;
+        let Landed { mut piece, connection, begun, end } = landed;
         let now = Instant::now();
+        self.under_way.remove(&piece.first);
         self.idle.extend(connection);
         let refused = match end {
             End::Whole => {
@@ -142,6 +180,14 @@ impl Driver {
                 return Ok(());
             }
             End::Lost(trouble) => return Err(trouble),
+            End::Stopped => {
+                if let Ok(room) = Arc::clone(&self.room).try_acquire_owned() {
+                    let second = piece.split(room);
+                    self.again.insert(second.first, (now, second));
+                }
+                self.again.insert(piece.first, (now, piece));
+                return Ok(());
+            }
             End::Cut => {
                 if piece.in_vain > 0 {
                     // some origins object by hanging up
@@ -149,17 +195,18 @@ impl Driver {
                 }
                 None
             }
-            End::Refused(retry_after) => {
-                let wait = retry_after.unwrap_or(QUIET);
+            End::Refused { status, retry_after } => {
+                self.route.host.asked();
+                let (wait, busy) = (retry_after.unwrap_or(QUIET), Trouble::Busy { status, retry_after });
                 if wait > LONGEST_QUIET {
-                    return Err(Trouble::Busy { retry_after });
+                    return Err(busy);
                 }
                 self.width.refused(begun, wait, now);
-                Some(retry_after)
+                Some(busy)
             }
         };
-        if piece.in_vain > self.retries {
-            return Err(refused.map_or(Trouble::Broken, |retry_after| Trouble::Busy { retry_after }));
+        if piece.in_vain > self.limits.retries {
+            return Err(refused.unwrap_or(Trouble::Broken));
         }
         let doubled = FIRST_DELAY * 2_u32.saturating_pow(piece.in_vain.saturating_sub(1).min(16));
         let delay = if piece.in_vain == 0 { Duration::ZERO } else { doubled.min(LONGEST_DELAY) };
@@ -176,7 +223,22 @@ impl Driver {
         }
     }
 
+    /// At the end, has the slowest connection share its piece with one that has nothing left to do.
+    fn help_the_slowest(&self, now: Instant) {
+        let is_over = self.unbegun == self.route.version.length && self.again.is_empty();
+        let has_hands = self.lanes.len() < self.width.lanes() && self.room.available_permits() > 0;
+        if !is_over || !has_hands || self.width.quiet_until(now).is_some() {
+            return;
+        }
+        let slow = self.under_way.values().filter(|lane| (lane.missing)() >= 2 * SMALLEST && lane.begun + SLOW < now);
+        let slowest = slow.map(|lane| (lane.needs(now), lane)).max_by(|one, other| one.0.total_cmp(&other.0));
+        if let Some((_, lane)) = slowest.filter(|(needs, _)| *needs > SLOW.as_secs_f64()) {
+            lane.stop.cancel();
+        }
+    }
+
     fn look(&mut self) {
+        self.help_the_slowest(Instant::now());
         let full = self.lanes.len() >= self.width.lanes();
         self.width.look(self.route.arrived_bytes.load(Ordering::Relaxed), full, Instant::now());
         self.idle.truncate(self.width.lanes());

@@ -7,24 +7,32 @@
 //! from (`ytdlp`), what may be dialled (`shared::egress`).
 
 mod driver;
+mod hosts;
+mod pace;
 mod piece;
 mod probe;
 mod width;
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
 use haul_shared::egress::{EgressPolicy, Unreachable};
 use hyper::HeaderMap;
 use tokio::sync::mpsc;
+use tokio_rustls::rustls::ClientConfig;
 use tokio_util::task::AbortOnDropHandle;
 use url::Url;
 
-use crate::origin::Dialler;
+use crate::origin::{Cookies, Dialler, Patience};
 pub use crate::origin::{NoTrust, Validator};
+use hosts::Hosts;
+use pace::Pace;
+use piece::Route;
 
-/// What a connection fetches at a time.
+/// What a connection fetches at a time, at most.
 const PIECE_BYTES: u64 = 1024 * 1024;
 /// Pieces that are under way, or were given out and are still held: with the buffers of the connections, 32 MiB.
 const MOST_PIECES: usize = 30;
@@ -36,6 +44,16 @@ pub struct Limits {
     pub connections: usize,
     /// How often a piece that got no further is tried again.
     pub retries: u32,
+    /// The longest range that is asked for, in bytes; up to 1 MiB is of use.
+    pub range_bytes: Option<u64>,
+    /// Of all connections of a job together.
+    pub bytes_per_second: Option<u64>,
+}
+
+impl Limits {
+    fn piece_bytes(self) -> u64 {
+        self.range_bytes.map_or(PIECE_BYTES, |bytes| bytes.clamp(1, PIECE_BYTES))
+    }
 }
 
 /// Where a file is, and what is sent when asking for it.
@@ -45,6 +63,8 @@ pub struct Source {
     pub url: Url,
     /// As yt-dlp names them, without its private ones.
     pub headers: HeaderMap,
+    /// Each for the hosts that it is meant for.
+    pub cookies: Cookies,
 }
 
 /// Neither the URL nor a cookie is shown.
@@ -75,6 +95,8 @@ pub enum Trouble {
     /// The origin wants to be left alone for longer than a relay waits.
     #[error("the origin asks to come back later")]
     Busy {
+        /// 429 or 503.
+        status: u16,
         /// From now, if it said.
         retry_after: Option<Duration>,
     },
@@ -122,6 +144,19 @@ pub enum NotHere {
 }
 
 impl NotHere {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Address,
+        Self::Redirects,
+        Self::Unanswered,
+        Self::Status,
+        Self::NoRanges,
+        Self::NoLength,
+        Self::NoValidator,
+        Self::Encoded,
+        Self::WrongRange,
+    ];
+
     /// The word of the metric's label.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -144,15 +179,31 @@ impl NotHere {
 pub struct Relay {
     dialler: Dialler,
     limits: Limits,
+    hosts: Hosts,
+    pace: Option<Arc<Pace>>,
 }
 
 impl Relay {
-    /// Dials what `egress` allows, and nothing else.
+    /// Dials what `egress` allows, and nothing else. Hosts that have asked for it are spared, and those that ask for it
+    /// are remembered.
     ///
     /// # Errors
     /// [`NoTrust`].
-    pub fn new(egress: EgressPolicy, limits: Limits) -> Result<Self, NoTrust> {
-        Ok(Self { dialler: Dialler::new(egress)?, limits })
+    pub fn new(egress: EgressPolicy, limits: Limits, patience: Patience) -> Result<Self, NoTrust> {
+        Ok(Self { dialler: Dialler::new(egress)?, limits, hosts: Hosts::new(patience), pace: None })
+    }
+
+    /// The same, with a trust of its own.
+    #[must_use]
+    pub fn with_tls(egress: EgressPolicy, limits: Limits, patience: Patience, tls: ClientConfig) -> Self {
+        Self { dialler: Dialler::with_tls(egress, tls), limits, hosts: Hosts::new(patience), pace: None }
+    }
+
+    /// The same for one job, whose relays share the rate.
+    #[must_use]
+    pub fn for_job(&self) -> Self {
+        let pace = self.limits.bytes_per_second.map(|rate| Arc::new(Pace::new(rate)));
+        Self { pace, ..self.clone() }
     }
 
     /// Asks for the first piece, and with that whether there is anything to relay.
@@ -160,7 +211,7 @@ impl Relay {
     /// # Errors
     /// [`Trouble`]. Nothing was given out.
     pub async fn open(&self, source: &Source) -> Result<Relayed, Trouble> {
-        let (route, first) = probe::probe(&self.dialler, source, 0).await?;
+        let (route, first) = probe::probe(self, source, 0).await?;
         Ok(driver::start(route, first, self.limits))
     }
 
@@ -169,7 +220,7 @@ impl Relay {
     /// # Errors
     /// [`Trouble`]; [`Trouble::Changed`] if what is there now is another version.
     pub async fn resume(&self, source: &Source, version: &Version, at: u64) -> Result<Relayed, Trouble> {
-        let (route, first) = probe::probe(&self.dialler, source, at).await?;
+        let (route, first) = probe::probe(self, source, at).await?;
         if route.version != *version {
             return Err(Trouble::Changed);
         }
@@ -183,6 +234,7 @@ pub struct Relayed {
     version: Version,
     at: u64,
     pieces: mpsc::Receiver<Result<Bytes, Trouble>>,
+    route: Arc<Route>,
     _driver: AbortOnDropHandle<()>,
 }
 
@@ -197,6 +249,18 @@ impl Relayed {
     #[must_use]
     pub fn at(&self) -> u64 {
         self.at
+    }
+
+    /// Bytes that have arrived, given out or not.
+    #[must_use]
+    pub fn arrived_bytes(&self) -> u64 {
+        self.route.arrived_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Tells the same from anywhere.
+    pub fn arrived(&self) -> impl Fn() -> u64 + Send + Sync + 'static {
+        let route = Arc::clone(&self.route);
+        move || route.arrived_bytes.load(Ordering::Relaxed)
     }
 
     /// The next bytes in order, at most 1 MiB; `None` after the last. Nothing more is fetched while 30 MiB of them

@@ -2,7 +2,8 @@
 //!
 //! Not here: when it is tried again, and how often (`driver`).
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,8 +13,11 @@ use hyper::{HeaderMap, StatusCode};
 use jiff::Timestamp;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use super::hosts::Host;
+use super::pace::Pace;
 use super::{Trouble, Version};
 use crate::origin::{Connection, Dialler, Silence, content_range, is_plain, retry_after};
 
@@ -27,6 +31,8 @@ pub(super) struct Route {
     pub(super) url: Url,
     pub(super) headers: HeaderMap,
     pub(super) version: Version,
+    pub(super) host: Host,
+    pub(super) pace: Option<Arc<Pace>>,
     /// By all connections together.
     pub(super) arrived_bytes: AtomicU64,
 }
@@ -41,11 +47,28 @@ pub(super) struct Piece {
     room: OwnedSemaphorePermit,
     /// Tries that brought nothing, one after the other.
     pub(super) in_vain: u32,
+    /// Bytes that are there, for whoever watches.
+    arrived: Arc<AtomicUsize>,
 }
 
 impl Piece {
     pub(super) fn new(first: u64, length: usize, room: OwnedSemaphorePermit) -> Self {
-        Self { first, length, bytes: Vec::with_capacity(length), room, in_vain: 0 }
+        let arrived = Arc::default();
+        Self { first, length, bytes: Vec::with_capacity(length), room, in_vain: 0, arrived }
+    }
+
+    /// Watches it while somebody else fetches it.
+    pub(super) fn watch(&self) -> impl Fn() -> usize + Send + use<> {
+        let (length, arrived) = (self.length, Arc::clone(&self.arrived));
+        move || length - arrived.load(Ordering::Relaxed)
+    }
+
+    /// Takes the second half of what is missing off it.
+    pub(super) fn split(&mut self, room: OwnedSemaphorePermit) -> Self {
+        let kept = self.length - (self.length - self.bytes.len()) / 2;
+        let second = Self::new(self.first + kept as u64, self.length - kept, room);
+        self.length = kept;
+        second
     }
 
     /// The range that is still to come, both ends included.
@@ -82,7 +105,9 @@ pub(super) enum End {
     /// The origin stopped early, or never began.
     Cut,
     /// It asked to be left alone.
-    Refused(Option<Duration>),
+    Refused { status: u16, retry_after: Option<Duration> },
+    /// We stopped it.
+    Stopped,
     /// There is nothing more to be had here.
     Lost(Trouble),
 }
@@ -97,21 +122,33 @@ pub(super) struct Landed {
     pub(super) end: End,
 }
 
-/// Fetches what is missing of a piece, over a connection that was used before if there is one.
-pub(super) async fn fetch(route: &Route, mut piece: Piece, idle: Option<Connection>) -> Landed {
+/// Fetches what is missing of a piece until it is told to stop, over a connection that was used before if there is one.
+pub(super) async fn fetch(
+    route: &Route,
+    mut piece: Piece,
+    idle: Option<Connection>,
+    stop: &CancellationToken,
+) -> Landed {
+    let _seat = route.host.seat().await;
     let (begun, before) = (Instant::now(), piece.bytes.len());
+    let tried = stop.run_until_cancelled(attempt(route, &mut piece, idle)).await;
+    let (connection, end) = tried.unwrap_or((None, End::Stopped));
+    piece.in_vain = if piece.bytes.len() > before { 0 } else { piece.in_vain + 1 };
+    Landed { piece, connection, begun, end }
+}
+
+async fn attempt(route: &Route, piece: &mut Piece, idle: Option<Connection>) -> (Option<Connection>, End) {
+    let before = piece.bytes.len();
     let used = match idle.filter(|connection| !connection.is_closed()) {
-        Some(connection) => Some(ask(route, &mut piece, connection).await),
+        Some(connection) => Some(ask(route, piece, connection).await),
         None => None,
     };
     // an origin may close an idle connection in the moment in which it is used: nothing is in vain by that
-    let (connection, end) = match used {
-        Some((_, End::Cut)) if piece.bytes.len() == before => anew(route, &mut piece).await,
+    match used {
+        Some((_, End::Cut)) if piece.bytes.len() == before => anew(route, piece).await,
         Some(ended) => ended,
-        None => anew(route, &mut piece).await,
-    };
-    piece.in_vain = if piece.bytes.len() > before { 0 } else { piece.in_vain + 1 };
-    Landed { piece, connection, begun, end }
+        None => anew(route, piece).await,
+    }
 }
 
 async fn anew(route: &Route, piece: &mut Piece) -> (Option<Connection>, End) {
@@ -122,10 +159,16 @@ async fn anew(route: &Route, piece: &mut Piece) -> (Option<Connection>, End) {
 }
 
 /// Reads the piece that the probe asked for.
-pub(super) async fn read(route: &Route, mut piece: Piece, connection: Connection, body: Incoming) -> Landed {
+pub(super) async fn read(
+    route: &Route,
+    mut piece: Piece,
+    (connection, body): (Connection, Incoming),
+    stop: &CancellationToken,
+) -> Landed {
     let begun = Instant::now();
     let expected = piece.length;
-    let (connection, end) = take(route, &mut piece, expected, connection, body).await;
+    let read = stop.run_until_cancelled(take(route, &mut piece, expected, connection, body)).await;
+    let (connection, end) = read.unwrap_or((None, End::Stopped));
     Landed { piece, connection, begun, end }
 }
 
@@ -149,8 +192,8 @@ async fn ask(route: &Route, piece: &mut Piece, mut connection: Connection) -> (O
         StatusCode::OK | StatusCode::RANGE_NOT_SATISFIABLE | StatusCode::PRECONDITION_FAILED => {
             End::Lost(Trouble::Changed)
         }
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-            End::Refused(retry_after(headers, Timestamp::now()))
+        status @ (StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) => {
+            End::Refused { status: status.as_u16(), retry_after: retry_after(headers, Timestamp::now()) }
         }
         status if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => End::Cut,
         // what was good for the first piece is no longer
@@ -190,7 +233,11 @@ async fn take(
                     return (None, End::Lost(Trouble::NotHere(super::NotHere::WrongRange)));
                 }
                 piece.bytes.extend_from_slice(&data);
+                piece.arrived.store(piece.bytes.len(), Ordering::Relaxed);
                 route.arrived_bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
+                if let Some(pace) = &route.pace {
+                    pace.keep(data.len()).await;
+                }
             }
             Ok(None) if piece.is_whole() => return (Some(connection), End::Whole),
             Ok(None) if piece.bytes.len() == expected => return (Some(connection), End::Cut),

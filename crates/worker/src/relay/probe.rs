@@ -12,8 +12,8 @@ use jiff::Timestamp;
 use url::Url;
 
 use super::piece::Route;
-use super::{NotHere, PIECE_BYTES, Source, Trouble, Validator, Version};
-use crate::origin::{Connection, Dialler, Silence, content_range, is_plain, retry_after};
+use super::{NotHere, Relay, Source, Trouble, Validator, Version};
+use crate::origin::{Connection, Silence, content_range, is_plain, retry_after};
 
 const MOST_REDIRECTS: usize = 10;
 
@@ -28,29 +28,40 @@ pub(super) struct First {
 }
 
 /// Asks for the piece at `at`.
-pub(super) async fn probe(dialler: &Dialler, source: &Source, at: u64) -> Result<(Route, First), Trouble> {
-    let last = at.saturating_add(PIECE_BYTES - 1);
+pub(super) async fn probe(relay: &Relay, source: &Source, at: u64) -> Result<(Route, First), Trouble> {
+    let last = at.saturating_add(relay.limits.piece_bytes() - 1);
     let (mut url, mut headers) = (source.url.clone(), source.headers.clone());
     for _ in 0..=MOST_REDIRECTS {
         check(&url)?;
-        let mut connection = dialler.connect(&url).await.map_err(trouble)?;
+        let host = relay.hosts.host(url.host_str().unwrap_or_default());
+        match source.cookies.of(&url) {
+            Some(cookies) => headers.insert(COOKIE, cookies),
+            None => headers.remove(COOKIE),
+        };
+        let mut connection = relay.dialler.connect(&url).await.map_err(trouble)?;
         let answer = connection.ask((&url, &headers), (at, last), None).await.map_err(trouble)?;
         match answer.status() {
             StatusCode::PARTIAL_CONTENT => {
                 let (version, length) = judge(answer.headers(), at, last).map_err(Trouble::NotHere)?;
                 let first = First { at, length, connection, body: answer.into_body() };
-                let dialler = dialler.clone();
-                return Ok((Route { dialler, url, headers, version, arrived_bytes: AtomicU64::new(0) }, first));
+                let (dialler, pace) = (relay.dialler.clone(), relay.pace.clone());
+                let arrived_bytes = AtomicU64::new(0);
+                return Ok((Route { dialler, url, headers, version, host, pace, arrived_bytes }, first));
             }
             status if status.is_redirection() => {
                 let next = target(&url, &answer).ok_or(Trouble::NotHere(NotHere::Redirects))?;
                 if next.origin() != url.origin() {
-                    headers.remove(COOKIE);
                     headers.remove(AUTHORIZATION);
                 }
                 url = next;
             }
-            status => return Err(refused(status, answer.headers())),
+            status => {
+                let trouble = refused(status, answer.headers());
+                if matches!(trouble, Trouble::Busy { .. }) {
+                    host.asked();
+                }
+                return Err(trouble);
+            }
         }
     }
     Err(Trouble::NotHere(NotHere::Redirects))
@@ -75,7 +86,7 @@ fn refused(status: StatusCode, headers: &HeaderMap) -> Trouble {
         StatusCode::OK => Trouble::NotHere(NotHere::NoRanges),
         StatusCode::FORBIDDEN | StatusCode::GONE => Trouble::Expired,
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-            Trouble::Busy { retry_after: retry_after(headers, Timestamp::now()) }
+            Trouble::Busy { status: status.as_u16(), retry_after: retry_after(headers, Timestamp::now()) }
         }
         _ => Trouble::NotHere(NotHere::Status),
     }

@@ -23,8 +23,8 @@ use haul_shared::egress::{EgressPolicy, Unreachable};
 use hyper::StatusCode;
 use url::Url;
 
+use crate::origin::Patience;
 use crate::origin::{Dialler, NoTrust};
-use crate::ytdlp::Patience;
 use fetcher::Fetcher;
 use plan::{MOST_SEGMENTS, Plan, Segment};
 use share::Share;

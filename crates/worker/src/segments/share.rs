@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{Limits, Source, Trouble};
-use crate::ytdlp::Patience;
+use crate::origin::Patience;
 
 /// What memory is given out in, in bytes.
 pub(super) const CHUNK_BYTES: usize = 256 << 10;

@@ -77,7 +77,7 @@ pub struct Verified {
 impl Verified {
     /// The result in its place in the store.
     #[must_use]
-    pub fn into_artifact(self, object: ObjectKey, stem: String, beside: Beside) -> Artifact {
+    pub fn into_artifact(self, object: ObjectKey, stem: String, beside: Beside, delivery: Delivery) -> Artifact {
         Artifact {
             object,
             stem,
@@ -93,7 +93,7 @@ impl Verified {
             container: self.container,
             asked: self.asked,
             got: self.got,
-            delivery: Delivery::Ytdlp,
+            delivery,
             beside,
         }
     }
@@ -181,8 +181,9 @@ pub fn prove(made: &Seen, sha256: String, plan: &Plan, sources: &[Seen]) -> Resu
 /// What a file is, when it is whole.
 async fn see(ffmpeg: &Ffmpeg, file: &Path, bounds: Bounds, watch: &Watch) -> Result<Seen, Failure> {
     let outside = outside(file.to_owned(), bounds).await?;
-    let probe = ffmpeg.probe(file, outside.container, watch).await?;
-    let timeline = ffmpeg.timeline(file, outside.container, watch).await?;
+    let (probe, timeline) =
+        tokio::join!(ffmpeg.probe(file, outside.container, watch), ffmpeg.timeline(file, outside.container, watch));
+    let (probe, timeline) = (probe?, timeline?);
     let duration = duration(&probe, &timeline, &outside, bounds)?;
     let length = |index: Option<u32>| index.and_then(|index| timeline.duration_of(index));
     let video_seconds = length(probe.video.as_ref().map(|video| video.index));

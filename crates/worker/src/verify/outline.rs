@@ -28,7 +28,7 @@ pub struct Outline {
     place: Place,
     /// Media data that is still to be kept.
     allowance: u64,
-    has_holes: bool,
+    left_out: u64,
 }
 
 #[derive(Debug)]
@@ -49,13 +49,13 @@ impl Outline {
             (Container::Mp4 | Container::M4a, Keep::Outline) => Place::Head([0; 16], 0),
             _ => Place::Rest,
         };
-        Self { place, allowance: KEPT, has_holes: false }
+        Self { place, allowance: KEPT, left_out: 0 }
     }
 
-    /// Whether anything was left out so far.
+    /// Bytes that were left out so far.
     #[must_use]
-    pub fn has_holes(&self) -> bool {
-        self.has_holes
+    pub fn left_out_bytes(&self) -> u64 {
+        self.left_out
     }
 
     /// Takes in the next bytes of the file; which of them are kept, in order.
@@ -86,7 +86,7 @@ impl Outline {
                     (taken, keeps)
                 }
             };
-            self.has_holes |= keeps < taken;
+            self.left_out += (taken - keeps) as u64;
             add(&mut kept, at..at + keeps);
             at += taken;
         }
@@ -149,7 +149,7 @@ mod tests {
             add(&mut out, from..at + bytes.len());
             at += bytes.len();
         }
-        assert_eq!(outline.has_holes(), !out.is_empty());
+        assert_eq!(outline.left_out_bytes(), out.iter().map(|hole| hole.len() as u64).sum::<u64>());
         out
     }
 
@@ -187,7 +187,7 @@ mod tests {
         for (container, keep) in [(Container::Webm, Keep::Outline), (Container::Mp4, Keep::Whole)] {
             let mut outline = Outline::of(container, keep);
             assert_eq!(outline.take(&file).first(), Some(&(0..file.len())));
-            assert!(!outline.has_holes());
+            assert_eq!(outline.left_out_bytes(), 0);
         }
     }
 }

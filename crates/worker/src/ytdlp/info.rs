@@ -7,6 +7,7 @@
 use haul_shared::media::{MediaInfo, Quality};
 use haul_shared::metadata::{Chapter, Entry, MediaFormat, Metadata, Subtitle};
 use hyper::HeaderMap;
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::captions::{self, Caption};
@@ -149,7 +150,7 @@ impl SiteFormat {
             dynamic_range: fields.text("dynamic_range", WORD),
             // `true`, or `"maybe"`, which yt-dlp tries
             has_drm: fields.is_true("has_drm"),
-            place: Place::of(fields),
+            place: Place::of(fields, Timestamp::now()),
         };
         // storyboards are formats to yt-dlp, without picture and sound
         (format.video.may_be() || format.audio.may_be()).then_some(format)

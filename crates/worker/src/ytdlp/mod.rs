@@ -12,7 +12,6 @@ pub mod command;
 pub mod counts;
 pub mod failure;
 pub mod info;
-mod patience;
 mod place;
 mod plain;
 pub mod progress;
@@ -30,6 +29,7 @@ use haul_shared::source::SourceUrl;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::origin::Patience;
 use crate::process::{Pace, Watch};
 use counts::{Counts, Way};
 use warm::{Asked, Child, NoAnswer, Pool};
@@ -37,9 +37,9 @@ use warm::{Asked, Child, NoAnswer, Pool};
 pub use captions::Caption;
 pub use command::YtdlpSettings;
 pub use info::{Info, Live, SiteFormat, Track};
-pub use patience::Patience;
 pub use place::Place;
 pub use progress::{Event, Report};
+pub(crate) use session::SLOWEST;
 pub use session::Session;
 pub use warm::WarmSettings;
 

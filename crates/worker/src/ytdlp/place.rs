@@ -8,6 +8,7 @@ use hyper::header::{
     ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderName, HeaderValue, RANGE, TE, TRANSFER_ENCODING,
     UPGRADE,
 };
+use jiff::Timestamp;
 use url::Url;
 
 use super::value::Fields;
@@ -22,8 +23,12 @@ const FRAGMENTS: usize = 20_001;
 /// Said by whoever asks, and by nobody for him.
 const OURS: [HeaderName; 9] =
     [ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, RANGE, TE, TRANSFER_ENCODING, UPGRADE];
-/// Yt-dlp's words to itself begin with this.
-const PRIVATE: &str = "ytdl-";
+/// Yt-dlp's words to itself begin with these.
+const PRIVATE: [&str; 2] = ["ytdl-", "youtubedl-"];
+/// These would be asked for by somebody else, in another way, or not whole.
+const ODD: [&str; 3] = ["ytdl-request-proxy", "host", "range"];
+/// What an extractor hides behind the `#` of an address.
+const SMUGGLED: &str = "__youtubedl_smuggle=";
 
 /// What of yt-dlp's dictionary only yt-dlp can follow.
 const QUIRKS: [&str; 9] = [
@@ -63,10 +68,11 @@ impl std::fmt::Debug for Place {
 
 impl Place {
     /// `None`: it has no address that can be read.
-    pub(super) fn of(fields: &Fields<'_>) -> Option<Self> {
+    pub(super) fn of(fields: &Fields<'_>, now: Timestamp) -> Option<Self> {
         let headers = fields.entries("http_headers", HEADERS).filter_map(|(name, value)| {
             let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
-            let is_public = !OURS.contains(&name) && !name.as_str().starts_with(PRIVATE);
+            let is_private = PRIVATE.iter().any(|private| name.as_str().starts_with(private));
+            let is_public = !OURS.contains(&name) && !is_private;
             Some((name, HeaderValue::from_str(value.as_str()?).ok()?)).filter(|_| is_public)
         });
         let fragment = |fragment: Fields<'_>| {
@@ -77,13 +83,24 @@ impl Place {
         let cookies = fields.whole_text("cookies", ADDRESS);
         // what was left out here is missing there
         let is_cut = fields.length("fragments") != fragments.len() || (fields.has("cookies") && cookies.is_none());
+        let is_odd = |name: &str| ODD.iter().any(|odd| name.eq_ignore_ascii_case(odd));
+        let url = address(fields, "url")?;
+        let quirks = [
+            is_cut,
+            QUIRKS.iter().any(|name| fields.has(name)) || fields.is_true("is_from_start"),
+            fields.entries("http_headers", HEADERS).any(|(name, _)| is_odd(name)),
+            // short answers are what everybody asks for here
+            fields.entries("downloader_options", HEADERS).any(|(name, _)| name != "http_chunk_size"),
+            fields.number("available_at").is_some_and(|at| at > now.as_second() as f64),
+            url.fragment().is_some_and(|behind| behind.contains(SMUGGLED)),
+        ];
         Some(Self {
-            url: address(fields, "url")?,
+            url,
             headers: headers.collect(),
             cookies: cookies.map(Cookies::read).unwrap_or_default(),
             fragment_base: address(fields, "fragment_base_url"),
             fragments,
-            quirks: is_cut || QUIRKS.iter().any(|name| fields.has(name)) || fields.is_true("is_from_start"),
+            quirks: quirks.contains(&true),
         })
     }
 }
@@ -98,17 +115,22 @@ mod tests {
 
     use super::*;
 
+    fn now() -> Timestamp {
+        Timestamp::from_second(1_800_000_000).expect("a time")
+    }
+
     #[test]
     fn headers_are_those_of_the_site_and_neither_ours_nor_yt_dlp_s() {
         let format = json!({
             "url": "https://cdn.example/list.mpd?t=1", "fragment_base_url": "https://cdn.example/a/",
-            "http_headers": {"User-Agent": "Mozilla", "Referer": "https://site.example/", "Cookie": "a=1", "Range": "x",
-                             "Ytdl-Request-Proxy": "http://p", "ytdl-socks-proxy": "p", "Accept-Encoding": "gzip",
+            "http_headers": {"User-Agent": "Mozilla", "Referer": "https://site.example/", "Cookie": "a=1",
+                             "ytdl-socks-proxy": "p", "Youtubedl-No-Compression": "1", "Accept-Encoding": "gzip",
                              "bad name": "x", "Number": 1},
-            "cookies": "s=1; Domain=.cdn.example; Path=/",
+            "cookies": "s=1; Domain=.cdn.example; Path=/", "available_at": 1,
+            "downloader_options": {"http_chunk_size": 10_485_760},
             "fragments": [{"path": "i.mp4"}, {"url": "https://other.example/1", "duration": 2.5}, {"url": 3}],
         });
-        let place = Place::of(&Fields::of(&format).expect("an object")).expect("a place");
+        let place = Place::of(&Fields::of(&format).expect("an object"), now()).expect("a place");
         let mut names: Vec<_> = place.headers.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
         assert_eq!(names, ["referer", "user-agent"]);
@@ -118,11 +140,17 @@ mod tests {
         assert!(!format!("{place:?}").contains("cdn"));
         for odd in [
             json!({"url": "https://cdn.example/", "impersonate": "chrome"}),
+            json!({"url": "https://cdn.example/", "request_data": "a=b"}),
+            json!({"url": "https://cdn.example/", "available_at": 4_000_000_000_u64}),
+            json!({"url": "https://cdn.example/", "http_headers": {"Range": "bytes=0-9"}}),
+            json!({"url": "https://cdn.example/", "http_headers": {"Ytdl-Request-Proxy": "http://p"}}),
+            json!({"url": "https://cdn.example/", "downloader_options": {"ffmpeg_args": ["-x"]}}),
+            json!({"url": "https://cdn.example/#__youtubedl_smuggle=%7B%7D"}),
             json!({"url": "https://cdn.example/", "fragments": [{"path": "i.mp4"}, null]}),
             json!({"url": "https://cdn.example/", "cookies": "s".repeat(ADDRESS + 1)}),
         ] {
-            assert!(Place::of(&Fields::of(&odd).expect("an object")).is_some_and(|place| place.quirks), "{odd}");
+            assert!(Place::of(&Fields::of(&odd).expect("an object"), now()).is_some_and(|place| place.quirks), "{odd}");
         }
-        assert_eq!(Place::of(&Fields::of(&json!({"url": "no address"})).expect("an object")), None);
+        assert_eq!(Place::of(&Fields::of(&json!({"url": "no address"})).expect("an object"), now()), None);
     }
 }

@@ -19,7 +19,7 @@ use super::{Bounds, DownloadedFile, Event, Pace, Watch, Ytdlp, YtdlpSettings, ar
 use crate::scratch;
 
 /// Slower than this for this long is stalled.
-const SLOWEST: Pace = Pace { bytes: 30 << 10, window: Duration::from_secs(30) };
+pub(crate) const SLOWEST: Pace = Pace { bytes: 30 << 10, window: Duration::from_secs(30) };
 /// Extensions that yt-dlp may give to a file. `unknown_video` is a file of which the site does not say what it is.
 const EXTENSIONS: [&str; 33] = [
     "3gp",

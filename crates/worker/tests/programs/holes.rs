@@ -51,7 +51,7 @@ async fn ffprobe_says_the_same_of_a_file_with_holes() {
         for kept in walker.take(&whole) {
             with_holes[kept.clone()].copy_from_slice(&whole[kept]);
         }
-        assert!(walker.has_holes(), "{name} is too small");
+        assert!(walker.left_out_bytes() > 0, "{name} is too small");
         let seen = look(&file).await.expect("it is whole");
         fs::write(&file, with_holes).unwrap();
         let mut outline = look(&file).await.expect("its outline is whole");

@@ -135,7 +135,7 @@ async fn what_is_made_of_flows_has_the_frames_of_what_is_made_of_files() {
 #[tokio::test]
 async fn the_first_that_fails_ends_the_others_and_its_failure_is_the_jobs() {
     let dir = TempDir::new().expect("there is room");
-    let long = fs::read(media::repeated(dir.path(), 20)).expect("it was made");
+    let long = fs::read(media::repeated(dir.path(), "large.mkv", 20)).expect("it was made");
     assert!(long.len() > 6 << 20, "longer than a head: {} bytes", long.len());
     let kind = |result: Result<Verified, Failure>| result.expect_err("it failed").kind;
     let failure = |kind| Failure::new(kind, "made to fail");

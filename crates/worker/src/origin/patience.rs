@@ -1,6 +1,6 @@
-//! Hosts that have asked for fewer requests (429): for a while only half as many fragments are fetched at once.
+//! Hosts that have asked for fewer requests (429, 503): for a while they are asked half as much at once, by whichever way.
 //!
-//! Known to this worker only, and by the host of the address: where else the fragments come from is not known before.
+//! Known to this worker only. By yt-dlp it is the host of the page that is spared, by us the one that has the bytes.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,7 +26,7 @@ impl Patience {
         }
     }
 
-    /// How many fragments of this host may be fetched at once, of so many.
+    /// How many requests to this host there may be at once, of so many.
     #[must_use]
     pub fn at_once(&self, host: &str, most: u32) -> u32 {
         let hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);

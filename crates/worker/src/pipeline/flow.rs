@@ -1,0 +1,218 @@
+//! One format on its way through the relay: its address is renewed when it is used up, and it is watched.
+//!
+//! Not here: where the bytes go, and what happens instead when the relay can't (`fetch`).
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use haul_shared::job::{Failure, FailureKind};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::download::Run;
+use crate::meter::Meter;
+use crate::process::{Clock, Ended, Watch};
+use crate::relay::{Relay, Relayed, Source, Trouble, Version};
+use crate::way::Why;
+use crate::ytdlp::{Place, Report, SLOWEST, SiteFormat};
+
+/// An origin that wants to be left alone for longer has the job wait in the queue, not in its slot; as long as yt-dlp's
+/// plugin sleeps.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// Unless the origin says for how long.
+const WAIT: Duration = Duration::from_secs(1);
+/// Between two reports.
+const REPORT_EVERY: Duration = Duration::from_millis(500);
+
+/// Why a format does not come this way.
+pub(super) enum NoFlow {
+    /// yt-dlp is to fetch it.
+    Ytdlp(Why),
+    /// There is another version than the one that was begun.
+    Changed,
+    /// The attempt has failed.
+    Failed(Failure),
+}
+
+impl From<Failure> for NoFlow {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+/// The formats of one download, and how far they are together.
+pub(super) struct Flows<'a> {
+    pub(super) run: &'a Run<'a>,
+    pub(super) relay: &'a Relay,
+    pub(super) meter: &'a Mutex<Meter>,
+}
+
+/// A format that was begun.
+pub(super) struct Flow<'a> {
+    flows: &'a Flows<'a>,
+    format: &'a SiteFormat,
+    relayed: Relayed,
+    /// What came over addresses that are used up.
+    before_bytes: u64,
+    /// Where the address was renewed last.
+    renewed_at: Option<u64>,
+    told: Instant,
+}
+
+/// The source that a plain question leads to.
+pub(super) fn source(format: &SiteFormat) -> Result<Source, Why> {
+    if !matches!(format.protocol.as_str(), "http" | "https") {
+        return Err(Why::Protocol);
+    }
+    match &format.place {
+        Some(Place { url, headers, cookies, fragments, quirks: false, .. }) if fragments.is_empty() => {
+            Ok(Source { url: url.clone(), headers: headers.clone(), cookies: cookies.clone() })
+        }
+        _ => Err(Why::Quirks),
+    }
+}
+
+impl<'a> Flow<'a> {
+    /// Asks for the beginning.
+    pub(super) async fn open(flows: &'a Flows<'a>, format: &'a SiteFormat) -> Result<Self, NoFlow> {
+        let source = source(format).map_err(NoFlow::Ytdlp)?;
+        let relayed = flows.ask(&source, None).await?.map_err(|trouble| match trouble {
+            Trouble::Expired => NoFlow::Ytdlp(Why::Refused),
+            trouble => flows.no_flow(trouble),
+        })?;
+        let (length, most) = (relayed.version().length, flows.run.ctx.config.limits.max_file_bytes);
+        if length > most {
+            return Err(Failure::new(FailureKind::TooLarge, format!("{length} bytes are announced")).into());
+        }
+        let told = Instant::now();
+        Ok(Self { flows, format, relayed, before_bytes: 0, renewed_at: None, told })
+    }
+
+    /// Of the whole file, in bytes.
+    pub(super) fn length(&self) -> u64 {
+        self.relayed.version().length
+    }
+
+    /// The next bytes in order; `None` after the last.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, NoFlow> {
+        loop {
+            match self.wait().await? {
+                Ok(bytes) => {
+                    self.tell(bytes.is_none());
+                    return Ok(bytes);
+                }
+                Err(Trouble::Expired) => self.renew().await?,
+                Err(trouble) => return Err(self.flows.no_flow(trouble)),
+            }
+        }
+    }
+
+    /// Waits for them as long as enough arrives.
+    async fn wait(&mut self) -> Result<Result<Option<Bytes>, Trouble>, Failure> {
+        let arrived = Arc::new(self.relayed.arrived());
+        let watch = self.flows.run.limits.watch();
+        let watch = Watch { activity: Some(arrived), slowest: Some(SLOWEST), ..watch };
+        let mut clock = Clock::new(&watch);
+        loop {
+            let turn = tokio::select! {
+                biased;
+                got = self.relayed.next() => return Ok(got),
+                turn = clock.turn() => turn,
+            };
+            if let Some(ended) = clock.judge(turn).await {
+                let kind = match ended {
+                    Ended::Silent | Ended::Slow => FailureKind::Stalled,
+                    Ended::TimedOut => FailureKind::Timeout,
+                    Ended::Cancelled | Ended::Exited(_) | Ended::Signalled(_) => FailureKind::Internal,
+                };
+                return Err(Failure::new(kind, format!("the relay {ended}")));
+            }
+            self.tell(false);
+        }
+    }
+
+    /// Extracts again, and goes on where it was. An address that brought nothing is not renewed twice.
+    async fn renew(&mut self) -> Result<(), NoFlow> {
+        let at = self.relayed.at();
+        if self.renewed_at.replace(at) == Some(at) {
+            return Err(NoFlow::Ytdlp(Why::Expired));
+        }
+        let run = self.flows.run;
+        let id = run.job.lease().job;
+        tracing::info!(job.id = %id, at_bytes = at, "an address of job {id} is used up; it is renewed");
+        let format = run.extract_again(&self.format.format_id).await?;
+        let format = format.ok_or(NoFlow::Ytdlp(Why::Expired))?;
+        let source = source(&format).map_err(NoFlow::Ytdlp)?;
+        let version = self.relayed.version().clone();
+        let resumed = self.flows.ask(&source, Some((&version, at))).await?;
+        let resumed = resumed.map_err(|trouble| self.flows.no_flow(trouble))?;
+        self.before_bytes += self.relayed.arrived_bytes();
+        self.relayed = resumed;
+        Ok(())
+    }
+
+    fn tell(&mut self, finished: bool) {
+        if self.told.elapsed() < REPORT_EVERY && !finished {
+            return;
+        }
+        self.told = Instant::now();
+        let arrived = self.before_bytes + self.relayed.arrived_bytes();
+        let report = Report {
+            format_id: self.format.format_id.clone(),
+            downloaded_bytes: Some(arrived.min(self.length())),
+            total_bytes: Some(self.length()),
+            finished,
+            ..Report::default()
+        };
+        let mut meter = self.flows.meter.lock().unwrap_or_else(PoisonError::into_inner);
+        self.flows.run.job.report(meter.heard(&report));
+    }
+}
+
+impl Flows<'_> {
+    /// Asks a source, from the beginning or from a byte on. One that asks for a moment of patience gets it.
+    async fn ask(&self, source: &Source, from: Option<(&Version, u64)>) -> Result<Result<Relayed, Trouble>, Failure> {
+        let limits = &self.run.ctx.config.limits;
+        let mut tries = self.run.ctx.config.download.retries;
+        loop {
+            let asked = async {
+                let asked = async {
+                    match from {
+                        None => self.relay.open(source).await,
+                        Some((version, at)) => self.relay.resume(source, version, at).await,
+                    }
+                };
+                let stalled = || Failure::new(FailureKind::Stalled, "the origin does not answer");
+                timeout(limits.silence, asked).await.map_err(|_| stalled())
+            };
+            let answer = self.run.limits.step(asked).await?;
+            let wait = match answer {
+                Err(Trouble::Busy { retry_after, .. }) => retry_after.unwrap_or(WAIT),
+                _ => return Ok(answer),
+            };
+            if tries == 0 || wait > LONGEST_WAIT {
+                return Ok(answer);
+            }
+            tries -= 1;
+            let waited = async {
+                sleep(wait).await;
+                Ok(())
+            };
+            self.run.limits.step(waited).await?;
+        }
+    }
+
+    fn no_flow(&self, trouble: Trouble) -> NoFlow {
+        match trouble {
+            Trouble::Changed => NoFlow::Changed,
+            Trouble::Expired => NoFlow::Ytdlp(Why::Expired),
+            Trouble::Broken => NoFlow::Ytdlp(Why::Broken),
+            Trouble::NotHere(not_here) => NoFlow::Ytdlp(Why::NotHere(not_here)),
+            Trouble::Denied(unreachable) => self.run.limits.unreachable(unreachable).into(),
+            Trouble::Busy { status, retry_after } => {
+                let kind = if status == 429 { FailureKind::SiteRateLimited } else { FailureKind::Network };
+                Failure { retry_after, ..Failure::new(kind, format!("the origin answers {status}")) }.into()
+            }
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Single files that the worker fetches by ranges itself: the result is the file, or there is none.
+
+use std::fs;
+use std::sync::Mutex;
+
+use bytes::Bytes;
+use haul_tests::ranges::{Answer, Asked, RangeOrigin, TAG};
+use haul_tests::s3::Call;
+
+use super::*;
+
+/// Media of about 19 MB, of which the copy that is looked at has holes.
+fn large(times: usize) -> Result<Bytes> {
+    let folder = tempfile::tempdir()?;
+    Ok(fs::read(media::repeated(folder.path(), "large.mp4", times))?.into())
+}
+
+fn sha256(bytes: &[u8]) -> Value {
+    json!(Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+}
+
+fn typed(answer: Answer) -> Answer {
+    answer.with("Content-Type", "video/mp4")
+}
+
+async fn original(house: &House, url: &str) -> Result<Value> {
+    let job = house.order(&request(url, json!({ "format": "original" }))).await?;
+    let view = house.end(&job).await?;
+    if view["status"] == "completed" {
+        let fetched = house.fetch(&job).await?;
+        assert_eq!(sha256(&fetched.answer.body), view["result"]["sha256"], "{view}");
+    }
+    Ok(view)
+}
+
+#[tokio::test]
+async fn a_file_that_stays_as_it_is_goes_from_its_origin_into_the_store_over_several_connections() -> Result<()> {
+    let house = House::open(Store::S3, &[]).await?;
+    let worker = house.worker(&[]).await?;
+    let (content, small) = (large(50)?, Bytes::from(fs::read(media::file("progressive.mp4"))?));
+    assert!(content.len() > 17 << 20, "{} bytes", content.len());
+    let (served, few) = (content.clone(), small.clone());
+    let origin = RangeOrigin::start(move |asked| match asked.path.as_str() {
+        "/small.mp4" => typed(asked.served(&few, TAG)),
+        _ => typed(asked.served(&served, TAG).rate(2_000_000)),
+    });
+    let origin = origin.await;
+    let before = worker.written_bytes()?;
+    let view = original(&house, &origin.url("/large.mp4")).await?;
+    assert_eq!((&view["status"], &view["result"]["delivery"]), (&json!("completed"), &json!("relay")), "{view}");
+    assert_eq!(view["result"]["sha256"], sha256(&content));
+    // the rest of it is a hole
+    let written = worker.written_bytes()? - before;
+    assert!(written < 4 << 20, "{written} bytes written");
+    let most = origin.asked().iter().map(|asked| asked.open).max();
+    assert!(most >= Some(4), "{most:?} connections");
+    let s3 = house.s3.as_ref().context("a bucket")?;
+    assert!(s3.counts().done(Call::UploadPart) >= 4 && s3.orphans().is_empty());
+
+    let puts = s3.counts().done(Call::CreateMultipart);
+    let view = original(&house, &origin.url("/small.mp4")).await?;
+    assert_eq!((&view["result"]["delivery"], &view["result"]["sha256"]), (&json!("relay"), &sha256(&small)), "{view}");
+    assert_eq!(s3.counts().done(Call::CreateMultipart), puts, "one call is enough");
+    assert_eq!(house.metric(&worker, r#"haul_deliveries_total{reason="fit",way="relay"}"#).await?, 2.0);
+    processes::until("scratch is empty", async || house.scratch_files() == 0).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn whatever_an_origin_does_half_way_the_result_is_one_version_of_its_file_or_there_is_none() -> Result<()> {
+    let house = House::open(Store::S3, &[("HAUL_MAX_ATTEMPTS", "1")]).await?;
+    let _worker = house.worker(&[("HAUL_SLOTS", "4")]).await?;
+    let (content, other) = (large(10)?, large(11)?);
+    let halved = content.slice(..content.len() / 2);
+    let (served, second) = (content.clone(), other.clone());
+    let ranged = Mutex::new(std::collections::HashMap::<String, usize>::new());
+    let origin = RangeOrigin::start(move |asked: &Asked| {
+        let (path, is_ranged) = (asked.path.as_str(), asked.range.is_some());
+        let mut ranged = ranged.lock().expect("no holder panics");
+        let hits = ranged.entry(path.to_owned()).or_default();
+        *hits += usize::from(is_ranged);
+        let whole = typed(asked.served(&served, TAG));
+        match path {
+            "/cut.mp4" if whole.body.len() > 400_000 && is_ranged => whole.cut(400_000),
+            // until it is extracted again
+            "/expired.mp4" if !is_ranged => {
+                *hits = 0;
+                whole
+            }
+            "/expired.mp4" if *hits > 3 => Answer::status(403),
+            "/changed.mp4" if is_ranged && *hits > 3 => typed(asked.served(&second, "\"second\"")),
+            "/busy.mp4" if is_ranged && *hits == 1 => Answer::status(503).with("Retry-After", "1"),
+            "/wrong.mp4" if is_ranged => whole.with("Content-Range", "bytes 7-106/100000"),
+            "/elsewhere.mp4" if is_ranged => Answer::status(302).with("Location", "http://10.0.0.1/file.mp4"),
+            "/halved.mp4" => typed(asked.served(&halved, TAG)),
+            _ => whole,
+        }
+    });
+    let origin = origin.await;
+    let mut jobs = Vec::new();
+    for (name, outcome, delivery, expected) in [
+        ("cut", "completed", "relay", &content),
+        ("expired", "completed", "relay", &content),
+        ("changed", "completed", "relay", &other),
+        ("busy", "completed", "relay", &content),
+        ("wrong", "completed", "ytdlp", &content),
+        ("elsewhere", "egress_denied", "", &content),
+        ("halved", "corrupt_media", "", &content),
+    ] {
+        let order = request(&origin.url(&format!("/{name}.mp4")), json!({ "format": "original" }));
+        jobs.push((house.order(&order).await?, name, outcome, delivery, expected));
+    }
+    for (job, name, outcome, delivery, expected) in jobs {
+        assert_eq!(house.outcome(&job).await?, outcome, "{name}");
+        if outcome == "completed" {
+            let result = house.get(&job).await?.json()["result"].clone();
+            assert_eq!((&result["delivery"], &result["sha256"]), (&json!(delivery), &sha256(expected)), "{name}");
+            assert_eq!(sha256(&house.fetch(&job).await?.answer.body), sha256(expected), "{name}");
+        }
+    }
+    // what was not proven is nowhere, in whole or in parts
+    let s3 = house.s3.as_ref().context("a bucket")?;
+    processes::until("parts are gone", async || s3.orphans().is_empty()).await?;
+    assert_eq!(house.stored(), 5);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_worker_that_is_killed_while_it_relays_leaves_nothing_that_can_be_reached() -> Result<()> {
+    let house = House::open(Store::S3, &[]).await?;
+    let mut worker = house.worker(&[]).await?;
+    let served = large(50)?;
+    let origin = RangeOrigin::start(move |asked| match asked.range {
+        // the last byte never comes
+        Some((first, _)) if first > 12 << 20 => typed(asked.served(&served, TAG).rate(1000)),
+        _ => typed(asked.served(&served, TAG)),
+    });
+    let origin = origin.await;
+    let job = house.order(&request(&origin.url("/large.mp4"), json!({ "format": "original" }))).await?;
+    house.s3.as_ref().context("a bucket")?.wait_until(|counts| counts.done(Call::UploadPart) > 0).await;
+    worker.kill()?;
+    assert_eq!(house.stored(), 0);
+    assert_eq!(house.get(&format!("{job}/link")).await?.told(), "409 not_ready");
+    Ok(())
+}
+
+/// Picture and sound, each a file of its own: a manifest without segments names them.
+#[tokio::test]
+async fn picture_and_sound_that_are_files_are_relayed_side_by_side_and_merged() -> Result<()> {
+    let house = House::open(Store::Disk, &[]).await?;
+    let worker = house.worker(&[]).await?;
+    let manifest = r#"<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static"
+        mediaPresentationDuration="PT8S" profiles="urn:mpeg:dash:profile:isoff-on-demand:2011"><Period>
+        <AdaptationSet mimeType="video/mp4" contentType="video"><Representation id="v" codecs="avc1.42c01e"
+        width="640" height="360" bandwidth="500000"><BaseURL>silent.mp4</BaseURL></Representation></AdaptationSet>
+        <AdaptationSet mimeType="audio/mp4" contentType="audio"><Representation id="a" codecs="mp4a.40.2"
+        audioSamplingRate="48000" bandwidth="96000"><BaseURL>audio.m4a</BaseURL></Representation></AdaptationSet>
+        </Period></MPD>"#;
+    house.origin.put("/apart.mpd", manifest);
+    let job = house.order(&request(&house.origin.url("/apart.mpd"), json!({}))).await?;
+    let (result, _) = proven(&house, &job).await?;
+    assert_eq!(shown(&result), "mp4 video/mp4 h264 aac best 360p");
+    assert_eq!(result["delivery"], "relay");
+    assert_eq!(house.metric(&worker, r#"haul_deliveries_total{reason="fit",way="relay"}"#).await?, 1.0);
+    Ok(())
+}
