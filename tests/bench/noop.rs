@@ -23,6 +23,7 @@ use haul_worker::origin::Patience;
 use haul_worker::process::Limits;
 use haul_worker::relay::{self, Relay};
 use haul_worker::scratch::Scratch;
+use haul_worker::segments::{self, Segments};
 use haul_worker::shape::Lane;
 use haul_worker::ytdlp::{Ytdlp, YtdlpSettings};
 use haul_worker::{claim, heartbeat};
@@ -133,6 +134,11 @@ async fn context(order: &Order, scratch: &str) -> Result<Context> {
     let limits = relay::Limits { connections: 1, retries: 0, range_bytes: None, bytes_per_second: None };
     Ok(Context {
         relay: Relay::new(config.egress.clone(), limits, Patience::default())?,
+        segments: Segments::new(
+            config.egress.clone(),
+            segments::Limits { at_once: 1, retries: 0, rate: None, most_bytes: 1 },
+            Patience::default(),
+        )?,
         store: stage::store(&order.redis)?,
         storage: Arc::new(Storage::connect(&config.storage, Role::Worker).await?),
         cache: MetadataCache::new(Server::at(&order.redis, 1)?, config.lives.metadata),

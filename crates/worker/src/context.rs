@@ -16,6 +16,7 @@ use crate::ffmpeg::Ffmpeg;
 use crate::metrics::Metrics;
 use crate::relay::Relay;
 use crate::scratch::Scratch;
+use crate::segments::Segments;
 use crate::shape::Lane;
 use crate::ytdlp::Ytdlp;
 
@@ -51,6 +52,8 @@ pub struct Context {
     pub ytdlp_version: String,
     /// Fetches single files.
     pub relay: Relay,
+    /// Fetches streams of segments.
+    pub segments: Segments,
     /// Shapes and looks.
     pub ffmpeg: Ffmpeg,
     /// Where jobs wait that code anew.

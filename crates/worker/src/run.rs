@@ -28,6 +28,7 @@ use crate::metrics::Metrics;
 use crate::process::Limits;
 use crate::relay::{self, Relay};
 use crate::scratch::Scratch;
+use crate::segments::{self, Segments};
 use crate::shape::Lane;
 use crate::ytdlp::{WarmSettings, Ytdlp, YtdlpSettings};
 use crate::{claim, health, heartbeat, sweep};
@@ -150,6 +151,7 @@ async fn build(config: WorkerConfig) -> anyhow::Result<Context> {
     let (version, ()) = tokio::join!(ytdlp_version(&ytdlp, &scratch), ytdlp.begun());
     let version = version?;
     let relay = Relay::new(config.egress.clone(), relay_limits(&config), ytdlp.patience())?;
+    let segments = Segments::new(config.egress.clone(), segments_limits(&config), ytdlp.patience())?;
     let metrics = Metrics::new(config.slots, &version);
     metrics.show_extractors(ytdlp.counts());
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
@@ -177,10 +179,22 @@ async fn build(config: WorkerConfig) -> anyhow::Result<Context> {
         ytdlp,
         ytdlp_version: version,
         relay,
+        segments,
         ffmpeg,
         coding: Lane::for_cores(cores),
         config,
     })
+}
+
+/// As yt-dlp is told of fragments.
+fn segments_limits(config: &WorkerConfig) -> segments::Limits {
+    let download = &config.download;
+    segments::Limits {
+        at_once: download.concurrent_fragments as usize,
+        retries: download.fragment_retries,
+        rate: download.rate_limit_bytes,
+        most_bytes: config.limits.max_file_bytes,
+    }
 }
 
 /// As yt-dlp is told, as far as it means anything to a relay.

@@ -3,6 +3,7 @@
 use haul_shared::job::Delivery;
 
 use crate::relay::NotHere;
+use crate::segments;
 
 /// The way of one result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub enum Why {
     Quirks,
     /// The relay saw that it can't do it safely.
     NotHere(NotHere),
+    /// The fetcher of segments saw that it can't do it safely.
+    Segments(segments::NotHere),
     /// The address was refused when it was new.
     Refused,
     /// The address was refused half-way, and so was a new one.
@@ -40,6 +43,7 @@ impl Way {
         use Why::{Broken, Changed, Expired, Protocol, Quirks, Refused};
         let whys = [Protocol, Quirks, Refused, Expired, Changed, Broken].into_iter();
         let whys = whys.chain(NotHere::ALL.map(Why::NotHere));
+        let whys = whys.chain(segments::NotHere::ALL.map(Why::Segments));
         [Self::Relay, Self::Native].into_iter().chain(whys.map(Self::Ytdlp))
     }
 
@@ -70,6 +74,7 @@ impl Why {
             Self::Protocol => "protocol",
             Self::Quirks => "quirks",
             Self::NotHere(not_here) => not_here.word(),
+            Self::Segments(not_here) => not_here.word(),
             Self::Refused => "refused",
             Self::Expired => "expired",
             Self::Changed => "changed",

@@ -15,6 +15,8 @@ async fn check(store: Store, path: &str, table: &[(&str, &str)]) -> Result<()> {
         let (result, _) = proven(&house, job).await.with_context(|| format!("{format} of {path}"))?;
         assert_eq!(shown(&result), *expected, "{format} of {path}");
         let extension = result["container"].as_str().context("a container")?;
+        let delivery = if path.starts_with("/progressive") { "relay" } else { "native" };
+        assert_eq!(result["delivery"], delivery, "{format} of {path}");
         assert_eq!(result["filename"], format!("from {format}.{extension}"));
     }
     assert_eq!(house.stored(), jobs.len());

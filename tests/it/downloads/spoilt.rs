@@ -30,7 +30,6 @@ async fn nothing_spoilt_is_ever_completed_or_stored() -> Result<()> {
         (origin.spoilt(Fault::Lying(60), "/audio.flac"), "corrupt_media"),
         (origin.spoilt(Fault::Lying(60), "/audio.wav"), "corrupt_media"),
         (origin.spoilt(Fault::Lying(60), "/audio.mp3"), "corrupt_media"),
-        (origin.spoilt(Fault::Cut(10_000), "/hls-ts/master.m3u8"), "network"),
         (origin.url("/hls-ts/wrong-duration.m3u8"), "corrupt_media"),
         (origin.url("/empty.mp4"), "corrupt_media"),
         (origin.url("/page.html"), "unsupported_url"),

@@ -198,7 +198,7 @@ impl Run<'_> {
     ) -> Result<Result<Finished, Aim>, Failure> {
         stages.enter(Stage::Verify);
         let format_id = selection.take.ids().concat();
-        let files = [DownloadedFile { path: arrived.copy.clone(), format_id, ext: String::new() }];
+        let files = [DownloadedFile { path: arrived.copy.clone(), format_id, ext: String::new(), seconds: None }];
         let seen = match self.look(info, selection, &files).await {
             // in a copy with holes it proves nothing
             Err(failure) if arrived.has_holes() && is_of_media(&failure) => return Ok(Err(Aim::Result(Keep::Whole))),

@@ -1,4 +1,4 @@
-//! How what was chosen is fetched: by the relay where that is safe, else by yt-dlp.
+//! How what was chosen is fetched: by the relay or the fetcher of segments where that is safe, else by yt-dlp.
 //!
 //! A single file that will stay as it is goes from the relay into the store at once (`deliver`). Two files, or one of
 //! which something is made, come into scratch side by side.
@@ -59,8 +59,16 @@ impl<'a> Run<'a> {
             return Ok((Fetched::Files(files), Way::Native));
         }
         let meter = Mutex::new(Meter::of(&chosen));
-        let fetched = match self.by_relay(&chosen, &meter, aim).await {
+        let by_us = match self.by_relay(&chosen, &meter, aim).await {
             Ok(fetched) => Ok((fetched, Way::Relay)),
+            Err(NoFlow::Ytdlp(Why::Protocol)) => {
+                let files = self.by_segments(&chosen, &meter).await;
+                files.map(|files| (Fetched::Files(files), Way::Native))
+            }
+            Err(no_flow) => Err(no_flow),
+        };
+        let fetched = match by_us {
+            Ok(fetched) => Ok(fetched),
             Err(NoFlow::Failed(failure)) => Err(failure),
             Err(no_flow) => {
                 let why = if let NoFlow::Ytdlp(why) = no_flow { why } else { Why::Changed };
@@ -124,6 +132,7 @@ impl<'a> Run<'a> {
                     path: place(at),
                     format_id: format.format_id.clone(),
                     ext: format.ext.clone(),
+                    seconds: None,
                 };
                 Ok(Fetched::Files(chosen.iter().enumerate().map(file).collect()))
             }
@@ -181,7 +190,7 @@ async fn land(mut flow: Flow<'_>, path: PathBuf) -> Result<(), NoFlow> {
 }
 
 /// A folder that is not there yet.
-async fn fresh(scratch: &Path, name: &str) -> Result<PathBuf, Failure> {
+pub(super) async fn fresh(scratch: &Path, name: &str) -> Result<PathBuf, Failure> {
     for number in 0_u32.. {
         let folder = scratch.join(format!("{name}-{number}"));
         match tokio::fs::create_dir(&folder).await {

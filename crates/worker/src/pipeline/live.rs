@@ -78,6 +78,7 @@ impl Run<'_> {
             path: track.file,
             format_id: format.format_id.clone(),
             ext: format.ext.clone(),
+            seconds: None,
         });
         Ok(files.collect())
     }

@@ -32,6 +32,7 @@ impl Run<'_> {
         let mut material = Material { inputs: Vec::new(), seen: Vec::new() };
         for (at, file) in files.iter().enumerate() {
             let expected = expected(info, selection, (at, &file.format_id));
+            let expected = Expected { duration: file.seconds.or(expected.duration), ..expected };
             let watch = self.limits.watch();
             let seen = verify::look(&self.ctx.ffmpeg, &file.path, expected, self.verify_bounds(), &watch).await?;
             material.inputs.push((file.path.clone(), seen.container));

@@ -15,6 +15,7 @@ mod live;
 mod make;
 mod material;
 mod metadata;
+mod native;
 mod sponsor;
 mod texts;
 

@@ -91,7 +91,7 @@ impl Run<'_> {
         for (at, (file, seen)) in files.iter().zip(seen).enumerate() {
             let path = dir.join(format!("kept-{at}.mkv"));
             self.ctx.ffmpeg.parts(&file.path, seen.probe.start, &kept.0, &path, &self.limits.watch()).await?;
-            left.push(DownloadedFile { path, ..file.clone() });
+            left.push(DownloadedFile { path, seconds: None, ..file.clone() });
         }
         Ok(left)
     }

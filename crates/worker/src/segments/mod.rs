@@ -128,6 +128,25 @@ pub enum NotHere {
 }
 
 impl NotHere {
+    /// All reasons.
+    pub const ALL: [Self; 15] = [
+        Self::Protocol,
+        Self::Address,
+        Self::Redirects,
+        Self::Unanswered,
+        Self::Status,
+        Self::Playlist,
+        Self::Live,
+        Self::TooMany,
+        Self::Discontinuity,
+        Self::Cipher,
+        Self::Tags,
+        Self::Encoded,
+        Self::NoLength,
+        Self::WrongRange,
+        Self::Quirks,
+    ];
+
     /// The word of the metric's label.
     #[must_use]
     pub fn word(self) -> &'static str {

@@ -77,7 +77,7 @@ impl Bounds {
 }
 
 /// A file that was downloaded.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DownloadedFile {
     /// In the folder of the run.
     pub path: PathBuf,
@@ -85,6 +85,8 @@ pub struct DownloadedFile {
     pub format_id: String,
     /// As yt-dlp named it, without a dot.
     pub ext: String,
+    /// How long it plays, by its playlist, if that was read.
+    pub seconds: Option<f64>,
 }
 
 /// Runs yt-dlp. Each call wants a folder of its own, where nothing else is. A clone shares the warm extractors.

@@ -237,7 +237,7 @@ async fn find(files: &[(String, String, String)], format_id: &str, dir: &Path) -
     if !is_there {
         return Err(Failure::new(FailureKind::CorruptMedia, "a file that yt-dlp named is not there, or is empty"));
     }
-    Ok(DownloadedFile { path, format_id: format_id.to_owned(), ext: ext.clone() })
+    Ok(DownloadedFile { path, format_id: format_id.to_owned(), ext: ext.clone(), seconds: None })
 }
 
 /// The sizes of the files in a folder and in the folders of its parts, together.
