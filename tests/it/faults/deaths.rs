@@ -35,7 +35,9 @@ async fn workers_whose_clocks_are_an_hour_off_lose_no_lease_and_keep_none() -> R
     let preload = faketime()?.display().to_string();
     let off = |by| [("LD_PRELOAD", preload.as_str()), ("FAKETIME", by), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")];
     let mut fast = house.worker(&off("+1h")).await?;
-    let job = house.order(&request(&house.origin.spoilt(UNHURRIED, "/progressive.mp4"), json!({}))).await?;
+    // long enough for the other worker to start, and for two leases
+    let leisurely = house.origin.spoilt(Fault::Throttle(40_000), "/progressive.mp4");
+    let job = house.order(&request(&leisurely, json!({}))).await?;
     house.is_fetching(&job).await?;
     let slow = house.worker(&off("-1h")).await?;
     assert_eq!(hours_off(&house).await?, [-1, 1]);

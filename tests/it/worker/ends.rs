@@ -17,7 +17,8 @@ async fn a_download_ends_with_a_verified_result_and_empty_scratch() -> Result<()
     let media = shop.job(ticket).await?.media.context("the medium is known")?;
     assert!(media.title.is_some());
     let stats = shop.store.stats().await?;
-    assert_eq!(stats.stored_bytes, artifact.size_bytes);
+    let thumbnail = artifact.beside.thumbnail.context("a frame stands for it")?;
+    assert_eq!(stats.stored_bytes, artifact.size_bytes + thumbnail.size_bytes);
     assert!(stats.samples["extract"].len() == 1 && stats.samples["upload"].len() == 1);
     worker.stop().await
 }

@@ -10,8 +10,9 @@ use haul_shared::job::{Failure, FailureKind};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::download::Run;
+use super::stopped_by;
 use crate::meter::Meter;
-use crate::process::{Clock, Ended, Watch};
+use crate::process::{Clock, Watch};
 use crate::relay::{Relay, Relayed, Source, Trouble, Version};
 use crate::way::Why;
 use crate::ytdlp::{Place, Report, SLOWEST, SiteFormat};
@@ -120,12 +121,7 @@ impl<'a> Flow<'a> {
                 turn = clock.turn() => turn,
             };
             if let Some(ended) = clock.judge(turn).await {
-                let kind = match ended {
-                    Ended::Silent | Ended::Slow => FailureKind::Stalled,
-                    Ended::TimedOut => FailureKind::Timeout,
-                    Ended::Cancelled | Ended::Exited(_) | Ended::Signalled(_) => FailureKind::Internal,
-                };
-                return Err(Failure::new(kind, format!("the relay {ended}")));
+                return Err(stopped_by(ended, "the relay"));
             }
             self.tell(false);
         }

@@ -29,7 +29,7 @@ use tokio::time::Instant;
 
 use crate::board::Running;
 use crate::context::Context;
-use crate::process::Watch;
+use crate::process::{Ended, Watch};
 use crate::way::Way;
 use crate::ytdlp;
 
@@ -104,6 +104,16 @@ impl<'a> Limits<'a> {
             Unreachable::Unresolved => Failure::new(FailureKind::Network, error.to_string()),
         }
     }
+}
+
+/// A fetch of our own that one of the clocks has ended.
+fn stopped_by(ended: Ended, fetcher: &str) -> Failure {
+    let kind = match ended {
+        Ended::Silent | Ended::Slow => FailureKind::Stalled,
+        Ended::TimedOut => FailureKind::Timeout,
+        Ended::Cancelled | Ended::Exited(_) | Ended::Signalled(_) => FailureKind::Internal,
+    };
+    Failure::new(kind, format!("{fetcher} {ended}"))
 }
 
 fn storage_failure(error: &StorageError) -> Failure {

@@ -17,8 +17,9 @@ use tokio::time::{Instant, timeout};
 use super::download::Run;
 use super::fetch::fresh;
 use super::flow::NoFlow;
+use super::stopped_by;
 use crate::meter::Meter;
-use crate::process::{Clock, Ended, Watch};
+use crate::process::{Clock, Watch};
 use crate::scratch::{self, off_runtime};
 use crate::segments::{Flow, Source, Trouble};
 use crate::way::Why;
@@ -126,12 +127,7 @@ async fn watched<T>(watch: &Watch, work: impl Future<Output = Result<T, NoFlow>>
             turn = clock.turn() => turn,
         };
         if let Some(ended) = clock.judge(turn).await {
-            let kind = match ended {
-                Ended::Silent | Ended::Slow => FailureKind::Stalled,
-                Ended::TimedOut => FailureKind::Timeout,
-                Ended::Cancelled | Ended::Exited(_) | Ended::Signalled(_) => FailureKind::Internal,
-            };
-            return Err(Failure::new(kind, format!("the fetcher of segments {ended}")).into());
+            return Err(stopped_by(ended, "the fetcher of segments").into());
         }
     }
 }
