@@ -1,7 +1,7 @@
 //! Why a run of yt-dlp failed, told from how it ended and from what it raised.
 //!
 //! The command line has one exit code for everything, so its last words are read for the classes that they betray
-//! ([`said`]); a warm extractor tells the classes. From there on one ladder decides for both ([`raised`]): numbers of the
+//! ([`said`]); a warm extractor tells the classes. From there on one ladder decides for both ([`raised()`]): numbers of the
 //! system, classes, then words by a table ([`words`]), so that an error has one code whichever way it came. Words are
 //! matched, and shown, after addresses and ids made of them are hidden ([`hidden`]): a site could put words into them, and
 //! their queries hold secrets.
