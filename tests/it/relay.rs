@@ -6,7 +6,7 @@ use axum::http::HeaderMap;
 use bytes::Bytes;
 use haul_shared::egress::EgressPolicy;
 use haul_tests::ranges::{Answer, Asked, RangeOrigin, TAG};
-use haul_worker::origin::{Cookies, Patience};
+use haul_worker::origin::{Cookies, Patience, Unfit};
 use haul_worker::relay::{Limits, NotHere, Relay, Relayed, Source, Trouble};
 use sha2::{Digest as _, Sha256};
 use tokio::time::timeout;
@@ -149,12 +149,12 @@ async fn what_is_not_safe_to_relay_is_told_with_its_reason() {
     type Spoil = fn(Answer) -> Answer;
     let cases: [(NotHere, Spoil); 7] = [
         (NotHere::NoRanges, |answer| Answer { status: 200, ..answer }.without("Content-Range")),
-        (NotHere::WrongRange, |answer| answer.with("Content-Range", "bytes 5-104/100000")),
-        (NotHere::WrongRange, |answer| answer.without("Content-Range")),
-        (NotHere::NoLength, |answer| answer.with("Content-Range", "bytes 0-1048575/*")),
+        (Unfit::WrongRange.into(), |answer| answer.with("Content-Range", "bytes 5-104/100000")),
+        (Unfit::WrongRange.into(), |answer| answer.without("Content-Range")),
+        (Unfit::NoLength.into(), |answer| answer.with("Content-Range", "bytes 0-1048575/*")),
         (NotHere::NoValidator, |answer| answer.with("ETag", "W/\"weak\"")),
-        (NotHere::Encoded, |answer| answer.with("Content-Encoding", "gzip")),
-        (NotHere::Status, |_| Answer::status(404)),
+        (Unfit::Encoded.into(), |answer| answer.with("Content-Encoding", "gzip")),
+        (Unfit::Status.into(), |_| Answer::status(404)),
     ];
     for (reason, spoil) in cases {
         let served = content(3 * MIB);
@@ -174,7 +174,7 @@ async fn a_range_that_was_not_asked_for_is_not_taken() {
         Asked { range: shifted, ..asked.clone() }.served(&served, TAG)
     });
     let (bytes, end) = fetch(&origin.await).await;
-    assert_eq!(end, Err(Trouble::NotHere(NotHere::WrongRange)));
+    assert_eq!(end, Err(Unfit::WrongRange.into()));
     assert!(content.starts_with(&bytes));
 }
 

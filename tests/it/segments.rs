@@ -10,7 +10,7 @@ use haul_tests::media;
 use haul_tests::origin::{Fault, Origin, Wait};
 use haul_tests::processes::until;
 use haul_tests::ranges::{Answer, Asked, RangeOrigin, TAG};
-use haul_worker::origin::Patience;
+use haul_worker::origin::{Patience, Unfit};
 use haul_worker::segments::{Flow, Limits, Manifest, NotHere, Segments, Source, Trouble};
 use haul_worker::ytdlp::{SiteFormat, Ytdlp};
 use tempfile::TempDir;
@@ -181,12 +181,12 @@ async fn what_is_not_understood_is_left_to_yt_dlp() {
     })
     .await;
     for (path, reason) in [
-        ("/zipped.m3u8", NotHere::Encoded),
+        ("/zipped.m3u8", Unfit::Encoded.into()),
         ("/large.m3u8", NotHere::TooMany),
-        ("/file.m3u8", NotHere::Address),
-        ("/round.m3u8", NotHere::Redirects),
-        ("/none.m3u8", NotHere::Status),
-        ("/ranges.m3u8", NotHere::WrongRange),
+        ("/file.m3u8", Unfit::Address.into()),
+        ("/round.m3u8", Unfit::Redirects.into()),
+        ("/none.m3u8", Unfit::Status.into()),
+        ("/ranges.m3u8", Unfit::WrongRange.into()),
     ] {
         assert_eq!(playlist(&origin.url(path)).await, Err(Trouble::NotHere(reason)), "{path}");
     }

@@ -2,8 +2,7 @@
 
 use haul_shared::job::Delivery;
 
-use crate::relay::NotHere;
-use crate::segments;
+use crate::{relay, segments};
 
 /// The way of one result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +23,7 @@ pub enum Why {
     /// Only yt-dlp knows how to ask for it.
     Quirks,
     /// The relay saw that it can't do it safely.
-    NotHere(NotHere),
+    Relay(relay::NotHere),
     /// The fetcher of segments saw that it can't do it safely.
     Segments(segments::NotHere),
     /// The address was refused when it was new.
@@ -42,8 +41,8 @@ impl Way {
     pub fn all() -> impl Iterator<Item = Self> {
         use Why::{Broken, Changed, Expired, Protocol, Quirks, Refused};
         let whys = [Protocol, Quirks, Refused, Expired, Changed, Broken].into_iter();
-        let whys = whys.chain(NotHere::ALL.map(Why::NotHere));
-        let whys = whys.chain(segments::NotHere::ALL.map(Why::Segments));
+        let whys = whys.chain(relay::NotHere::all().map(Why::Relay));
+        let whys = whys.chain(segments::NotHere::all().map(Why::Segments));
         [Self::Relay, Self::Native].into_iter().chain(whys.map(Self::Ytdlp))
     }
 
@@ -73,7 +72,7 @@ impl Why {
         match self {
             Self::Protocol => "protocol",
             Self::Quirks => "quirks",
-            Self::NotHere(not_here) => not_here.word(),
+            Self::Relay(not_here) => not_here.word(),
             Self::Segments(not_here) => not_here.word(),
             Self::Refused => "refused",
             Self::Expired => "expired",

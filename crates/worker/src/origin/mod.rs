@@ -1,5 +1,5 @@
-//! Asking an origin over HTTP/1.1: a connection, one question after the other, and what the head of an answer says,
-//! and which origins want to be spared.
+//! Asking an origin over HTTP/1.1: a connection, one question after the other, what the head of an answer says, which
+//! origins want to be spared, and which can't be fetched from by us.
 //!
 //! Not here: what is asked for, how often, and by how many connections (`relay`, `segments`); what may be dialled
 //! (`shared::egress`).
@@ -8,6 +8,7 @@ mod answer;
 mod connection;
 mod cookies;
 mod patience;
+mod unfit;
 
 pub use answer::Validator;
 pub(crate) use answer::{content_range, is_plain, retry_after};
@@ -15,3 +16,4 @@ pub use connection::NoTrust;
 pub(crate) use connection::{Connection, Dialler, Silence};
 pub use cookies::Cookies;
 pub use patience::Patience;
+pub use unfit::Unfit;

@@ -203,7 +203,7 @@ impl Flows<'_> {
             Trouble::Changed => NoFlow::Changed,
             Trouble::Expired => NoFlow::Ytdlp(Why::Expired),
             Trouble::Broken => NoFlow::Ytdlp(Why::Broken),
-            Trouble::NotHere(not_here) => NoFlow::Ytdlp(Why::NotHere(not_here)),
+            Trouble::NotHere(not_here) => NoFlow::Ytdlp(Why::Relay(not_here)),
             Trouble::Denied(unreachable) => self.run.limits.unreachable(unreachable).into(),
             Trouble::Busy { status, retry_after } => {
                 let kind = if status == 429 { FailureKind::SiteRateLimited } else { FailureKind::Network };

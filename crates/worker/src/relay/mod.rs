@@ -26,7 +26,7 @@ use tokio_rustls::rustls::ClientConfig;
 use tokio_util::task::AbortOnDropHandle;
 use url::Url;
 
-use crate::origin::{Cookies, Dialler, Patience};
+use crate::origin::{Cookies, Dialler, Patience, Unfit};
 pub use crate::origin::{NoTrust, Validator};
 use hosts::Hosts;
 use pace::Pace;
@@ -111,65 +111,39 @@ pub enum Trouble {
     Broken,
 }
 
+impl From<Unfit> for Trouble {
+    fn from(unfit: Unfit) -> Self {
+        Self::NotHere(unfit.into())
+    }
+}
+
 /// Why a file is not for a relay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum NotHere {
-    /// Not http or https, without a host, or with user or password.
-    #[error("the address has a form of its own")]
-    Address,
-    /// More redirects than a browser would follow, or one without a target.
-    #[error("the redirects lead nowhere")]
-    Redirects,
-    /// Nobody answered in time, or not in HTTP/1.1.
-    #[error("the origin could not be asked")]
-    Unanswered,
-    /// Neither the bytes nor one of the known refusals.
-    #[error("the origin answered with a status of its own")]
-    Status,
+    /// Nothing of that origin is to be had by us.
+    #[error(transparent)]
+    Origin(#[from] Unfit),
     /// The origin sends the whole, whatever it is asked for.
     #[error("the origin serves no ranges")]
     NoRanges,
-    /// The length of the whole is not known.
-    #[error("the length is not known")]
-    NoLength,
     /// Two versions could not be told apart.
     #[error("the origin names no version")]
     NoValidator,
-    /// The bytes are compressed for the way, so that offsets mean nothing.
-    #[error("the bytes are encoded")]
-    Encoded,
-    /// The origin sent other bytes than it was asked for, or more.
-    #[error("the origin sent another range")]
-    WrongRange,
 }
 
 impl NotHere {
     /// All of them.
-    pub const ALL: [Self; 9] = [
-        Self::Address,
-        Self::Redirects,
-        Self::Unanswered,
-        Self::Status,
-        Self::NoRanges,
-        Self::NoLength,
-        Self::NoValidator,
-        Self::Encoded,
-        Self::WrongRange,
-    ];
+    pub fn all() -> impl Iterator<Item = Self> {
+        Unfit::ALL.map(Self::Origin).into_iter().chain([Self::NoRanges, Self::NoValidator])
+    }
 
     /// The word of the metric's label.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
-            Self::Address => "address",
-            Self::Redirects => "redirects",
-            Self::Unanswered => "unanswered",
-            Self::Status => "status",
+            Self::Origin(unfit) => unfit.word(),
             Self::NoRanges => "no_ranges",
-            Self::NoLength => "no_length",
             Self::NoValidator => "no_validator",
-            Self::Encoded => "encoded",
-            Self::WrongRange => "wrong_range",
         }
     }
 }

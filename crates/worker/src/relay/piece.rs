@@ -19,7 +19,7 @@ use url::Url;
 use super::hosts::Host;
 use super::pace::Pace;
 use super::{Trouble, Version};
-use crate::origin::{Connection, Dialler, Silence, content_range, is_plain, retry_after};
+use crate::origin::{Connection, Dialler, Silence, Unfit, content_range, is_plain, retry_after};
 
 /// From some bytes to the next: yt-dlp's own `--socket-timeout`.
 const BYTES_WITHIN: Duration = Duration::from_secs(20);
@@ -206,7 +206,7 @@ async fn ask(route: &Route, piece: &mut Piece, mut connection: Connection) -> (O
 /// How many bytes come, if they are the right ones: an origin may send less than it was asked for.
 fn judge(route: &Route, headers: &HeaderMap, first: u64, last: u64) -> Result<usize, Trouble> {
     let version = &route.version;
-    let wrong = Trouble::NotHere(super::NotHere::WrongRange);
+    let wrong = Trouble::from(Unfit::WrongRange);
     let range = content_range(headers).filter(|_| is_plain(headers)).ok_or(wrong)?;
     if range.total.is_some_and(|total| total != version.length) || !version.validator.fits(headers) {
         return Err(Trouble::Changed);
@@ -230,7 +230,7 @@ async fn take(
             Ok(Some(Ok(frame))) => {
                 let Ok(data) = frame.into_data() else { continue };
                 if data.len() > expected - piece.bytes.len() {
-                    return (None, End::Lost(Trouble::NotHere(super::NotHere::WrongRange)));
+                    return (None, End::Lost(Unfit::WrongRange.into()));
                 }
                 piece.bytes.extend_from_slice(&data);
                 piece.arrived.store(piece.bytes.len(), Ordering::Relaxed);

@@ -13,7 +13,7 @@ use url::Url;
 
 use super::piece::Route;
 use super::{NotHere, Relay, Source, Trouble, Validator, Version};
-use crate::origin::{Connection, Silence, content_range, is_plain, retry_after};
+use crate::origin::{Connection, Silence, Unfit, content_range, is_plain, retry_after};
 
 const MOST_REDIRECTS: usize = 10;
 
@@ -49,7 +49,7 @@ pub(super) async fn probe(relay: &Relay, source: &Source, at: u64) -> Result<(Ro
                 return Ok((Route { dialler, url, headers, version, host, pace, arrived_bytes }, first));
             }
             status if status.is_redirection() => {
-                let next = target(&url, &answer).ok_or(Trouble::NotHere(NotHere::Redirects))?;
+                let next = target(&url, &answer).ok_or(Unfit::Redirects)?;
                 if next.origin() != url.origin() {
                     headers.remove(AUTHORIZATION);
                 }
@@ -64,18 +64,18 @@ pub(super) async fn probe(relay: &Relay, source: &Source, at: u64) -> Result<(Ro
             }
         }
     }
-    Err(Trouble::NotHere(NotHere::Redirects))
+    Err(Unfit::Redirects.into())
 }
 
 /// What a range is of, and how much of it comes.
 fn judge(headers: &HeaderMap, at: u64, last: u64) -> Result<(Version, u64), NotHere> {
     if !is_plain(headers) {
-        return Err(NotHere::Encoded);
+        return Err(Unfit::Encoded.into());
     }
-    let range = content_range(headers).ok_or(NotHere::WrongRange)?;
-    let length = range.total.ok_or(NotHere::NoLength)?;
+    let range = content_range(headers).ok_or(Unfit::WrongRange)?;
+    let length = range.total.ok_or(Unfit::NoLength)?;
     if range.first != at || range.last > last {
-        return Err(NotHere::WrongRange);
+        return Err(Unfit::WrongRange.into());
     }
     let validator = Validator::of(headers).ok_or(NotHere::NoValidator)?;
     Ok((Version { length, validator }, range.last - range.first + 1))
@@ -88,14 +88,14 @@ fn refused(status: StatusCode, headers: &HeaderMap) -> Trouble {
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
             Trouble::Busy { status: status.as_u16(), retry_after: retry_after(headers, Timestamp::now()) }
         }
-        _ => Trouble::NotHere(NotHere::Status),
+        _ => Unfit::Status.into(),
     }
 }
 
 fn trouble(silence: Silence) -> Trouble {
     match silence {
         Silence::Denied(unreachable) => Trouble::Denied(unreachable),
-        Silence::Broken => Trouble::NotHere(NotHere::Unanswered),
+        Silence::Broken => Unfit::Unanswered.into(),
     }
 }
 
@@ -105,5 +105,5 @@ fn target(url: &Url, answer: &Response<Incoming>) -> Option<Url> {
 
 fn check(url: &Url) -> Result<(), Trouble> {
     let plain = matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none();
-    if plain && url.has_host() { Ok(()) } else { Err(Trouble::NotHere(NotHere::Address)) }
+    if plain && url.has_host() { Ok(()) } else { Err(Unfit::Address.into()) }
 }

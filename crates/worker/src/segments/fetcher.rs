@@ -17,7 +17,7 @@ use url::Url;
 
 use super::hls::LONGEST_PLAYLIST;
 use super::{NotHere, Source, Trouble, is_address};
-use crate::origin::{Connection, Cookies, Dialler, Silence, is_plain, retry_after};
+use crate::origin::{Connection, Cookies, Dialler, Silence, Unfit, is_plain, retry_after};
 
 const MOST_REDIRECTS: usize = 10;
 /// Connections that are kept for the next question, of one stream.
@@ -49,9 +49,9 @@ pub(super) enum End {
     Lost(Trouble),
 }
 
-impl From<NotHere> for End {
-    fn from(reason: NotHere) -> Self {
-        Self::Lost(Trouble::NotHere(reason))
+impl<R: Into<NotHere>> From<R> for End {
+    fn from(reason: R) -> Self {
+        Self::Lost(Trouble::NotHere(reason.into()))
     }
 }
 
@@ -100,7 +100,7 @@ impl Fetcher {
         let mut url = url.clone();
         for _ in 0..=MOST_REDIRECTS {
             if !is_address(&url) {
-                return Err(NotHere::Address.into());
+                return Err(Unfit::Address.into());
             }
             let (connection, answer) = self.ask(&url, range).await?;
             let status = answer.status();
@@ -108,9 +108,9 @@ impl Fetcher {
                 return read(connection, answer, url);
             }
             let target = answer.headers().get(LOCATION).and_then(|target| target.to_str().ok());
-            url = target.and_then(|target| url.join(target).ok()).ok_or(NotHere::Redirects)?;
+            url = target.and_then(|target| url.join(target).ok()).ok_or(Unfit::Redirects)?;
         }
-        Err(NotHere::Redirects.into())
+        Err(Unfit::Redirects.into())
     }
 
     async fn ask(&self, url: &Url, range: Option<(u64, Option<u64>)>) -> Result<(Connection, Response<Incoming>), End> {
@@ -175,10 +175,10 @@ impl Fetcher {
                 Ok((text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text), base))
             }
             Ok((None, _)) => Err(Trouble::NotHere(NotHere::TooMany)),
-            Err(End::Lost(Trouble::Refused(_))) => Err(Trouble::NotHere(NotHere::Status)),
+            Err(End::Lost(Trouble::Refused(_))) => Err(Unfit::Status.into()),
             Err(End::Lost(trouble)) => Err(trouble),
-            Err(End::Refused(_)) => Err(Trouble::NotHere(NotHere::Status)),
-            Err(End::Cut) => Err(Trouble::NotHere(NotHere::Unanswered)),
+            Err(End::Refused(_)) => Err(Unfit::Status.into()),
+            Err(End::Cut) => Err(Unfit::Unanswered.into()),
         }
     }
 
@@ -222,11 +222,11 @@ fn read(connection: Connection, answer: Response<Incoming>, url: Url) -> Result<
         status => return Err(End::Lost(Trouble::Refused(status))),
     }
     if !is_plain(&head.headers) {
-        return Err(NotHere::Encoded.into());
+        return Err(Unfit::Encoded.into());
     }
     let length = body.size_hint().exact();
     if length.is_none() && !head.headers.contains_key(TRANSFER_ENCODING) {
-        return Err(NotHere::NoLength.into());
+        return Err(Unfit::NoLength.into());
     }
     Ok(Answer { status: head.status, headers: head.headers, url, length, body, connection })
 }

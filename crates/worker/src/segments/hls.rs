@@ -11,6 +11,7 @@ use url::Url;
 
 use super::NotHere;
 use super::plan::{Cipher, MOST_SEGMENTS, Plan, Segment};
+use crate::origin::Unfit;
 
 /// A playlist of text, in bytes.
 pub(super) const LONGEST_PLAYLIST: usize = 4 << 20;
@@ -126,8 +127,8 @@ fn bytes(range: ByteRange) -> Result<(u64, u64), NotHere> {
 
 /// Another scheme than http or https is nobody's.
 fn join(base: &Url, text: &str) -> Result<Url, NotHere> {
-    let url = base.join(text).map_err(|_| NotHere::Address)?;
-    super::is_address(&url).then_some(url).ok_or(NotHere::Address)
+    let url = base.join(text).ok().filter(super::is_address);
+    Ok(url.ok_or(Unfit::Address)?)
 }
 
 #[cfg(test)]
@@ -192,12 +193,12 @@ mod tests {
             (format!("#EXT-X-KEY:METHOD=SAMPLE-AES,URI=\"k\"\n{segment}"), NotHere::Cipher),
             (format!("#EXT-X-KEY:METHOD=AES-128,URI=\"k\",KEYFORMAT=\"com.apple\"\n{segment}"), NotHere::Cipher),
             (format!("#EXT-X-KEY:METHOD=AES-128,URI=\"k\"\n#EXT-X-MAP:URI=\"a\"\n{segment}"), NotHere::Cipher),
-            (format!("#EXT-X-KEY:METHOD=AES-128,URI=\"file:///k\"\n{segment}"), NotHere::Address),
+            (format!("#EXT-X-KEY:METHOD=AES-128,URI=\"file:///k\"\n{segment}"), Unfit::Address.into()),
             (format!("#EXT-X-GAP\n{segment}"), NotHere::Tags),
             (format!("#EXT-X-DEFINE:NAME=\"x\",VALUE=\"y\"\n{segment}"), NotHere::Tags),
             (format!("#UPLYNK-SEGMENT:x,ad\n{segment}"), NotHere::Tags),
-            ("#EXTINF:2,\nfile:///etc/passwd".to_owned(), NotHere::Address),
-            ("#EXTINF:2,\ndata:video/mp4;base64,AAAA".to_owned(), NotHere::Address),
+            ("#EXTINF:2,\nfile:///etc/passwd".to_owned(), Unfit::Address.into()),
+            ("#EXTINF:2,\ndata:video/mp4;base64,AAAA".to_owned(), Unfit::Address.into()),
             ("#EXTINF:-1,\n0.ts".to_owned(), NotHere::Playlist),
             ("#EXT-X-STREAM-INF:BANDWIDTH=1\n0.m3u8".to_owned(), NotHere::Playlist),
             (String::new(), NotHere::Playlist),

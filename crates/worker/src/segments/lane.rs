@@ -16,7 +16,7 @@ use super::fetcher::{Answer, End, Fetcher};
 use super::plan::Segment;
 use super::share::{CHUNK_BYTES, Own, Share};
 use super::{NotHere, Trouble};
-use crate::origin::{Validator, content_range};
+use crate::origin::{Unfit, Validator, content_range};
 
 /// After the first try that brought nothing; doubled for each one more.
 const FIRST_DELAY: Duration = Duration::from_millis(200);
@@ -100,7 +100,7 @@ impl Errand {
         self.fetcher.keep(answer);
         match progress.length {
             Some(length) if progress.taken < length => Err(End::Cut),
-            Some(length) if progress.taken > length => Err(NotHere::WrongRange.into()),
+            Some(length) if progress.taken > length => Err(Unfit::WrongRange.into()),
             Some(_) | None => Ok(()),
         }
     }
@@ -109,16 +109,16 @@ impl Errand {
     fn judge(&self, answer: &Answer, progress: &mut Progress, asked: Option<(u64, Option<u64>)>) -> Result<u64, End> {
         let (skip, length) = match (answer.status, asked) {
             (StatusCode::PARTIAL_CONTENT, Some((first, last))) => {
-                let range = content_range(&answer.headers).ok_or(NotHere::WrongRange)?;
+                let range = content_range(&answer.headers).ok_or(Unfit::WrongRange)?;
                 let is_asked = range.first == first && last.is_none_or(|last| range.last <= last);
                 if !is_asked || answer.length.is_some_and(|length| length != range.last - range.first + 1) {
-                    return Err(NotHere::WrongRange.into());
+                    return Err(Unfit::WrongRange.into());
                 }
                 let whole = self.segment.range.map_or(range.total, |(first, last)| Some(last - first + 1));
                 (0, whole)
             }
             (StatusCode::OK, _) if self.segment.range.is_none() => (progress.taken, answer.length),
-            _ => return Err(NotHere::WrongRange.into()),
+            _ => return Err(Unfit::WrongRange.into()),
         };
         let differs = progress.length.zip(length).is_some_and(|(before, now)| before != now);
         if differs || progress.version.as_ref().is_some_and(|version| !version.fits(&answer.headers)) {

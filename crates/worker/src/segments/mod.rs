@@ -23,8 +23,7 @@ use haul_shared::egress::{EgressPolicy, Unreachable};
 use hyper::StatusCode;
 use url::Url;
 
-use crate::origin::Patience;
-use crate::origin::{Dialler, NoTrust};
+use crate::origin::{Dialler, NoTrust, Patience, Unfit};
 use fetcher::Fetcher;
 use plan::{MOST_SEGMENTS, Plan, Segment};
 use share::Share;
@@ -77,24 +76,21 @@ pub enum Trouble {
     TooLarge,
 }
 
+impl From<Unfit> for Trouble {
+    fn from(unfit: Unfit) -> Self {
+        Self::NotHere(unfit.into())
+    }
+}
+
 /// Why a stream is not for the fetcher of segments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum NotHere {
+    /// Nothing of an origin is to be had by us.
+    #[error(transparent)]
+    Origin(#[from] Unfit),
     /// Neither HLS nor static DASH.
     #[error("it is no stream of segments")]
     Protocol,
-    /// Not http or https, without a host, or with user or password.
-    #[error("an address has a form of its own")]
-    Address,
-    /// More redirects than a browser would follow, or one without a target.
-    #[error("the redirects lead nowhere")]
-    Redirects,
-    /// Nobody answered in time, or not in HTTP/1.1.
-    #[error("the origin could not be asked")]
-    Unanswered,
-    /// There is no playlist.
-    #[error("the origin answered with a status of its own")]
-    Status,
     /// It cannot be read to the letter, or is none of media.
     #[error("the playlist is not understood")]
     Playlist,
@@ -113,15 +109,6 @@ pub enum NotHere {
     /// It says something that may change what the bytes are.
     #[error("a tag of the playlist is not known")]
     Tags,
-    /// The bytes are compressed for the way.
-    #[error("the bytes are encoded")]
-    Encoded,
-    /// Nothing tells whether a segment is whole.
-    #[error("the length is not known")]
-    NoLength,
-    /// The origin sent other bytes than it was asked for.
-    #[error("the origin sent another range")]
-    WrongRange,
     /// The site wants something that only yt-dlp knows how to do.
     #[error("the site has ways of its own")]
     Quirks,
@@ -129,42 +116,24 @@ pub enum NotHere {
 
 impl NotHere {
     /// All reasons.
-    pub const ALL: [Self; 15] = [
-        Self::Protocol,
-        Self::Address,
-        Self::Redirects,
-        Self::Unanswered,
-        Self::Status,
-        Self::Playlist,
-        Self::Live,
-        Self::TooMany,
-        Self::Discontinuity,
-        Self::Cipher,
-        Self::Tags,
-        Self::Encoded,
-        Self::NoLength,
-        Self::WrongRange,
-        Self::Quirks,
-    ];
+    pub fn all() -> impl Iterator<Item = Self> {
+        use NotHere::{Cipher, Discontinuity, Live, Playlist, Protocol, Quirks, Tags, TooMany};
+        let own = [Protocol, Playlist, Live, TooMany, Discontinuity, Cipher, Tags, Quirks];
+        Unfit::ALL.map(Self::Origin).into_iter().chain(own)
+    }
 
     /// The word of the metric's label.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
+            Self::Origin(unfit) => unfit.word(),
             Self::Protocol => "protocol",
-            Self::Address => "address",
-            Self::Redirects => "redirects",
-            Self::Unanswered => "unanswered",
-            Self::Status => "status",
             Self::Playlist => "playlist",
             Self::Live => "live",
             Self::TooMany => "too_many",
             Self::Discontinuity => "discontinuity",
             Self::Cipher => "cipher",
             Self::Tags => "tags",
-            Self::Encoded => "encoded",
-            Self::NoLength => "no_length",
-            Self::WrongRange => "wrong_range",
             Self::Quirks => "quirks",
         }
     }
@@ -219,7 +188,7 @@ fn named(fragments: &[(Url, Option<f64>)]) -> Result<Plan, NotHere> {
         return Err(NotHere::TooMany);
     }
     if !fragments.iter().all(|(url, _)| is_address(url)) {
-        return Err(NotHere::Address);
+        return Err(Unfit::Address.into());
     }
     // the first one may be an initialisation, which plays for no time
     let seconds: Option<Vec<f64>> = fragments.iter().skip(1).map(|(_, seconds)| *seconds).collect();

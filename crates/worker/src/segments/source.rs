@@ -4,7 +4,7 @@ use hyper::HeaderMap;
 use url::Url;
 
 use super::{NotHere, is_address};
-use crate::origin::Cookies;
+use crate::origin::{Cookies, Unfit};
 use crate::ytdlp::{Place, SiteFormat};
 
 /// Where a stream is, and what is sent when asking for any part of it.
@@ -42,7 +42,7 @@ impl Source {
     /// # Errors
     /// Why it is yt-dlp's to fetch.
     pub fn of(format: &SiteFormat) -> Result<Self, NotHere> {
-        let place = format.place.as_ref().ok_or(NotHere::Address)?;
+        let place = format.place.as_ref().ok_or(Unfit::Address)?;
         if place.quirks || format.has_drm {
             return Err(NotHere::Quirks);
         }
@@ -60,7 +60,7 @@ fn fragments(place: &Place) -> Result<Vec<(Url, Option<f64>)>, NotHere> {
     let base = place.fragment_base.as_ref().unwrap_or(&place.url);
     let fragment = |(address, seconds): &(Box<str>, Option<f64>)| {
         let url = base.join(address).ok().filter(|url| !address.is_empty() && is_address(url));
-        Ok((url.ok_or(NotHere::Address)?, *seconds))
+        Ok((url.ok_or(Unfit::Address)?, *seconds))
     };
     place.fragments.iter().map(fragment).collect()
 }
