@@ -87,7 +87,27 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     /// `not_found` also for what is no id: to a client it makes no difference.
     async fn from_request_parts(parts: &mut Parts, state: &S) -> ApiResult<Self> {
         let id = Path::<String>::from_request_parts(parts, state).await.ok();
-        let ticket = id.and_then(|Path(id)| id.parse().ok());
-        ticket.map(Self).ok_or_else(|| ApiError::new(Code::NotFound))
+        id.and_then(|Path(id)| Self::read(&id)).ok_or_else(|| ApiError::new(Code::NotFound))
+    }
+}
+
+impl Id {
+    fn read(text: &str) -> Option<Self> {
+        text.parse().ok().map(Self)
+    }
+}
+
+/// The `{id}` of a path, and a word that follows it.
+#[derive(Debug, Clone)]
+pub struct IdAnd(pub Ticket, pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for IdAnd {
+    type Rejection = ApiError;
+
+    /// `not_found` also for what can't be decoded.
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> ApiResult<Self> {
+        let path = Path::<(String, String)>::from_request_parts(parts, state).await.ok();
+        let read = path.and_then(|Path((id, word))| Id::read(&id).map(|Id(id)| Self(id, word)));
+        read.ok_or_else(|| ApiError::new(Code::NotFound))
     }
 }

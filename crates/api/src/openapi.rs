@@ -72,8 +72,9 @@ pub fn complete(mut document: Document) -> Document {
     for (name, schema) in schemas {
         let RefOr::T(Schema::Object(object)) = schema else { continue };
         if name.ends_with("View") {
-            // absent values are null, never missing; only admins read what programs said
-            object.required = object.properties.keys().filter(|key| *key != "detail").cloned().collect();
+            // absent values are null, never missing
+            let always = object.properties.keys().filter(|key| !SOMETIMES.contains(&(name.as_str(), key.as_str())));
+            object.required = always.cloned().collect();
         } else if READ.contains(&name.as_str()) {
             object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
         }
@@ -86,6 +87,8 @@ const IN_ANY_ROUTE: [Code; 4] = [Code::Unauthorized, Code::InvalidRequest, Code:
 /// And those that read a body.
 const WITH_A_BODY: [Code; 4] =
     [Code::MalformedJson, Code::RequestTimeout, Code::PayloadTooLarge, Code::UnsupportedMediaType];
+/// What is shown to admins only, and what only some have asked for.
+const SOMETIMES: [(&str, &str); 2] = [("ErrorView", "detail"), ("ResultView", "subtitles")];
 /// The schemas of bodies that are read; an unknown key of theirs is refused.
 const READ: [&str; 7] =
     ["DownloadRequest", "BatchRequest", "MetadataRequest", "Clip", "Subtitles", "SponsorBlock", "Webhook"];

@@ -111,7 +111,7 @@ struct TextView {
     language: Option<String>,
     /// A machine made it.
     automatic: bool,
-    /// Where it is, in WebVTT; null: in the file.
+    /// Where it is, in WebVTT; null: in the file, or no longer there.
     link: Option<String>,
 }
 
@@ -170,7 +170,9 @@ impl JobView {
             finished_at: shown.finished.map(time),
             expires_at: shown.expires.map(time),
             media: job.media.as_ref().map(MediaView::of),
-            result: shown.artifact.map(|artifact| ResultView::of(artifact, &request, &this)),
+            result: shown
+                .artifact
+                .map(|artifact| ResultView::of(artifact, &request, shown.can_be_fetched.then_some(&this))),
             error: shown.failure.map(error),
             links: LinksView {
                 events: None,
@@ -259,7 +261,8 @@ impl MediaView {
 }
 
 impl ResultView {
-    fn of(artifact: &Artifact, request: &DownloadRequest, job: &str) -> Self {
+    /// `job`: where what lies beside the result is found, as long as it can be fetched.
+    fn of(artifact: &Artifact, request: &DownloadRequest, job: Option<&String>) -> Self {
         let texts = artifact.beside.subtitles.iter().map(|text| TextView::of(text, job));
         Self {
             filename: filename(artifact, request),
@@ -285,10 +288,10 @@ impl ResultView {
 }
 
 impl TextView {
-    fn of(text: &Text, job: &str) -> Self {
+    fn of(text: &Text, job: Option<&String>) -> Self {
         let Text { asked, language, automatic, stored } = text.clone();
         // a tag is the site's word, and may be anything
-        let link = language.as_deref().filter(|_| stored.is_some()).map(|language| {
+        let link = job.zip(language.as_deref()).filter(|_| stored.is_some()).map(|(job, language)| {
             let word: String = url::form_urlencoded::byte_serialize(language.as_bytes()).collect();
             format!("{job}/subtitles/{}", word.replace('+', "%20"))
         });

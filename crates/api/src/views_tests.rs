@@ -1,7 +1,7 @@
 //! The shape of a job in every state.
 
 use haul_shared::ids::{ClientKey, Fence, JobId, Ticket, WorkerId};
-use haul_shared::job::{Beside, FailureKind};
+use haul_shared::job::{Beside, FailureKind, Stored};
 use haul_shared::storage::ObjectKey;
 use serde_json::{Value, json};
 
@@ -167,7 +167,25 @@ fn a_completed_job_can_be_fetched_under_the_name_its_client_chose() {
 
 #[test]
 fn an_expired_job_shows_what_there_was_and_leads_nowhere() {
-    let view = shown(JobState::Expired { artifact: Some(artifact()), finished: at(), at: at() });
+    let object = ObjectKey::new(JobId::new(), Fence(1), "mp4").subtitles(0);
+    let text = Text {
+        asked: "en".to_owned(),
+        language: Some("en-GB".to_owned()),
+        automatic: false,
+        stored: Some(Stored { object, size_bytes: 1 }),
+    };
+    let artifact = Artifact { beside: Beside { subtitles: vec![text], ..Beside::default() }, ..artifact() };
+    let asked: DownloadRequest = serde_json::from_str(r#"{"url": "", "subtitles": {"languages": ["en"]}}"#).unwrap();
+    let shown = |state| shown_to(&job(state), asked.clone(), false);
+
+    let view = shown(JobState::Completed { artifact: artifact.clone(), finished: at(), expires: at() });
+    let link = view["result"]["subtitles"][0]["link"].as_str().unwrap();
+    assert!(link.ends_with("/subtitles/en-GB"), "{link}");
+
+    let view = shown(JobState::Expired { artifact: Some(artifact), finished: at(), at: at() });
     assert_eq!((&view["status"], &view["links"]["link"]), (&json!("expired"), &Value::Null));
     assert_eq!(view["result"]["size_bytes"], 1);
+    // Its subtitles still had one.
+    let gone = json!({ "asked": "en", "language": "en-GB", "automatic": false, "link": null });
+    assert_eq!(view["result"]["subtitles"][0], gone);
 }

@@ -142,10 +142,25 @@ pub(super) fn whole(node: &Node, least: u64, most: u64) -> Read<u64> {
         .ok_or_else(|| format!("must be a whole number from {least} to {most}"))
 }
 
-/// A number of seconds, not negative.
-pub(super) fn seconds(node: &Node) -> Read<f64> {
+/// Seconds from 0 to `most`, to the millisecond.
+pub(super) fn seconds(node: &Node, most: f64) -> Read<f64> {
     let Node::Number(number) = node else { return Err("must be a number".into()) };
-    number.as_f64().filter(|value| *value >= 0.0).ok_or_else(|| "must not be negative".into())
+    let value = number.as_f64().filter(|value| (0.0..=most).contains(value));
+    value.map(|value| (value * 1000.0).round() / 1000.0).ok_or_else(|| format!("must be from 0 to {most}"))
+}
+
+/// A tag of a language, by the rule that all tags of BCP 47 keep: subtags of 1 to 8 ASCII letters or digits, the first
+/// of letters only, 35 characters in all (RFC 5646 §2.1 and §4.4.1).
+pub(super) fn language(node: &Node) -> Read<String> {
+    let tag = text(node, 1, 35)?;
+    let is_subtag =
+        |subtag: &str| (1..=8).contains(&subtag.len()) && subtag.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let is_named = |first: &str| first.bytes().all(|byte| byte.is_ascii_alphabetic());
+    if tag.split('-').all(is_subtag) && tag.split('-').next().is_some_and(is_named) {
+        Ok(tag)
+    } else {
+        Err("must be a tag of a language, such as en or pt-BR".into())
+    }
 }
 
 /// One of a closed list of words, which name the values of `T`.

@@ -22,7 +22,7 @@ use haul_shared::media::SegmentKind;
 use haul_shared::source::{SourceUrl, UrlRefusal};
 
 use crate::error::{ApiError, Code, Fault};
-use fields::{Fields, Read, flag, seconds, text, whole, word};
+use fields::{Fields, Read, flag, language, seconds, text, whole, word};
 
 const FORMATS: &[&str] = &["mp4", "webm", "mkv", "original", "mp3", "m4a", "opus", "flac", "wav"];
 const QUALITIES: &[&str] = &["best", "4320p", "2160p", "1440p", "1080p", "720p", "480p", "360p", "240p", "144p"];
@@ -30,6 +30,9 @@ const CODECS: &[&str] = &["any", "h264", "h265", "vp9", "av1"];
 const FALLBACKS: &[&str] = &["nearest", "strict"];
 const PRIORITIES: &[&str] = &["normal", "low"];
 const SUBTITLE_MODES: &[&str] = &["embed", "sidecar"];
+/// Where a clip may begin or end, in seconds: some months, more than any medium plays.
+const LATEST_SECOND: f64 = 10_000_000.0;
+
 /// What the answer to a request depends on besides the request.
 #[derive(Debug, Clone)]
 pub struct Rules {
@@ -214,8 +217,9 @@ fn read_without_effect(fields: &mut Fields<'_, '_>) {
 }
 
 fn read_clip(fields: &mut Fields<'_, '_>) -> Clip {
-    let start = fields.take("start", seconds);
-    let end = fields.take_nullable("end", seconds);
+    let second = |node: &Node| seconds(node, LATEST_SECOND);
+    let start = fields.take("start", second);
+    let end = fields.take_nullable("end", second);
     if end.is_some_and(|end| end <= start.unwrap_or(0.0)) {
         fields.fault("end", "must be after start");
     }
@@ -224,7 +228,7 @@ fn read_clip(fields: &mut Fields<'_, '_>) -> Clip {
 
 fn read_subtitles(fields: &mut Fields<'_, '_>) -> Subtitles {
     let before = fields.fault_count();
-    let languages = fields.take_list("languages", 20, |node| text(node, 1, 35)).unwrap_or_default();
+    let languages = fields.take_list("languages", 20, language).unwrap_or_default();
     if languages.is_empty() && fields.fault_count() == before {
         fields.fault("languages", "must name at least one language");
     }

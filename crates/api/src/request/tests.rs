@@ -46,8 +46,8 @@ fn every_word_of_the_contract_is_taken() {
     let full = json!({
         "url": "https://media.example/talk#part",
         "format": "webm", "quality": "1080p", "codec": "vp9", "fallback": "strict", "audio_bitrate_kbps": 320,
-        "clip": { "start": 10.5, "end": 42.0, "exact": true },
-        "subtitles": { "languages": ["en", "pt-BR"], "automatic": true, "mode": "sidecar" },
+        "clip": { "start": 10.5, "end": 10_000_000.0, "exact": true },
+        "subtitles": { "languages": ["en", "zh-Hans-CN", "es-419"], "automatic": true, "mode": "sidecar" },
         "embed_metadata": false, "embed_thumbnail": true, "embed_chapters": false,
         "sponsorblock": { "mark": ["intro", "chapter"], "remove": ["sponsor"] },
         "playlist_index": 7, "streaming": true, "live_seconds": 600, "filename": "Ein Vortrag",
@@ -94,9 +94,19 @@ fn every_fault_is_told_at_its_place() {
             r#"{"url": "https://a.example/", "clip": {"start": -1, "end": "x", "by": 1}}"#,
             "invalid_request /clip/start /clip/end /clip/by",
         ),
+        (r#"{"url": "https://a.example/", "clip": {"start": 0, "end": 1e-7}}"#, "invalid_request /clip/end"),
+        (
+            r#"{"url": "https://a.example/", "clip": {"start": 1e13, "end": 1e14}}"#,
+            "invalid_request /clip/start /clip/end",
+        ),
         (
             r#"{"url": "https://a.example/", "subtitles": {"languages": ["en", 7], "mode": "burn"}}"#,
             "invalid_request /subtitles/languages/1 /subtitles/mode",
+        ),
+        (
+            r#"{"url": "https://a.example/", "subtitles": {"languages": [" ", "en.*", "en-", "1e", "../x", "aaaabbbbc"]}}"#,
+            "invalid_request /subtitles/languages/0 /subtitles/languages/1 /subtitles/languages/2 /subtitles/languages/3 \
+             /subtitles/languages/4 /subtitles/languages/5",
         ),
         (r#"{"url": "https://a.example/", "subtitles": {}}"#, "invalid_request /subtitles/languages"),
         (

@@ -59,7 +59,7 @@ pub struct DownloadRequest {
     #[serde(default = "first")]
     #[schema(minimum = 1, maximum = 100_000)]
     pub playlist_index: u32,
-    /// A file that can be played while it is fetched. Not supported by this version.
+    /// Made sooner, and so that it can be played while it is fetched.
     #[serde(default)]
     pub streaming: bool,
     /// Record a live stream, from now on, up to this long; without it such a stream is refused.
@@ -155,15 +155,20 @@ fn first() -> u32 {
     1
 }
 
-/// A part of a medium, in seconds.
+/// A part of a medium, in seconds, which count to the millisecond.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Clip {
     /// From here.
+    #[serde(default)]
+    #[schema(minimum = 0, maximum = 10_000_000)]
     pub start: f64,
     /// To here; to the end when absent, or beyond it.
+    #[serde(default)]
+    #[schema(minimum = 0, maximum = 10_000_000)]
     pub end: Option<f64>,
     /// Between key frames as well: the picture is coded anew where it must be. Otherwise the clip begins at the last
     /// key frame at or before its start.
+    #[serde(default)]
     pub exact: bool,
 }
 
@@ -181,8 +186,10 @@ pub struct Subtitles {
     #[schema(min_items = 1, max_items = 20)]
     pub languages: Vec<String>,
     /// Also those that a machine made, where nobody wrote any.
+    #[serde(default)]
     pub automatic: bool,
     /// Where to.
+    #[serde(default)]
     pub mode: SubtitleMode,
 }
 
@@ -212,8 +219,10 @@ pub enum SubtitleMode {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 pub struct SponsorBlock {
     /// Make chapters of these.
+    #[serde(default)]
     pub mark: Vec<String>,
     /// Leave these out.
+    #[serde(default)]
     pub remove: Vec<String>,
 }
 

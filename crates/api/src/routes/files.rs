@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -23,7 +24,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
 
-use crate::app::{App, Id};
+use crate::app::{App, Id, IdAnd};
 use crate::auth::Caller;
 use crate::conditional::{Validators, Wanted, http_date, wanted};
 use crate::error::{ApiError, ApiResult, Code, Problem};
@@ -143,10 +144,13 @@ pub async fn content(
     params(("id" = String, Path, description = "The job's id.")),
     responses(
         (status = 200, description = "The picture.", content_type = "image/jpeg"),
+        (status = 206, description = "The range.", content_type = "image/jpeg"),
         (status = 304, description = "The client has it."),
         (status = 404, description = "`not_found`: also a result without a picture", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`not_ready`, `cancelled`, or why it failed", body = Problem, content_type = "application/problem+json"),
         (status = 410, description = "`expired`", body = Problem, content_type = "application/problem+json"),
+        (status = 412, description = "`precondition_failed`", body = Problem, content_type = "application/problem+json"),
+        (status = 416, description = "`range_not_satisfiable`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub async fn thumbnail(
@@ -173,21 +177,23 @@ pub async fn thumbnail(
     ),
     responses(
         (status = 200, description = "The text.", content_type = "text/vtt"),
+        (status = 206, description = "The range.", content_type = "text/vtt"),
         (status = 304, description = "The client has it."),
         (status = 404, description = "`not_found`: also a language that is not beside the result", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`not_ready`, `cancelled`, or why it failed", body = Problem, content_type = "application/problem+json"),
         (status = 410, description = "`expired`", body = Problem, content_type = "application/problem+json"),
+        (status = 412, description = "`precondition_failed`", body = Problem, content_type = "application/problem+json"),
+        (status = 416, description = "`range_not_satisfiable`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub async fn subtitles(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Path((id, language)): Path<(String, String)>,
+    IdAnd(id, language): IdAnd,
     _: NoParams,
     method: Method,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
-    let id = id.parse().map_err(|_| ApiError::new(Code::NotFound))?;
     let job = app.find(&caller, id).await?;
     let result = Fetchable::of(&job)?;
     let texts = result.artifact.beside.subtitles.iter().filter(|text| text.language.as_ref() == Some(&language));
@@ -199,11 +205,13 @@ pub async fn subtitles(
 /// A link of the disk store. The signature is all that it takes.
 pub async fn signed(
     State(app): State<Arc<App>>,
-    Path(key): Path<String>,
+    key: Result<Path<String>, PathRejection>,
     RawQuery(query): RawQuery,
     method: Method,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
+    // a path that can't be decoded is no key, and so nothing that this service signed
+    let key = key.map_or_else(|_| String::new(), |Path(key)| key);
     let link = app.storage.verify_link(&key, &query.unwrap_or_default()).map_err(|refusal| match refusal {
         LinkError::Expired => ApiError::new(Code::Expired).detail("The link has expired; ask for a new one."),
         LinkError::Forged => ApiError::new(Code::Forbidden).detail("This is not a link that this service made."),
