@@ -18,6 +18,8 @@ use reqwest::Method;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use tempfile::TempDir;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::ytdlp::{bounds, plain, read, warm};
@@ -314,4 +316,31 @@ async fn both_ways_tell_the_same_of_a_medium() {
         }
         assert_eq!(plainly, warmly, "{path}");
     }
+}
+
+/// A random that a job had from its server, the next one would have, too.
+#[tokio::test]
+async fn jobs_share_the_trusted_certificates_and_nothing_else_of_tls() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = read(&format!("https://{}/a.mp4", listener.local_addr().unwrap()));
+    let ytdlp = warm(500).await;
+    let mut randoms = Vec::new();
+    for _ in 0..2 {
+        let dir = TempDir::new().unwrap();
+        let within = bounds();
+        let job = ytdlp.extract(&url, 1, dir.path(), &within);
+        let hello = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            // a record, in it a handshake, in it a version and the random (RFC 8446, 4.1.2 and 5.1)
+            let mut hello = [0; 5 + 4 + 2 + 32];
+            stream.read_exact(&mut hello).await.unwrap();
+            hello
+        };
+        let (failure, hello) = tokio::join!(job, hello);
+        assert_eq!(failure.err().map(|failure| failure.kind), Some(FailureKind::Network));
+        assert_eq!((hello[0], hello[5]), (22, 1), "a hello");
+        randoms.push(hello[11..].to_vec());
+    }
+    assert_ne!(randoms[0], randoms[1]);
+    assert_eq!(ytdlp.counts().runs(Way::Warm), 2);
 }

@@ -123,6 +123,28 @@ def warm_up():
             ydl.sanitize_info(found)
         except yt_dlp.utils.YoutubeDLError:
             pass  # most likely the page without media
+    settings(['--ignore-config'], Events(None))  # so are those of the command line
+    share_trust()
+
+
+def share_trust():
+    """Reads the trusted certificates once, which would be half the work of a small job; each job begins with them.
+
+    Only settings are shared: no connection was made with them, and OpenSSL takes fresh chance after a fork.
+    """
+    from yt_dlp.networking import common
+    usual = {'verify': True, 'legacy_support': False, 'use_certifi': True}
+    try:
+        make = common.make_ssl_context
+        ready = [make(**usual)]
+    except (AttributeError, TypeError):
+        return  # another yt-dlp: each job reads them by itself
+
+    def make_once(**asked):
+        # whoever asks again may have changed the first
+        return ready.pop() if ready and asked == usual else make(**asked)
+
+    common.make_ssl_context = make_once
 
 
 def tell_ready(program):
