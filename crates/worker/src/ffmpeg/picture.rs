@@ -78,8 +78,8 @@ impl Ffmpeg {
     ) -> Result<Picture, Failure> {
         let thumbnail = dir.join("thumbnail.jpg");
         let cover = with_cover.then(|| dir.join("cover.jpg"));
-        let mut arguments = words("-nostdin -hide_banner -loglevel error -y");
-        arguments.extend(opened(source));
+        let mut arguments = words("-nostdin -hide_banner -loglevel error -y -filter_threads 1");
+        arguments.extend(opened(source, with_cover));
         arguments.extend(scaled(source, THUMBNAIL, &thumbnail));
         if let Some(cover) = &cover {
             arguments.extend(scaled(source, COVER, cover));
@@ -91,7 +91,7 @@ impl Ffmpeg {
     }
 }
 
-fn opened(source: Source<'_>) -> Vec<OsString> {
+fn opened(source: Source<'_>, with_cover: bool) -> Vec<OsString> {
     let mut arguments = words(&format!("-threads 1 -max_pixels {MOST_PIXELS}"));
     match source {
         Source::Still(file, demuxer) => {
@@ -99,7 +99,15 @@ fn opened(source: Source<'_>) -> Vec<OsString> {
             arguments.push(file_url(file));
         }
         Source::Frame { file, container, at, .. } => {
+            if matches!(container, Container::Mp4 | Container::M4a | Container::Webm | Container::Mkv) {
+                // its head says all: nothing need be decoded to learn what there is
+                arguments.extend(words("-probesize 32 -analyzeduration 0"));
+            }
             arguments.extend(words(&format!("-skip_frame nokey -noaccurate_seek -ss {at:.3}")));
+            if !with_cover {
+                // in a picture this small nobody sees the edges of blocks
+                arguments.extend(words("-skip_loop_filter all"));
+            }
             arguments.extend(input(file, container));
         }
     }
