@@ -174,19 +174,34 @@ impl Probe {
 
 impl Described {
     fn video(&self) -> Result<Video, ProbeError> {
-        let (width, height) = (self.width, self.height);
-        if width == 0 || height == 0 || width > LARGEST_SIDE || height > LARGEST_SIDE {
-            return Err(ProbeError::Absurd("size of the picture"));
-        }
         let name = self.codec_name.clone().unwrap_or_default();
         let rate = self.r_frame_rate.as_deref().and_then(ratio);
-        Ok(Video { index: self.index, codec: VideoCodec::of_name(&name), codec_name: name, width, height, rate })
+        Video::new(self.index, name, (self.width, self.height), rate)
     }
 
     fn audio(&self) -> Audio {
-        let name = self.codec_name.clone().unwrap_or_default();
-        let channels = self.channels.max(1);
-        Audio { index: self.index, codec: AudioCodec::of_name(&name), codec_name: name, channels }
+        Audio::new(self.index, self.codec_name.clone().unwrap_or_default(), self.channels)
+    }
+}
+
+impl Video {
+    /// A picture of so many pixels, wide and high, in a coding by ffprobe's name.
+    ///
+    /// # Errors
+    /// When its size is absurd.
+    pub fn new(index: u32, name: String, (width, height): (u32, u32), rate: Option<f64>) -> Result<Self, ProbeError> {
+        if width == 0 || height == 0 || width > LARGEST_SIDE || height > LARGEST_SIDE {
+            return Err(ProbeError::Absurd("size of the picture"));
+        }
+        Ok(Self { index, codec: VideoCodec::of_name(&name), codec_name: name, width, height, rate })
+    }
+}
+
+impl Audio {
+    /// Sound of so many channels, in a coding by ffprobe's name.
+    #[must_use]
+    pub fn new(index: u32, name: String, channels: u32) -> Self {
+        Self { index, codec: AudioCodec::of_name(&name), codec_name: name, channels: channels.max(1) }
     }
 }
 

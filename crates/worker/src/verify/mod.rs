@@ -1,12 +1,13 @@
 //! Proof that a file is what it should be. Exit codes prove nothing.
 //!
 //! Twice: [`look`] judges what was downloaded, before ffmpeg makes a flawless short file of a cut one; [`verify`] judges
-//! the result, before it is stored. Both go from cheap to dear: size, first bytes, structure, ffprobe, time stamps.
-//! Nothing is decoded.
+//! the result, before it is stored. Both go from cheap to dear: size, first bytes, structure, the index of a plain mp4,
+//! and what that leaves open, ffprobe, with the time stamps of all packets. Nothing is decoded.
 //!
 //! Not here: what was asked and what is made of it (`select`), running programs (`ffmpeg`).
 
 mod ahead;
+pub mod index;
 pub mod outline;
 pub mod packets;
 pub mod sniff;
@@ -27,6 +28,7 @@ use crate::ffmpeg::probe::Probe;
 use crate::process::Watch;
 use crate::scratch::off_runtime;
 use crate::select::{Plan, Seen};
+use index::Index;
 use packets::Timeline;
 
 pub use ahead::look_ahead;
@@ -180,15 +182,24 @@ pub fn prove(made: &Seen, sha256: String, plan: &Plan, sources: &[Seen]) -> Resu
 
 /// What a file is, when it is whole.
 async fn see(ffmpeg: &Ffmpeg, file: &Path, bounds: Bounds, watch: &Watch) -> Result<Seen, Failure> {
-    let outside = outside(file.to_owned(), bounds).await?;
+    let mut outside = outside(file.to_owned(), bounds).await?;
+    if let Some(Index { probe, timeline }) = outside.index.take()
+        && let Ok(seen) = judge(probe, &timeline, &outside, bounds)
+    {
+        return Ok(seen);
+    }
     let (probe, timeline) =
         tokio::join!(ffmpeg.probe(file, outside.container, watch), ffmpeg.timeline(file, outside.container, watch));
-    let (probe, timeline) = (probe?, timeline?);
-    let duration = duration(&probe, &timeline, &outside, bounds)?;
+    judge(probe?, &timeline?, &outside, bounds)
+}
+
+/// Is what was read of a file that of a whole one?
+fn judge(probe: Probe, timeline: &Timeline, outside: &Outside, bounds: Bounds) -> Result<Seen, Failure> {
+    let duration = duration(&probe, timeline, outside, bounds)?;
     let length = |index: Option<u32>| index.and_then(|index| timeline.duration_of(index));
     let video_seconds = length(probe.video.as_ref().map(|video| video.index));
     let audio_seconds = length(probe.audio.as_ref().map(|audio| audio.index));
-    let Outside { container, size_bytes, .. } = outside;
+    let Outside { container, size_bytes, .. } = *outside;
     Ok(Seen { container, size_bytes, probe, duration, video_seconds, audio_seconds })
 }
 
@@ -199,6 +210,8 @@ struct Outside {
     container: Container,
     /// The duration that the container states was written by its maker, not guessed from its size.
     states_duration: bool,
+    /// What it says of itself, if that is plain.
+    index: Option<Index>,
 }
 
 async fn outside(file: std::path::PathBuf, bounds: Bounds) -> Result<Outside, Failure> {
@@ -221,7 +234,8 @@ async fn outside(file: std::path::PathBuf, bounds: Bounds) -> Result<Outside, Fa
             return Ok(Err(corrupt("the file ends before its structure does")));
         }
         let states_duration = structure::states_duration(&mut file, container)?;
-        Ok(Ok(Outside { size_bytes, container, states_duration }))
+        let index = index::read(&mut file, container)?;
+        Ok(Ok(Outside { size_bytes, container, states_duration, index }))
     })
     .await
     .map_err(|error| unreadable(&error))?

@@ -50,7 +50,13 @@ impl Timeline {
                 _ => {}
             }
         }
-        let (Some(stream), Some(time)) = (stream, shown.or(decoded)) else { return };
+        if let (Some(stream), Some(time)) = (stream, shown.or(decoded)) {
+            self.add(stream, time, duration);
+        }
+    }
+
+    /// Takes in a packet of a stream: when it is shown, and for how long, in seconds.
+    pub(super) fn add(&mut self, stream: u32, time: f64, duration: f64) {
         if self.streams.len() >= MOST_STREAMS && !self.streams.contains_key(&stream) {
             return;
         }
@@ -80,6 +86,12 @@ impl Timeline {
     #[must_use]
     pub fn duration_of(&self, stream: u32) -> Option<f64> {
         self.streams.get(&stream).map(|line| line.end - line.first)
+    }
+
+    /// When the first packet of a stream is shown; none if it has no packets.
+    #[must_use]
+    pub fn begin_of(&self, stream: u32) -> Option<f64> {
+        self.streams.get(&stream).map(|line| line.first)
     }
 
     /// The longest time of a stream without a packet.

@@ -4,6 +4,7 @@
 
 mod chain;
 mod holes;
+mod index;
 mod media;
 mod process;
 mod shape;
