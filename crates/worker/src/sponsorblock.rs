@@ -4,13 +4,15 @@
 
 use std::fmt::Write as _;
 
-use haul_shared::media::{SegmentKind, SponsorBlock};
+use haul_shared::media::{Clip, SegmentKind, SponsorBlock};
 use haul_shared::metadata::Chapter;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 /// Of one medium.
 const MOST_SEGMENTS: usize = 500;
+/// Of what is marked at one moment.
+const MOST_NAMES: usize = 4;
 /// Shorter ones are no use to anybody, in seconds.
 const SHORTEST: f64 = 0.5;
 
@@ -72,6 +74,25 @@ pub fn read(json: &[u8], id: &str) -> Option<Vec<Segment>> {
     Some(read.collect())
 }
 
+/// The parts of a medium that are of these kinds, in order; what overlaps is one part.
+#[must_use]
+pub fn parts(segments: &[Segment], kinds: &[SegmentKind]) -> Vec<(f64, f64)> {
+    let of_kinds = segments.iter().filter(|segment| kinds.contains(&segment.kind));
+    merged(of_kinds.map(|segment| (segment.from, segment.to)).collect())
+}
+
+fn merged(mut parts: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
+    parts.sort_by(|one, other| one.0.total_cmp(&other.0));
+    parts.dedup_by(|next, last| {
+        let overlaps = next.0 <= last.1;
+        if overlaps {
+            last.1 = last.1.max(next.1);
+        }
+        overlaps
+    });
+    parts
+}
+
 /// The chapters of a medium with these segments among them. What has no chapter has the medium's title.
 #[must_use]
 pub fn chapters(site: &[Chapter], marks: &[Segment], title: Option<&str>, whole: f64) -> Vec<Chapter> {
@@ -89,7 +110,8 @@ pub fn chapters(site: &[Chapter], marks: &[Segment], title: Option<&str>, whole:
         let of_site = (0..site.len()).find(|one| (site[*one].start..end(*one)).contains(&at));
         let base = of_site.and_then(|one| site[one].title.as_deref()).or(title);
         let marked = marks.iter().filter(|mark| (mark.from..mark.to).contains(&at));
-        let names: Vec<&str> = marked.map(|mark| mark.title.as_deref().unwrap_or(mark.kind.name())).collect();
+        let names: Vec<&str> =
+            marked.take(MOST_NAMES).map(|mark| mark.title.as_deref().unwrap_or(mark.kind.name())).collect();
         let is_chapter = marks.iter().any(|mark| mark.title.is_some() && (mark.from..mark.to).contains(&at));
         let name = match (names.is_empty(), is_chapter) {
             (true, _) => base.map(str::to_owned),
@@ -112,14 +134,13 @@ impl Kept {
     /// All but these parts; `None`: everything stays, or nothing would.
     #[must_use]
     pub fn without(parts: &[(f64, f64)], whole: f64) -> Option<Self> {
-        let mut parts: Vec<_> = parts.iter().filter(|(from, to)| to - from >= SHORTEST).copied().collect();
-        parts.sort_by(|one, other| one.0.total_cmp(&other.0));
-        let (mut kept, mut at) = (Vec::new(), 0.0_f64);
+        let parts = merged(parts.iter().filter(|(from, to)| to - from >= SHORTEST).copied().collect());
+        let (mut kept, mut at) = (Vec::new(), 0.0);
         for (from, to) in &parts {
             if from - at >= SHORTEST {
                 kept.push((at, *from));
             }
-            at = at.max(*to);
+            at = *to;
         }
         if whole - at >= SHORTEST {
             kept.push((at, whole));
@@ -131,6 +152,13 @@ impl Kept {
     #[must_use]
     pub fn time(&self, at: f64) -> f64 {
         self.0.iter().map(|(from, to)| (at.min(*to) - from).max(0.0)).sum()
+    }
+
+    /// A clip, whose times are those of the whole medium, as it comes now; `None`: nothing of it stays.
+    #[must_use]
+    pub fn clip(&self, clip: Clip) -> Option<Clip> {
+        let (start, end) = (self.time(clip.start), self.time(clip.end.unwrap_or(f64::INFINITY)));
+        (end > start).then(|| Clip { start, end: clip.end.map(|_| end), ..clip })
     }
 
     /// Chapters as they come now.
@@ -177,6 +205,25 @@ mod tests {
             shown(&chapters(&[], &marks[..1], Some("Talk"), 10.0)),
             "0-3 Talk; 3-5 [SponsorBlock]: Sponsor; 5-10 Talk"
         );
+        // Fault: where hundreds overlapped, each piece was named by all of them.
+        let nested = (0..500).map(|at| segment(f64::from(at), 1000.0 - f64::from(at), SegmentKind::Filler));
+        let longest = chapters(&[], &nested.collect::<Vec<_>>(), None, 1000.0).into_iter().filter_map(|one| one.title);
+        assert!(longest.map(|title| title.len()).max() < Some(200));
+    }
+
+    #[test]
+    fn what_overlaps_is_left_out_as_one_part() {
+        // Fault: the end of each was moved to a key frame alone, and what lay between them came back.
+        let of = |from, to, kind| segment(from, to, kind);
+        let segments = [
+            of(5.0, 9.0, SegmentKind::Intro),
+            of(1.0, 5.5, SegmentKind::Sponsor),
+            of(2.0, 3.0, SegmentKind::Sponsor),
+            of(9.5, 10.0, SegmentKind::Outro),
+        ];
+        let kinds = [SegmentKind::Sponsor, SegmentKind::Intro];
+        assert_eq!(parts(&segments, &kinds), [(1.0, 9.0)]);
+        assert_eq!(parts(&segments, &kinds[..1]), [(1.0, 5.5)]);
     }
 
     #[test]
@@ -184,6 +231,11 @@ mod tests {
         let kept = Kept::without(&[(2.0, 4.0), (3.0, 5.0), (9.8, 10.0), (7.0, 7.1)], 10.0).unwrap();
         assert_eq!(kept.0, [(0.0, 2.0), (5.0, 10.0)]);
         assert_eq!([1.0, 3.0, 5.0, 8.0].map(|at| kept.time(at)), [1.0, 2.0, 2.0, 5.0]);
+        let clip = |start, end| kept.clip(Clip { start, end, exact: false }).map(|clip| (clip.start, clip.end));
+        // Fault: a clip was measured by the times that it had before, and one that is gone was cut all the same.
+        assert_eq!(clip(8.0, Some(9.0)), Some((5.0, Some(6.0))));
+        assert_eq!((clip(4.0, None), clip(1.0, Some(4.0))), (Some((2.0, None)), Some((1.0, Some(2.0)))));
+        assert_eq!((clip(2.5, Some(4.5)), clip(10.0, None)), (None, None));
         let chapters = [
             Chapter { title: Some("One".into()), start: 0.0, end: Some(3.0) },
             Chapter { title: Some("gone".into()), start: 3.0, end: Some(4.5) },

@@ -37,6 +37,11 @@ async fn marked_segments_become_chapters_or_are_left_out() -> Result<()> {
     let (program, api) = (relabelled(folder.path())?, house.origin.url(""));
     let variables =
         [("HAUL_YTDLP", program.as_str()), ("HAUL_WARM_EXTRACTORS", "0"), ("HAUL_SPONSORBLOCK_API", api.as_str())];
+    let words = "WEBVTT\n\n00:02.000 --> 00:03.000\nleft out\n\n00:06.500 --> 00:07.000\nsaid\n";
+    house.origin.put("/words.vtt", words);
+    let track = "<track kind=subtitles srclang=en src=/words.vtt>";
+    let page = format!("<!doctype html><title>A talk</title><video src=/progressive.mp4>{track}</video>");
+    house.origin.put("/progressive.html", page);
     let _worker = house.worker(&variables).await?;
     let hash: String = Sha256::digest("progressive").iter().take(2).map(|byte| format!("{byte:02x}")).collect();
     let segment = |from: f64, to: f64, kind: &str| json!({ "segment": [from, to], "category": kind, "UUID": "x" });
@@ -56,6 +61,14 @@ async fn marked_segments_become_chapters_or_are_left_out() -> Result<()> {
             "0.0-3.0 progressive; 3.0-4.0 [SponsorBlock]: Intermission/Intro Animation; 4.0-5.0 progressive",
         ),
         ("/progressive.mp4", json!({ "format": "mp3", "sponsorblock": { "remove": ["sponsor"] } }), 5.0, ""),
+        // their times are those of the whole medium
+        (
+            "/progressive.html",
+            json!({ "sponsorblock": { "remove": ["sponsor"] }, "clip": { "start": 6, "end": 7.5 },
+                    "subtitles": { "languages": ["en"], "mode": "sidecar" } }),
+            1.5,
+            "",
+        ),
         // nobody has marked anything in it, as the service says
         ("/portrait.mp4", json!({ "sponsorblock": { "remove": ["sponsor"] }, "fallback": "strict" }), 8.0, ""),
     ];
@@ -68,6 +81,11 @@ async fn marked_segments_become_chapters_or_are_left_out() -> Result<()> {
         assert!((plays - seconds).abs() < 0.2, "{path} {order}: plays {plays} s");
         assert_eq!(shown, *chapters, "{path} {order}");
     }
+    let text = String::from_utf8(house.get(&format!("{}/subtitles/en", jobs[4])).await?.body)?;
+    assert_eq!(text, "WEBVTT\n\n00:00:00.500 --> 00:00:01.000\nsaid\n");
+    let gone = json!({ "sponsorblock": { "remove": ["sponsor"] }, "clip": { "start": 2, "end": 3 } });
+    let gone = house.order(&request(&house.origin.url("/progressive.mp4"), gone)).await?;
+    assert_eq!(house.outcome(&gone).await?, "format_unavailable");
 
     // the service can't be asked: only who insists on the cut fails
     house.origin.put(&format!("/api/skipSegments/{hash}"), "no json");

@@ -31,20 +31,36 @@ impl Ffmpeg {
         at: f64,
         watch: &Watch,
     ) -> Result<f64, Failure> {
+        let found = self.key_frames((file, container, stream), begin, &[at], watch).await?;
+        Ok(found.first().copied().unwrap_or_default())
+    }
+
+    /// The same for each of several times, by reading the file once.
+    ///
+    /// # Errors
+    /// `corrupt_media` when it can't be read.
+    pub async fn key_frames(
+        &self,
+        (file, container, stream): (&Path, Container, u32),
+        begin: f64,
+        times: &[f64],
+        watch: &Watch,
+    ) -> Result<Vec<f64>, Failure> {
         let mut arguments = words("-hide_banner -loglevel error -print_format compact=print_section=0 -show_entries");
         arguments.push("packet=pts_time,flags".into());
         arguments.extend(words(&format!("-select_streams {stream}")));
         arguments.extend(input(file, container));
         let spec = self.spec(&self.ffprobe, file, arguments);
-        let mut last = 0.0_f64;
+        let mut last = vec![0.0_f64; times.len()];
         let mut program = Supervised::start(&spec).map_err(|error| internal(&error))?;
         let ended = program
             .run(watch, |line| {
                 if line.from == Stream::Stdout
                     && let Some(key) = key(&line.text).map(|time| time - begin)
-                    && key <= at + ROUNDING
                 {
-                    last = last.max(key);
+                    for (last, at) in last.iter_mut().zip(times) {
+                        *last = if key <= at + ROUNDING { last.max(key) } else { *last };
+                    }
                 }
             })
             .await;

@@ -1,8 +1,9 @@
 //! Argument lists of ffmpeg. Pure: from a plan to words.
 //!
 //! Every input names its demuxer, so that ffmpeg does not guess by content, and stands behind both allow-lists: a site
-//! can send a playlist under the name of a video, and ffmpeg would open what it names. File names are ours, never a
-//! site's, and marked `file:`, so that none is read as a protocol.
+//! can send a playlist under the name of a video, and ffmpeg would open what it names. The one that can't name it is the
+//! list of [`super::parts`], which allows one demuxer instead. File names are ours, never a site's, and marked `file:`, so
+//! that none is read as a protocol.
 
 use std::ffi::OsString;
 use std::path::Path;

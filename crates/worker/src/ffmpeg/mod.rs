@@ -89,13 +89,9 @@ impl Ffmpeg {
     /// `corrupt_media` when ffmpeg can't do it, `disk_full`, `timeout`, `stalled`.
     pub async fn make(&self, job: &Make<'_>, watch: &Watch, mut on_progress: impl FnMut(f64)) -> Result<(), Failure> {
         let spec = self.spec(&self.ffmpeg, job.output, command::make(job, self.threads));
-        let mut watch = watch.clone();
-        // a large file is written, and moved to make room for its index, without a word
-        let output = job.output.to_owned();
-        watch.activity.get_or_insert_with(|| Arc::new(move || written_at(&output)));
         let mut program = Supervised::start(&spec).map_err(|error| internal(&error))?;
         let ended = program
-            .run(&watch, |line| {
+            .run(&growing(watch, job.output), |line| {
                 if let Some(seconds) = (line.from == Stream::Stdout).then(|| command::progress(&line.text)).flatten() {
                     on_progress(seconds);
                 }
@@ -113,6 +109,14 @@ impl Ffmpeg {
             None => spec,
         }
     }
+}
+
+/// The growth of a file is a sign of life, unless the watch knows another one: a large file is written, and moved to make
+/// room for its index, without a word.
+fn growing(watch: &Watch, file: &Path) -> Watch {
+    let (mut watch, file) = (watch.clone(), file.to_owned());
+    watch.activity.get_or_insert_with(|| Arc::new(move || written_at(&file)));
+    watch
 }
 
 /// When the file was last written, in ms; 0 as long as it is not there.

@@ -1,16 +1,17 @@
 //! Parts of a file, one behind the other, copied into a file of their own.
 //!
-//! By ffmpeg's list of files (`concat`), which is a text of ours and names one file that was sniffed before; what it opens
-//! stands behind the same lists of protocols and formats as every input.
+//! By ffmpeg's list of files (`concat`), which is a text of ours and names one file that was sniffed before. It is the one
+//! input whose demuxer ffmpeg finds by content: for each part the list allows that of the sniffed container and no other.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
 use haul_shared::job::Failure;
 
-use super::command::{FORMATS, file_url};
+use super::command::file_url;
+use super::muxer::demuxer;
 use super::probe::words;
-use super::{Ffmpeg, check, internal};
+use super::{Ffmpeg, check, growing, internal};
 use crate::container::Container;
 use crate::process::{self, Watch};
 
@@ -31,38 +32,35 @@ pub fn can_be_parted(container: Container) -> bool {
 
 impl Ffmpeg {
     /// Copies parts of a file, in seconds from `begin`, its first time stamp, into an mkv. A part should begin at a key frame.
+    /// The growth of the output is a sign of life.
     ///
     /// # Errors
     /// `corrupt_media` when ffmpeg can't do it, `disk_full`, `timeout`, `stalled`.
     pub async fn parts(
         &self,
-        file: &Path,
-        begin: f64,
+        (file, container, begin): (&Path, Container, f64),
         parts: &[(f64, f64)],
         output: &Path,
         watch: &Watch,
     ) -> Result<(), Failure> {
         let mut list = String::from("ffconcat version 1.0\n");
+        // a folder of the operator's may have a quote in its name
+        let name = format!("file 'file:{}'", file.display().to_string().replace('\'', r"'\''"));
+        let only = format!("option format_whitelist {}", demuxer(container));
         for (from, to) in parts {
-            // names of ours have no quotes
-            let _ = writeln!(
-                list,
-                "file 'file:{}'\ninpoint {:.6}\noutpoint {:.6}",
-                file.display(),
-                begin + from,
-                begin + to
-            );
+            let (from, to) = (begin + from, begin + to);
+            let _ = writeln!(list, "{name}\n{only}\ninpoint {from:.6}\noutpoint {to:.6}");
         }
         let script = output.with_extension("parts");
         tokio::fs::write(&script, list).await.map_err(|error| crate::scratch::failure(&error))?;
         let mut arguments =
             words("-nostdin -hide_banner -loglevel error -y -protocol_whitelist file -format_whitelist");
-        arguments.push(format!("concat,{FORMATS}").into());
+        arguments.push(format!("concat,{}", demuxer(container)).into());
         arguments.extend(words("-safe 0 -f concat -i"));
         arguments.push(file_url(&script));
         arguments.extend(words("-map 0:v? -map 0:a? -c copy -f matroska"));
         arguments.push(file_url(output));
-        let output = process::output(&self.spec(&self.ffmpeg, output, arguments), watch).await;
+        let output = process::output(&self.spec(&self.ffmpeg, output, arguments), &growing(watch, output)).await;
         let output = output.map_err(|error| internal(&error))?;
         check(output.ended, &output.stderr_tail)
     }

@@ -15,11 +15,7 @@ use crate::ytdlp::{DownloadedFile, Info, Live};
 impl Run<'_> {
     /// Refuses a clip of which nothing is in the medium, as far as its length is known.
     pub(super) fn check_clip(&self, seconds: Option<f64>) -> Result<(), Failure> {
-        let start = self.spec.clip.map_or(0.0, |clip| clip.start);
-        if seconds.is_some_and(|seconds| start > 0.0 && start >= seconds) {
-            return Err(Failure::new(FailureKind::FormatUnavailable, "the medium ends before the clip begins"));
-        }
-        Ok(())
+        self.spec.clip.map_or(Ok(()), |clip| begins(clip, seconds))
     }
 
     /// The plan for the part that was asked for.
@@ -35,10 +31,10 @@ impl Run<'_> {
         let asked = self.spec.clip.or_else(|| most.map(|_| Clip { start: 0.0, end: most, exact: false }));
         let Some(asked) = asked else { return Ok(plan) };
         // its times are those of the whole medium
-        let now = |at: f64| kept.map_or(at, |kept| kept.time(at));
-        let clip = Clip { start: now(asked.start), end: asked.end.map(now), ..asked };
+        let nothing = || Failure::new(FailureKind::FormatUnavailable, "all of the clip was left out");
+        let clip = kept.map_or(Some(asked), |kept| kept.clip(asked)).ok_or_else(nothing)?;
         let to = clip.end.into_iter().chain(most).reduce(f64::min);
-        self.check_clip(plan.whole_seconds(seen))?;
+        begins(clip, plan.whole_seconds(seen))?;
         let picture = plan.video.and_then(|video| Some((video, files.get(video.input)?, seen.get(video.input)?)));
         let key = match picture {
             Some((video, file, seen)) if clip.start > 0.0 => {
@@ -51,4 +47,12 @@ impl Run<'_> {
         let from = if recode { clip.start } else { key };
         Ok(Plan { cut: Some(Cut { from, to, recode }), untouched: false, ..plan })
     }
+}
+
+/// A clip begins before the end of a medium of this length.
+fn begins(clip: Clip, seconds: Option<f64>) -> Result<(), Failure> {
+    if seconds.is_some_and(|seconds| clip.start > 0.0 && clip.start >= seconds) {
+        return Err(Failure::new(FailureKind::FormatUnavailable, "the medium ends before the clip begins"));
+    }
+    Ok(())
 }

@@ -58,25 +58,20 @@ impl Run<'_> {
         files: &[DownloadedFile],
         seen: &[Seen],
     ) -> Result<Option<Kept>, Failure> {
-        let removed: Vec<_> =
-            segments.iter().filter(|segment| self.spec.sponsorblock.remove.contains(&segment.kind)).collect();
+        let removed = sponsorblock::parts(segments, &self.spec.sponsorblock.remove);
         if removed.is_empty() || !seen.iter().all(|seen| can_be_parted(seen.container)) {
             return Ok(None);
         }
         let whole = seconds(seen);
         let picture = files.iter().zip(seen).find_map(|(file, seen)| Some((file, seen, seen.probe.video.as_ref()?)));
-        let mut parts = Vec::new();
-        for segment in removed {
-            let to = match picture {
-                Some((file, seen, video)) if segment.to < whole => {
-                    let of = (file.path.as_path(), seen.container, video.index);
-                    self.ctx.ffmpeg.key_frame(of, seen.probe.start, segment.to, &self.limits.watch()).await?
-                }
-                _ => segment.to.min(whole),
-            };
-            parts.push((segment.from, to));
+        let mut ends: Vec<f64> = removed.iter().map(|(_, to)| *to).collect();
+        if let Some((file, seen, video)) = picture {
+            // one look at the file for all of them: there may be hundreds
+            let of = (file.path.as_path(), seen.container, video.index);
+            ends = self.ctx.ffmpeg.key_frames(of, seen.probe.start, &ends, &self.limits.watch()).await?;
         }
-        Ok(Kept::without(&parts, whole))
+        let parts = removed.iter().zip(ends).map(|((from, to), key)| (*from, if *to < whole { key } else { whole }));
+        Ok(Kept::without(&parts.collect::<Vec<_>>(), whole))
     }
 
     /// The files without what is left out.
@@ -90,7 +85,8 @@ impl Run<'_> {
         let mut left = Vec::new();
         for (at, (file, seen)) in files.iter().zip(seen).enumerate() {
             let path = dir.join(format!("kept-{at}.mkv"));
-            self.ctx.ffmpeg.parts(&file.path, seen.probe.start, &kept.0, &path, &self.limits.watch()).await?;
+            let of = (file.path.as_path(), seen.container, seen.probe.start);
+            self.ctx.ffmpeg.parts(of, &kept.0, &path, &self.limits.watch()).await?;
             left.push(DownloadedFile { path, seconds: None, ..file.clone() });
         }
         Ok(left)

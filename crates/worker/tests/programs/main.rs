@@ -6,6 +6,7 @@ mod chain;
 mod holes;
 mod index;
 mod media;
+mod parts;
 mod process;
 mod shape;
 
