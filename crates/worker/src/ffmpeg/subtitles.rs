@@ -10,6 +10,7 @@ use haul_shared::job::Failure;
 
 use super::command::file_url;
 use super::probe::words;
+use super::tags::one_line;
 use super::{Ffmpeg, check, internal};
 use crate::captions::three_letters;
 use crate::container::Container;
@@ -101,7 +102,23 @@ pub(super) fn texts(
         among.push(format!("-metadata:s:s:{at}").into());
         among.push(format!("language={}", three_letters(&text.language)).into());
         among.push(format!("-metadata:s:s:{at}").into());
-        among.push(format!("title={}", text.name.as_deref().unwrap_or(&text.language)).into());
+        among.push(format!("title={}", one_line(text.name.as_deref().unwrap_or(&text.language))).into());
     }
     (before, among)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_line_and_an_argument() {
+        // Fault: with a NUL in its name, a text kept ffmpeg from being started at all.
+        let name = Some("Eng\0lish\n".to_owned());
+        let named = Subtitle { file: "/job/1.vtt".into(), language: "en".to_owned(), name };
+        let nameless = Subtitle { file: "/job/2.vtt".into(), language: "x\0-y".to_owned(), name: None };
+        let (_, among) = texts(Container::Mp4, &[named, nameless], 0.0, 1);
+        let said: Vec<_> = among.iter().filter_map(|word| word.to_str()).filter(|word| word.contains('=')).collect();
+        assert_eq!(said, ["language=eng", "title=Eng lish ", "language=und", "title=x -y"]);
+    }
 }

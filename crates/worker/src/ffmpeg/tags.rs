@@ -33,7 +33,8 @@ impl Tags {
         self.title.is_some() || self.artist.is_some() || self.date.is_some() || self.cover.is_some()
     }
 
-    /// The text of an ffmetadata file. `duration` ends the last chapter if nothing else does.
+    /// The text of an ffmetadata file. `duration` ends the last chapter if nothing else does, and no chapter is beyond it:
+    /// an mp4 would play until its last chapter ends.
     #[must_use]
     pub fn to_ffmetadata(&self, duration: Option<f64>) -> String {
         let mut text = String::from(";FFMETADATA1\n");
@@ -47,7 +48,7 @@ impl Tags {
         }
         for (at, chapter) in self.chapters.iter().take(MOST_CHAPTERS).enumerate() {
             let next = self.chapters.get(at + 1).map(|next| next.start);
-            let Some(end) = chapter.end.or(next).or(duration) else { continue };
+            let Some(end) = chapter.end.or(next).into_iter().chain(duration).reduce(f64::min) else { continue };
             if !(chapter.start >= 0.0 && end > chapter.start && end.is_finite()) {
                 continue;
             }
@@ -60,15 +61,19 @@ impl Tags {
     }
 }
 
-/// One line; `=`, `;`, `#`, `\` and line ends mean something to ffmpeg and get a backslash, or become a space.
+/// One line of a stranger's, not too long. What is no word is a space: a NUL would end an argument.
+pub(super) fn one_line(value: &str) -> String {
+    value.chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// One line; `=`, `;`, `#` and `\` mean something to ffmpeg and get a backslash.
 fn escaped(value: &str) -> String {
     let mut text = String::with_capacity(value.len());
-    for c in value.chars().take(LONGEST) {
-        match c {
-            '=' | ';' | '#' | '\\' => text.extend(['\\', c]),
-            c if c.is_control() => text.push(' '),
-            c => text.push(c),
+    for c in one_line(value).chars() {
+        if matches!(c, '=' | ';' | '#' | '\\') {
+            text.push('\\');
         }
+        text.push(c);
     }
     text
 }
@@ -92,6 +97,8 @@ mod tests {
                 chapter(None, 1.5, None),
                 chapter(Some("backwards"), 3.0, Some(2.0)),
                 chapter(Some("endless"), 4.0, None),
+                chapter(Some("too long"), 6.0, Some(9.0)),
+                chapter(Some("elsewhere"), 9.0, Some(10.0)),
             ],
         };
         expect![[r"
@@ -112,8 +119,13 @@ mod tests {
             [CHAPTER]
             TIMEBASE=1/1000
             START=4000
-            END=8000
+            END=6000
             title=endless
+            [CHAPTER]
+            TIMEBASE=1/1000
+            START=6000
+            END=8000
+            title=too long
         "]]
         .assert_eq(&tags.to_ffmetadata(Some(8.0)));
     }

@@ -127,7 +127,8 @@ impl SiteFormat {
     fn of(fields: &Fields<'_>) -> Option<Self> {
         let exact = fields.whole("filesize").filter(|size| *size > 0);
         let format = Self {
-            format_id: fields.text("format_id", ID)?,
+            // a NUL would end an argument
+            format_id: fields.text("format_id", ID).filter(|id| !id.contains('\0'))?,
             ext: fields.text("ext", WORD).unwrap_or_default(),
             protocol: fields.text("protocol", WORD).unwrap_or_default(),
             container: fields.text("container", WORD),
