@@ -1,5 +1,7 @@
 //! Subtitles, in files and beside them.
 
+use std::time::{Duration, Instant};
+
 use super::*;
 
 const ENGLISH: &str = "WEBVTT\n\n1\n00:00.500 --> 00:02.500\nThe beginning\n\n00:04.000 --> 00:20.000\nThe end\n";
@@ -52,7 +54,7 @@ async fn embedded(house: &House, job: &str) -> Result<String> {
 
 #[tokio::test]
 async fn subtitles_go_into_the_file_or_beside_it_and_what_is_not_there_is_said() -> Result<()> {
-    let house = House::open(Store::Disk, &[("HAUL_SLOTS", "4")]).await?;
+    let house = House::open(Store::Disk, &[("HAUL_SLOTS", "4"), ("HAUL_MAX_ATTEMPTS", "1")]).await?;
     let _worker = house.worker(&[]).await?;
     let (page, hls) = sites(&house);
     let asked = |languages: &[&str], mode: &str| json!({ "languages": languages, "mode": mode });
@@ -111,6 +113,14 @@ async fn subtitles_go_into_the_file_or_beside_it_and_what_is_not_there_is_said()
     let strict = json!({ "subtitles": asked(&["fr"], "embed"), "fallback": "strict" });
     let strict = house.order(&request(&page, strict)).await?;
     assert_eq!(house.outcome(&strict).await?, "format_unavailable");
+
+    // Fault: that a medium can't be had was told only when its texts had been waited for, a minute each.
+    let tracks = ["en", "de"].map(|one| format!("<track kind=subtitles srclang={one} src=/hang=/{one}.vtt>")).concat();
+    house.origin.put("/gone.html", format!("<!doctype html><title>Gone</title><video src=/gone.mp4>{tracks}</video>"));
+    let gone = json!({ "subtitles": asked(&["en", "de"], "sidecar") });
+    let (began, gone) = (Instant::now(), house.order(&request(&house.origin.url("/gone.html"), gone)).await?);
+    assert_ne!(house.outcome(&gone).await?, "completed");
+    assert!(began.elapsed() < Duration::from_secs(50) && house.origin.hits("/hang=/en.vtt") == 1);
 
     for job in &jobs {
         assert_eq!(house.ask(Method::DELETE, job, &Value::Null).await?.status, 204);

@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 
 /// Cues of one text; more is none that anybody reads.
 const MOST_CUES: usize = 50_000;
+/// Bytes of the words of one text.
+const MOST_BYTES: usize = 8 << 20;
 
 /// A text and when it is shown, in milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,10 +17,12 @@ struct Cue {
     text: String,
 }
 
-/// Cues in the order in which they came.
+/// Cues in the order in which they came; what is too much for one text is left out.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Vtt {
     cues: Vec<Cue>,
+    /// Of their words.
+    bytes: usize,
 }
 
 impl Vtt {
@@ -28,12 +32,23 @@ impl Vtt {
         let text = text.replace("\r\n", "\n").replace('\r', "\n");
         for block in text.split("\n\n") {
             if let Some(cue) = cue(block)
-                && self.cues.len() < MOST_CUES
                 && !self.cues.iter().rev().take(100).any(|known| *known == cue)
+                && !self.push(cue)
             {
-                self.cues.push(cue);
+                return;
             }
         }
+    }
+
+    /// Takes a cue in. Was there room for it?
+    fn push(&mut self, cue: Cue) -> bool {
+        let bytes = self.bytes + cue.text.len();
+        let fits = self.cues.len() < MOST_CUES && bytes <= MOST_BYTES;
+        if fits {
+            self.bytes = bytes;
+            self.cues.push(cue);
+        }
+        fits
     }
 
     /// Is there nothing to read in it?
@@ -45,28 +60,27 @@ impl Vtt {
     /// The cues of a part of the medium, in seconds, with times that count from its beginning.
     #[must_use]
     pub fn part(&self, from: f64, to: f64) -> Self {
-        let millis = |seconds: f64| (seconds.max(0.0) * 1000.0).round() as u64;
-        let (from, to) = (millis(from), millis(to));
-        let shown = self.cues.iter().filter(|cue| cue.from < to && cue.to > from);
-        let moved = shown.map(|cue| Cue {
-            from: cue.from.saturating_sub(from),
-            to: cue.to.min(to) - from,
-            text: cue.text.clone(),
-        });
-        Self { cues: moved.collect() }
+        self.parts(&[(from, to)])
     }
 
     /// The cues of several parts, one behind the other.
     #[must_use]
     pub fn parts(&self, parts: &[(f64, f64)]) -> Self {
-        let mut cues = Vec::new();
-        let mut at = 0;
+        let millis = |seconds: f64| (seconds.max(0.0) * 1000.0).round() as u64;
+        let (mut all, mut at) = (Self::default(), 0);
         for (from, to) in parts {
-            let moved = self.part(*from, *to).cues.into_iter();
-            cues.extend(moved.map(|cue| Cue { from: cue.from + at, to: cue.to + at, ..cue }));
-            at += ((to - from).max(0.0) * 1000.0).round() as u64;
+            let (from, to) = (millis(*from), millis(*to));
+            // a text that is shown all the time is in every part
+            for cue in &self.cues {
+                let (first, last) = (cue.from.max(from), cue.to.min(to));
+                let moved = || Cue { from: at + first - from, to: at + last - from, text: cue.text.clone() };
+                if first < last && !all.push(moved()) {
+                    return all;
+                }
+            }
+            at += to.saturating_sub(from);
         }
-        Self { cues }
+        all
     }
 
     /// The text of a file.
@@ -149,5 +163,19 @@ mod tests {
             last
         "]]
         .assert_eq(&vtt.part(2.0, 8.0).text());
+    }
+
+    #[test]
+    fn cues_of_all_parts_together_are_no_more_than_those_of_one_text() {
+        // Fault: a cue that is shown all the time was copied into every part, however many there were.
+        let parts: Vec<_> = (0..501).map(|at| (f64::from(at), f64::from(at) + 0.5)).collect();
+        for (times, words) in [(1000, "x".to_owned()), (10, "x".repeat(1 << 20))] {
+            let mut vtt = Vtt::default();
+            for at in 0..times {
+                vtt.take(&format!("00:00:00.000 --> 01:00:00.{at:03}\n{words}\n"));
+            }
+            let text = vtt.parts(&parts).text();
+            assert!(text.matches("-->").count() <= MOST_CUES && text.len() < 2 * MOST_BYTES, "{}", text.len());
+        }
     }
 }

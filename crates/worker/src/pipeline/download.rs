@@ -39,14 +39,16 @@ pub async fn download(ctx: &Context, job: &Running, spec: &DownloadSpec, scratch
     stages.enter(Stage::Download);
     let (pictures, texts) = (folder(scratch, "picture").await?, folder(scratch, "texts").await?);
     let fetched = run.fetch(&info, &mut session, &ids, Aim::Result(Keep::Outline));
-    let (fetched, picture, asked, segments) = tokio::join!(
-        fetched,
-        run.picture_of_site(&info, &pictures),
-        run.fetch_texts(&info, &wanted, &texts),
-        run.marked_segments(&info)
-    );
-    let ((mut fetched, mut way), asked, segments) = (fetched?, asked?, segments?);
-    let mut with = With { picture, pictures, asked, texts, segments };
+    let beside = async {
+        Ok(tokio::join!(
+            run.picture_of_site(&info, &pictures),
+            run.fetch_texts(&info, &wanted, &texts),
+            run.marked_segments(&info)
+        ))
+    };
+    // nobody waits for what would lie beside a medium that can't be had
+    let ((mut fetched, mut way), (picture, asked, segments)) = tokio::try_join!(fetched, beside)?;
+    let mut with = With { picture, pictures, asked: asked?, texts, segments: segments? };
     let finished = loop {
         let aim = match fetched {
             Fetched::Files(files) => break run.of_files(&mut stages, site, &files, with).await?,

@@ -1,7 +1,8 @@
 //! Subtitles of a download: fetched while its medium is, cut as it is, and put into its file or beside it.
 //!
 //! What can't be had is left out, and the result says so; for a strict request it is a failure. Every text becomes WebVTT
-//! first, whatever the site has. Not here: which ones are taken (`captions`).
+//! first, whatever the site has, and waits in scratch: only one at a time is in memory. Not here: which ones are taken
+//! (`captions`).
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,6 +12,8 @@ use haul_shared::job::{Failure, FailureKind, Text};
 use haul_shared::media::{Fallback, SubtitleMode};
 use haul_shared::storage::ObjectKey;
 use hyper::HeaderMap;
+use tokio::io::AsyncReadExt as _;
+use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use super::download::Run;
@@ -29,10 +32,14 @@ use crate::ytdlp::{Caption, Info};
 const TEXT_BYTES: usize = 8 << 20;
 /// For one text to come.
 const TEXT_WITHIN: Duration = Duration::from_secs(60);
+/// For all texts of a medium, one after the other.
+const TEXTS_WITHIN: Duration = Duration::from_secs(120);
 /// Segments of one text.
 const MOST_SEGMENTS: usize = 4000;
 /// Segments fetched at once.
 const AT_ONCE: usize = 4;
+/// Of one of them: one text may be a single segment.
+const SEGMENT_BYTES: usize = TEXT_BYTES / AT_ONCE;
 
 /// A language that was asked for, as far as it could be had.
 #[derive(Debug)]
@@ -46,7 +53,8 @@ struct Got {
     language: String,
     name: Option<String>,
     automatic: bool,
-    text: Vtt,
+    /// In WebVTT, as long as the medium.
+    file: PathBuf,
 }
 
 /// Texts of a result: those that go into its file, and what there is to say of all of them.
@@ -65,7 +73,7 @@ impl Run<'_> {
         }
     }
 
-    /// Fetches them.
+    /// Fetches them, as far as they come in time.
     pub(super) async fn fetch_texts(
         &self,
         info: &Info,
@@ -73,12 +81,13 @@ impl Run<'_> {
         dir: &Path,
     ) -> Result<Vec<Asked>, Failure> {
         let mut all: Vec<Asked> = Vec::new();
+        let (headers, until) = (info.asked_with(), Instant::now() + TEXTS_WITHIN);
         for (at, one) in wanted.iter().enumerate() {
             let got = match one.found {
-                Some(caption) => match self.text(caption, &info.asked_with(), &dir.join(format!("text-{at}"))).await {
-                    Ok(text) => {
+                Some(caption) => match self.text(caption, &headers, &dir.join(format!("text-{at}")), until).await {
+                    Ok(file) => {
                         let Caption { language, name, automatic, .. } = caption.clone();
-                        Some(Got { language, name, automatic, text })
+                        Some(Got { language, name, automatic, file })
                     }
                     Err(failure) if self.spec.fallback == Fallback::Strict => return Err(failure),
                     Err(failure) => {
@@ -94,39 +103,50 @@ impl Run<'_> {
         Ok(all)
     }
 
-    /// A text as the site has it, read as WebVTT.
-    async fn text(&self, caption: &Caption, headers: &HeaderMap, folder: &Path) -> Result<Vtt, Failure> {
-        let bytes = match &caption.source {
-            CaptionSource::Text(text) => text.clone().into_bytes(),
-            CaptionSource::File(url) => self.limits.step(self.fetch_small(url, headers)).await?,
-            CaptionSource::Playlist(url) => {
-                let segments = tokio::time::timeout(TEXT_WITHIN, self.segments(url, headers));
-                let late = |_| Failure::new(FailureKind::Network, "a text took too long");
-                return self.limits.step(async { segments.await.map_err(late)? }).await;
-            }
-        };
-        // ffmpeg refuses what is not UTF-8
-        let text = String::from_utf8_lossy(&bytes);
+    /// A text as the site has it, made into a file of WebVTT, in a folder that is not there yet.
+    async fn text(
+        &self,
+        caption: &Caption,
+        headers: &HeaderMap,
+        folder: &Path,
+        until: Instant,
+    ) -> Result<PathBuf, Failure> {
         tokio::fs::create_dir(folder).await.map_err(|error| scratch::failure(&error))?;
         let (raw, vtt) = (folder.join("raw"), folder.join("text.vtt"));
-        tokio::fs::write(&raw, text.as_bytes()).await.map_err(|error| scratch::failure(&error))?;
-        let wall = TEXT_WITHIN.min(self.limits.left());
-        let watch = Watch::new(wall, wall, self.job.stop_token().clone());
-        self.ctx.ffmpeg.to_vtt(&raw, caption.form, &vtt, &watch).await.map_err(|failure| unusable(failure.detail))?;
-        let mut read = Vtt::default();
-        read.take(&tokio::fs::read_to_string(&vtt).await.map_err(|error| scratch::failure(&error))?);
-        if read.is_empty() { Err(unusable("there are no words in it")) } else { Ok(read) }
+        let until = until.min(Instant::now() + TEXT_WITHIN);
+        let fetched = async {
+            match &caption.source {
+                CaptionSource::Text(text) => write(&raw, text.as_bytes()).await,
+                CaptionSource::File(url) => {
+                    let bytes = self.fetch_small(url, headers, TEXT_BYTES).await?;
+                    write(&raw, words(&bytes).as_bytes()).await
+                }
+                CaptionSource::Playlist(url) => {
+                    let text = self.segments(url, headers).await?;
+                    write(&vtt, text.text().as_bytes()).await
+                }
+            }
+        };
+        let late = |_| Failure::new(FailureKind::Network, "a text took too long");
+        self.limits.step(async { timeout_at(until, fetched).await.map_err(late)? }).await?;
+        if !matches!(caption.source, CaptionSource::Playlist(_)) {
+            let wall = until.saturating_duration_since(Instant::now()).min(self.limits.left());
+            let watch = Watch::new(wall, wall, self.job.stop_token().clone());
+            let made = self.ctx.ffmpeg.to_vtt(&raw, caption.form, &vtt, &watch).await;
+            made.map_err(|failure| unusable(failure.detail))?;
+        }
+        if read(&vtt).await?.is_empty() { Err(unusable("there are no words in it")) } else { Ok(vtt) }
     }
 
     /// A text in the segments of a playlist (RFC 8216 §3.5): their cues have the times of the whole.
     async fn segments(&self, url: &str, headers: &HeaderMap) -> Result<Vtt, Failure> {
-        let playlist = self.fetch_small(url, headers).await?;
+        let playlist = self.fetch_small(url, headers, SEGMENT_BYTES).await?;
         let base = Url::parse(url).map_err(|_| unusable("an address that is none"))?;
         let names = String::from_utf8_lossy(&playlist);
         let names = names.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         let addresses: Vec<Url> = names.take(MOST_SEGMENTS).filter_map(|name| base.join(name).ok()).collect();
-        let fetched =
-            stream::iter(addresses).map(|address| async move { self.fetch_small(address.as_str(), headers).await });
+        let segment = async |address: Url| self.fetch_small(address.as_str(), headers, SEGMENT_BYTES).await;
+        let fetched = stream::iter(addresses).map(segment);
         let mut texts = fetched.buffered(AT_ONCE);
         let (mut whole, mut bytes) = (Vtt::default(), 0);
         while let Some(text) = texts.try_next().await? {
@@ -134,13 +154,13 @@ impl Run<'_> {
             if bytes > TEXT_BYTES {
                 return Err(unusable("a text is too large"));
             }
-            whole.take(&String::from_utf8_lossy(&text));
+            whole.take(&words(&text));
         }
-        if whole.is_empty() { Err(unusable("there are no words in it")) } else { Ok(whole) }
+        Ok(whole)
     }
 
-    async fn fetch_small(&self, url: &str, headers: &HeaderMap) -> Result<Vec<u8>, Failure> {
-        let bounds = small::Bounds { bytes: TEXT_BYTES, wall: TEXT_WITHIN };
+    async fn fetch_small(&self, url: &str, headers: &HeaderMap, most: usize) -> Result<Vec<u8>, Failure> {
+        let bounds = small::Bounds { bytes: most, wall: TEXT_WITHIN };
         let fetched = small::fetch(&self.ctx.config.egress, url, headers, bounds).await;
         fetched.map_err(|error| match error {
             NotFetched::Failed(_) | NotFetched::TooLate | NotFetched::Unreachable(_) => {
@@ -180,9 +200,11 @@ impl Run<'_> {
                 continue;
             };
             let file = dir.join(format!("subtitles-{}.vtt", texts.told.len()));
-            let text = kept.map_or_else(|| got.text.clone(), |kept| got.text.parts(&kept.0));
-            let text = text.part(from, to).text();
-            tokio::fs::write(&file, text).await.map_err(|error| scratch::failure(&error))?;
+            let mut text = read(&got.file).await?;
+            if let Some(kept) = kept {
+                text = text.parts(&kept.0);
+            }
+            write(&file, text.part(from, to).text().as_bytes()).await?;
             let told = Text { asked, language: Some(got.language.clone()), automatic: got.automatic, stored: None };
             texts.told.push((told, (!embed).then(|| file.clone())));
             if embed {
@@ -210,6 +232,34 @@ impl Run<'_> {
         }
         Ok(told)
     }
+}
+
+/// ffmpeg refuses what is not UTF-8. Nothing grows by this.
+fn words(bytes: &[u8]) -> String {
+    let mut words = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        words.push_str(chunk.valid());
+        words.extend((!chunk.invalid().is_empty()).then_some('?'));
+    }
+    words
+}
+
+async fn write(file: &Path, text: &[u8]) -> Result<(), Failure> {
+    tokio::fs::write(file, text).await.map_err(|error| scratch::failure(&error))
+}
+
+/// A text that waits in scratch.
+async fn read(file: &Path) -> Result<Vtt, Failure> {
+    let mut text = Vec::new();
+    let read = async {
+        // with its times it may be longer than it was
+        let file = tokio::fs::File::open(file).await?;
+        file.take(2 * TEXT_BYTES as u64).read_to_end(&mut text).await
+    };
+    read.await.map_err(|error| scratch::failure(&error))?;
+    let mut vtt = Vtt::default();
+    vtt.take(&words(&text));
+    Ok(vtt)
 }
 
 /// A text that this medium has, and that nobody can read.
