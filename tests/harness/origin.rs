@@ -37,6 +37,8 @@ pub enum Fault {
     Throttle(u64),
     /// The right length is announced, and every connection is cut after this many bytes of the body.
     Cut(usize),
+    /// The first connection for each path is cut so; later ones bring all.
+    CutOnce(usize),
     /// The first so many per cent of the file are served as if they were the whole; above 100, more is announced
     /// than is sent.
     Lying(usize),
@@ -69,6 +71,7 @@ impl fmt::Display for Fault {
         match self {
             Self::Throttle(rate) => write!(f, "throttle={rate}"),
             Self::Cut(bytes) => write!(f, "cut={bytes}"),
+            Self::CutOnce(bytes) => write!(f, "cut-once={bytes}"),
             Self::Lying(percent) => write!(f, "lying={percent}"),
             Self::Missing(name) => write!(f, "missing={name}"),
             Self::Halved(name) => write!(f, "halved={name}"),
@@ -192,6 +195,7 @@ async fn serve(State(site): State<Arc<Site>>, request: Request) -> Response {
     match fault {
         "throttle" => answer.rate = Some(number.max(1)),
         "cut" => answer.cut = Some(number),
+        "cut-once" => answer.cut = (hit == 1).then_some(number),
         "lying" if number > 100 => answer.announce = Some(body.len() * number / 100),
         "lying" => body.truncate(body.len() * number / 100),
         "missing" if path.ends_with(value) => return StatusCode::NOT_FOUND.into_response(),

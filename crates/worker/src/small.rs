@@ -1,16 +1,17 @@
-//! Small files of strangers, fetched whole into memory: pictures, subtitles, answers of other services.
+//! Small files of strangers, most of them fetched whole into memory: pictures, subtitles, answers of other services.
 //!
 //! Every hop is judged by the egress policy, and the judged addresses are the ones that are dialled. Time and bytes are
 //! bounded. Not here: media, which are `ytdlp`'s and the relay's to fetch; what the bytes are (whoever asked).
 
 use std::time::Duration;
 
-use futures::StreamExt as _;
+use bytes::Bytes;
 use haul_shared::egress::{EgressPolicy, Unreachable};
 use haul_shared::source::SourceUrl;
 use reqwest::header::{AUTHORIZATION, COOKIE, HeaderMap, LOCATION};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response};
+use tokio::time::{Instant, timeout_at};
 use url::{Host, Url};
 
 /// Of one address.
@@ -64,12 +65,28 @@ pub async fn fetch(
     headers: &HeaderMap,
     bounds: Bounds,
 ) -> Result<Vec<u8>, NotFetched> {
-    let fetched = async {
+    let mut answer = open(egress, url, headers, bounds).await?;
+    let mut bytes = Vec::new();
+    while let Some(piece) = answer.next().await? {
+        bytes.extend_from_slice(&piece);
+    }
+    Ok(bytes)
+}
+
+/// The same, to be read piece by piece.
+///
+/// # Errors
+/// [`NotFetched`].
+pub async fn open(egress: &EgressPolicy, url: &str, headers: &HeaderMap, bounds: Bounds) -> Result<Answer, NotFetched> {
+    let until = Instant::now() + bounds.wall;
+    let opened = async {
         let mut url = SourceUrl::read(url).map_err(|_| NotFetched::Address)?;
         let mut headers = headers.clone();
         for _ in 0..=MOST_HOPS {
             let answer = ask(egress, &url, &headers).await?;
-            let Some(next) = redirect(&url, &answer)? else { return read(answer, bounds.bytes).await };
+            let Some(next) = redirect(&url, &answer)? else {
+                return Ok(Answer { body: answer, left_bytes: bounds.bytes, until });
+            };
             if next.host() != url.host() {
                 headers.remove(COOKIE);
                 headers.remove(AUTHORIZATION);
@@ -78,7 +95,29 @@ pub async fn fetch(
         }
         Err(NotFetched::Redirects)
     };
-    tokio::time::timeout(bounds.wall, fetched).await.map_err(|_| NotFetched::TooLate)?
+    timeout_at(until, opened).await.map_err(|_| NotFetched::TooLate)?
+}
+
+/// An answer that comes, within its bounds.
+#[derive(Debug)]
+pub struct Answer {
+    body: Response,
+    left_bytes: usize,
+    until: Instant,
+}
+
+impl Answer {
+    /// The next bytes; `None` at the end.
+    ///
+    /// # Errors
+    /// [`NotFetched`].
+    pub async fn next(&mut self) -> Result<Option<Bytes>, NotFetched> {
+        let next = timeout_at(self.until, self.body.chunk()).await.map_err(|_| NotFetched::TooLate)?.map_err(failed)?;
+        if let Some(piece) = &next {
+            self.left_bytes = self.left_bytes.checked_sub(piece.len()).ok_or(NotFetched::TooLarge)?;
+        }
+        Ok(next)
+    }
 }
 
 async fn ask(egress: &EgressPolicy, url: &SourceUrl, headers: &HeaderMap) -> Result<Response, NotFetched> {
@@ -102,19 +141,6 @@ fn redirect(url: &SourceUrl, answer: &Response) -> Result<Option<SourceUrl>, Not
     let target = target.ok_or(NotFetched::Status(status.as_u16()))?.to_str().map_err(|_| NotFetched::Redirects)?;
     let next = Url::parse(url.expose()).and_then(|url| url.join(target)).map_err(|_| NotFetched::Redirects)?;
     SourceUrl::read(next.as_str()).map(Some).map_err(|_| NotFetched::Redirects)
-}
-
-async fn read(answer: Response, most: usize) -> Result<Vec<u8>, NotFetched> {
-    let mut bytes = Vec::new();
-    let mut body = answer.bytes_stream();
-    while let Some(piece) = body.next().await {
-        let piece = piece.map_err(failed)?;
-        if bytes.len() + piece.len() > most {
-            return Err(NotFetched::TooLarge);
-        }
-        bytes.extend_from_slice(&piece);
-    }
-    Ok(bytes)
 }
 
 /// An error of the client shows the address.

@@ -1,10 +1,14 @@
 //! Live streams: recorded for as long as was asked, or up to their end.
 
+use std::time::Duration;
+
 use super::*;
 
 /// A list of the first so many segments, two seconds each, that may still grow.
 fn list(segments: usize) -> String {
-    let of = |at: usize| format!("#EXTINF:2.0,\n/hls-ts/360p-{at}.ts\n");
+    // half of one comes before all of it does
+    let folder = |at: usize| if at == 1 { format!("/{}", Fault::CutOnce(20_000)) } else { String::new() };
+    let of = |at: usize| format!("#EXTINF:2.0,\n{}/hls-ts/360p-{at}.ts\n", folder(at));
     let segments: String = (0..segments).map(of).collect();
     format!("#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:0\n{segments}")
 }
@@ -20,13 +24,15 @@ async fn recorded(house: &House, job: &str) -> Result<f64> {
     let plays: f64 = seen["format"]["duration"].as_str().context("a duration")?.parse()?;
     let says = view["result"]["duration_seconds"].as_f64().context("a duration")?;
     assert!((plays - says).abs() < 0.3, "{says} s, plays {plays} s");
+    let pictures = seen["streams"][0]["nb_frames"].as_str().context("a number of pictures")?.parse::<f64>()?;
+    assert!((pictures - plays * 25.0).abs() < 4.0, "{pictures} pictures in {plays} s");
     Ok(plays)
 }
 
 #[tokio::test]
 async fn a_live_stream_is_recorded_for_as_long_as_asked_or_up_to_its_end() -> Result<()> {
     let house = House::open(Store::Disk, &[("HAUL_SLOTS", "4"), ("HAUL_MAX_ATTEMPTS", "1")]).await?;
-    let _worker = house.worker(&[("HAUL_SILENCE_TIMEOUT", "6s")]).await?;
+    let worker = house.worker(&[("HAUL_SILENCE_TIMEOUT", "6s")]).await?;
     for path in ["/goes-on.m3u8", "/ends.m3u8", "/stalls.m3u8"] {
         house.origin.put(path, list(2));
     }
@@ -61,5 +67,19 @@ async fn a_live_stream_is_recorded_for_as_long_as_asked_or_up_to_its_end() -> Re
     assert_eq!(house.outcome(&stalls).await?, "stalled");
     let refused = house.order(&request(&house.origin.url("/stalls.m3u8"), json!({}))).await?;
     assert_eq!(house.outcome(&refused).await?, "live_not_supported");
+
+    // the playlist that yt-dlp looks at answers, and the one that is recorded does not
+    let variant = |width: u32| {
+        format!("#EXT-X-STREAM-INF:BANDWIDTH={width}000,RESOLUTION={width}x90,CODECS=\"avc1.42c01e,mp4a.40.2\"\n")
+    };
+    house
+        .origin
+        .put("/silent.m3u8", format!("#EXTM3U\n{}/stalls.m3u8\n{}/hang=/stalls.m3u8\n", variant(160), variant(320)));
+    let silent = order("/silent.m3u8", 600).await?;
+    processes::until("it waits for the playlist", async || house.origin.hits("/hang=/stalls.m3u8") > 0).await?;
+    assert_eq!(house.ask(Method::DELETE, &silent, &Value::Null).await?.status, 202);
+    let running = async || house.metric(&worker, "haul_jobs_running").await.unwrap_or(1.0);
+    let took = processes::until("its slot is free", async || running().await < 1.0).await?;
+    assert!(took < Duration::from_secs(10), "{took:?}");
     Ok(())
 }

@@ -1,20 +1,19 @@
 //! Recording a live stream from now on: the segments of its playlists, one after the other, as they appear.
 //!
-//! Every segment is fetched through the egress policy and written behind the last one; what comes out is a file like any
-//! that was downloaded, and is looked at, cut to the asked length, and proven as such. A stream that ends before is
-//! recorded up to its end. Picture and sound that come apart begin with the same segment.
+//! Every segment is fetched through the egress policy and written behind the last one as it comes; what comes out is a
+//! file like any that was downloaded, and is looked at, cut to the asked length, and proven as such. A stream that ends
+//! before is recorded up to its end. Picture and sound that come apart begin with the same segment.
 //!
 //! Not here: how a playlist is read (`live`), whether a live stream may be recorded (`select`).
 
+use std::io::SeekFrom;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures::future::try_join_all;
 use haul_shared::job::{Failure, FailureKind};
-use hyper::HeaderMap;
-use hyper::header::COOKIE;
 use tokio::fs::File;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncSeekExt as _, AsyncWriteExt as _};
 use tokio::time::Instant;
 use url::Url;
 
@@ -23,12 +22,12 @@ use crate::live::{self, NotFollowed, Window};
 use crate::meter::Fetched;
 use crate::scratch;
 use crate::small::{self, NotFetched};
-use crate::ytdlp::{DownloadedFile, SiteFormat};
+use crate::ytdlp::{DownloadedFile, Place, SiteFormat};
 
 /// Of a playlist.
 const PLAYLIST_BYTES: usize = 1 << 20;
 /// Of one segment.
-const SEGMENT_BYTES: usize = 128 << 20;
+const SEGMENT_BYTES: u64 = 128 << 20;
 /// For one answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// Where a player would begin: so many segments before the newest (RFC 8216 §6.3.3).
@@ -52,13 +51,9 @@ impl Run<'_> {
         for (at, format) in formats.iter().enumerate() {
             let place = format.place.as_ref().filter(|_| format.protocol.starts_with("m3u8"));
             let place = place.ok_or_else(|| unsupported("only live streams in HLS are recorded"))?;
-            let mut headers = place.headers.clone();
-            if let Some(cookies) = place.cookies.of(&place.url) {
-                headers.insert(COOKIE, cookies);
-            }
-            tracks.push(Track { run: self, url: place.url.clone(), headers, file: dir.join(format!("live.{at}")) });
+            tracks.push(Track { run: self, place, file: dir.join(format!("live.{at}")) });
         }
-        let windows = try_join_all(tracks.iter().map(Track::window)).await?;
+        let windows = self.limits.step(try_join_all(tracks.iter().map(Track::window))).await?;
         let edge = |window: &Window| {
             let at = window.segments.len().saturating_sub(FROM_EDGE);
             window.segments.get(at).map(|segment| segment.number)
@@ -87,8 +82,7 @@ impl Run<'_> {
 /// One playlist on its way into a file.
 struct Track<'a> {
     run: &'a Run<'a>,
-    url: Url,
-    headers: HeaderMap,
+    place: &'a Place,
     file: PathBuf,
 }
 
@@ -111,17 +105,11 @@ impl Track<'_> {
                     // another medium from here on: what was recorded so far is whole
                     return self.end(file, bytes).await;
                 }
-                let mut body = match &segment.map {
-                    Some(url) if map.as_ref() != Some(url) => {
-                        map = Some(url.clone());
-                        self.fetch(url, SEGMENT_BYTES).await?
-                    }
-                    _ => Vec::new(),
-                };
-                body.extend(self.fetch(&segment.url, SEGMENT_BYTES).await?);
-                file.write_all(&body).await.map_err(|error| scratch::failure(&error))?;
-                bytes += body.len() as u64;
-                self.check_size(bytes)?;
+                if let Some(url) = segment.map.as_ref().filter(|url| map.as_ref() != Some(*url)) {
+                    map = Some(url.clone());
+                    bytes = self.append(url, &mut file, bytes).await?;
+                }
+                bytes = self.append(&segment.url, &mut file, bytes).await?;
                 next = segment.number + 1;
                 recorded += segment.seconds;
                 last_news = Instant::now();
@@ -148,13 +136,6 @@ impl Track<'_> {
         Ok(bytes)
     }
 
-    fn check_size(&self, bytes: u64) -> Result<(), Failure> {
-        if bytes > self.run.ctx.config.limits.max_file_bytes {
-            return Err(Failure::new(FailureKind::TooLarge, format!("{bytes} bytes were recorded")));
-        }
-        Ok(())
-    }
-
     fn tell(&self, recorded: f64, bytes: u64, told: Option<f64>) {
         if let Some(seconds) = told {
             // it comes as fast as it plays
@@ -165,31 +146,70 @@ impl Track<'_> {
 
     /// The playlist as it is now.
     async fn window(&self) -> Result<Window, Failure> {
-        let text = self.fetch(&self.url, PLAYLIST_BYTES).await?;
-        live::read(&String::from_utf8_lossy(&text), &self.url).map_err(|error| match error {
+        let (url, bounds) = (&self.place.url, small::Bounds { bytes: PLAYLIST_BYTES, wall: ANSWER_WITHIN });
+        let (egress, headers) = (&self.run.ctx.config.egress, self.place.headers_for(url));
+        let mut tries = 1;
+        let text = loop {
+            match small::fetch(egress, url.as_str(), &headers, bounds).await {
+                Ok(text) => break text,
+                Err(error) => self.again(&error, &mut tries).await?,
+            }
+        };
+        live::read(&String::from_utf8_lossy(&text), url).map_err(|error| match error {
             NotFollowed::Unreadable => Failure::new(FailureKind::ExtractorError, error.to_string()),
             NotFollowed::Encrypted | NotFollowed::Ranges => unsupported(error),
         })
     }
 
-    async fn fetch(&self, url: &Url, most: usize) -> Result<Vec<u8>, Failure> {
-        let bounds = small::Bounds { bytes: most, wall: ANSWER_WITHIN };
+    /// Writes what is at an address behind the first so many bytes of a file; how many it has then.
+    async fn append(&self, url: &Url, file: &mut File, bytes: u64) -> Result<u64, Failure> {
         let mut tries = 1;
         loop {
-            let error = match small::fetch(&self.run.ctx.config.egress, url.as_str(), &self.headers, bounds).await {
+            match self.append_once(url, file, bytes).await? {
                 Ok(bytes) => return Ok(bytes),
-                Err(error) => error,
-            };
-            let passes = matches!(
-                error,
-                NotFetched::Failed(_) | NotFetched::TooLate | NotFetched::Status(404 | 429 | 500..=599)
-            );
-            if !passes || tries == TRIES {
-                return Err(self.failure(&error));
+                Err(error) => self.again(&error, &mut tries).await?,
             }
-            tries += 1;
-            tokio::time::sleep(Duration::from_secs(1)).await;
         }
+    }
+
+    async fn append_once(
+        &self,
+        url: &Url,
+        file: &mut File,
+        mut bytes: u64,
+    ) -> Result<Result<u64, NotFetched>, Failure> {
+        // what a try before has left
+        file.set_len(bytes).await.map_err(|error| scratch::failure(&error))?;
+        file.seek(SeekFrom::Start(bytes)).await.map_err(|error| scratch::failure(&error))?;
+        let (egress, most) = (&self.run.ctx.config.egress, self.run.ctx.config.limits.max_file_bytes);
+        let left = usize::try_from(most.saturating_sub(bytes).min(SEGMENT_BYTES)).unwrap_or(usize::MAX);
+        let bounds = small::Bounds { bytes: left, wall: ANSWER_WITHIN };
+        let mut answer = match small::open(egress, url.as_str(), &self.place.headers_for(url), bounds).await {
+            Ok(answer) => answer,
+            Err(error) => return Ok(Err(error)),
+        };
+        loop {
+            match answer.next().await {
+                Ok(Some(piece)) => {
+                    file.write_all(&piece).await.map_err(|error| scratch::failure(&error))?;
+                    bytes += piece.len() as u64;
+                }
+                Ok(None) => return Ok(Ok(bytes)),
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+    }
+
+    /// Waits for another try, if it is worth one.
+    async fn again(&self, error: &NotFetched, tries: &mut u32) -> Result<(), Failure> {
+        let passes =
+            matches!(error, NotFetched::Failed(_) | NotFetched::TooLate | NotFetched::Status(404 | 429 | 500..=599));
+        if !passes || *tries == TRIES {
+            return Err(self.failure(error));
+        }
+        *tries += 1;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        Ok(())
     }
 
     fn failure(&self, error: &NotFetched) -> Failure {

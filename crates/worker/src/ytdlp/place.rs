@@ -5,8 +5,8 @@
 
 use hyper::HeaderMap;
 use hyper::header::{
-    ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderName, HeaderValue, RANGE, TE, TRANSFER_ENCODING,
-    UPGRADE,
+    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderName, HeaderValue, RANGE, TE,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use jiff::Timestamp;
 use url::Url;
@@ -105,6 +105,19 @@ impl Place {
     }
 }
 
+impl Place {
+    /// What is said when asking for something of this format at this address: the cookies that are meant for it, and
+    /// what proves who asks only where the format is.
+    pub(crate) fn headers_for(&self, url: &Url) -> HeaderMap {
+        let mut headers = self.headers.clone();
+        if url.origin() != self.url.origin() {
+            headers.remove(AUTHORIZATION);
+        }
+        headers.extend(self.cookies.of(url).map(|cookies| (COOKIE, cookies)));
+        headers
+    }
+}
+
 fn address(fields: &Fields<'_>, name: &str) -> Option<Url> {
     fields.whole_text(name, ADDRESS).and_then(|text| Url::parse(text).ok())
 }
@@ -117,6 +130,25 @@ mod tests {
 
     fn now() -> Timestamp {
         Timestamp::from_second(1_800_000_000).expect("a time")
+    }
+
+    #[test]
+    fn what_is_of_one_host_is_not_told_to_another() {
+        // Fault: of a live stream all segments were asked for with the cookies of its playlist, wherever they were.
+        let format = json!({
+            "url": "https://site.example/live.m3u8", "http_headers": {"Authorization": "Basic eA==", "Referer": "r"},
+            "cookies": "s=1; Domain=site.example; Path=/; c=2; Domain=.cdn.example; Path=/",
+        });
+        let place = Place::of(&Fields::of(&format).expect("an object"), now()).expect("a place");
+        for (url, said) in [
+            ("https://site.example/1.ts", [Some("s=1"), Some("Basic eA=="), Some("r")]),
+            ("https://a.cdn.example/1.ts", [Some("c=2"), None, Some("r")]),
+            ("https://other.example/1.ts", [None, None, Some("r")]),
+        ] {
+            let headers = place.headers_for(&Url::parse(url).expect("an address"));
+            let value = |name: &str| headers.get(name).map(|value| value.to_str().expect("text"));
+            assert_eq!(["cookie", "authorization", "referer"].map(value), said, "{url}");
+        }
     }
 
     #[test]
