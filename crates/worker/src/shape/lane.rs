@@ -1,5 +1,9 @@
-//! The lane of what is coded anew. Copying costs next to nothing, coding takes whole cores: jobs that copy must not wait
-//! for them, so only so many jobs code at a time, whatever the number of slots.
+//! The lane of what is coded anew. Copying costs next to nothing, coding takes whole cores: only so many jobs code at a
+//! time, whatever the number of slots, so that those that copy find cores free.
+//!
+//! A job that waits for a place keeps its slot, because its files are in scratch: where the slots are full of jobs that
+//! code or wait to, jobs that copy wait for a slot like any other. That there are more slots than those is the operator's
+//! to see to.
 
 use std::num::NonZeroUsize;
 
