@@ -107,6 +107,8 @@ async fn complete(ctx: &Context, leased: Leased) -> Result<()> {
         asked: Some("best".to_owned()),
         got: Some("1080p".to_owned()),
         delivery: Delivery::Ytdlp,
+        reason: String::new(),
+        is_recording: false,
         beside: Beside::default(),
     };
     ctx.store.complete(&leased.lease, &artifact, &[]).await?;

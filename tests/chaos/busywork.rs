@@ -98,6 +98,8 @@ fn artifact(object: ObjectKey) -> Artifact {
         asked: None,
         got: None,
         delivery: Delivery::Ytdlp,
+        reason: String::new(),
+        is_recording: false,
         beside: Beside::default(),
     }
 }

@@ -207,6 +207,8 @@ impl Site {
             asked: Some("best".to_owned()),
             got: Some("720p".to_owned()),
             delivery: Delivery::Ytdlp,
+            reason: String::new(),
+            is_recording: false,
             beside: Beside::default(),
         };
         self.jobs.complete(&leased.lease, &artifact, &[]).await?;

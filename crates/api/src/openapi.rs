@@ -88,7 +88,8 @@ const IN_ANY_ROUTE: [Code; 4] = [Code::Unauthorized, Code::InvalidRequest, Code:
 const WITH_A_BODY: [Code; 4] =
     [Code::MalformedJson, Code::RequestTimeout, Code::PayloadTooLarge, Code::UnsupportedMediaType];
 /// What is shown to admins only, and what only some have asked for.
-const SOMETIMES: [(&str, &str); 2] = [("ErrorView", "detail"), ("ResultView", "subtitles")];
+const SOMETIMES: [(&str, &str); 3] =
+    [("ErrorView", "detail"), ("ResultView", "delivery_reason"), ("ResultView", "subtitles")];
 /// The schemas of bodies that are read; an unknown key of theirs is refused.
 const READ: [&str; 7] =
     ["DownloadRequest", "BatchRequest", "MetadataRequest", "Clip", "Subtitles", "SponsorBlock", "Webhook"];

@@ -97,6 +97,9 @@ struct ResultView {
     /// Which way the bytes took: `relay`, `native` or `ytdlp`.
     #[schema(value_type = String, example = "ytdlp")]
     delivery: &'static str,
+    /// Why that way, as the metric `haul_deliveries_total` has it; for callers with `admin` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivery_reason: Option<String>,
     /// What became of the subtitles; only where some were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     subtitles: Option<Vec<TextView>>,
@@ -170,9 +173,9 @@ impl JobView {
             finished_at: shown.finished.map(time),
             expires_at: shown.expires.map(time),
             media: job.media.as_ref().map(MediaView::of),
-            result: shown
-                .artifact
-                .map(|artifact| ResultView::of(artifact, &request, shown.can_be_fetched.then_some(&this))),
+            result: shown.artifact.map(|artifact| {
+                ResultView::of(artifact, &request, shown.can_be_fetched.then_some(this.as_str()), admin)
+            }),
             error: shown.failure.map(error),
             links: LinksView {
                 events: None,
@@ -262,7 +265,7 @@ impl MediaView {
 
 impl ResultView {
     /// `job`: where what lies beside the result is found, as long as it can be fetched.
-    fn of(artifact: &Artifact, request: &DownloadRequest, job: Option<&String>) -> Self {
+    fn of(artifact: &Artifact, request: &DownloadRequest, job: Option<&str>, admin: bool) -> Self {
         let texts = artifact.beside.subtitles.iter().map(|text| TextView::of(text, job));
         Self {
             filename: filename(artifact, request),
@@ -282,13 +285,14 @@ impl ResultView {
                 Delivery::Native => "native",
                 Delivery::Ytdlp => "ytdlp",
             },
+            delivery_reason: Some(artifact.reason.clone()).filter(|reason| admin && !reason.is_empty()),
             subtitles: request.subtitles.is_some().then(|| texts.collect()),
         }
     }
 }
 
 impl TextView {
-    fn of(text: &Text, job: Option<&String>) -> Self {
+    fn of(text: &Text, job: Option<&str>) -> Self {
         let Text { asked, language, automatic, stored } = text.clone();
         // a tag is the site's word, and may be anything
         let link = job.zip(language.as_deref()).filter(|_| stored.is_some()).map(|(job, language)| {

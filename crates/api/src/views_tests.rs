@@ -46,6 +46,8 @@ fn artifact() -> Artifact {
         asked: Some("1080p".to_owned()),
         got: Some("720p".to_owned()),
         delivery: Delivery::Ytdlp,
+        reason: "quirks".to_owned(),
+        is_recording: false,
         beside: Beside::default(),
     }
 }
@@ -150,6 +152,14 @@ fn what_a_program_said_is_for_admins() {
     let view = shown_to(&job(failed), DownloadRequest::of_url(String::new()), true);
     assert_eq!(view["error"]["detail"], "not in your land");
     assert_eq!((&view["status"], &view["finished_at"]), (&json!("failed"), &json!("2026-11-20T12:00:00.500Z")));
+}
+
+#[test]
+fn why_bytes_took_their_way_is_for_admins() {
+    let completed = JobState::Completed { artifact: artifact(), finished: at(), expires: at() };
+    assert_eq!(shown(completed.clone())["result"].get("delivery_reason"), None);
+    let view = shown_to(&job(completed), DownloadRequest::of_url(String::new()), true);
+    assert_eq!((&view["result"]["delivery"], &view["result"]["delivery_reason"]), (&json!("ytdlp"), &json!("quirks")));
 }
 
 #[test]

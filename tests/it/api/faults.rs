@@ -146,7 +146,7 @@ async fn what_is_no_route_and_no_json_is_a_problem_too() -> Result<()> {
     {
         assert_eq!(told(&site.get(path).await?), "404 not_found", "{path}");
     }
-    // These were 400, not even as a problem.
+    // These were 400.
     assert_eq!(told(&site.get(&format!("{unknown}/subtitles/%ff")).await?), "404 not_found");
     assert_eq!(told(&site.get("/files/%ff").await?), "403 forbidden");
     // what later issues bring is not there yet

@@ -64,6 +64,9 @@ async fn a_live_stream_is_recorded_for_as_long_as_asked_or_up_to_its_end() -> Re
         let plays = recorded(&house, job).await?;
         assert!((plays - seconds).abs() < 0.2, "{plays} s instead of {seconds}");
     }
+    // It was handed out again as what goes on now.
+    let again = request(&house.origin.url("/goes-on.m3u8"), json!({ "live_seconds": 5 }));
+    assert_eq!(house.ask(Method::POST, "/api/v1/downloads", &again).await?.status, 202);
     assert_eq!(house.outcome(&stalls).await?, "stalled");
     let refused = house.order(&request(&house.origin.url("/stalls.m3u8"), json!({}))).await?;
     assert_eq!(house.outcome(&refused).await?, "live_not_supported");

@@ -201,6 +201,8 @@ pub(crate) fn artifact(leased: &Leased) -> Artifact {
         asked: Some("best".into()),
         got: Some("360p".into()),
         delivery: Delivery::Ytdlp,
+        reason: String::new(),
+        is_recording: false,
         beside: Beside::default(),
     }
 }

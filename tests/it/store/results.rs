@@ -61,3 +61,28 @@ async fn an_object_whose_job_was_never_completed_is_swept_when_its_reservation_e
     assert_eq!(held, [format!("-0:{object}")]);
     Ok(())
 }
+
+/// One such job made the whole list an error, and one such object kept all others in the store.
+#[tokio::test]
+async fn what_a_newer_version_wrote_hides_nothing_else() -> Result<()> {
+    let bench = Bench::new().await?;
+    let mut made = Vec::new();
+    for url in ["https://example.com/v", "https://example.com/w"] {
+        let ticket = bench.submit("a", url).await?;
+        let leased = bench.must_lease().await?;
+        bench.store.complete(&leased.lease, &artifact(&leased), &[]).await?;
+        made.push((ticket, leased));
+    }
+    let [(_, newer), (ticket, known)] = &made[..] else { panic!("two") };
+    let mut connection = bench.redis.connection().await?;
+    let record = format!("haul1:{{0}}:j:{}", newer.lease.job);
+    redis::cmd("HSET").arg(record).arg("res").arg("{}").query_async::<()>(&mut connection).await?;
+    redis::cmd("ZADD").arg("haul1:{0}:gc").arg(0).arg("+1:elsewhere").query_async::<()>(&mut connection).await?;
+
+    let listed = bench.store.list(&Scope::Everyone, None, 10).await?;
+    assert_eq!(listed.iter().map(|job| job.ticket).collect::<Vec<_>>(), [*ticket]);
+    assert!(bench.store.forget(*ticket).await?);
+    let due = bench.store.collect(&[], 10).await?;
+    assert_eq!(due.iter().map(|garbage| &garbage.object).collect::<Vec<_>>(), [&artifact(known).object]);
+    Ok(())
+}

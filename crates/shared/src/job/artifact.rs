@@ -5,14 +5,16 @@ use serde::{Deserialize, Serialize};
 use crate::storage::ObjectKey;
 
 /// Which way the bytes took.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Delivery {
     /// The range relay fetched them.
     Relay,
     /// They were fetched segment by segment.
     Native,
-    /// yt-dlp fetched them.
+    /// yt-dlp fetched them. A way that a newer version has found reads as this one.
+    #[default]
+    #[serde(other)]
     Ytdlp,
 }
 
@@ -64,8 +66,15 @@ pub struct Artifact {
     #[serde(rename = "g", skip_serializing_if = "Option::is_none")]
     pub got: Option<String>,
     /// Which way the bytes took.
-    #[serde(rename = "y")]
+    #[serde(flatten, with = "way")]
     pub delivery: Delivery,
+    /// Why they took it: a word from a closed list of the worker's, for operators. Empty: a version before this knew of
+    /// none.
+    #[serde(rename = "r", default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// It is a recording of a live stream: who asks for the same later wants another one.
+    #[serde(rename = "l", default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_recording: bool,
     /// What lies in the store beside it.
     #[serde(rename = "x", default, skip_serializing_if = "Beside::is_nothing")]
     pub beside: Beside,
@@ -77,6 +86,29 @@ impl Artifact {
         let texts = self.beside.subtitles.iter().filter_map(|text| text.stored.as_ref());
         let beside = self.beside.thumbnail.iter().chain(texts).map(|one| (&one.object, one.size_bytes));
         std::iter::once((&self.object, self.size_bytes)).chain(beside)
+    }
+}
+
+/// How the way of the bytes is stored. The first versions know `ytdlp` only, under `y`, and can't read a result that has
+/// any other word there; so that word stands there always, and the true one under `f`.
+mod way {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Delivery;
+
+    #[derive(Serialize, Deserialize)]
+    struct Stored {
+        #[serde(default)]
+        y: Delivery,
+        f: Option<Delivery>,
+    }
+
+    pub(super) fn serialize<S: Serializer>(delivery: &Delivery, serializer: S) -> Result<S::Ok, S::Error> {
+        Stored { y: Delivery::Ytdlp, f: Some(*delivery) }.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Delivery, D::Error> {
+        Stored::deserialize(deserializer).map(|Stored { y, f }| f.unwrap_or(y))
     }
 }
 
@@ -123,4 +155,37 @@ pub struct Stored {
     /// Its size.
     #[serde(rename = "b")]
     pub size_bytes: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_way_is_read_back_and_older_versions_read_the_one_they_know() {
+        let of = |y: &str, f: Option<&str>| {
+            let mut stored = serde_json::json!({
+                "o": "m/0123456789abcdef0123456789abcdef/1/media.mp4", "n": "", "e": "mp4", "b": 1, "t": "", "s": "",
+                "d": 12.5, "c": "mp4", "y": y,
+            });
+            if let Some(f) = f {
+                stored["f"] = f.into();
+            }
+            serde_json::from_value::<Artifact>(stored).unwrap()
+        };
+        for (y, f, expected) in [
+            ("ytdlp", Some("relay"), Delivery::Relay),
+            ("ytdlp", Some("ytdlp"), Delivery::Ytdlp),
+            ("ytdlp", None, Delivery::Ytdlp),
+            ("native", None, Delivery::Native),
+            // A job of a newer version could not be shown at all.
+            ("ytdlp", Some("pigeon"), Delivery::Ytdlp),
+        ] {
+            let artifact = of(y, f);
+            assert_eq!(artifact.delivery, expected, "{y} {f:?}");
+            let stored = serde_json::to_value(&artifact).unwrap();
+            assert_eq!(stored["y"], "ytdlp");
+            assert_eq!(serde_json::from_value::<Artifact>(stored).unwrap(), artifact);
+        }
+    }
 }

@@ -31,8 +31,8 @@ impl JobSpec {
     /// The newest version that this build can do.
     pub const NEWEST: u32 = 2;
 
-    /// The lowest version that does this order right: orders that want nothing new stay old, so that workers and APIs can
-    /// be replaced one by one in any order.
+    /// The lowest version that does this order right: orders that want nothing new stay old, so that workers that are not
+    /// replaced yet do them. In which order processes are replaced matters all the same (`docs/ARCHITECTURE.md`, Upgrades).
     #[must_use]
     pub fn version(&self) -> u32 {
         match self {

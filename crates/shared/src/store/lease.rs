@@ -151,13 +151,14 @@ impl JobStore {
         // Handed out again only while a link made from it can live its whole time.
         let margin = (settings.link_ttl + Duration::from_secs(300)).min(settings.result_ttl / 2);
         let result = serde_json::to_vec(artifact).map_err(|_| StoreError::Unreadable("a result"))?;
+        let shared = settings.result_ttl.saturating_sub(margin);
         let mut call = invocation(lease.job.shard(self.0.settings.shards), &scripts::COMPLETE);
         call.arg(lease.job.to_string())
             .arg(lease.fence.0)
             .arg(result)
             .arg(artifact.objects().map(|(key, bytes)| format!("{bytes}:{key}")).collect::<Vec<_>>().join(" "))
             .arg(ms(settings.result_ttl))
-            .arg(ms(settings.result_ttl.saturating_sub(margin)));
+            .arg(if artifact.is_recording { 0 } else { ms(shared) });
         for (name, duration) in stages {
             call.arg(*name).arg(format!("{:.3}", duration.as_secs_f64()));
         }

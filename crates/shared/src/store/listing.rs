@@ -25,10 +25,11 @@ pub struct Position {
 }
 
 impl JobStore {
-    /// At most `limit` jobs older than `after`, newest first. Fewer than `limit` means that there are no more.
+    /// At most `limit` jobs older than `after`, newest first. Fewer than `limit` means that there are no more. A job that
+    /// this version can't read is left out: it must not hide the others.
     ///
     /// # Errors
-    /// As [`JobStore::get`].
+    /// [`StoreError::Unavailable`].
     pub async fn list(&self, scope: &Scope, after: Option<Position>, limit: usize) -> Result<Vec<Job>, StoreError> {
         let mut jobs = Vec::new();
         let mut after = after;
@@ -40,9 +41,13 @@ impl JobStore {
                     break;
                 }
                 after = Some(position);
-                match self.get(position.ticket).await? {
-                    Some(job) => jobs.push(job),
-                    None => self.unlist(scope, position.ticket).await?,
+                match self.get(position.ticket).await {
+                    Ok(Some(job)) => jobs.push(job),
+                    Ok(None) => self.unlist(scope, position.ticket).await?,
+                    Err(StoreError::Unreadable(what)) => {
+                        tracing::warn!(ticket = %position.ticket, what, "a job can't be read, and is left out of a list");
+                    }
+                    Err(error) => return Err(error),
                 }
             }
             if is_last || jobs.len() == limit {

@@ -111,10 +111,10 @@ impl JobStore {
     }
 
     /// Names objects that are to be removed from the store, and takes those of `removed` off the list. At most `limit`
-    /// of each shard.
+    /// of each shard. An entry that this version can't read stays on the list, for one that can.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`], [`StoreError::Unreadable`].
+    /// [`StoreError::Unavailable`].
     pub async fn collect(&self, removed: &[Garbage], limit: u32) -> Result<Vec<Garbage>, StoreError> {
         let mut due = Vec::new();
         for shard in self.0.settings.shards.all() {
@@ -124,9 +124,13 @@ impl JobStore {
                 call.arg(&garbage.entry);
             }
             let entries: Vec<String> = self.run_surely(&call).await?;
-            for entry in entries {
-                due.push(Garbage::read(shard, entry)?);
+            let count = entries.len();
+            let known: Vec<Garbage> = entries.into_iter().filter_map(|entry| Garbage::read(shard, entry)).collect();
+            let unknown = count - known.len();
+            if unknown > 0 {
+                tracing::warn!(unknown, "{unknown} old objects have names that this version does not know; they stay");
             }
+            due.extend(known);
         }
         Ok(due)
     }
@@ -147,9 +151,9 @@ pub struct Garbage {
 }
 
 impl Garbage {
-    fn read(shard: Shard, entry: String) -> Result<Self, StoreError> {
-        let key = entry.split_once(':').map(|(_, key)| key).unwrap_or_default();
-        let object = ObjectKey::parse(key).map_err(|_| StoreError::Unreadable("an object key"))?;
-        Ok(Self { shard, entry, object })
+    fn read(shard: Shard, entry: String) -> Option<Self> {
+        let (_, key) = entry.split_once(':')?;
+        let object = ObjectKey::parse(key).ok()?;
+        Some(Self { shard, entry, object })
     }
 }

@@ -3,7 +3,7 @@
 use std::mem;
 use std::path::{Path, PathBuf};
 
-use haul_shared::job::{DownloadSpec, Failure, FailureKind, Stage};
+use haul_shared::job::{Artifact, DownloadSpec, Failure, FailureKind, Stage};
 use haul_shared::storage::{ObjectKey, clean_stem};
 
 use super::deliver::Arrived;
@@ -20,7 +20,7 @@ use crate::sponsorblock::Segment;
 use crate::stages::Stages;
 use crate::verify::outline::Keep;
 use crate::verify::{self, Verified};
-use crate::ytdlp::{DownloadedFile, Info, Session};
+use crate::ytdlp::{DownloadedFile, Info, Live, Session};
 
 /// Makes a verified result of an order, in an empty folder for scratch, and puts it into the store.
 ///
@@ -72,7 +72,8 @@ pub async fn download(ctx: &Context, job: &Running, spec: &DownloadSpec, scratch
         }
     };
     let stem = clean_stem(info.title.as_deref().unwrap_or_default());
-    let artifact = verified.into_artifact(object, stem, beside, way.delivery());
+    let is_recording = info.live == Live::Now;
+    let artifact = Artifact { is_recording, ..verified.into_artifact(object, stem, beside, way) };
     Ok(Made { artifact, stages: stages.finish(), way })
 }
 

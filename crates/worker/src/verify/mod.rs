@@ -18,7 +18,7 @@ use std::io::{self, Read, Seek};
 use std::path::Path;
 use std::time::Duration;
 
-use haul_shared::job::{Artifact, Beside, Delivery, Failure, FailureKind};
+use haul_shared::job::{Artifact, Beside, Failure, FailureKind};
 use haul_shared::storage::ObjectKey;
 use sha2::{Digest, Sha256};
 
@@ -28,6 +28,7 @@ use crate::ffmpeg::probe::Probe;
 use crate::process::Watch;
 use crate::scratch::off_runtime;
 use crate::select::{Plan, Seen};
+use crate::way::Way;
 use index::Index;
 use packets::Timeline;
 
@@ -79,7 +80,7 @@ pub struct Verified {
 impl Verified {
     /// The result in its place in the store.
     #[must_use]
-    pub fn into_artifact(self, object: ObjectKey, stem: String, beside: Beside, delivery: Delivery) -> Artifact {
+    pub fn into_artifact(self, object: ObjectKey, stem: String, beside: Beside, way: Way) -> Artifact {
         Artifact {
             object,
             stem,
@@ -95,7 +96,9 @@ impl Verified {
             container: self.container,
             asked: self.asked,
             got: self.got,
-            delivery,
+            delivery: way.delivery(),
+            reason: way.words().1.to_owned(),
+            is_recording: false,
             beside,
         }
     }
