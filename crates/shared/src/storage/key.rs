@@ -58,21 +58,10 @@ impl ObjectKey {
         else {
             return Err(BadObjectKey);
         };
-        let (stem, extension) = file.split_once('.').ok_or(BadObjectKey)?;
-        let is_ours = match stem.split_once('-') {
-            None => matches!(stem, "media" | "thumbnail"),
-            Some(("subtitles", number)) => {
-                (1..=2).contains(&number.len()) && number.bytes().all(|b| b.is_ascii_digit())
-            }
-            Some(_) => false,
-        };
-        let fits = is_ours
+        let fits = is_ours(file)
             && job.len() == 32
             && job.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-            && (1..=16).contains(&fence.len())
-            && fence.bytes().all(|b| b.is_ascii_digit())
-            && (1..=5).contains(&extension.len())
-            && extension.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+            && is_number(fence, 16);
         if fits { Ok(Self(text.to_owned())) } else { Err(BadObjectKey) }
     }
 
@@ -81,6 +70,22 @@ impl ObjectKey {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Is it the name of a result, or of something beside it?
+fn is_ours(file: &str) -> bool {
+    if let Some(extension) = file.strip_prefix("media.") {
+        return (1..=5).contains(&extension.len())
+            && extension.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    }
+    let text = file.strip_prefix("subtitles-").and_then(|rest| rest.strip_suffix(".vtt"));
+    file == "thumbnail.jpg" || text.is_some_and(|number| is_number(number, 2))
+}
+
+/// Up to so many digits, as a number is written: without a zero in front.
+fn is_number(text: &str, most: usize) -> bool {
+    let is_plain = text == "0" || !text.starts_with('0');
+    is_plain && (1..=most).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
 }
 
 impl fmt::Display for ObjectKey {
@@ -124,7 +129,11 @@ mod tests {
             format!("m/{job}/7/cover.jpg"),
             format!("m/{job}/7/subtitles.vtt"),
             format!("m/{job}/7/subtitles-100.vtt"),
+            format!("m/{job}/7/subtitles-00.vtt"),
+            format!("m/{job}/7/subtitles-1.jpg"),
+            format!("m/{job}/7/thumbnail.mp4"),
             format!("m/{job}/7/media-1.mp4"),
+            format!("m/{job}/07/media.mp4"),
             format!("m/{}/7/media.mp4", &job[1..]),
             format!("m/{job}/7/media.mp4\0"),
         ] {
