@@ -241,10 +241,17 @@ async fn an_origin_that_names_a_time_is_left_alone_until_then() {
 }
 
 #[tokio::test]
-async fn an_origin_that_wants_an_hour_is_not_waited_for() {
-    let origin = RangeOrigin::start(|_| Answer::status(429).with("Retry-After", "3600")).await;
-    let busy = Trouble::Busy { status: 429, retry_after: Some(Duration::from_secs(3600)) };
-    assert_eq!(fetch(&origin).await, (vec![], Err(busy)));
+async fn an_origin_that_wants_more_than_ten_seconds_is_not_waited_for() {
+    let served = content(3 * MIB);
+    for refused in [0, 1] {
+        let served = served.clone();
+        let origin = RangeOrigin::start(move |asked| match asked.number {
+            number if number == refused => Answer::status(429).with("Retry-After", "11"),
+            _ => asked.served(&served, TAG),
+        });
+        let busy = Trouble::Busy { status: 429, retry_after: Some(Duration::from_secs(11)) };
+        assert_eq!(fetch(&origin.await).await.1, Err(busy));
+    }
 }
 
 #[tokio::test]

@@ -139,7 +139,7 @@ async fn what_breaks_goes_on_and_what_is_missing_is_never_left_out() {
     }
     for (file, expected) in [
         ("/hls-ts/no-such.ts", Trouble::Refused(axum::http::StatusCode::NOT_FOUND)),
-        ("/asks=429-9-3000/hls-ts/360p-1.ts", Trouble::Busy { retry_after: Some(Duration::from_secs(3000)) }),
+        ("/asks=429-9-11/hls-ts/360p-1.ts", Trouble::Busy { retry_after: Some(Duration::from_secs(11)) }),
         ("/empty.mp4", Trouble::Empty),
         ("/status=500-9/hls-ts/360p-1.ts", Trouble::Broken),
         ("/lying=150/hls-ts/360p-1.ts", Trouble::Refused(axum::http::StatusCode::RANGE_NOT_SATISFIABLE)),

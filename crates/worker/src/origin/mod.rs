@@ -16,4 +16,5 @@ pub use connection::NoTrust;
 pub(crate) use connection::{Connection, Dialler, Silence};
 pub use cookies::Cookies;
 pub use patience::Patience;
+pub(crate) use patience::{LONGEST_QUIET, QUIET};
 pub use unfit::Unfit;

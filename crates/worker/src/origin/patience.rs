@@ -6,6 +6,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+/// How long an origin is left alone after a refusal that does not say for how long.
+pub(crate) const QUIET: Duration = Duration::from_secs(1);
+/// One that wants to be left alone for longer has the job wait in the queue, not in its slot; as long as yt-dlp's plugin
+/// sleeps. Far below the 30 s after which a fetch that brings too little is stalled.
+pub(crate) const LONGEST_QUIET: Duration = Duration::from_secs(10);
 /// How long it is remembered.
 const LASTS: Duration = Duration::from_secs(3600);
 /// Hosts remembered at once; with more, those that asked longest ago are forgotten.

@@ -12,16 +12,12 @@ use tokio::time::{Instant, sleep, timeout};
 use super::download::Run;
 use super::stopped_by;
 use crate::meter::Meter;
+use crate::origin::{LONGEST_QUIET, QUIET};
 use crate::process::{Clock, Watch};
 use crate::relay::{Relay, Relayed, Source, Trouble, Version};
 use crate::way::Why;
 use crate::ytdlp::{Place, Report, SLOWEST, SiteFormat};
 
-/// An origin that wants to be left alone for longer has the job wait in the queue, not in its slot; as long as yt-dlp's
-/// plugin sleeps.
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
-/// Unless the origin says for how long.
-const WAIT: Duration = Duration::from_secs(1);
 /// Between two reports.
 const REPORT_EVERY: Duration = Duration::from_millis(500);
 
@@ -183,10 +179,10 @@ impl Flows<'_> {
             };
             let answer = self.run.limits.step(asked).await?;
             let wait = match answer {
-                Err(Trouble::Busy { retry_after, .. }) => retry_after.unwrap_or(WAIT),
+                Err(Trouble::Busy { retry_after, .. }) => retry_after.unwrap_or(QUIET),
                 _ => return Ok(answer),
             };
-            if tries == 0 || wait > LONGEST_WAIT {
+            if tries == 0 || wait > LONGEST_QUIET {
                 return Ok(answer);
             }
             tries -= 1;

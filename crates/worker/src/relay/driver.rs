@@ -19,12 +19,8 @@ use super::piece::{self, End, Landed, Piece, Route};
 use super::probe::First;
 use super::width::{LOOK_EVERY, Width};
 use super::{Limits, MOST_PIECES, Relayed, Trouble};
-use crate::origin::Connection;
+use crate::origin::{Connection, LONGEST_QUIET, QUIET};
 
-/// After a refusal that does not say for how long.
-const QUIET: Duration = Duration::from_secs(1);
-/// A refusal that lasts longer is the job's to wait for.
-const LONGEST_QUIET: Duration = Duration::from_secs(60);
 /// After the first try that brought nothing; doubled for each one more.
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 const LONGEST_DELAY: Duration = Duration::from_secs(5);

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{Limits, Source, Trouble};
-use crate::origin::Patience;
+use crate::origin::{LONGEST_QUIET, Patience, QUIET};
 
 /// What memory is given out in, in bytes.
 pub(super) const CHUNK_BYTES: usize = 256 << 10;
@@ -23,10 +23,6 @@ const ROOM: usize = 80;
 const ROOM_OF_DUE: usize = 4;
 /// What one segment can hand over without being taken from: all the room that there is, and its end.
 pub(super) const MOST_PARTS: usize = ROOM + ROOM_OF_DUE + 1;
-/// After a refusal that does not say for how long.
-const QUIET: Duration = Duration::from_secs(1);
-/// A refusal that lasts longer is the job's to wait for.
-const LONGEST_QUIET: Duration = Duration::from_secs(60);
 
 pub(super) struct Share {
     pub(super) limits: Limits,
