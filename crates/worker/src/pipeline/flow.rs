@@ -109,7 +109,7 @@ impl<'a> Flow<'a> {
         let arrived = Arc::new(self.relayed.arrived());
         let watch = self.flows.run.limits.watch();
         let watch = Watch { activity: Some(arrived), slowest: Some(SLOWEST), ..watch };
-        let mut clock = Clock::new(&watch);
+        let mut clock = Clock::of_running(&watch);
         loop {
             let turn = tokio::select! {
                 biased;

@@ -32,6 +32,14 @@ impl<'a> Clock<'a> {
         Self { watch, end: now + watch.wall, ticks, last_sign: now, bytes: 0, window: None }
     }
 
+    /// For something that is under way already: its pace counts from now on, beginning with what there is now. To be
+    /// called where the activity may be asked without waiting.
+    pub(crate) fn of_running(watch: &'a Watch) -> Self {
+        let clock = Self::new(watch);
+        let bytes = watch.activity.as_ref().map_or(0, |activity| activity());
+        Self { bytes, window: Some((clock.last_sign, 0)), ..clock }
+    }
+
     pub(crate) fn sign_of_life(&mut self) {
         self.last_sign = Instant::now();
     }
@@ -81,5 +89,31 @@ impl<'a> Clock<'a> {
             let (since, grown) = self.window.unwrap_or((self.last_sign, 0));
             self.window = Some((since, grown + growth));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::process::Pace;
+
+    /// Fault: what had arrived before counted as the pace of the first half of a minute.
+    #[tokio::test(start_paused = true)]
+    async fn of_what_is_under_way_the_first_half_of_a_minute_is_judged() {
+        let watch = Watch::new(Duration::from_secs(600), Duration::from_secs(120), CancellationToken::new());
+        let slowest = Some(Pace { bytes: 30 << 10, window: Duration::from_secs(30) });
+        let watch = Watch { activity: Some(Arc::new(|| 5 << 20)), slowest, ..watch };
+        let (began, mut clock) = (Instant::now(), Clock::of_running(&watch));
+        let ended = loop {
+            let turn = clock.turn().await;
+            if let Some(ended) = clock.judge(turn).await {
+                break ended;
+            }
+        };
+        assert_eq!((ended, began.elapsed().as_secs()), (Ended::Slow, 30));
     }
 }
