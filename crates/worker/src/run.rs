@@ -50,7 +50,8 @@ const FFMPEG_MEMORY: u64 = 2 << 30;
 /// Between two words of a worker about itself, should there be something to say.
 const ANNOUNCE_EVERY: Duration = Duration::from_secs(2);
 
-/// For jobs that were told to stop: their programs end within two seconds, and the store is told.
+/// For jobs that were told to stop: their programs end within two seconds, the store is told, and what they have sent to
+/// the bucket is removed.
 const STOPPING: Duration = Duration::from_secs(10);
 
 /// Runs a worker until the shutdown is over.
@@ -107,8 +108,12 @@ pub async fn run_with(
         () = shutdown.kill.cancelled() => tracing::warn!("told to stop at once: downloads go back to the queue"),
     }
     ctx.board.stop_all(StopReason::Shutdown);
-    if tokio::time::timeout(STOPPING, jobs.wait()).await.is_err() {
+    let end = tokio::time::Instant::now() + STOPPING;
+    if tokio::time::timeout_at(end, jobs.wait()).await.is_err() {
         tracing::error!("some jobs could not be handed back; their leases run out");
+    }
+    if tokio::time::timeout_at(end, ctx.storage.settled()).await.is_err() {
+        tracing::warn!("parts of broken uploads may be left in the bucket");
     }
     ctx.ytdlp.end().await;
     ended.cancel();

@@ -5,7 +5,8 @@ use std::sync::Mutex;
 
 use bytes::Bytes;
 use haul_tests::ranges::{Answer, Asked, RangeOrigin, TAG};
-use haul_tests::s3::Call;
+use haul_tests::s3::{Call, Fault as Refusal};
+use rustix::process::Signal;
 
 use super::*;
 
@@ -126,9 +127,10 @@ async fn whatever_an_origin_does_half_way_the_result_is_one_version_of_its_file_
 }
 
 #[tokio::test]
-async fn a_worker_that_is_killed_while_it_relays_leaves_nothing_that_can_be_reached() -> Result<()> {
+async fn a_worker_that_stops_while_it_relays_leaves_no_parts_and_one_that_is_killed_nothing_that_can_be_reached()
+-> Result<()> {
     let house = House::open(Store::S3, &[]).await?;
-    let mut worker = house.worker(&[]).await?;
+    let mut worker = house.worker(&[("HAUL_SHUTDOWN_GRACE", "1s")]).await?;
     let served = large(50)?;
     let origin = RangeOrigin::start(move |asked| match asked.range {
         // the last byte never comes
@@ -137,7 +139,17 @@ async fn a_worker_that_is_killed_while_it_relays_leaves_nothing_that_can_be_reac
     });
     let origin = origin.await;
     let job = house.order(&request(&origin.url("/large.mp4"), json!({ "format": "original" }))).await?;
-    house.s3.as_ref().context("a bucket")?.wait_until(|counts| counts.done(Call::UploadPart) > 0).await;
+    let s3 = house.s3.as_ref().context("a bucket")?;
+    s3.wait_until(|counts| counts.done(Call::UploadPart) > 0).await;
+    // Fault: nobody waited for it, and it ended with the process.
+    s3.fail(Call::AbortMultipart, 2, Refusal::Refused(503));
+    worker.signal(Signal::TERM)?;
+    assert!(worker.ended().await?.success());
+    assert!(s3.counts().done(Call::AbortMultipart) == 1 && s3.orphans().is_empty(), "{:?}", s3.counts());
+
+    let sent = s3.counts().done(Call::UploadPart);
+    let mut worker = house.worker(&[]).await?;
+    s3.wait_until(|counts| counts.done(Call::UploadPart) > sent).await;
     worker.kill()?;
     assert_eq!(house.stored(), 0);
     assert_eq!(house.get(&format!("{job}/link")).await?.told(), "409 not_ready");

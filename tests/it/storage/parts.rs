@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use futures::future::try_join_all;
 use haul_shared::storage::Upload;
+use tokio::time::timeout;
 
 use super::*;
 
@@ -106,8 +107,8 @@ impl Site {
 
     async fn leaves_nothing(&self, key: &ObjectKey) {
         let s3 = self.s3.as_ref().expect("a bucket");
-        s3.wait_until(|counts| counts.done(Call::AbortMultipart) == 1).await;
-        assert_eq!(s3.orphans().len(), 0);
+        timeout(Duration::from_secs(20), self.worker.settled()).await.unwrap();
+        assert_eq!((s3.counts().done(Call::AbortMultipart), s3.orphans().len()), (1, 0));
         assert!(matches!(self.api.open(key, None).await, Err(StorageError::NotFound)));
     }
 }

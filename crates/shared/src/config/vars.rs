@@ -172,7 +172,8 @@ table! {
         "Signs the links of the disk store; the same on every API. At least 32 random characters are advised. Without it one is made at the first start and kept as `signing.key` in the data directory.",
         .secret();
     S3_BUCKET = "HAUL_S3_BUCKET", Storage, Both,
-        "The bucket. Needed with `HAUL_STORAGE=s3`. Credentials come from the standard AWS variables and chain.";
+        "The bucket. Needed with `HAUL_STORAGE=s3`. Credentials come from the standard AWS variables and chain. Give it a \
+         lifecycle rule that aborts incomplete multipart uploads after a day: a worker that is killed leaves their parts.";
     S3_ENDPOINT = "HAUL_S3_ENDPOINT", Storage, Both,
         "URL of the S3 server, for other servers than Amazon's.";
     S3_REGION = "HAUL_S3_REGION", Storage, Both,

@@ -213,6 +213,15 @@ impl Storage {
         }
     }
 
+    /// Returns when nothing is on its way into the store any more, and what was given up is removed as far as it can be. A
+    /// runtime that ends earlier leaves parts behind. There is no limit of its own.
+    pub async fn settled(&self) {
+        match self {
+            Self::Disk(_) => {}
+            Self::S3(store) => store.settled().await,
+        }
+    }
+
     /// Whether the store can do what this process needs of it: read for the API, write for a worker. Answers within
     /// five seconds. On S3 a worker's question is a paid `PutObject`: ask at most every few seconds.
     ///

@@ -24,6 +24,7 @@ use aws_sdk_s3::types::ServerSideEncryption;
 use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio_util::task::TaskTracker;
 use url::Url;
 
 use super::{LinkSpec, ObjectBody, ObjectKey, ObjectMeta, Role, StorageError, content_disposition, size_of};
@@ -88,6 +89,8 @@ pub struct S3Store {
     /// None: the account's own.
     kms_key: Option<String>,
     writes: bool,
+    /// Uploads in parts that are under way, and what is done to abort others.
+    uploads: TaskTracker,
 }
 
 impl S3Store {
@@ -125,6 +128,7 @@ impl S3Store {
             encryption,
             kms_key,
             writes: matches!(role, Role::Worker),
+            uploads: TaskTracker::new(),
         }
     }
 
@@ -198,6 +202,11 @@ impl S3Store {
             Err(error) if is_absent(&error) => Ok(()),
             answer => answer.map(drop).map_err(told),
         }
+    }
+
+    pub(super) async fn settled(&self) {
+        self.uploads.close();
+        self.uploads.wait().await;
     }
 
     pub(super) async fn ready(&self) -> Result<(), StorageError> {

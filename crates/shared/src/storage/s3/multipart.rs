@@ -1,7 +1,8 @@
 //! An object in parts: of a large file, read as they are sent, or of bytes that are still being fetched.
 //!
-//! An upload that fails or is dropped is aborted, so that its parts are not kept and paid for. What dies with the
-//! process is left to the bucket's life-cycle rule for incomplete uploads.
+//! An upload that fails or is dropped is aborted, so that its parts are not kept and paid for; whoever ends the process
+//! waits for that (`S3Store::settled`). What dies with the process is left to the bucket's lifecycle rule for
+//! incomplete uploads.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,6 +14,8 @@ use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::warn;
 
 use super::fault::told;
@@ -73,6 +76,9 @@ pub(in crate::storage) struct Upload {
     key: ObjectKey,
     /// None when there is nothing to abort any more.
     id: Option<String>,
+    uploads: TaskTracker,
+    /// Dropped after the task that aborts has begun: between the two, nothing is taken for settled.
+    _under_way: TaskTrackerToken,
 }
 
 impl Upload {
@@ -95,9 +101,10 @@ impl Upload {
         if let Some(sha256) = sha256 {
             create = create.metadata("sha256", sha256);
         }
-        let begun = Self::created(create, store.client.clone(), store.bucket.clone(), key.clone());
+        let uploads = &store.uploads;
+        let begun = Self::created(create, store.client.clone(), store.bucket.clone(), key.clone(), uploads.clone());
         // in a task of its own: dropped while the answer is on its way, the upload still gets its guard
-        tokio::spawn(begun).await.map_err(|stopped| StorageError::Unavailable(stopped.into()))?
+        uploads.spawn(begun).await.map_err(|stopped| StorageError::Unavailable(stopped.into()))?
     }
 
     async fn created(
@@ -105,12 +112,14 @@ impl Upload {
         client: Client,
         bucket: String,
         key: ObjectKey,
+        uploads: TaskTracker,
     ) -> Result<Self, StorageError> {
         let id = create.send().await.map_err(told)?.upload_id;
         if id.is_none() {
             return Err(StorageError::Unavailable("an upload without an id".into()));
         }
-        Ok(Self { client, bucket, key, id })
+        let under_way = uploads.token();
+        Ok(Self { client, bucket, key, id, uploads, _under_way: under_way })
     }
 
     /// Sends a part; the body is asked for again when an attempt failed.
@@ -159,7 +168,8 @@ impl Upload {
     /// Aborts in a task of its own, which nobody can drop.
     fn begin_abort(&mut self) -> Option<JoinHandle<()>> {
         let (id, runtime) = (self.id.take()?, Handle::try_current().ok()?);
-        Some(runtime.spawn(abort(self.client.clone(), self.bucket.clone(), self.key.clone(), id)))
+        let aborted = abort(self.client.clone(), self.bucket.clone(), self.key.clone(), id);
+        Some(self.uploads.spawn_on(aborted, &runtime))
     }
 }
 
