@@ -192,6 +192,11 @@ impl Running {
         self.state().course.expect_storing_meanwhile();
     }
 
+    /// The result goes into the store as a file, once it is whole.
+    pub fn stores_afterwards(&self) {
+        self.state().course.expect_storing_afterwards();
+    }
+
     /// What the medium is.
     pub fn describe(&self, media: MediaInfo) {
         self.state().media = Some(media);

@@ -128,6 +128,11 @@ impl Course {
         self.stores_meanwhile = true;
     }
 
+    /// It is not, after all.
+    pub(crate) fn expect_storing_afterwards(&mut self) {
+        self.stores_meanwhile = false;
+    }
+
     /// The stage under way has ended, well, and this one begins.
     pub(crate) fn enter(&mut self, stage: Stage) {
         let before = self.left(self.stage, self.done);
@@ -261,6 +266,25 @@ mod tests {
         course.advance(1.0);
         assert!(reached.is_sorted() && reached.iter().all(|percent| *percent < TOP), "{reached:?}");
         assert_eq!(course.percent(), TOP);
+    }
+
+    /// Fault: a result that was begun in the store, and given up for a file, was stored for nothing.
+    #[test]
+    fn what_is_stored_afterwards_after_all_costs_what_it_costs() {
+        let left = |tell: fn(&mut Course)| {
+            let mut course = course();
+            course.expect_bytes(1_000_000_000);
+            tell(&mut course);
+            course.enter(Stage::Verify);
+            course.advance_with(0.5, Some(1.0));
+            course.seconds_left().map(f64::round)
+        };
+        assert_eq!(left(Course::expect_storing_meanwhile), Some(1.0));
+        let given_up = |course: &mut Course| {
+            course.expect_storing_meanwhile();
+            course.expect_storing_afterwards();
+        };
+        assert_eq!(left(given_up), Some(14.0));
     }
 
     #[test]

@@ -117,6 +117,16 @@ pub(crate) async fn off_runtime<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|stopped| Err(io::Error::other(stopped)))
 }
 
+/// Removes a file, or a folder with everything in it, before the attempt ends. That it can't be removed is nobody's fault:
+/// it goes with the rest.
+pub(crate) async fn make_room(place: &Path) {
+    let place = place.to_owned();
+    let removed = off_runtime(move || if place.is_dir() { fs::remove_dir_all(place) } else { fs::remove_file(place) });
+    if let Err(error) = removed.await {
+        tracing::debug!(%error, "what was given up stays in scratch until the attempt ends");
+    }
+}
+
 fn sweep(work_dir: &Path) -> io::Result<()> {
     for entry in fs::read_dir(work_dir)? {
         let dir = entry?.path();

@@ -1,7 +1,9 @@
 //! Single files that the worker fetches by ranges itself: the result is the file, or there is none.
 
+use std::collections::HashMap;
 use std::fs;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use haul_tests::ranges::{Answer, Asked, RangeOrigin, TAG};
@@ -74,7 +76,7 @@ async fn whatever_an_origin_does_half_way_the_result_is_one_version_of_its_file_
     let (content, other) = (large(10)?, large(11)?);
     let halved = content.slice(..content.len() / 2);
     let (served, second) = (content.clone(), other.clone());
-    let ranged = Mutex::new(std::collections::HashMap::<String, usize>::new());
+    let ranged = Mutex::new(HashMap::<String, usize>::new());
     let origin = RangeOrigin::start(move |asked: &Asked| {
         let (path, is_ranged) = (asked.path.as_str(), asked.range.is_some());
         let mut ranged = ranged.lock().expect("no holder panics");
@@ -90,6 +92,10 @@ async fn whatever_an_origin_does_half_way_the_result_is_one_version_of_its_file_
             }
             "/expired.mp4" if *hits > 3 => Answer::status(403),
             "/changed.mp4" if is_ranged && *hits > 3 => typed(asked.served(&second, "\"second\"")),
+            // less than tells what it is
+            "/short.mp4" if is_ranged && *hits == 1 => typed(
+                Asked { range: asked.range.map(|(first, _)| (first, first + 3)), ..asked.clone() }.served(&served, TAG),
+            ),
             "/busy.mp4" if is_ranged && *hits == 1 => Answer::status(503).with("Retry-After", "1"),
             "/wrong.mp4" if is_ranged => whole.with("Content-Range", "bytes 7-106/100000"),
             "/elsewhere.mp4" if is_ranged => Answer::status(302).with("Location", "http://10.0.0.1/file.mp4"),
@@ -103,6 +109,7 @@ async fn whatever_an_origin_does_half_way_the_result_is_one_version_of_its_file_
         ("cut", "completed", "relay", &content),
         ("expired", "completed", "relay", &content),
         ("changed", "completed", "relay", &other),
+        ("short", "completed", "relay", &content),
         ("busy", "completed", "relay", &content),
         ("wrong", "completed", "ytdlp", &content),
         ("elsewhere", "egress_denied", "", &content),
@@ -122,7 +129,87 @@ async fn whatever_an_origin_does_half_way_the_result_is_one_version_of_its_file_
     // what was not proven is nowhere, in whole or in parts
     let s3 = house.s3.as_ref().context("a bucket")?;
     processes::until("parts are gone", async || s3.orphans().is_empty()).await?;
-    assert_eq!(house.stored(), 5);
+    assert_eq!(house.stored(), 6);
+    Ok(())
+}
+
+/// Fault: it was renewed without end, or yt-dlp was sent to the one that was used up first, with the file of the relay
+/// still beside its own.
+#[tokio::test]
+async fn an_address_that_is_used_up_again_and_again_is_left_to_yt_dlp_with_a_new_one() -> Result<()> {
+    let house = House::open(Store::S3, &[("HAUL_MAX_ATTEMPTS", "1")]).await?;
+    let _worker = house.worker(&[]).await?;
+    let content = large(50)?;
+    let (served, looks) = (content.clone(), AtomicUsize::new(0));
+    let ranged = Mutex::new(HashMap::<String, usize>::new());
+    let origin = RangeOrigin::start(move |asked| {
+        if asked.path == "/watch" {
+            let number = looks.fetch_add(1, Ordering::Relaxed);
+            return Answer::status(302).with("Location", format!("/{number}/media.mp4"));
+        }
+        let mut ranged = ranged.lock().expect("no holder panics");
+        let hits = ranged.entry(asked.path.clone()).or_default();
+        *hits += usize::from(asked.range.is_some());
+        let whole = typed(asked.served(&served, TAG));
+        match asked.range {
+            _ if *hits > 4 => Answer::status(403),
+            Some(_) => whole,
+            None => whole.rate(5_000_000),
+        }
+    });
+    let origin = origin.await;
+    let job = house.order(&request(&origin.url("/watch"), json!({ "format": "original" }))).await?;
+    let unranged = |asked: &Asked| asked.range.is_none().then(|| asked.path.clone());
+    processes::until("yt-dlp fetches it", async || {
+        let paths: Vec<_> = origin.asked().iter().filter_map(unranged).filter(|path| path != "/watch").collect();
+        paths.iter().any(|path| paths.iter().filter(|other| *other == path).count() == 2)
+    })
+    .await?;
+    processes::until("its file is alone", async || house.scratch_files() == 1).await?;
+    let view = house.end(&job).await?;
+    assert_eq!((&view["status"], &view["result"]["delivery"]), (&json!("completed"), &json!("ytdlp")), "{view}");
+    assert_eq!(view["result"]["sha256"], sha256(&content));
+    let looks = origin.asked().iter().filter(|asked| asked.path == "/watch").count();
+    assert!((3..=5).contains(&looks), "{looks} looks");
+    Ok(())
+}
+
+/// Fault: what was thrown away with an address that was used up counted as fetched.
+#[tokio::test]
+async fn what_is_fetched_again_counts_once() -> Result<()> {
+    let house = House::open(Store::S3, &[("HAUL_LEASE", "3s")]).await?;
+    let _worker = house.worker(&[]).await?;
+    let (served, is_used_up) = (large(50)?, Arc::new(AtomicBool::new(false)));
+    let (looks, gone) = (AtomicUsize::new(0), Arc::clone(&is_used_up));
+    let origin = RangeOrigin::start(move |asked| {
+        let whole = typed(asked.served(&served, TAG));
+        match (asked.path.as_str(), asked.range) {
+            ("/watch", _) => {
+                let number = looks.fetch_add(1, Ordering::Relaxed);
+                Answer::status(302).with("Location", format!("/{number}/media.mp4"))
+            }
+            // all but the first piece comes
+            ("/0/media.mp4", Some((0, _))) => whole.rate(1000),
+            ("/0/media.mp4", Some((first, _))) if first > 12 << 20 => match gone.load(Ordering::Relaxed) {
+                true => Answer::status(403),
+                false => Answer::status(503).with("Retry-After", "1"),
+            },
+            ("/0/media.mp4", _) => whole,
+            (_, range) => {
+                if range.is_some() {
+                    whole.rate(50_000)
+                } else {
+                    whole
+                }
+            }
+        }
+    });
+    let origin = origin.await;
+    let job = house.order(&request(&origin.url("/watch"), json!({ "format": "original" }))).await?;
+    let fetched = |view: &Value| view["progress"]["downloaded_bytes"].as_u64().unwrap_or_default();
+    house.until(&job, |view| fetched(view) > 8 << 20).await?;
+    is_used_up.store(true, Ordering::Relaxed);
+    house.until(&job, |view| fetched(view) < 4 << 20).await?;
     Ok(())
 }
 

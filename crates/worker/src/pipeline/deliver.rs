@@ -97,7 +97,9 @@ impl<'a> Outgoing<'a> {
             return Err(Failure::new(FailureKind::TooLarge, format!("{bytes} bytes are announced")));
         }
         let intake = limits.ctx.storage.intake();
-        limits.job.stores_meanwhile();
+        if intake.is_some() {
+            limits.job.stores_meanwhile();
+        }
         // what becomes the object by a link has no holes
         let keep = if intake.is_some() { keep } else { Keep::Whole };
         let (path, outline) = (copy.to_owned(), Outline::of(container, keep));
@@ -197,6 +199,12 @@ impl Arrived<'_> {
     /// How much of the result is in the copy, 0 to 1.
     pub(super) fn share_kept(&self) -> f64 {
         1.0 - self.left_out_bytes as f64 / self.size_bytes.max(1) as f64
+    }
+
+    /// Something else is to be fetched: its copy makes room for that.
+    pub(super) async fn give_up(self) {
+        self.limits.job.stores_afterwards();
+        scratch::make_room(&self.copy).await;
     }
 
     /// Puts it where only its completed job leads.

@@ -2,6 +2,7 @@
 
 use std::mem;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use haul_shared::job::{Artifact, DownloadSpec, Failure, FailureKind, Stage};
 use haul_shared::storage::{ObjectKey, clean_stem};
@@ -27,7 +28,8 @@ use crate::ytdlp::{DownloadedFile, Info, Live, Session};
 /// # Errors
 /// Why there is none. After a stop the failure has no meaning.
 pub async fn download(ctx: &Context, job: &Running, spec: &DownloadSpec, scratch: &Path) -> Result<Made, Failure> {
-    let run = Run { limits: Limits::new(ctx, job, ctx.config.limits.timeout), ctx, job, spec, scratch };
+    let limits = Limits::new(ctx, job, ctx.config.limits.timeout);
+    let run = Run { limits, ctx, job, spec, scratch, has_renewed: AtomicBool::new(false) };
     let mut stages = Stages::new(job, &ctx.metrics);
 
     stages.enter(Stage::Extract);
@@ -109,6 +111,8 @@ pub(super) struct Run<'a> {
     pub(super) spec: &'a DownloadSpec,
     /// The folder of the attempt.
     pub(super) scratch: &'a Path,
+    /// An address was used up: what the session knows is out of date.
+    pub(super) has_renewed: AtomicBool,
 }
 
 impl Run<'_> {
@@ -204,11 +208,17 @@ impl Run<'_> {
         let files = [DownloadedFile { path: arrived.copy.clone(), format_id, ext: String::new(), seconds: None }];
         let seen = match self.look(info, selection, &files).await {
             // in a copy with holes it proves nothing
-            Err(failure) if arrived.has_holes() && is_of_media(&failure) => return Ok(Err(Aim::Result(Keep::Whole))),
+            Err(failure) if arrived.has_holes() && is_of_media(&failure) => {
+                arrived.give_up().await;
+                return Ok(Err(Aim::Result(Keep::Whole)));
+            }
             looked => looked?.seen,
         };
         let plan = settle(&seen, self.spec)?;
-        let ([only], true) = (&seen[..], plan.untouched) else { return Ok(Err(Aim::Files)) };
+        let ([only], true) = (&seen[..], plan.untouched) else {
+            arrived.give_up().await;
+            return Ok(Err(Aim::Files));
+        };
         let verified = verify::prove(only, arrived.sha256.clone(), &plan, &seen)?;
         let texts = self.place_texts((mem::take(&mut with.asked), None), &plan, &seen, &with.texts).await?;
 

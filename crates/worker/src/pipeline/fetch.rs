@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::try_join_all;
@@ -72,6 +73,9 @@ impl<'a> Run<'a> {
             Err(NoFlow::Failed(failure)) => Err(failure),
             Err(no_flow) => {
                 let why = if let NoFlow::Ytdlp(why) = no_flow { why } else { Why::Changed };
+                if let Some(session) = session.take_if(|_| self.has_renewed.load(Ordering::Relaxed)) {
+                    session.end().await;
+                }
                 let files = self.by_ytdlp(session.take(), ids, &meter).await;
                 files.map(|files| (Fetched::Files(files), Way::Ytdlp(why)))
             }
@@ -116,11 +120,27 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// What does not come to its end leaves nothing in the way of what is fetched instead.
     async fn relay_once(&'a self, flows: &Flows<'_>, chosen: &[&SiteFormat], aim: Aim) -> Result<Fetched<'a>, NoFlow> {
         let folder = fresh(self.scratch, "relay").await?;
+        let fetched = self.relay_into(&folder, flows, chosen, aim).await;
+        if fetched.is_err() {
+            self.job.stores_afterwards();
+            scratch::make_room(&folder).await;
+        }
+        fetched
+    }
+
+    async fn relay_into(
+        &'a self,
+        folder: &Path,
+        flows: &Flows<'_>,
+        chosen: &[&SiteFormat],
+        aim: Aim,
+    ) -> Result<Fetched<'a>, NoFlow> {
         match (aim, chosen) {
             (Aim::Result(keep), [only]) if self.stays() => {
-                let arrived = self.send_on(Flow::open(flows, only).await?, only, keep, &folder).await?;
+                let arrived = self.send_on(Flow::open(flows, only).await?, only, keep, folder).await?;
                 Ok(Fetched::Result(arrived))
             }
             _ => {
@@ -147,17 +167,25 @@ impl<'a> Run<'a> {
         keep: Keep,
         folder: &Path,
     ) -> Result<Arrived<'a>, NoFlow> {
-        let first = flow.next().await?.unwrap_or_default();
-        let Some(container) = sniff::sniff(&first[..first.len().min(sniff::WINDOW)]) else {
+        let (mut head, mut first) = (Vec::with_capacity(sniff::WINDOW), Vec::new());
+        // an origin may give out less at first than it was asked for
+        while head.len() < sniff::WINDOW
+            && let Some(bytes) = flow.next().await?
+        {
+            head.extend_from_slice(&bytes[..bytes.len().min(sniff::WINDOW - head.len())]);
+            first.push(bytes);
+        }
+        let Some(container) = sniff::sniff(&head) else {
             return Err(Failure::new(FailureKind::InvalidMedia, "no container that we know").into());
         };
         let (has_video, size) = (format.video.may_be(), Size::Exactly(flow.length()));
         let coming = Coming { container, has_video, size, keep, copy: &folder.join("media") };
         let mut outgoing = Outgoing::begin(&self.limits, coming).await?;
-        let mut next = Some(first);
-        while let Some(bytes) = next {
+        for bytes in first {
             outgoing.push(bytes).await?;
-            next = flow.next().await?;
+        }
+        while let Some(bytes) = flow.next().await? {
+            outgoing.push(bytes).await?;
         }
         Ok(outgoing.end().await?)
     }

@@ -2,6 +2,7 @@
 //!
 //! Not here: where the bytes go, and what happens instead when the relay can't (`fetch`).
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +19,10 @@ use crate::relay::{Relay, Relayed, Source, Trouble, Version};
 use crate::way::Why;
 use crate::ytdlp::{Place, Report, SLOWEST, SiteFormat};
 
+/// How often an address is renewed, and after how many bytes once more. One that is used up sooner costs more looks at
+/// the site than a fetch of ours is worth.
+const RENEWALS: u64 = 3;
+const BYTES_FOR_ONE_MORE: u64 = 256 << 20;
 /// Between two reports.
 const REPORT_EVERY: Duration = Duration::from_millis(500);
 
@@ -49,10 +54,9 @@ pub(super) struct Flow<'a> {
     flows: &'a Flows<'a>,
     format: &'a SiteFormat,
     relayed: Relayed,
-    /// What came over addresses that are used up.
-    before_bytes: u64,
-    /// Where the address was renewed last.
-    renewed_at: Option<u64>,
+    /// Where the address was renewed last, and how often it was.
+    renewed_at: u64,
+    renewals: u64,
     told: Instant,
 }
 
@@ -82,7 +86,7 @@ impl<'a> Flow<'a> {
             return Err(Failure::new(FailureKind::TooLarge, format!("{length} bytes are announced")).into());
         }
         let told = Instant::now();
-        Ok(Self { flows, format, relayed, before_bytes: 0, renewed_at: None, told })
+        Ok(Self { flows, format, relayed, renewed_at: 0, renewals: 0, told })
     }
 
     /// Of the whole file, in bytes.
@@ -125,11 +129,13 @@ impl<'a> Flow<'a> {
 
     /// Extracts again, and goes on where it was. An address that brought nothing is not renewed twice.
     async fn renew(&mut self) -> Result<(), NoFlow> {
-        let at = self.relayed.at();
-        if self.renewed_at.replace(at) == Some(at) {
+        let (at, run) = (self.relayed.at(), self.flows.run);
+        let in_vain = self.renewals > 0 && self.renewed_at == at;
+        if in_vain || self.renewals >= RENEWALS + at / BYTES_FOR_ONE_MORE {
             return Err(NoFlow::Ytdlp(Why::Expired));
         }
-        let run = self.flows.run;
+        (self.renewed_at, self.renewals) = (at, self.renewals + 1);
+        run.has_renewed.store(true, Ordering::Relaxed);
         let id = run.job.lease().job;
         tracing::info!(job.id = %id, at_bytes = at, "an address of job {id} is used up; it is renewed");
         let format = run.extract_again(&self.format.format_id).await?;
@@ -138,7 +144,6 @@ impl<'a> Flow<'a> {
         let version = self.relayed.version().clone();
         let resumed = self.flows.ask(&source, Some((&version, at))).await?;
         let resumed = resumed.map_err(|trouble| self.flows.no_flow(trouble))?;
-        self.before_bytes += self.relayed.arrived_bytes();
         self.relayed = resumed;
         Ok(())
     }
@@ -148,7 +153,8 @@ impl<'a> Flow<'a> {
             return;
         }
         self.told = Instant::now();
-        let arrived = self.before_bytes + self.relayed.arrived_bytes();
+        // what had arrived behind that byte was thrown away
+        let arrived = self.renewed_at + self.relayed.arrived_bytes();
         let report = Report {
             format_id: self.format.format_id.clone(),
             downloaded_bytes: Some(arrived.min(self.length())),
