@@ -40,6 +40,19 @@ async fn an_object_of_parts_in_any_order_appears_whole_and_only_when_it_is_finis
     }
 }
 
+/// Fault: with a high limit, parts of a small stream were of 105 MiB each, and some of them were held in memory.
+#[tokio::test]
+async fn no_part_of_what_has_no_known_end_is_larger_than_eight_mebibytes() {
+    let site = Site::s3().await;
+    for (announced, part_bytes) in [(10 << 30, 5 * MIB), (60 << 30, 7 * MIB), (1 << 40, 8 * MIB)] {
+        let upload = site.begin(&key(), announced).await;
+        assert_eq!(upload.part_bytes(), part_bytes as u64, "{announced}");
+        let answer = upload.part(10_000, vec![Bytes::from_static(b"one too many")]).await;
+        assert!(matches!(answer, Err(StorageError::Refused(_))), "{answer:?}");
+        upload.abort().await;
+    }
+}
+
 #[tokio::test]
 async fn an_upload_that_is_given_up_or_dropped_leaves_neither_object_nor_parts() {
     for dropped in [false, true] {

@@ -23,6 +23,8 @@ pub(super) const MIB: u64 = 1024 * 1024;
 pub(super) const PARTS: u64 = 10_000;
 /// The smallest part that S3 takes, in bytes: each is held in memory until it is stored.
 const PART: u64 = 5 * MIB;
+/// The largest that is held so, in bytes.
+const LARGEST: u64 = 8 * MIB;
 
 /// How large the parts of so many bytes are, but for the last: whole MiB, at least `least`, and at most [`PARTS`].
 /// All of one size: some servers want that.
@@ -35,6 +37,10 @@ pub(super) fn part_bytes(size_bytes: u64, least: u64) -> u64 {
 pub struct Intake(pub(super) S3Store);
 
 impl Intake {
+    /// What comes in parts without being a file has no more bytes than these: 78 GiB. Parts of more than 8 MiB would take
+    /// too much memory, and some servers want all of one size.
+    pub const MOST_BYTES: u64 = PARTS * LARGEST;
+
     /// Stores bytes that are in memory, in one call.
     ///
     /// # Errors
@@ -43,14 +49,14 @@ impl Intake {
         self.0.put_bytes(key, stream_of(body), meta).await
     }
 
-    /// Begins to store an object of at most so many bytes that comes in parts. Nothing is reachable before
+    /// Begins to store an object of at most so many bytes, and at most [`Self::MOST_BYTES`], that comes in parts. Nothing is reachable before
     /// [`Upload::finish`]; what is kept beside the bytes is their type alone, for their hash is not known yet.
     ///
     /// # Errors
     /// [`StorageError::Full`], [`StorageError::Refused`], [`StorageError::Unavailable`].
     pub async fn begin(&self, key: &ObjectKey, most_bytes: u64, content_type: &str) -> Result<Upload, StorageError> {
         let begun = multipart::Upload::begin(&self.0, key, content_type, None).await?;
-        Ok(Upload { begun, part_bytes: part_bytes(most_bytes, PART), sent: Mutex::default() })
+        Ok(Upload { begun, part_bytes: part_bytes(most_bytes.min(Self::MOST_BYTES), PART), sent: Mutex::default() })
     }
 }
 
@@ -80,11 +86,11 @@ impl Upload {
     /// Sends a part; they are numbered from 0. Only the last one may be short. An attempt that fails is repeated here.
     ///
     /// # Errors
-    /// [`StorageError::Refused`] for a part that is empty or too long; [`StorageError::Full`],
+    /// [`StorageError::Refused`] for a part that is empty or too long, or one too many; [`StorageError::Full`],
     /// [`StorageError::Unavailable`].
     pub async fn part(&self, number: u32, body: Vec<Bytes>) -> Result<(), StorageError> {
         let length: u64 = body.iter().map(|bytes| bytes.len() as u64).sum();
-        if length == 0 || length > self.part_bytes {
+        if length == 0 || length > self.part_bytes || u64::from(number) >= PARTS {
             return Err(StorageError::Refused("a part of a length that it can't have".into()));
         }
         let named = i32::try_from(number + 1).map_err(|error| StorageError::Refused(error.into()))?;

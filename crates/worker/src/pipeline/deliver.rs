@@ -25,6 +25,7 @@ use scribe::{Busy, Scribe};
 use super::{Limits, storage_failure};
 use crate::board::StopReason;
 use crate::container::Container;
+use crate::context::Context;
 use crate::insist::surely;
 use crate::scratch::{self, off_runtime};
 use crate::verify::Verified;
@@ -50,6 +51,12 @@ impl Size {
     }
 }
 
+/// How many bytes can go into the store while they come; a result that is larger has to be a file first.
+pub(super) fn most_bytes(ctx: &Context) -> u64 {
+    let of_store = if ctx.storage.intake().is_some() { Intake::MOST_BYTES } else { u64::MAX };
+    of_store.min(ctx.config.limits.max_file_bytes)
+}
+
 /// What comes, as far as it is known before its first byte.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Coming<'a> {
@@ -68,6 +75,7 @@ pub(super) struct Outgoing<'a> {
     key: ObjectKey,
     content_type: &'static str,
     size: Size,
+    most_bytes: u64,
     taken_bytes: u64,
     copy: PathBuf,
     scribe: Busy,
@@ -90,9 +98,9 @@ impl<'a> Outgoing<'a> {
     /// `disk_full`, `too_large`.
     pub(super) async fn begin(limits: &'a Limits<'a>, coming: Coming<'_>) -> Result<Self, Failure> {
         let Coming { container, has_video, size, keep, copy } = coming;
-        let most = limits.ctx.config.limits.max_file_bytes;
+        let most_bytes = most_bytes(limits.ctx).min(size.most());
         if let Size::Exactly(bytes) = size
-            && bytes > most
+            && bytes > most_bytes
         {
             return Err(Failure::new(FailureKind::TooLarge, format!("{bytes} bytes are announced")));
         }
@@ -109,6 +117,7 @@ impl<'a> Outgoing<'a> {
             key: key(limits, container.extension()),
             content_type: container.content_type(has_video),
             size,
+            most_bytes,
             taken_bytes: 0,
             copy: copy.to_owned(),
             scribe: Busy::new(begun.map_err(|error| scratch::failure(&error))?),
@@ -123,8 +132,8 @@ impl<'a> Outgoing<'a> {
     /// `too_large` for more than may come, `disk_full`, `storage_unavailable`. After a stop the failure has no meaning.
     pub(super) async fn push(&mut self, bytes: Bytes) -> Result<(), Failure> {
         self.taken_bytes += bytes.len() as u64;
-        if self.taken_bytes > self.size.most().min(self.limits.ctx.config.limits.max_file_bytes) {
-            return Err(Failure::new(FailureKind::TooLarge, format!("more than {} bytes came", self.size.most())));
+        if self.taken_bytes > self.most_bytes {
+            return Err(Failure::new(FailureKind::TooLarge, format!("more than {} bytes came", self.most_bytes)));
         }
         self.limits.step(self.scribe.take(bytes.clone())).await?;
         match &mut self.way {
@@ -147,10 +156,9 @@ impl<'a> Outgoing<'a> {
     }
 
     async fn begin_parts(&self, intake: &Intake) -> Result<Parts, Failure> {
-        let most = self.size.most().min(self.limits.ctx.config.limits.max_file_bytes);
         reserve(self.limits, &self.key).await?;
         let begun = async {
-            let begun = intake.begin(&self.key, most, self.content_type).await;
+            let begun = intake.begin(&self.key, self.most_bytes, self.content_type).await;
             begun.map_err(|error| storage_failure(&error))
         };
         Ok(Parts::of(self.limits.step(begun).await?))

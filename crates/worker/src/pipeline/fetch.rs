@@ -14,7 +14,7 @@ use futures::future::try_join_all;
 use haul_shared::job::{Failure, FailureKind};
 use haul_shared::media::Format;
 
-use super::deliver::{Arrived, Coming, Outgoing, Size};
+use super::deliver::{self, Arrived, Coming, Outgoing, Size};
 use super::download::Run;
 use super::flow::{Flow, Flows, NoFlow, source};
 use crate::meter::Meter;
@@ -138,25 +138,22 @@ impl<'a> Run<'a> {
         chosen: &[&SiteFormat],
         aim: Aim,
     ) -> Result<Fetched<'a>, NoFlow> {
-        match (aim, chosen) {
-            (Aim::Result(keep), [only]) if self.stays() => {
-                let arrived = self.send_on(Flow::open(flows, only).await?, only, keep, folder).await?;
-                Ok(Fetched::Result(arrived))
-            }
-            _ => {
-                let opened = try_join_all(chosen.iter().map(|format| Flow::open(flows, format))).await?;
-                let place = |at: usize| folder.join(format!("media.{at}"));
-                let land = opened.into_iter().enumerate().map(|(at, flow)| land(flow, place(at)));
-                try_join_all(land).await?;
-                let file = |(at, format): (usize, &&SiteFormat)| DownloadedFile {
-                    path: place(at),
-                    format_id: format.format_id.clone(),
-                    ext: format.ext.clone(),
-                    seconds: None,
-                };
-                Ok(Fetched::Files(chosen.iter().enumerate().map(file).collect()))
-            }
+        let mut opened = try_join_all(chosen.iter().map(|format| Flow::open(flows, format))).await?;
+        if let (Aim::Result(keep), [only], true) = (aim, chosen, self.stays())
+            && let Some(flow) = opened.pop_if(|flow| flow.length() <= deliver::most_bytes(self.ctx))
+        {
+            return Ok(Fetched::Result(self.send_on(flow, only, keep, folder).await?));
         }
+        let place = |at: usize| folder.join(format!("media.{at}"));
+        let land = opened.into_iter().enumerate().map(|(at, flow)| land(flow, place(at)));
+        try_join_all(land).await?;
+        let file = |(at, format): (usize, &&SiteFormat)| DownloadedFile {
+            path: place(at),
+            format_id: format.format_id.clone(),
+            ext: format.ext.clone(),
+            seconds: None,
+        };
+        Ok(Fetched::Files(chosen.iter().enumerate().map(file).collect()))
     }
 
     /// From the origin into the store.
