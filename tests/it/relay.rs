@@ -207,6 +207,8 @@ async fn an_origin_that_closes_after_each_answer_costs_no_retry() {
 async fn an_origin_that_takes_no_fourth_connection_is_fetched_by_fewer() {
     let refusals = [
         |_: Answer| Answer::status(429).with("Retry-After", "0"),
+        // or says no, as it would to an address that is used up
+        |_: Answer| Answer::status(403),
         // or hangs up without a word
         |answer: Answer| answer.cut(0),
     ];

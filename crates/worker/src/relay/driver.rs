@@ -47,6 +47,7 @@ pub(super) fn start(route: Route, first: First, limits: Limits) -> Relayed {
         unbegun: at,
         again: BTreeMap::new(),
         whole: BTreeMap::new(),
+        forbidden: None,
         due: at,
         out,
     };
@@ -68,6 +69,8 @@ struct Driver {
     /// Pieces to be tried again, by their first byte, and when.
     again: BTreeMap<u64, (Instant, Piece)>,
     whole: BTreeMap<u64, Piece>,
+    /// When the address was refused first; `None` again when something that was asked for later has come.
+    forbidden: Option<Instant>,
     /// The next byte to give out.
     due: u64,
     out: mpsc::Sender<Result<Bytes, Trouble>>,
@@ -172,6 +175,7 @@ impl Driver {
         self.idle.extend(connection);
         let refused = match end {
             End::Whole => {
+                self.forbidden = self.forbidden.filter(|first| begun <= *first);
                 self.whole.insert(piece.first, piece);
                 return Ok(());
             }
@@ -190,6 +194,16 @@ impl Driver {
                     self.width.refused(begun, Duration::ZERO, now);
                 }
                 None
+            }
+            End::Forbidden => {
+                // an address that is used up is refused again, and is all that is left when nothing else comes
+                let again = self.forbidden.is_some_and(|first| begun > first);
+                if again || self.under_way.is_empty() {
+                    return Err(Trouble::Expired);
+                }
+                self.forbidden.get_or_insert(now);
+                self.width.refused(begun, Duration::ZERO, now);
+                Some(Trouble::Expired)
             }
             End::Refused { status, retry_after } => {
                 self.route.host.asked();

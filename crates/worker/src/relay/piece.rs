@@ -106,6 +106,8 @@ pub(super) enum End {
     Cut,
     /// It asked to be left alone.
     Refused { status: u16, retry_after: Option<Duration> },
+    /// It said no: to this address, or to one connection too many.
+    Forbidden,
     /// We stopped it.
     Stopped,
     /// There is nothing more to be had here.
@@ -195,6 +197,7 @@ async fn ask(route: &Route, piece: &mut Piece, mut connection: Connection) -> (O
         status @ (StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) => {
             End::Refused { status: status.as_u16(), retry_after: retry_after(headers, Timestamp::now()) }
         }
+        StatusCode::FORBIDDEN => End::Forbidden,
         status if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => End::Cut,
         // what was good for the first piece is no longer
         _ => End::Lost(Trouble::Expired),
