@@ -8,7 +8,7 @@ use super::*;
 fn relabelled(folder: &std::path::Path) -> Result<String> {
     let program = folder.join("yt-dlp");
     let real = haul_tests::tools().join("yt-dlp");
-    let words = "s/\"extractor\": \"generic\"/\"extractor\": \"youtube\"/";
+    let words = r#"s/"extractor": "\(generic\|html5\)"/"extractor": "youtube"/"#;
     std::fs::write(&program, format!("#!/bin/sh\n'{}' \"$@\" | sed '{words}'\n", real.display()))?;
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755))?;
     Ok(program.display().to_string())
@@ -37,17 +37,22 @@ async fn marked_segments_become_chapters_or_are_left_out() -> Result<()> {
     let (program, api) = (relabelled(folder.path())?, house.origin.url(""));
     let variables =
         [("HAUL_YTDLP", program.as_str()), ("HAUL_WARM_EXTRACTORS", "0"), ("HAUL_SPONSORBLOCK_API", api.as_str())];
-    let words = "WEBVTT\n\n00:02.000 --> 00:03.000\nleft out\n\n00:06.500 --> 00:07.000\nsaid\n";
+    let words = "WEBVTT\n\n00:02.000 --> 00:03.000\nleft out\n\n00:04.500 --> 00:05.000\nsaid\n";
     house.origin.put("/words.vtt", words);
     let track = "<track kind=subtitles srclang=en src=/words.vtt>";
     let page = format!("<!doctype html><title>A talk</title><video src=/progressive.mp4>{track}</video>");
     house.origin.put("/progressive.html", page);
     let _worker = house.worker(&variables).await?;
-    let hash: String = Sha256::digest("progressive").iter().take(2).map(|byte| format!("{byte:02x}")).collect();
+    let of = |id: &str| {
+        let hash: String = Sha256::digest(id).iter().take(2).map(|byte| format!("{byte:02x}")).collect();
+        format!("/api/skipSegments/{hash}")
+    };
     let segment = |from: f64, to: f64, kind: &str| json!({ "segment": [from, to], "category": kind, "UUID": "x" });
     let segments = [segment(1.0, 5.0, "sponsor"), segment(6.0, 7.0, "intro")];
     let answer = json!([{ "videoID": "progressive", "segments": segments }, { "videoID": "other", "segments": [] }]);
-    house.origin.put(&format!("/api/skipSegments/{hash}"), answer.to_string());
+    house.origin.put(&of("progressive"), answer.to_string());
+    // the same on a page, as yt-dlp names it
+    house.origin.put(&of("progressive-1"), json!([{ "videoID": "progressive-1", "segments": segments }]).to_string());
 
     let title = "0.0-1.0 progressive; 1.0-5.0 [SponsorBlock]: Sponsor; 5.0-8.0 progressive";
     let table = [
@@ -64,8 +69,15 @@ async fn marked_segments_become_chapters_or_are_left_out() -> Result<()> {
         // their times are those of the whole medium
         (
             "/progressive.html",
-            json!({ "sponsorblock": { "remove": ["sponsor"] }, "clip": { "start": 6, "end": 7.5 },
+            json!({ "sponsorblock": { "remove": ["sponsor"] }, "clip": { "start": 0.5, "end": 6 },
                     "subtitles": { "languages": ["en"], "mode": "sidecar" } }),
+            3.0,
+            "",
+        ),
+        // Fault: it begins where what is left has long ended
+        (
+            "/progressive.mp4",
+            json!({ "sponsorblock": { "remove": ["sponsor"] }, "clip": { "start": 6, "end": 7.5 } }),
             1.5,
             "",
         ),
@@ -82,13 +94,13 @@ async fn marked_segments_become_chapters_or_are_left_out() -> Result<()> {
         assert_eq!(shown, *chapters, "{path} {order}");
     }
     let text = String::from_utf8(house.get(&format!("{}/subtitles/en", jobs[4])).await?.body)?;
-    assert_eq!(text, "WEBVTT\n\n00:00:00.500 --> 00:00:01.000\nsaid\n");
+    assert_eq!(text, "WEBVTT\n\n00:00:01.500 --> 00:00:02.000\nsaid\n");
     let gone = json!({ "sponsorblock": { "remove": ["sponsor"] }, "clip": { "start": 2, "end": 3 } });
     let gone = house.order(&request(&house.origin.url("/progressive.mp4"), gone)).await?;
     assert_eq!(house.outcome(&gone).await?, "format_unavailable");
 
     // the service can't be asked: only who insists on the cut fails
-    house.origin.put(&format!("/api/skipSegments/{hash}"), "no json");
+    house.origin.put(&of("progressive"), "no json");
     let order = |more: Value| request(&house.origin.url("/progressive.mp4"), more);
     let nearest = json!({ "sponsorblock": { "remove": ["outro"] } });
     let nearest = house.order(&order(nearest)).await?;
