@@ -3,7 +3,11 @@
 //! Pure. What would have to be understood and is not is an error: bytes that are not what they seem to be make no
 //! recording. Not here: fetching (`pipeline::live`), streams that have an end (`segments`).
 
+use std::sync::Arc;
+
 use url::Url;
+
+use crate::segments::{Addresses, NotHere};
 
 /// Segments of one list; a live one has a handful.
 const MOST_SEGMENTS: usize = 20_000;
@@ -29,7 +33,7 @@ pub struct Segment {
     /// How long it plays, in seconds.
     pub seconds: f64,
     /// What has to stand before it (`EXT-X-MAP`).
-    pub map: Option<Url>,
+    pub map: Option<Arc<Url>>,
     /// Something else begins with it (`EXT-X-DISCONTINUITY`).
     pub breaks: bool,
 }
@@ -40,6 +44,12 @@ pub enum NotFollowed {
     /// Not a list of segments.
     #[error("not a playlist of segments")]
     Unreadable,
+    /// It names more, or at greater length, than is held in memory here.
+    #[error("the playlist is too long")]
+    TooLong,
+    /// It leads where the web is not.
+    #[error("an address has a form of its own")]
+    Address,
     /// Its segments are encrypted.
     #[error("the segments are encrypted")]
     Encrypted,
@@ -58,6 +68,7 @@ pub fn read(text: &str, base: &Url) -> Result<Window, NotFollowed> {
         return Err(NotFollowed::Unreadable);
     }
     let mut window = Window { target: 0.0, segments: Vec::new(), ended: false };
+    let mut addresses = Addresses::of(base);
     let (mut first, mut seconds, mut map, mut breaks) = (0_u64, None, None, false);
     for line in lines {
         let (tag, value) = line.split_once(':').unwrap_or((line, ""));
@@ -68,16 +79,22 @@ pub fn read(text: &str, base: &Url) -> Result<Window, NotFollowed> {
             "#EXT-X-KEY" if !value.contains("METHOD=NONE") => return Err(NotFollowed::Encrypted),
             "#EXT-X-BYTERANGE" => return Err(NotFollowed::Ranges),
             "#EXT-X-MAP" if value.contains("BYTERANGE") => return Err(NotFollowed::Ranges),
-            "#EXT-X-MAP" => map = Some(address(attribute(value, "URI").ok_or(NotFollowed::Unreadable)?, base)?),
+            "#EXT-X-MAP" => {
+                let name = attribute(value, "URI").ok_or(NotFollowed::Unreadable)?;
+                map = Some(Arc::new(address(name, &mut addresses)?));
+            }
             "#EXT-X-DISCONTINUITY" => breaks = true,
             "#EXT-X-ENDLIST" => window.ended = true,
             "#EXT-X-STREAM-INF" => return Err(NotFollowed::Unreadable),
             _ if line.starts_with('#') => {}
-            _ if window.segments.len() == MOST_SEGMENTS => return Err(NotFollowed::Unreadable),
+            _ if window.segments.len() == MOST_SEGMENTS => return Err(NotFollowed::TooLong),
             _ => {
-                let number = first.saturating_add(window.segments.len() as u64);
+                let number = first.checked_add(window.segments.len() as u64);
+                // and there is a number for the next one
+                let number = number.filter(|number| *number < u64::MAX).ok_or(NotFollowed::Unreadable)?;
                 let seconds = seconds.take().ok_or(NotFollowed::Unreadable)?;
-                let segment = Segment { number, url: address(line, base)?, seconds, map: map.clone(), breaks };
+                let segment =
+                    Segment { number, url: address(line, &mut addresses)?, seconds, map: map.clone(), breaks };
                 window.segments.push(segment);
                 breaks = false;
             }
@@ -91,8 +108,11 @@ fn number(text: &str) -> Result<f64, NotFollowed> {
     number.filter(|number| number.is_finite() && *number >= 0.0).ok_or(NotFollowed::Unreadable)
 }
 
-fn address(text: &str, base: &Url) -> Result<Url, NotFollowed> {
-    base.join(text).map_err(|_| NotFollowed::Unreadable)
+fn address(name: &str, addresses: &mut Addresses<'_>) -> Result<Url, NotFollowed> {
+    addresses.join(name).map_err(|error| match error {
+        NotHere::TooMany => NotFollowed::TooLong,
+        _ => NotFollowed::Address,
+    })
 }
 
 /// A quoted value of a list of attributes.
@@ -137,10 +157,27 @@ mod tests {
             ("#EXT-X-BYTERANGE:10@0\n#EXTINF:1,\na", "the segments are ranges of a file"),
             ("#EXT-X-STREAM-INF:BANDWIDTH=1\nb.m3u8", "not a playlist of segments"),
             ("#EXTINF:inf,\na", "not a playlist of segments"),
+            ("#EXTINF:1,\nfile:///a", "an address has a form of its own"),
+            ("#EXT-X-MEDIA-SEQUENCE:18446744073709551615\n#EXTINF:1,\na", "not a playlist of segments"),
             ("a", "not a playlist of segments"),
         ] {
             assert_eq!(shown(&format!("#EXTM3U\n{lines}\n")), expected, "{lines}");
         }
         assert_eq!(shown("<html>"), "not a playlist of segments");
+    }
+
+    /// Fault: each segment had the address of what stands before it for itself, and could be far longer than its name.
+    #[test]
+    fn a_small_list_is_not_much_more_in_memory() {
+        let segments = "#EXTINF:1,\na\n".repeat(MOST_SEGMENTS);
+        let base = |length: usize| Url::parse(&format!("https://site.example/{}/", "a".repeat(length))).unwrap();
+        let window = read(&format!("#EXTM3U\n#EXT-X-MAP:URI=\"i\"\n{segments}"), &base(9)).unwrap();
+        let maps: Vec<_> = window.segments.iter().filter_map(|segment| segment.map.as_ref()).collect();
+        assert!(maps.len() == MOST_SEGMENTS && maps.iter().all(|map| Arc::ptr_eq(map, maps[0])));
+        for length in [600, 9000] {
+            assert_eq!(read(&format!("#EXTM3U\n{segments}"), &base(length)), Err(NotFollowed::TooLong));
+        }
+        let long = "#EXT-X-MAP:URI=\"".to_owned() + &"a".repeat(9000);
+        assert_eq!(read(&format!("#EXTM3U\n{long}\"\n{segments}"), &base(9)), Err(NotFollowed::TooLong));
     }
 }

@@ -157,6 +157,7 @@ impl Track<'_> {
         };
         live::read(&String::from_utf8_lossy(&text), url).map_err(|error| match error {
             NotFollowed::Unreadable => Failure::new(FailureKind::ExtractorError, error.to_string()),
+            NotFollowed::TooLong | NotFollowed::Address => Failure::new(FailureKind::InvalidMedia, error.to_string()),
             NotFollowed::Encrypted | NotFollowed::Ranges => unsupported(error),
         })
     }

@@ -2,19 +2,21 @@
 //!
 //! Whatever is not known to leave the bytes as they stand is yt-dlp's: better twice refused than once silently wrong.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use hls_m3u8::MediaPlaylist;
 use hls_m3u8::tags::{ExtXKey, ExtXMap};
 use hls_m3u8::types::{ByteRange, DecryptionKey, EncryptionMethod, KeyFormat};
+use hls_m3u8::{Decryptable as _, MediaPlaylist};
 use url::Url;
 
 use super::NotHere;
-use super::plan::{Cipher, MOST_SEGMENTS, Plan, Segment};
-use crate::origin::Unfit;
+use super::plan::{Addresses, Cipher, LONGEST_ADDRESS, MOST_SEGMENTS, Plan, Segment};
 
 /// A playlist of text, in bytes.
 pub(super) const LONGEST_PLAYLIST: usize = 4 << 20;
+/// A playlist, in lines: a segment may well have four tags.
+const MOST_LINES: usize = 10 * MOST_SEGMENTS;
 /// Of one segment, in seconds: past this it is no statement about media.
 const LONGEST_SEGMENT: f64 = 86_400.0;
 
@@ -49,6 +51,7 @@ pub(super) fn plan(text: &str, base: &Url) -> Result<Plan, NotHere> {
         return Err(NotHere::Tags);
     }
     let mut segments = Vec::new();
+    let (mut addresses, mut keys) = (Addresses::of(base), Keys::default());
     let (mut seconds, mut map): (f64, Option<&ExtXMap<'_>>) = (0.0, None);
     for segment in playlist.segments.values() {
         if segment.has_discontinuity {
@@ -59,13 +62,13 @@ pub(super) fn plan(text: &str, base: &Url) -> Result<Plan, NotHere> {
                 return Err(NotHere::Discontinuity);
             }
             map = Some(found);
-            segments.push(initialisation(found, &segment.keys, base)?);
+            segments.push(initialisation(found, &mut addresses)?);
         }
         seconds += segment.duration.duration().as_secs_f64();
         segments.push(Segment {
-            url: join(base, segment.uri())?,
+            url: addresses.join(segment.uri())?,
             range: segment.byte_range.map(|range| bytes(*range)).transpose()?,
-            cipher: cipher(&segment.keys, base)?,
+            cipher: keys.cipher(&segment.keys, &mut addresses)?,
         });
     }
     if segments.is_empty() {
@@ -76,8 +79,19 @@ pub(super) fn plan(text: &str, base: &Url) -> Result<Plan, NotHere> {
 
 /// What the parser would choke on, or not see.
 fn scan(text: &str) -> Result<(), NotHere> {
-    let mut segments = 0;
+    let (mut segments, mut lines) = (0, 0);
     for line in text.lines().map(str::trim) {
+        lines += 1;
+        if line.len() > LONGEST_ADDRESS || lines > MOST_LINES {
+            return Err(NotHere::TooMany);
+        }
+        // the parser keeps one key of every format for each segment
+        if line.starts_with("#EXT-X-KEY:") {
+            let key = ExtXKey::try_from(line).map_err(|_| NotHere::Playlist)?;
+            if key.as_ref().is_some_and(|key| !is_plain(key)) {
+                return Err(NotHere::Cipher);
+            }
+        }
         if let Some(rest) = line.strip_prefix("#EXTINF:") {
             segments += 1;
             let seconds = rest.split(',').next().and_then(|seconds| seconds.trim().parse::<f64>().ok());
@@ -95,22 +109,32 @@ fn scan(text: &str) -> Result<(), NotHere> {
     if segments > MOST_SEGMENTS { Err(NotHere::TooMany) } else { Ok(()) }
 }
 
-/// It is encrypted like the segment that it stands before, if its initialisation vector does not come from a number.
-fn initialisation(map: &ExtXMap<'_>, keys: &[ExtXKey<'_>], base: &Url) -> Result<Segment, NotHere> {
-    if cipher(keys, base)?.is_some() {
+/// It is encrypted by the keys before it, if there are any; one behind it is for segments.
+fn initialisation(map: &ExtXMap<'_>, addresses: &mut Addresses<'_>) -> Result<Segment, NotHere> {
+    if !map.keys().is_empty() {
         return Err(NotHere::Cipher);
     }
-    Ok(Segment { url: join(base, map.uri())?, range: map.range().map(bytes).transpose()?, cipher: None })
+    Ok(Segment { url: addresses.join(map.uri())?, range: map.range().map(bytes).transpose()?, cipher: None })
 }
 
-fn cipher(keys: &[ExtXKey<'_>], base: &Url) -> Result<Option<Cipher>, NotHere> {
-    match keys.iter().filter_map(ExtXKey::as_ref).collect::<Vec<_>>()[..] {
-        [] => Ok(None),
-        [key] if is_plain(key) => {
-            let iv = key.iv.to_slice().ok_or(NotHere::Cipher)?;
-            Ok(Some(Cipher { key: join(base, key.uri())?, iv }))
-        }
-        _ => Err(NotHere::Cipher),
+/// The key of the segment before, which most share.
+#[derive(Default)]
+struct Keys<'a>(Option<(&'a str, Arc<Url>)>);
+
+impl<'a> Keys<'a> {
+    fn cipher(&mut self, keys: &'a [ExtXKey<'_>], addresses: &mut Addresses<'_>) -> Result<Option<Cipher>, NotHere> {
+        let key = match keys.iter().filter_map(ExtXKey::as_ref).collect::<Vec<_>>()[..] {
+            [] => return Ok(None),
+            [key] => key,
+            _ => return Err(NotHere::Cipher),
+        };
+        let iv = key.iv.to_slice().ok_or(NotHere::Cipher)?;
+        let address = match &self.0 {
+            Some((name, address)) if name == key.uri() => Arc::clone(address),
+            Some(_) | None => Arc::new(addresses.join(key.uri())?),
+        };
+        self.0 = Some((key.uri(), Arc::clone(&address)));
+        Ok(Some(Cipher { key: address, iv }))
     }
 }
 
@@ -125,15 +149,10 @@ fn bytes(range: ByteRange) -> Result<(u64, u64), NotHere> {
     if first < end { Ok((first as u64, end as u64 - 1)) } else { Err(NotHere::Playlist) }
 }
 
-/// Another scheme than http or https is nobody's.
-fn join(base: &Url, text: &str) -> Result<Url, NotHere> {
-    let url = base.join(text).ok().filter(super::is_address);
-    Ok(url.ok_or(Unfit::Address)?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::origin::Unfit;
 
     fn read(body: &str) -> Result<Plan, NotHere> {
         let base = Url::parse("https://cdn.example/a/list.m3u8?t=1").expect("an address");
@@ -182,6 +201,42 @@ mod tests {
             None,
         ];
         assert_eq!(shown.collect::<Vec<_>>(), expected);
+    }
+
+    /// Fault: the initialisation was judged by the key that came after it.
+    #[test]
+    fn an_initialisation_is_encrypted_by_a_key_before_it_only() {
+        let (key, map) = ("#EXT-X-KEY:METHOD=AES-128,URI=\"k\"", "#EXT-X-MAP:URI=\"i\"\n");
+        let segment = "#EXTINF:2,\n0\n";
+        let plan = read(&format!("{map}{key}\n{segment}#EXT-X-ENDLIST\n")).expect("a playlist");
+        assert_eq!(plan.segments.iter().map(|s| s.cipher.is_some()).collect::<Vec<_>>(), [false, true]);
+        assert_eq!(refused(&format!("{key}\n{map}#EXT-X-KEY:METHOD=NONE\n{segment}")), NotHere::Cipher);
+    }
+
+    /// Fault: each segment had the address of its key for itself, and could be far longer than its name.
+    #[test]
+    fn a_small_playlist_is_not_much_more_in_memory() {
+        let segments = "#EXTINF:2,\n0\n".repeat(MOST_SEGMENTS);
+        let key = |uri: &str| format!("#EXT-X-KEY:METHOD=AES-128,URI=\"{uri}\"\n");
+        let long = "k".repeat(LONGEST_ADDRESS - 200);
+        let plan = read(&format!("{}{segments}#EXT-X-ENDLIST\n", key(&long))).expect("a playlist");
+        let keys: Vec<_> = plan.segments.iter().filter_map(|s| s.cipher.as_ref()).map(|c| &c.key).collect();
+        assert!(keys.len() == MOST_SEGMENTS && keys.iter().all(|other| Arc::ptr_eq(other, keys[0])));
+        let formats = (0..2000).map(|n| format!("#EXT-X-KEY:METHOD=AES-128,URI=\"k\",KEYFORMAT=\"{n}\"\n"));
+        for (body, reason) in [
+            (key(&"k".repeat(LONGEST_ADDRESS)) + &segments, NotHere::TooMany),
+            (format!("#{}\n{segments}", "x".repeat(LONGEST_ADDRESS)), NotHere::TooMany),
+            ((key(&long) + "#EXTINF:2,\n0\n" + &key("k") + "#EXTINF:2,\n0\n").repeat(2000), NotHere::TooMany),
+            (formats.collect::<String>() + &segments, NotHere::Cipher),
+        ] {
+            assert_eq!(refused(&body), reason, "{}", &body[..99]);
+        }
+        let path = "a".repeat(LONGEST_ADDRESS);
+        for (base, reason) in [(&path[..], NotHere::TooMany), (&path[..600], NotHere::TooMany)] {
+            let base = Url::parse(&format!("https://cdn.example/{base}/list.m3u8")).expect("an address");
+            let text = format!("#EXTM3U\n#EXT-X-TARGETDURATION:2\n{segments}#EXT-X-ENDLIST\n");
+            assert_eq!(super::plan(&text, &base), Err(reason));
+        }
     }
 
     #[test]

@@ -29,6 +29,7 @@ use plan::{MOST_SEGMENTS, Plan, Segment};
 use share::Share;
 
 pub use flow::Flow;
+pub(crate) use plan::Addresses;
 pub use source::{Manifest, Source};
 
 /// What is asked of every stream of a worker.

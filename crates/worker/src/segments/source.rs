@@ -3,7 +3,8 @@
 use hyper::HeaderMap;
 use url::Url;
 
-use super::{NotHere, is_address};
+use super::NotHere;
+use super::plan::Addresses;
 use crate::origin::{Cookies, Unfit};
 use crate::ytdlp::{Place, SiteFormat};
 
@@ -57,10 +58,30 @@ impl Source {
 }
 
 fn fragments(place: &Place) -> Result<Vec<(Url, Option<f64>)>, NotHere> {
-    let base = place.fragment_base.as_ref().unwrap_or(&place.url);
-    let fragment = |(address, seconds): &(Box<str>, Option<f64>)| {
-        let url = base.join(address).ok().filter(|url| !address.is_empty() && is_address(url));
-        Ok((url.ok_or(Unfit::Address)?, *seconds))
-    };
-    place.fragments.iter().map(fragment).collect()
+    let mut addresses = Addresses::of(place.fragment_base.as_ref().unwrap_or(&place.url));
+    place.fragments.iter().map(|(name, seconds)| Ok((addresses.join(name)?, *seconds))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fault: a long base made each of many short names an address of its own length.
+    #[test]
+    fn many_fragments_at_long_addresses_are_too_many() {
+        let base = |length: usize| format!("https://cdn.example/{}/", "a".repeat(length)).parse().ok();
+        let of = |length: usize| {
+            let place = Place {
+                url: "https://cdn.example/list.mpd".parse().expect("an address"),
+                headers: HeaderMap::new(),
+                cookies: Cookies::default(),
+                fragment_base: base(length),
+                fragments: vec![("1".into(), Some(2.0)); 20_000],
+                quirks: false,
+            };
+            let (protocol, place) = ("http_dash_segments".to_owned(), Some(place));
+            Source::of(&SiteFormat { protocol, place, ..SiteFormat::default() }).map(|_| ())
+        };
+        assert_eq!((of(9), of(600)), (Ok(()), Err(NotHere::TooMany)));
+    }
 }
