@@ -40,7 +40,7 @@ pub struct Asked {
 pub struct Answer {
     /// Any number.
     pub status: u16,
-    /// Beside `Content-Length`.
+    /// Beside `Content-Length`, in place of which there may be a `Transfer-Encoding`.
     pub headers: Vec<(&'static str, String)>,
     /// Announced as it is, and sent as far as it is not cut.
     pub body: Bytes,
@@ -199,14 +199,26 @@ async fn read(state: &State, socket: &mut BufReader<TcpStream>) -> Option<Asked>
 async fn write(socket: &mut TcpStream, answer: Answer) -> Option<()> {
     const CHUNK: usize = 64 * 1024;
     let Answer { status, headers, body, cut, rate } = answer;
+    let coding = headers.iter().find(|(name, _)| *name == "Transfer-Encoding").map(|(_, coding)| coding.clone());
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    let head = format!("HTTP/1.1 {status} -\r\nContent-Length: {}\r\n{headers}\r\n", body.len());
+    let length = if coding.is_none() { format!("Content-Length: {}\r\n", body.len()) } else { String::new() };
+    let head = format!("HTTP/1.1 {status} -\r\n{length}{headers}\r\n");
     socket.write_all(head.as_bytes()).await.ok()?;
+    let is_chunked = coding.is_some_and(|coding| coding == "chunked");
     for chunk in body[..cut.unwrap_or(body.len())].chunks(CHUNK) {
+        if is_chunked {
+            socket.write_all(format!("{:x}\r\n", chunk.len()).as_bytes()).await.ok()?;
+        }
         socket.write_all(chunk).await.ok()?;
+        if is_chunked {
+            socket.write_all(b"\r\n").await.ok()?;
+        }
         if let Some(rate) = rate {
             sleep(Duration::from_secs_f64(chunk.len() as f64 / rate as f64)).await;
         }
+    }
+    if is_chunked && cut.is_none() {
+        socket.write_all(b"0\r\n\r\n").await.ok()?;
     }
     cut.is_none().then_some(())
 }

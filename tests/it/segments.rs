@@ -154,6 +154,25 @@ async fn what_breaks_goes_on_and_what_is_missing_is_never_left_out() {
     assert_eq!(fetch(&endless, small).await, Err(Trouble::TooLarge));
 }
 
+/// Fault: what ended before the bytes that were there already was whole, and so was what ended with its connection.
+#[tokio::test]
+async fn a_segment_that_ends_too_early_is_never_taken_for_whole() {
+    let content = Bytes::from(vec![7; 500_000]);
+    let origin = RangeOrigin::start(move |asked| {
+        let answer = |body| Answer { body, ..Answer::status(200) };
+        match (asked.path.as_str(), asked.range) {
+            ("/shrinks", None) => answer(content.clone()).with("Transfer-Encoding", "chunked").cut(400_000),
+            ("/shrinks", Some(_)) => answer(content.slice(..1000)).with("Transfer-Encoding", "chunked"),
+            _ => answer(content.clone()).with("Transfer-Encoding", "gzip").cut(400_000),
+        }
+    })
+    .await;
+    for (path, expected) in [("/shrinks", Trouble::Changed), ("/closes", Unfit::NoLength.into())] {
+        let fragments = Manifest::Fragments(vec![(origin.url(path).parse().unwrap(), None)]);
+        assert_eq!(fetch(&[source(&origin.url("/"), fragments)], LIMITS).await, Err(expected), "{path}");
+    }
+}
+
 /// What the policy says of an address outside of it.
 async fn denied() -> haul_shared::egress::Unreachable {
     match playlist("http://127.0.0.2:1/x.m3u8").await {

@@ -5,7 +5,9 @@
 use std::time::Duration;
 
 use hyper::HeaderMap;
-use hyper::header::{CONTENT_ENCODING, CONTENT_RANGE, DATE, ETAG, HeaderName, HeaderValue, LAST_MODIFIED, RETRY_AFTER};
+use hyper::header::{
+    CONTENT_ENCODING, CONTENT_RANGE, DATE, ETAG, HeaderName, HeaderValue, LAST_MODIFIED, RETRY_AFTER, TRANSFER_ENCODING,
+};
 use jiff::Timestamp;
 
 /// What an origin calls a version of a file; sent back in `If-Range`.
@@ -70,6 +72,13 @@ fn number(text: &str) -> Option<u64> {
 /// Whether the bytes are those of the file.
 pub(crate) fn is_plain(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_ENCODING).is_none_or(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
+/// Whether the body comes in chunks and in no other coding; by any other it would end with the connection, whole or not.
+pub(crate) fn is_chunked(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let only = codings.next().filter(|_| codings.next().is_none());
+    only.is_some_and(|coding| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"))
 }
 
 /// How long to stay away: seconds, or until a date.

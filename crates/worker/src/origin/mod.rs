@@ -11,7 +11,7 @@ mod patience;
 mod unfit;
 
 pub use answer::Validator;
-pub(crate) use answer::{content_range, is_plain, retry_after};
+pub(crate) use answer::{content_range, is_chunked, is_plain, retry_after};
 pub use connection::NoTrust;
 pub(crate) use connection::{Connection, Dialler, Silence};
 pub use cookies::Cookies;

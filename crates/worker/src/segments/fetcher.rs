@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{AUTHORIZATION, COOKIE, HeaderValue, LOCATION, RANGE, TRANSFER_ENCODING};
+use hyper::header::{AUTHORIZATION, COOKIE, HeaderValue, LOCATION, RANGE};
 use hyper::{HeaderMap, Response, StatusCode};
 use jiff::Timestamp;
 use tokio::time::timeout;
@@ -17,7 +17,7 @@ use url::Url;
 
 use super::hls::LONGEST_PLAYLIST;
 use super::{NotHere, Source, Trouble, is_address};
-use crate::origin::{Connection, Cookies, Dialler, Silence, Unfit, is_plain, retry_after};
+use crate::origin::{Connection, Cookies, Dialler, Silence, Unfit, is_chunked, is_plain, retry_after};
 
 const MOST_REDIRECTS: usize = 10;
 /// Connections that are kept for the next question, of one stream.
@@ -61,7 +61,7 @@ pub(super) struct Answer {
     pub(super) headers: HeaderMap,
     /// Where it came from, redirects followed.
     pub(super) url: Url,
-    /// Of the body, in bytes; `None`: it tells its own end.
+    /// Of the body, in bytes; `None`: it comes in chunks, the last of which tells its end.
     pub(super) length: Option<u64>,
     body: Incoming,
     connection: Connection,
@@ -225,7 +225,7 @@ fn read(connection: Connection, answer: Response<Incoming>, url: Url) -> Result<
         return Err(Unfit::Encoded.into());
     }
     let length = body.size_hint().exact();
-    if length.is_none() && !head.headers.contains_key(TRANSFER_ENCODING) {
+    if length.is_none() && !is_chunked(&head.headers) {
         return Err(Unfit::NoLength.into());
     }
     Ok(Answer { status: head.status, headers: head.headers, url, length, body, connection })

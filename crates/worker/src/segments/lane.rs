@@ -97,6 +97,10 @@ impl Errand {
             self.share.arrived(bytes.len()).await;
             self.take(progress, &bytes[again..]).await.map_err(End::Lost)?;
         }
+        if skip > 0 {
+            // it ends before what is there already
+            return Err(End::Lost(Trouble::Changed));
+        }
         self.fetcher.keep(answer);
         match progress.length {
             Some(length) if progress.taken < length => Err(End::Cut),
