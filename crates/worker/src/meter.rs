@@ -96,7 +96,11 @@ impl Meter {
             stream.heard(report);
         }
         self.speed.heard(now, self.fetched_bytes() as f64);
-        self.share.heard(now, self.done());
+        // of segments, the share moves with whole ones only: what comes between says nothing of its pace
+        let done = self.done();
+        if done > self.share.value {
+            self.share.heard(now, done);
+        }
         self.fetched()
     }
 
@@ -222,6 +226,19 @@ mod tests {
         let half = meter.heard_at(&segments("v", 5000, 5, 10), began + Duration::from_secs(9));
         assert_eq!((half.done, half.total_bytes, half.likely_bytes), (0.45, None, Some(11_111)));
         assert_eq!(half.seconds_left.map(f64::round), Some(11.0));
+    }
+
+    /// Fault: while a segment was under way, the share seemed to stand still, and the time left grew without end.
+    #[test]
+    fn time_left_does_not_grow_while_a_segment_is_under_way() {
+        let mut meter = Meter::of(&[&format("v", None, None)]);
+        let began = meter.speed.at;
+        let after = |halves: u64| began + Duration::from_millis(500 * halves);
+        let reports = 1..120;
+        let left =
+            reports.filter_map(|at| meter.heard_at(&segments("v", 1000 * at, at / 40, 5), after(at)).seconds_left);
+        let longest = left.fold(0.0, f64::max);
+        assert!((80.0..=100.0).contains(&longest), "{longest} s");
     }
 
     #[test]
