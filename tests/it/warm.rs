@@ -31,11 +31,19 @@ sys.path.remove(__path__[0].rsplit('/', 1)[0])
 del sys.modules['yt_dlp']
 import yt_dlp
 
+fork = os.fork
+
+def may_fail():
+    if os.path.exists(sys.argv[-1] + '.no-forks'):
+        raise BlockingIOError(11, 'no more processes')
+    return fork()
+
+os.fork = may_fail
 CHILD = 'echo $$ > {0}.new; mv {0}.new {0}; exec sleep 300'
 real = yt_dlp.YoutubeDL.extract_info
 
 def unruly(self, url, *args, **kwargs):
-    events, what = self.params['logger'].events, url.rsplit('/', 1)[-1]
+    events, what = getattr(self.params.get('logger'), 'events', None), url.rsplit('/', 1)[-1]
     if what == 'family':
         subprocess.Popen(['sh', '-c', CHILD.format('stays')])
         subprocess.Popen(['setsid', 'sh', '-c', CHILD.format('leaves')])
@@ -48,6 +56,16 @@ def unruly(self, url, *args, **kwargs):
         events.connection.sendall(b'x' * (17 << 20) + b'\n')
     while what == 'endless':
         events.connection.sendall(b'x' * (1 << 20))
+    if what == 'unreadable':
+        events.connection.sendall(b'{"info": {]\n')
+        time.sleep(300)
+    if what == 'odd':
+        deep = []
+        for _ in range(300):
+            deep = [deep]
+        lone = {'format_id': '1', 'url': 'http://127.0.0.1:1/', 'protocol': 'http_dash_segments', 'ext': 'mp4'}
+        endless = {**lone, 'format_id': '2', 'fragments': [{'path': '1', 'duration': 2.0}] * 500000}
+        return {'title': 'cut \ud83d', 'duration': float('inf'), 'deep': deep, 'formats': [lone, endless]}
     if what == 'memory':
         bytearray(2 << 30)
     if what == 'death':
@@ -203,6 +221,7 @@ async fn whatever_a_job_says_is_bounded_and_other_jobs_go_on() {
         ("garbage", FailureKind::ExtractorError),
         ("huge", FailureKind::InvalidMedia),
         ("endless", FailureKind::InvalidMedia),
+        ("unreadable", FailureKind::ExtractorError),
         ("memory", FailureKind::InvalidMedia),
         ("death", FailureKind::Internal),
     ] {
@@ -212,8 +231,40 @@ async fn whatever_a_job_says_is_bounded_and_other_jobs_go_on() {
     }
     let job = TempDir::new().unwrap();
     ytdlp.extract(&read(&origin.url("/progressive.mp4")), 1, job.path(), &bounds()).await.unwrap();
-    assert_eq!((ytdlp.counts().runs(Way::Warm), ytdlp.counts().runs(Way::Plain)), (7, 0));
-    assert_eq!((ytdlp.counts().unknown(), ytdlp.counts().up()), (2, 1));
+    assert_eq!((ytdlp.counts().runs(Way::Warm), ytdlp.counts().runs(Way::Plain)), (8, 0));
+    assert_eq!((ytdlp.counts().unknown(), ytdlp.counts().up()), (3, 1));
+}
+
+/// Fault: half of a character, an infinity, or much depth in a site's words, and the job hung; half a million fragments
+/// were held in memory.
+#[tokio::test]
+async fn odd_words_of_a_site_spoil_only_themselves() {
+    let (dir, job) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let ytdlp = of_program(unruly(dir.path())).await;
+    let (info, _session) = ytdlp.extract(&read("http://127.0.0.1:1/odd"), 1, job.path(), &bounds()).await.unwrap();
+    assert_eq!((info.title.as_deref(), info.duration_seconds), (Some("cut ?"), None));
+    let fragments = info.formats.iter().map(|format| {
+        let place = format.place.as_ref().unwrap();
+        (place.fragments.len(), place.quirks)
+    });
+    assert_eq!(fragments.collect::<Vec<_>>(), [(0, false), (0, true)]);
+    assert_eq!(ytdlp.counts().runs(Way::Warm), 1);
+}
+
+/// Fault: the server ended, and every job on it.
+#[tokio::test]
+async fn a_fork_that_fails_costs_no_other_job() {
+    let (origin, dir, jobs) = (Origin::start().await, TempDir::new().unwrap(), TempDir::new().unwrap());
+    let ytdlp = of_program(unruly(dir.path())).await;
+    let url = read(&origin.url("/progressive.mp4"));
+    let (_, session) = ytdlp.extract(&url, 1, jobs.path(), &bounds()).await.unwrap();
+    let server = servers();
+    std::fs::write(dir.path().join("yt-dlp.no-forks"), "").unwrap();
+    let other = TempDir::new().unwrap();
+    ytdlp.extract(&url, 1, other.path(), &bounds()).await.unwrap();
+    assert_eq!((ytdlp.counts().runs(Way::Warm), ytdlp.counts().runs(Way::Plain)), (1, 1));
+    assert!(servers().contains(&server[0]), "it lives on");
+    session.download(&["mp4"], &bounds(), |_| {}).await.unwrap();
 }
 
 #[tokio::test]

@@ -2,12 +2,14 @@
 //!
 //! Not here: which languages are wanted (`captions`), how a text is fetched (`pipeline::texts`).
 
-use serde_json::Value;
+use serde_json::value::RawValue;
 
-use super::value::{Fields, TITLE, WORD};
+use super::value::{self, Fields, TITLE, WORD};
 
 /// Languages that are looked at; a machine translates into hundreds.
 const LANGUAGES: usize = 500;
+/// Files of one language that are looked at.
+const FILES: usize = 100;
 /// Characters of a text that a site gives at once.
 const TEXT: usize = 4 << 20;
 
@@ -52,14 +54,14 @@ pub enum CaptionSource {
 pub(super) fn captions(fields: &Fields<'_>) -> Vec<Caption> {
     let of = |name: &str, automatic| {
         let languages = fields.entries(name, LANGUAGES).filter(|(language, _)| *language != "live_chat");
-        languages.filter_map(move |(language, files)| caption(language, files, automatic))
+        languages.filter_map(move |(language, files)| caption(&language, files, automatic))
     };
     of("subtitles", false).chain(of("automatic_captions", true)).collect()
 }
 
-fn caption(language: &str, files: &Value, automatic: bool) -> Option<Caption> {
-    let files = files.as_array().map(Vec::as_slice).unwrap_or_default().iter().filter_map(Fields::of);
-    let usable = files.filter_map(|file| Some((form(&file)?, source(&file)?, file.text("name", TITLE))));
+fn caption(language: &str, files: &RawValue, automatic: bool) -> Option<Caption> {
+    let usable =
+        value::objects(files, FILES).filter_map(|file| Some((form(&file)?, source(&file)?, file.text("name", TITLE))));
     // of equals the last: yt-dlp puts the best there
     let (form, source, name) = usable.max_by_key(|(form, ..)| *form)?;
     Some(Caption { language: language.chars().take(WORD).collect(), name, automatic, form, source })

@@ -8,12 +8,12 @@ use haul_shared::media::{MediaInfo, Quality};
 use haul_shared::metadata::{Chapter, Entry, MediaFormat, Metadata, Subtitle};
 use hyper::HeaderMap;
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::captions::{self, Caption};
 use super::command::ENTRIES;
 use super::place::Place;
-use super::value::{Fields, ID, TITLE, WORD};
+use super::value::{self, Fields, ID, TITLE, WORD};
 
 const FORMATS: usize = 1000;
 const LANGUAGES: usize = 500;
@@ -170,12 +170,12 @@ impl SiteFormat {
 
 impl Info {
     /// Reads what yt-dlp says; `None`: it says nothing that can be read.
-    pub(super) fn read(value: &Value) -> Option<Self> {
+    pub(super) fn read(value: &RawValue) -> Option<Self> {
         Fields::of(value).map(|fields| Self::of(&fields))
     }
 
     /// Reads the same, and of a list its first entry; `None` also when there is none.
-    pub(super) fn read_entry(value: &Value) -> Option<Self> {
+    pub(super) fn read_entry(value: &RawValue) -> Option<Self> {
         let mut fields = Fields::of(value)?;
         // a list may stand in a list
         for _ in 0..3 {
@@ -315,7 +315,7 @@ fn languages<'a>(fields: &Fields<'a>, name: &str, automatic: bool) -> impl Itera
     let tracks = fields.entries(name, LANGUAGES).filter(|(language, _)| *language != "live_chat");
     tracks.map(move |(language, tracks)| Subtitle {
         language: language.chars().take(WORD).collect(),
-        name: tracks.get(0).and_then(Fields::of).and_then(|track| track.text("name", TITLE)),
+        name: value::objects(tracks, 1).next().and_then(|track| track.text("name", TITLE)),
         automatic,
     })
 }

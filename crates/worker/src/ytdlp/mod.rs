@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use haul_shared::job::{Failure, FailureKind};
 use haul_shared::source::SourceUrl;
+use serde_json::value::RawValue;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -194,14 +195,17 @@ impl Ytdlp {
         line: Vec<OsString>,
         dir: &Path,
         bounds: &Bounds,
-    ) -> Result<(serde_json::Value, Option<Child>), Failure> {
+    ) -> Result<(Box<RawValue>, Option<Child>), Failure> {
         let began = Instant::now();
         if let Some((found, child)) = self.find_warm(url, &line, dir, bounds).await? {
             return Ok((found, Some(child)));
         }
         self.counts.ran(Way::Plain);
-        let json = self.ask(line, dir, &bounds.since(began)).await.map_err(|failure| self.heed(url, failure))?;
-        Ok((serde_json::from_str(json.trim()).unwrap_or_default(), None))
+        let found = self.ask(line, dir, &bounds.since(began)).await.and_then(|json| {
+            let nonsense = |_| Failure::new(FailureKind::ExtractorError, "yt-dlp said nothing that is JSON");
+            RawValue::from_string(json).map_err(nonsense)
+        });
+        Ok((found.map_err(|failure| self.heed(url, failure))?, None))
     }
 
     /// The same by a warm extractor only; `None`: there is none, or it broke.
@@ -211,7 +215,7 @@ impl Ytdlp {
         line: &[OsString],
         dir: &Path,
         bounds: &Bounds,
-    ) -> Result<Option<(serde_json::Value, Child)>, Failure> {
+    ) -> Result<Option<(Box<RawValue>, Child)>, Failure> {
         let (Some(pool), Some(argv)) = (&self.pool, argv(line)) else { return Ok(None) };
         let Some(mut child) = pool.child().await else { return Ok(None) };
         let asked = Asked { argv, dir, data: MEMORY, file_size: bounds.file_size };

@@ -11,7 +11,7 @@ use hyper::header::{
 use jiff::Timestamp;
 use url::Url;
 
-use super::value::Fields;
+use super::value::{self, Fields};
 use crate::origin::Cookies;
 
 /// Characters of the longest address; some are signed at length.
@@ -73,13 +73,13 @@ impl Place {
             let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
             let is_private = PRIVATE.iter().any(|private| name.as_str().starts_with(private));
             let is_public = !OURS.contains(&name) && !is_private;
-            Some((name, HeaderValue::from_str(value.as_str()?).ok()?)).filter(|_| is_public)
+            Some((name, HeaderValue::from_str(&value::string(value)?).ok()?)).filter(|_| is_public)
         });
         let fragment = |fragment: Fields<'_>| {
-            let address = fragment.whole_text("url", ADDRESS).or_else(|| fragment.whole_text("path", ADDRESS));
-            (address.unwrap_or_default().into(), fragment.number("duration"))
+            let address = fragment.whole_text("url", ADDRESS).or_else(|| fragment.whole_text("path", ADDRESS))?;
+            Some((address.into(), fragment.number("duration")))
         };
-        let fragments: Vec<_> = fields.list("fragments", FRAGMENTS).map(fragment).collect();
+        let fragments: Vec<_> = fields.list("fragments", FRAGMENTS).map_while(fragment).collect();
         let cookies = fields.whole_text("cookies", ADDRESS);
         // what was left out here is missing there
         let is_cut = fields.length("fragments") != fragments.len() || (fields.has("cookies") && cookies.is_none());
@@ -88,7 +88,7 @@ impl Place {
         let quirks = [
             is_cut,
             QUIRKS.iter().any(|name| fields.has(name)) || fields.is_true("is_from_start"),
-            fields.entries("http_headers", HEADERS).any(|(name, _)| is_odd(name)),
+            fields.entries("http_headers", HEADERS).any(|(name, _)| is_odd(&name)),
             // short answers are what everybody asks for here
             fields.entries("downloader_options", HEADERS).any(|(name, _)| name != "http_chunk_size"),
             fields.number("available_at").is_some_and(|at| at > now.as_second() as f64),
@@ -97,7 +97,7 @@ impl Place {
         Some(Self {
             url,
             headers: headers.collect(),
-            cookies: cookies.map(Cookies::read).unwrap_or_default(),
+            cookies: cookies.map(|cookies| Cookies::read(&cookies)).unwrap_or_default(),
             fragment_base: address(fields, "fragment_base_url"),
             fragments,
             quirks: quirks.contains(&true),
@@ -119,13 +119,14 @@ impl Place {
 }
 
 fn address(fields: &Fields<'_>, name: &str) -> Option<Url> {
-    fields.whole_text(name, ADDRESS).and_then(|text| Url::parse(text).ok())
+    fields.whole_text(name, ADDRESS).and_then(|text| Url::parse(&text).ok())
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
+    use super::value::raw;
     use super::*;
 
     fn now() -> Timestamp {
@@ -139,7 +140,7 @@ mod tests {
             "url": "https://site.example/live.m3u8", "http_headers": {"Authorization": "Basic eA==", "Referer": "r"},
             "cookies": "s=1; Domain=site.example; Path=/; c=2; Domain=.cdn.example; Path=/",
         });
-        let place = Place::of(&Fields::of(&format).expect("an object"), now()).expect("a place");
+        let place = Place::of(&Fields::of(&raw(&format)).expect("an object"), now()).expect("a place");
         for (url, said) in [
             ("https://site.example/1.ts", [Some("s=1"), Some("Basic eA=="), Some("r")]),
             ("https://a.cdn.example/1.ts", [Some("c=2"), None, Some("r")]),
@@ -160,14 +161,14 @@ mod tests {
                              "bad name": "x", "Number": 1},
             "cookies": "s=1; Domain=.cdn.example; Path=/", "available_at": 1,
             "downloader_options": {"http_chunk_size": 10_485_760},
-            "fragments": [{"path": "i.mp4"}, {"url": "https://other.example/1", "duration": 2.5}, {"url": 3}],
+            "fragments": [{"path": "i.mp4"}, {"url": "https://other.example/1", "duration": 2.5}],
         });
-        let place = Place::of(&Fields::of(&format).expect("an object"), now()).expect("a place");
+        let place = Place::of(&Fields::of(&raw(&format)).expect("an object"), now()).expect("a place");
         let mut names: Vec<_> = place.headers.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
         assert_eq!(names, ["referer", "user-agent"]);
         assert!(place.cookies.of(&place.url).is_some_and(|cookies| cookies == "s=1") && !place.quirks);
-        let expected = [("i.mp4".into(), None), ("https://other.example/1".into(), Some(2.5)), ("".into(), None)];
+        let expected = [("i.mp4".into(), None), ("https://other.example/1".into(), Some(2.5))];
         assert_eq!(place.fragments, expected);
         assert!(!format!("{place:?}").contains("cdn"));
         for odd in [
@@ -179,10 +180,14 @@ mod tests {
             json!({"url": "https://cdn.example/", "downloader_options": {"ffmpeg_args": ["-x"]}}),
             json!({"url": "https://cdn.example/#__youtubedl_smuggle=%7B%7D"}),
             json!({"url": "https://cdn.example/", "fragments": [{"path": "i.mp4"}, null]}),
+            json!({"url": "https://cdn.example/", "fragments": [{"path": "i.mp4"}, {"url": 3}]}),
             json!({"url": "https://cdn.example/", "cookies": "s".repeat(ADDRESS + 1)}),
         ] {
-            assert!(Place::of(&Fields::of(&odd).expect("an object"), now()).is_some_and(|place| place.quirks), "{odd}");
+            assert!(
+                Place::of(&Fields::of(&raw(&odd)).expect("an object"), now()).is_some_and(|place| place.quirks),
+                "{odd}"
+            );
         }
-        assert_eq!(Place::of(&Fields::of(&json!({"url": "no address"})).expect("an object"), now()), None);
+        assert_eq!(Place::of(&Fields::of(&raw(&json!({"url": "no address"}))).expect("an object"), now()), None);
     }
 }

@@ -3,7 +3,8 @@
 //! Each has a mark and JSON; all others are talk and are not read. A warm extractor tells the same by its events. Estimated totals are unsteady while fragments are
 //! fetched in parallel (they double and halve), so [`Report::fraction`] goes by fragments where bytes are not exact.
 
-use serde_json::{Deserializer, Value};
+use serde_json::Deserializer;
+use serde_json::value::RawValue;
 
 use super::command::mark;
 use super::value::{self, Fields};
@@ -70,13 +71,13 @@ impl Report {
 #[must_use]
 pub fn event(line: &str) -> Option<Event> {
     let (mark, json) = line.split_once(' ')?;
-    let mut values = Deserializer::from_str(json).into_iter::<Value>().map_while(Result::ok);
+    let mut values = Deserializer::from_str(json).into_iter::<&RawValue>().map_while(Result::ok);
     let first = values.next()?;
-    let fields = Fields::of(&first)?;
+    let fields = Fields::of(first)?;
     match mark {
         mark::PROGRESS => {
             let format = values.next();
-            Some(Event::Progress(report(&fields, format.as_ref().and_then(Fields::of).as_ref())))
+            Some(Event::Progress(report(&fields, format.and_then(Fields::of).as_ref())))
         }
         mark::BEGIN => begin(&fields),
         mark::FILE => file(&fields),

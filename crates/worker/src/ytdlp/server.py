@@ -26,6 +26,7 @@ import gc
 import importlib.util
 import io
 import json
+import math
 import os
 import re
 import resource
@@ -45,6 +46,8 @@ MOST_LOGGED = 100  # lines of one job
 LONGEST_TEXT = 2000  # characters of a message
 LONGEST_REQUEST = 1 << 20  # bytes
 MOST_CAUSES = 10  # of one error
+MOST_FRAGMENTS = 20000  # of one format, that anybody but yt-dlp itself takes
+UNTOLD = ('requested_formats', 'requested_downloads')  # they stand among the formats
 WITHIN = ('YTDLP_NO_PLUGINS', 'LANG', 'PATH')  # of the environment, what a job keeps
 
 # What the first extraction would have to load: a playlist, a manifest, a file, a page.
@@ -88,7 +91,11 @@ def serve(program):
     tell_ready(program)
     while True:
         connection, _ = listener.accept()
-        if os.fork() == 0:
+        try:
+            is_guard = os.fork() == 0
+        except OSError:  # no process, or no memory, just now: who finds the connection closed takes another way
+            is_guard = False
+        if is_guard:
             listener.close()
             guard(connection)
         connection.close()
@@ -177,7 +184,10 @@ def guard(connection):
     watched.register(connection, select.POLLRDHUP)
     watched.poll()
     ended = os.waitid(os.P_PID, job, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    os.killpg(job, signal.SIGKILL)  # it is not reaped yet, so that the number is still its own
+    try:
+        os.killpg(job, signal.SIGKILL)  # it is not reaped yet, so that the number is still its own
+    except ProcessLookupError:
+        pass  # it was ended before it had a session of its own
     end_descendants()
     if ended:
         how = 'code' if ended.si_code == os.CLD_EXITED else 'signal'
@@ -253,7 +263,7 @@ def work(argv, requests, events):
         finder._ies.update(sites)  # to find them by their names again takes longer than all the rest
     found = finder.extract_info(url, download=False)
     finder.post_extract(found)
-    events.tell('info', finder.sanitize_info(found))
+    events.tell('info', finder.sanitize_info(brief(found)))
 
     request = requests.readline(LONGEST_REQUEST)
     if not request:
@@ -317,6 +327,17 @@ def settings(argv, events):
         'noprogress': True, 'forceprint': {}, 'progress_template': {}, 'dump_single_json': False, 'simulate': False,
     }
     return {**options.ydl_opts, **ours}, next(iter(options.urls), None)
+
+
+def brief(found):
+    """What is told of it. Where a list of fragments is too long for anybody, it is told that it can't be read."""
+    told = {name: what for name, what in found.items() if name not in UNTOLD}
+    if isinstance(told.get('fragments'), list) and len(told['fragments']) > MOST_FRAGMENTS:
+        told['fragments'] = [None]
+    for name in ('entries', 'formats'):
+        if isinstance(told.get(name), list):
+            told[name] = [brief(one) if isinstance(one, dict) else one for one in told[name]]
+    return told
 
 
 def entry(found):
@@ -385,7 +406,7 @@ class Events:
     def tell(self, name, what, begin=''):
         if self.connection is None:
             return
-        line = f'{begin}{json.dumps({name: what})}\n'.encode()
+        line = f'{begin}{text_of({name: what})}\n'.encode('utf-8', 'replace')  # half of a character is none
         with self.lock:
             fcntl.lockf(self.turn, fcntl.LOCK_EX)
             try:
@@ -393,6 +414,23 @@ class Events:
             except OSError:
                 os._exit(1)  # nobody listens
             fcntl.lockf(self.turn, fcntl.LOCK_UN)
+
+
+def text_of(what):
+    """JSON to the letter, which has no word for what is no number."""
+    try:
+        return json.dumps(what, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        return json.dumps(finite(what), ensure_ascii=False, allow_nan=False)
+
+
+def finite(what):
+    """The same without infinities."""
+    if isinstance(what, dict):
+        return {name: finite(inner) for name, inner in what.items()}
+    if isinstance(what, (list, tuple)):
+        return [finite(inner) for inner in what]
+    return None if isinstance(what, float) and not math.isfinite(what) else what
 
 
 def describe(error):

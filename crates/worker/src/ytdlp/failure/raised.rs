@@ -187,11 +187,12 @@ mod tests {
 
     use super::*;
     use crate::ytdlp::failure::raised;
+    use crate::ytdlp::value::raw;
 
     #[track_caller]
     fn check(causes: serde_json::Value, kind: FailureKind) {
         let told = json!({ "causes": causes });
-        let told = Raised::of(&Fields::of(&told).expect("an object"));
+        let told = Raised::of(&Fields::of(&raw(&told)).expect("an object"));
         assert_eq!(told.kind(), kind, "{told:?}");
     }
 
@@ -271,7 +272,7 @@ mod tests {
     fn a_wait_is_that_of_the_answer_that_ended_the_run_and_addresses_are_hidden() {
         let text = "Unable to download http://site.example/?key=sesame: HTTP Error 503: Busy";
         let told = json!({"causes": [outer(text), said(text, true), answer(503)]});
-        let told = Raised::of(&Fields::of(&told).expect("an object"));
+        let told = Raised::of(&Fields::of(&raw(&told)).expect("an object"));
         let failure = raised(&told, &[(503, 7), (404, 900), (503, 3)]);
         assert_eq!(failure.retry_after, Some(std::time::Duration::from_secs(7)));
         assert!(!failure.detail.contains("sesame"), "{}", failure.detail);

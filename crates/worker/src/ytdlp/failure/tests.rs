@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::*;
-use crate::ytdlp::value::Fields;
+use crate::ytdlp::value::{Fields, raw};
 
 /// A row of `recorded.json`.
 #[derive(Deserialize)]
@@ -20,7 +20,7 @@ fn what_was_recorded_of_each_trouble_has_its_code_by_both_ways() {
     assert!(rows.len() > 80);
     for Recorded { name, code, stderr, causes } in rows {
         let told = serde_json::json!({ "causes": causes });
-        let told = raised(&Raised::of(&Fields::of(&told).expect("an object")), &[]);
+        let told = raised(&Raised::of(&Fields::of(&raw(&told)).expect("an object")), &[]);
         let said = failure(Ended::Exited(1), &stderr, false);
         for (way, failure) in [("plain", said), ("warm", told)] {
             assert_eq!(failure.kind.code(), code, "{way}, {name}: {stderr}");

@@ -3,13 +3,14 @@
 use expect_test::{Expect, expect};
 
 use super::*;
+use crate::ytdlp::value::raw;
 
 fn parse(json: &str) -> Option<Info> {
-    Info::read(&serde_json::from_str(json).unwrap_or_default())
+    Info::read(serde_json::from_str(json).ok()?)
 }
 
 fn parse_entry(json: &str) -> Option<Info> {
-    Info::read_entry(&serde_json::from_str(json).unwrap_or_default())
+    Info::read_entry(serde_json::from_str(json).ok()?)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "so that a table reads well")]
@@ -72,7 +73,7 @@ fn wrong_types_and_giants_are_taken_calmly() {
         "subtitles": [1], "chapters": {"a": 1},
         "automatic_captions": {"en": null, "de": [{"name": "Deutsch"}], "live_chat": []},
     });
-    let info = Info::read(&json).expect("an object");
+    let info = Info::read(&raw(&json)).expect("an object");
     assert_eq!(info.id.as_deref(), Some("7"));
     assert_eq!(info.title.as_ref().map(|title| title.chars().count()), Some(500));
     assert_eq!((&info.uploader, info.duration_seconds, info.live), (&None, None, Live::No));
@@ -94,7 +95,7 @@ fn metadata_shows_the_rungs_that_there_are_highest_first() {
     let json = serde_json::json!({"extractor": "site", "upload_date": "20261120", "formats": [
         format("1", 640, 360), format("2", 1080, 1920), format("3", 1920, 1080), format("4", 3840, 2160)],
         "chapters": [{"title": "One", "start_time": 0, "end_time": 2.5}]});
-    let metadata = Info::read(&json).expect("an object").into_metadata();
+    let metadata = Info::read(&raw(&json)).expect("an object").into_metadata();
     assert_eq!(metadata.qualities, ["2160p", "1080p", "360p"]);
     assert_eq!(metadata.upload_date.as_deref(), Some("2026-11-20"));
     assert_eq!(metadata.formats[0].vcodec.as_deref(), Some("vp9"));

@@ -4,11 +4,13 @@
 //! cannot be read is dropped, and whoever talks nonsense for too long is ended. A connection that closes means that
 //! nothing of the job is left.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use haul_shared::job::{Failure, FailureKind};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -28,6 +30,9 @@ const TOLD_WITHIN: Duration = Duration::from_secs(5);
 const ENDED_WITHIN: Duration = Duration::from_secs(5);
 /// Lines of one conversation that say nothing, or only talk; a child of ours says at most a hundred.
 const MOST_NONSENSE: u32 = 10_000;
+
+/// How the line begins for which an extraction waits.
+const INFO: &str = "{\"info\"";
 
 /// What a job is allowed and where it works.
 pub(in crate::ytdlp) struct Asked<'a> {
@@ -85,14 +90,18 @@ impl Child {
     }
 
     /// Asks for what is at an address: the dictionary of yt-dlp. The child then waits to be told more.
-    pub(in crate::ytdlp) async fn extract(&mut self, asked: &Asked<'_>, watch: &Watch) -> Result<Value, NoAnswer> {
+    pub(in crate::ytdlp) async fn extract(
+        &mut self,
+        asked: &Asked<'_>,
+        watch: &Watch,
+    ) -> Result<Box<RawValue>, NoAnswer> {
         let Asked { argv, dir, data, file_size } = asked;
         let Some(dir) = dir.to_str() else { return Err(NoAnswer::Broken) };
         self.tell(&json!({"dir": dir, "limits": {"data": data, "file_size": file_size}, "argv": argv})).await?;
         let mut found = None;
         let heard = self.listen(watch, |name, what| match name {
             "info" => {
-                found = Some(what);
+                found = Some(what.to_owned());
                 true
             }
             _ => false,
@@ -114,7 +123,7 @@ impl Child {
         let downloads: Vec<_> = lines.iter().map(|(dir, argv)| json!({"dir": dir, "argv": argv})).collect();
         self.tell(&json!({ "downloads": downloads })).await?;
         let heard = self.listen(watch, |name, what| {
-            if let Some(event) = Fields::of(&what).and_then(|fields| progress::told(name, &fields)) {
+            if let Some(event) = Fields::of(what).and_then(|fields| progress::told(name, &fields)) {
                 on_event(event);
             }
             name == "done"
@@ -149,7 +158,7 @@ impl Child {
     }
 
     /// Reads until `hear`, which is given the name of each event and what is told, has what it waits for.
-    async fn listen(&mut self, watch: &Watch, mut hear: impl FnMut(&str, Value) -> bool) -> Heard {
+    async fn listen(&mut self, watch: &Watch, mut hear: impl FnMut(&str, &RawValue) -> bool) -> Heard {
         let mut clock = Clock::new(watch);
         loop {
             let line = tokio::select! {
@@ -168,12 +177,14 @@ impl Child {
                 return Heard::Nonsense;
             }
             let Some((name, what)) = read(&line.text) else {
+                if line.text.starts_with(INFO) {
+                    return Heard::Nonsense; // it would be waited for in vain
+                }
                 self.nonsense += 1;
                 continue;
             };
             clock.sign_of_life();
-            let fields = Fields::of(&what);
-            match (name.as_str(), fields) {
+            match (&*name, Fields::of(what)) {
                 ("error", Some(fields)) => return Heard::Raised(Raised::of(&fields)),
                 ("end", Some(fields)) => return Heard::Ended(ended(&fields)),
                 ("asked", Some(fields)) => self.was_asked(&fields),
@@ -217,9 +228,8 @@ impl Child {
 }
 
 /// The name of an event, and what it tells; `None`: it is none.
-fn read(line: &str) -> Option<(String, Value)> {
-    let Value::Object(event) = serde_json::from_str(line).ok()? else { return None };
-    event.into_iter().next()
+fn read(line: &str) -> Option<(Cow<'_, str>, &RawValue)> {
+    serde_json::from_str::<Fields<'_>>(line).ok()?.only()
 }
 
 fn ended(fields: &Fields<'_>) -> Ended {

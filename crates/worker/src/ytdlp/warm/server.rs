@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags, open};
-use serde_json::Value;
+use serde_json::value::RawValue;
 use tempfile::TempDir;
 use tokio::net::UnixStream;
 use tokio::sync::oneshot;
@@ -213,8 +213,8 @@ fn spec(python: &Path, program: &Path, folder: &Path) -> Spec {
 
 /// The version that a server has loaded, and the files that it names.
 fn told(said: &str) -> Option<(String, Vec<PathBuf>)> {
-    let said: Value = serde_json::from_str(said).ok()?;
-    let said = Fields::of(&said)?;
+    let said: &RawValue = serde_json::from_str(said).ok()?;
+    let said = Fields::of(said)?;
     let files = said.texts("files", LINK, FILES);
     let files = (!files.is_empty()).then(|| files.into_iter().map(PathBuf::from).collect())?;
     Some((said.text("version", WORD)?, files))
