@@ -1,5 +1,6 @@
 //! An object whose bytes come in parts, in any order: a bucket has all of it, or nothing.
 
+use axum::http::HeaderMap;
 use bytes::Bytes;
 use futures::future::try_join_all;
 use haul_shared::storage::Upload;
@@ -37,6 +38,7 @@ async fn an_object_of_parts_in_any_order_appears_whole_and_only_when_it_is_finis
         let sent = s3.headers(Call::CreateMultipart);
         assert_eq!((&sent["content-type"], sent.get("x-amz-meta-sha256")), (&"video/mp4".parse().unwrap(), None));
         assert_eq!(s3.counts().seen(Call::AbortMultipart), 0);
+        assert_plain(&s3.headers(Call::UploadPart));
     }
 }
 
@@ -51,6 +53,13 @@ async fn no_part_of_what_has_no_known_end_is_larger_than_eight_mebibytes() {
         assert!(matches!(answer, Err(StorageError::Refused(_))), "{answer:?}");
         upload.abort().await;
     }
+}
+
+/// The signature does not cover the bytes, and no checksum is sent with them or behind them.
+fn assert_plain(headers: &HeaderMap) {
+    assert_eq!(headers["x-amz-content-sha256"], "UNSIGNED-PAYLOAD");
+    let is_of_sums = |name: &str| name.contains("checksum") || name.contains("trailer") || name == "content-encoding";
+    assert!(!headers.keys().any(|name| is_of_sums(name.as_str())), "{headers:?}");
 }
 
 #[tokio::test]
@@ -109,6 +118,7 @@ async fn what_is_in_memory_is_sent_again_when_the_server_fails() {
     let whole = content.chunks(MIB - 1).map(Bytes::copy_from_slice).collect();
     let meta = ObjectMeta { content_type: "video/mp4".to_owned(), sha256: "0".repeat(64) };
     site.worker.intake().expect("a bucket").put(&key, whole, &meta).await.unwrap();
+    assert_eq!(s3.headers(Call::Put)["x-amz-content-sha256"], "UNSIGNED-PAYLOAD");
     assert!(read(&site.api, &key, None).await.unwrap().1 == content);
 }
 

@@ -1,7 +1,8 @@
 //! The store in a bucket of S3, R2, or another server that speaks its protocol.
 //!
-//! Asks of the server only what all of them do alike: no checksums beyond the signature's (some store the framing of
-//! a checksum inside the object), no conditional put (some ignore it), no listing.
+//! Asks of the server only what all of them do alike: no checksums (some store the framing of one inside the object, some
+//! refuse them), no conditional put (some ignore it), no listing. A signature covers a request but not the bytes of an
+//! object: `docs/decisions/0020`.
 
 mod fault;
 pub(super) mod multipart;
@@ -158,7 +159,7 @@ impl S3Store {
         let put = self.client.put_object().bucket(&self.bucket).key(key.as_str()).body(body);
         let put = put.content_type(&meta.content_type).cache_control(CACHE_CONTROL).metadata("sha256", &meta.sha256);
         let put = put.set_server_side_encryption(self.encryption.clone()).set_ssekms_key_id(self.kms_key.clone());
-        put.customize().config_override(slow()).send().await.map(drop).map_err(told)
+        put.customize().config_override(slow()).disable_payload_signing().send().await.map(drop).map_err(told)
     }
 
     pub(super) async fn read(
