@@ -8,9 +8,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpListener;
 use tokio::time::sleep;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
 use tokio_util::task::AbortOnDropHandle;
 
 /// A strong entity tag.
@@ -114,6 +116,7 @@ struct State {
 
 /// A running origin; it ends when dropped.
 pub struct RangeOrigin {
+    scheme: &'static str,
     address: SocketAddr,
     state: Arc<State>,
     _task: AbortOnDropHandle<()>,
@@ -127,6 +130,20 @@ impl RangeOrigin {
 
     /// Starts on an address of this machine.
     pub async fn start_on(address: &str, behaviour: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> Self {
+        Self::listen(address, None, behaviour).await
+    }
+
+    /// Starts on a free port of 127.0.0.1, and speaks TLS.
+    pub async fn start_tls(tls: ServerConfig, behaviour: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> Self {
+        Self::listen("127.0.0.1:0", Some(TlsAcceptor::from(Arc::new(tls))), behaviour).await
+    }
+
+    async fn listen(
+        address: &str,
+        tls: Option<TlsAcceptor>,
+        behaviour: impl Fn(&Asked) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let behaviour = Box::new(behaviour);
@@ -135,16 +152,23 @@ impl RangeOrigin {
         let task = tokio::spawn(async move {
             loop {
                 let (socket, _) = listener.accept().await.unwrap();
-                tokio::spawn(serve(Arc::clone(&serving), socket));
+                let (state, tls) = (Arc::clone(&serving), tls.clone());
+                tokio::spawn(async move {
+                    let Some(tls) = tls else { return serve(state, socket).await };
+                    // a client that does not trust it hangs up
+                    if let Ok(socket) = tls.accept(socket).await {
+                        serve(state, socket).await;
+                    }
+                });
             }
         });
-        Self { address, state, _task: AbortOnDropHandle::new(task) }
+        Self { scheme, address, state, _task: AbortOnDropHandle::new(task) }
     }
 
     /// The address of a path that begins with `/`.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        format!("{}://{}{path}", self.scheme, self.address)
     }
 
     /// All requests so far, in order.
@@ -154,7 +178,7 @@ impl RangeOrigin {
     }
 }
 
-async fn serve(state: Arc<State>, socket: TcpStream) {
+async fn serve(state: Arc<State>, socket: impl AsyncRead + AsyncWrite + Unpin) {
     state.open.fetch_add(1, Ordering::SeqCst);
     let mut socket = BufReader::new(socket);
     while let Some(asked) = read(&state, &mut socket).await {
@@ -166,7 +190,7 @@ async fn serve(state: Arc<State>, socket: TcpStream) {
 }
 
 /// `None`: the connection is closed.
-async fn read(state: &State, socket: &mut BufReader<TcpStream>) -> Option<Asked> {
+async fn read(state: &State, socket: &mut BufReader<impl AsyncRead + Unpin>) -> Option<Asked> {
     let mut lines = Vec::new();
     loop {
         let mut line = String::new();
@@ -196,7 +220,7 @@ async fn read(state: &State, socket: &mut BufReader<TcpStream>) -> Option<Asked>
 }
 
 /// `None`: the connection is to be closed.
-async fn write(socket: &mut TcpStream, answer: Answer) -> Option<()> {
+async fn write(socket: &mut (impl AsyncWrite + Unpin), answer: Answer) -> Option<()> {
     const CHUNK: usize = 64 * 1024;
     let Answer { status, headers, body, cut, rate } = answer;
     let coding = headers.iter().find(|(name, _)| *name == "Transfer-Encoding").map(|(_, coding)| coding.clone());
@@ -213,6 +237,8 @@ async fn write(socket: &mut TcpStream, answer: Answer) -> Option<()> {
         if is_chunked {
             socket.write_all(b"\r\n").await.ok()?;
         }
+        // TLS may have kept some of it
+        socket.flush().await.ok()?;
         if let Some(rate) = rate {
             sleep(Duration::from_secs_f64(chunk.len() as f64 / rate as f64)).await;
         }
@@ -220,5 +246,6 @@ async fn write(socket: &mut TcpStream, answer: Answer) -> Option<()> {
     if is_chunked && cut.is_none() {
         socket.write_all(b"0\r\n\r\n").await.ok()?;
     }
+    socket.flush().await.ok()?;
     cut.is_none().then_some(())
 }

@@ -1,5 +1,7 @@
 //! A file fetched by ranges in parallel: the origin's bytes in order, or the reason why not.
 
+mod tls;
+
 use std::time::Duration;
 
 use axum::http::HeaderMap;
@@ -19,16 +21,18 @@ fn content(size: usize) -> Bytes {
 }
 
 fn relay() -> Relay {
-    relay_with_retries(10)
+    relay_with_retries(LIMITS.retries)
 }
 
 fn relay_with_retries(retries: u32) -> Relay {
-    let egress = EgressPolicy {
-        allow: ["127.0.0.1/32", "127.0.0.3/32"].map(|block| block.parse().unwrap()).to_vec(),
-        ports: vec![],
-    };
-    let limits = Limits { connections: 16, retries, range_bytes: None, bytes_per_second: None };
-    Relay::new(egress, limits, Patience::default()).unwrap()
+    Relay::new(egress(), Limits { retries, ..LIMITS }, Patience::default()).unwrap()
+}
+
+const LIMITS: Limits = Limits { connections: 16, retries: 10, range_bytes: None, bytes_per_second: None };
+
+fn egress() -> EgressPolicy {
+    let allow = ["127.0.0.1/32", "127.0.0.3/32"].map(|block| block.parse().unwrap()).to_vec();
+    EgressPolicy { allow, ports: vec![] }
 }
 
 fn source(url: &str) -> Source {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use bytes::Bytes;
 use haul_tests::ranges::{Answer, Asked, RangeOrigin, TAG};
@@ -240,6 +241,25 @@ async fn a_worker_that_stops_while_it_relays_leaves_no_parts_and_one_that_is_kil
     worker.kill()?;
     assert_eq!(house.stored(), 0);
     assert_eq!(house.get(&format!("{job}/link")).await?.told(), "409 not_ready");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_file_is_relayed_no_faster_than_the_operator_allows() -> Result<()> {
+    let house = House::open(Store::S3, &[]).await?;
+    let _worker = house.worker(&[("HAUL_RATE_LIMIT", "200000")]).await?;
+    let content = Bytes::from(fs::read(media::file("progressive.mp4"))?);
+    let (served, takes) = (content.clone(), content.len() as f64 / 200_000.0);
+    let origin = RangeOrigin::start(move |asked| typed(asked.served(&served, TAG))).await;
+    let began = Instant::now();
+    let view = original(&house, &origin.url("/small.mp4")).await?;
+    assert_eq!(
+        (&view["result"]["delivery"], &view["result"]["sha256"]),
+        (&json!("relay"), &sha256(&content)),
+        "{view}"
+    );
+    // however slow this machine is, it is no quicker than that
+    assert!(began.elapsed().as_secs_f64() >= takes, "{:?} instead of {takes} s", began.elapsed());
     Ok(())
 }
 
