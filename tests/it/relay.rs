@@ -321,22 +321,38 @@ async fn a_fresh_address_with_another_version_is_not_gone_on_with() {
 
 #[tokio::test]
 async fn no_more_is_fetched_than_may_be_held() {
-    const MOST: usize = 30;
-    let content = content(40 * MIB);
+    const OWN: usize = 30 * MIB;
+    const SHARED: usize = 28 * MIB;
+    // large enough for longer pieces at its beginning
+    let content = content(160 * MIB);
     let served = content.clone();
     let origin = RangeOrigin::start(move |asked| asked.served(&served, TAG)).await;
-    let mut relayed = relay().open(&source(&origin.url("/"))).await.unwrap();
-    let mut held = Vec::new();
-    for _ in 0..MOST {
-        held.push(relayed.next().await.unwrap().unwrap());
+    let relay = relay();
+    // the first one has taken what all share, the second has its own
+    let mut first = relay.open(&source(&origin.url("/first"))).await.unwrap();
+    let first_held = hold(&mut first, OWN + SHARED).await;
+    let mut second = relay.open(&source(&origin.url("/second"))).await.unwrap();
+    let second_held = hold(&mut second, OWN).await;
+    let longest = origin.asked().iter().filter_map(|asked| asked.range).map(|(first, last)| last - first + 1).max();
+    assert_eq!(longest, Some(2 * MIB));
+    for (mut relayed, held) in [(first, first_held), (second, second_held)] {
+        let mut bytes: Vec<_> = held.into_iter().flatten().collect();
+        let (more, end) = rest(&mut relayed).await;
+        bytes.extend(more);
+        assert_same((bytes, end), &content);
     }
-    assert_eq!(origin.asked().len(), MOST);
+}
+
+/// Takes all that it gives out while nothing is dropped: so many bytes.
+async fn hold(relayed: &mut Relayed, most: usize) -> Vec<Bytes> {
+    let mut held: Vec<Bytes> = Vec::new();
+    while held.iter().map(Bytes::len).sum::<usize>() < most {
+        held.push(timeout(Duration::from_secs(60), relayed.next()).await.expect("there is room").unwrap().unwrap());
+    }
+    assert_eq!(relayed.arrived_bytes(), most as u64);
     assert!(timeout(Duration::from_millis(300), relayed.next()).await.is_err(), "there is no room");
-    assert_eq!(origin.asked().len(), MOST);
-    let mut bytes: Vec<_> = held.drain(..).flatten().collect();
-    let (more, end) = rest(&mut relayed).await;
-    bytes.extend(more);
-    assert_same((bytes, end), &content);
+    assert_eq!(relayed.arrived_bytes(), most as u64);
+    held
 }
 
 /// Fault: the last piece of a file came over one slow connection while all others had nothing to do.

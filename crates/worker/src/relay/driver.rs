@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -17,8 +17,9 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::piece::{self, End, Landed, Piece, Route};
 use super::probe::First;
+use super::room::{self, Room, Taken, UNIT};
 use super::width::{LOOK_EVERY, Width};
-use super::{Limits, MOST_PIECES, Relayed, Trouble};
+use super::{Limits, Relayed, Trouble};
 use crate::origin::{Connection, LONGEST_QUIET, QUIET};
 
 /// After the first try that brought nothing; doubled for each one more.
@@ -29,18 +30,20 @@ const LONGEST_DELAY: Duration = Duration::from_secs(5);
 const SLOW: Duration = Duration::from_secs(1);
 /// Less than this is not worth another question, in bytes.
 const SMALLEST: usize = 256 * 1024;
+/// With less than this to go, pieces are of one unit, so that there are some for all connections.
+const MUCH: u64 = 64 * UNIT;
 
 /// Begins with the answer that the probe got.
-pub(super) fn start(route: Route, first: First, limits: Limits) -> Relayed {
+pub(super) fn start(route: Route, first: First, limits: Limits, room: Room) -> Relayed {
     // as many as there is room for: a piece that is given out never waits here
-    let (out, pieces) = mpsc::channel(MOST_PIECES);
+    let (out, pieces) = mpsc::channel(room::MOST);
     let (version, at, route) = (route.version.clone(), first.at, Arc::new(route));
     let most = route.host.at_once(limits.connections);
     let driver = Driver {
         route: Arc::clone(&route),
         limits,
-        width: Width::new(most, Instant::now()),
-        room: Arc::new(Semaphore::new(MOST_PIECES)),
+        width: Width::new(most, first.reach, Instant::now()),
+        room,
         lanes: JoinSet::new(),
         under_way: BTreeMap::new(),
         idle: Vec::new(),
@@ -59,7 +62,7 @@ struct Driver {
     route: Arc<Route>,
     limits: Limits,
     width: Width,
-    room: Arc<Semaphore>,
+    room: Room,
     lanes: JoinSet<Landed>,
     /// What they do, by the first byte of the piece.
     under_way: BTreeMap<u64, Lane>,
@@ -119,13 +122,16 @@ impl Driver {
                 && self.unbegun < self.route.version.length
                 && !self.again.values().any(|(when, _)| *when <= now);
             let wake = self.again.values().map(|(when, _)| *when).chain(quiet).filter(|when| *when > now).min();
+            let units = self.units();
             tokio::select! {
+                // a connection is not seen idle that is about to begin
+                biased;
                 Some(landed) = self.lanes.join_next() => {
                     // a lane that panicked has lost its piece
                     self.settle(landed.map_err(|_| Trouble::Broken)?)?;
                     self.give_out().await;
                 }
-                Ok(room) = Arc::clone(&self.room).acquire_owned(), if may_begin => self.begin(room),
+                Some(room) = self.room.take(units), if may_begin => self.begin(room),
                 _ = looks.tick() => self.look(),
                 () = sleep_until(wake.unwrap_or(now)), if wake.is_some() => {}
             }
@@ -134,7 +140,7 @@ impl Driver {
     }
 
     async fn begin_with(&mut self, first: First) {
-        let Ok(room) = Arc::clone(&self.room).acquire_owned().await else { return };
+        let Some(room) = self.room.take(1).await else { return };
         let route = Arc::clone(&self.route);
         self.unbegun = first.at + first.length;
         // at most a piece: the probe asked for no more
@@ -145,8 +151,15 @@ impl Driver {
         self.lanes.spawn(async move { piece::read(&route, piece, answer, &stop).await });
     }
 
-    fn begin(&mut self, room: OwnedSemaphorePermit) {
-        let length = self.limits.piece_bytes().min(self.route.version.length - self.unbegun);
+    /// Of the next piece.
+    fn units(&self) -> u32 {
+        let is_much = self.route.version.length - self.unbegun > MUCH && self.limits.piece_bytes() > UNIT;
+        if is_much { 2 } else { 1 }
+    }
+
+    fn begin(&mut self, room: Taken) {
+        let most = self.limits.piece_bytes().min(room.bytes());
+        let length = most.min(self.route.version.length - self.unbegun);
         let piece = Piece::new(self.unbegun, length as usize, room);
         self.unbegun += length;
         self.fetch(piece);
@@ -181,7 +194,8 @@ impl Driver {
             }
             End::Lost(trouble) => return Err(trouble),
             End::Stopped => {
-                if let Ok(room) = Arc::clone(&self.room).try_acquire_owned() {
+                // the half of a piece is a unit at most
+                if let Some(room) = self.room.try_take(1) {
                     let second = piece.split(room);
                     self.again.insert(second.first, (now, second));
                 }
@@ -236,7 +250,7 @@ impl Driver {
     /// At the end, has the slowest connection share its piece with one that has nothing left to do.
     fn help_the_slowest(&self, now: Instant) {
         let is_over = self.unbegun == self.route.version.length && self.again.is_empty();
-        let has_hands = self.lanes.len() < self.width.lanes() && self.room.available_permits() > 0;
+        let has_hands = self.lanes.len() < self.width.lanes() && self.room.is_free();
         if !is_over || !has_hands || self.width.quiet_until(now).is_some() {
             return;
         }

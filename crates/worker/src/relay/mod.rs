@@ -11,6 +11,7 @@ mod hosts;
 mod pace;
 mod piece;
 mod probe;
+mod room;
 mod width;
 
 use std::fmt;
@@ -31,11 +32,10 @@ pub use crate::origin::{NoTrust, Validator};
 use hosts::Hosts;
 use pace::Pace;
 use piece::Route;
+use room::{Shared, UNIT};
 
-/// What a connection fetches at a time, at most.
-const PIECE_BYTES: u64 = 1024 * 1024;
-/// Pieces that are under way, or were given out and are still held: with the buffers of the connections, 32 MiB.
-const MOST_PIECES: usize = 30;
+/// What a connection fetches at a time, at most: each question costs a round trip in which nothing comes.
+const PIECE_BYTES: u64 = 2 * UNIT;
 
 /// What is asked of every relay of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub struct Limits {
     pub connections: usize,
     /// How often a piece that got no further is tried again.
     pub retries: u32,
-    /// The longest range that is asked for, in bytes; up to 1 MiB is of use.
+    /// The longest range that is asked for, in bytes; up to 2 MiB is of use.
     pub range_bytes: Option<u64>,
     /// Of all connections of a job together.
     pub bytes_per_second: Option<u64>,
@@ -154,6 +154,8 @@ pub struct Relay {
     dialler: Dialler,
     limits: Limits,
     hosts: Hosts,
+    /// Memory for all relays that come of this one.
+    memory: Shared,
     pace: Option<Arc<Pace>>,
 }
 
@@ -164,13 +166,17 @@ impl Relay {
     /// # Errors
     /// [`NoTrust`].
     pub fn new(egress: EgressPolicy, limits: Limits, patience: Patience) -> Result<Self, NoTrust> {
-        Ok(Self { dialler: Dialler::new(egress)?, limits, hosts: Hosts::new(patience), pace: None })
+        Ok(Self::over(Dialler::new(egress)?, limits, patience))
     }
 
     /// The same, with a trust of its own.
     #[must_use]
     pub fn with_tls(egress: EgressPolicy, limits: Limits, patience: Patience, tls: ClientConfig) -> Self {
-        Self { dialler: Dialler::with_tls(egress, tls), limits, hosts: Hosts::new(patience), pace: None }
+        Self::over(Dialler::with_tls(egress, tls), limits, patience)
+    }
+
+    fn over(dialler: Dialler, limits: Limits, patience: Patience) -> Self {
+        Self { dialler, limits, hosts: Hosts::new(patience), memory: Shared::default(), pace: None }
     }
 
     /// The same for one job, whose relays share the rate.
@@ -186,7 +192,7 @@ impl Relay {
     /// [`Trouble`]. Nothing was given out.
     pub async fn open(&self, source: &Source) -> Result<Relayed, Trouble> {
         let (route, first) = probe::probe(self, source, 0).await?;
-        Ok(driver::start(route, first, self.limits))
+        Ok(driver::start(route, first, self.limits, self.memory.room()))
     }
 
     /// Goes on at byte `at` of `version`, which has more bytes than that, wherever it is now.
@@ -198,7 +204,7 @@ impl Relay {
         if route.version != *version {
             return Err(Trouble::Changed);
         }
-        Ok(driver::start(route, first, self.limits))
+        Ok(driver::start(route, first, self.limits, self.memory.room()))
     }
 }
 
@@ -237,8 +243,8 @@ impl Relayed {
         move || route.arrived_bytes.load(Ordering::Relaxed)
     }
 
-    /// The next bytes in order, at most 1 MiB; `None` after the last. Nothing more is fetched while 30 MiB of them
-    /// are held.
+    /// The next bytes in order, at most 2 MiB; `None` after the last. Nothing more is fetched while 30 MiB of them are
+    /// held, and as many of the 28 MiB that all relays share as this one could get.
     ///
     /// # Errors
     /// [`Trouble`]; then there is no more.

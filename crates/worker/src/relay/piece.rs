@@ -11,13 +11,13 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::{HeaderMap, StatusCode};
 use jiff::Timestamp;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::hosts::Host;
 use super::pace::Pace;
+use super::room::Taken;
 use super::{Trouble, Version};
 use crate::origin::{Connection, Dialler, Silence, Unfit, content_range, is_plain, retry_after};
 
@@ -44,7 +44,7 @@ pub(super) struct Piece {
     length: usize,
     bytes: Vec<u8>,
     /// Its room in the memory of the relay.
-    room: OwnedSemaphorePermit,
+    room: Taken,
     /// Tries that brought nothing, one after the other.
     pub(super) in_vain: u32,
     /// Bytes that are there, for whoever watches.
@@ -52,7 +52,7 @@ pub(super) struct Piece {
 }
 
 impl Piece {
-    pub(super) fn new(first: u64, length: usize, room: OwnedSemaphorePermit) -> Self {
+    pub(super) fn new(first: u64, length: usize, room: Taken) -> Self {
         let arrived = Arc::default();
         Self { first, length, bytes: Vec::with_capacity(length), room, in_vain: 0, arrived }
     }
@@ -64,7 +64,7 @@ impl Piece {
     }
 
     /// Takes the second half of what is missing off it.
-    pub(super) fn split(&mut self, room: OwnedSemaphorePermit) -> Self {
+    pub(super) fn split(&mut self, room: Taken) -> Self {
         let kept = self.length - (self.length - self.bytes.len()) / 2;
         let second = Self::new(self.first + kept as u64, self.length - kept, room);
         self.length = kept;
@@ -88,7 +88,7 @@ impl Piece {
 
 struct Held {
     bytes: Vec<u8>,
-    _room: OwnedSemaphorePermit,
+    _room: Taken,
 }
 
 impl AsRef<[u8]> for Held {

@@ -4,14 +4,17 @@
 //! by hand: each host is judged when it is dialled, and cookies stay with the host they were meant for.
 
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, COOKIE, LOCATION};
 use hyper::{HeaderMap, Response, StatusCode};
 use jiff::Timestamp;
+use tokio::time::Instant;
 use url::Url;
 
 use super::piece::Route;
+use super::room::UNIT;
 use super::{NotHere, Relay, Source, Trouble, Validator, Version};
 use crate::origin::{Connection, Silence, Unfit, content_range, is_plain, retry_after};
 
@@ -25,11 +28,13 @@ pub(super) struct First {
     pub(super) length: u64,
     pub(super) connection: Connection,
     pub(super) body: Incoming,
+    /// From dialling to this answer.
+    pub(super) reach: Duration,
 }
 
 /// Asks for the piece at `at`.
 pub(super) async fn probe(relay: &Relay, source: &Source, at: u64) -> Result<(Route, First), Trouble> {
-    let last = at.saturating_add(relay.limits.piece_bytes() - 1);
+    let last = at.saturating_add(relay.limits.piece_bytes().min(UNIT) - 1);
     let (mut url, mut headers) = (source.url.clone(), source.headers.clone());
     for _ in 0..=MOST_REDIRECTS {
         check(&url)?;
@@ -38,12 +43,13 @@ pub(super) async fn probe(relay: &Relay, source: &Source, at: u64) -> Result<(Ro
             Some(cookies) => headers.insert(COOKIE, cookies),
             None => headers.remove(COOKIE),
         };
+        let dialled = Instant::now();
         let mut connection = relay.dialler.connect(&url).await.map_err(trouble)?;
         let answer = connection.ask((&url, &headers), (at, last), None).await.map_err(trouble)?;
         match answer.status() {
             StatusCode::PARTIAL_CONTENT => {
                 let (version, length) = judge(answer.headers(), at, last).map_err(Trouble::NotHere)?;
-                let first = First { at, length, connection, body: answer.into_body() };
+                let first = First { at, length, connection, body: answer.into_body(), reach: dialled.elapsed() };
                 let (dialler, pace) = (relay.dialler.clone(), relay.pace.clone());
                 let arrived_bytes = AtomicU64::new(0);
                 return Ok((Route { dialler, url, headers, version, host, pace, arrived_bytes }, first));

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use crate::pipeline::storage_failure;
 
 /// Parts on their way at the same time; each is held in memory.
-const PARTS_AT_ONCE: usize = 3;
+const PARTS_AT_ONCE: usize = 4;
 
 /// An upload in parts.
 pub(super) struct Parts {
