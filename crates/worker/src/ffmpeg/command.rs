@@ -11,6 +11,7 @@ use std::path::Path;
 use haul_shared::job::DownloadSpec;
 
 use super::muxer::{self, demuxer};
+use super::picture::Aside;
 use super::probe::words;
 use super::subtitles::Subtitle;
 use super::{clip, picture, sound, subtitles};
@@ -46,7 +47,7 @@ pub struct Input<'a> {
     pub container: Container,
 }
 
-/// Which of our texts go into the file.
+/// What of ours goes into the file, or is made with it.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Embedded<'a> {
     /// An ffmetadata file, see [`super::tags`].
@@ -59,6 +60,8 @@ pub struct Embedded<'a> {
     pub cover: Option<&'a Path>,
     /// See [`super::subtitles`].
     pub subtitles: &'a [Subtitle],
+    /// Beside it; not where a cover goes into it, and only of files.
+    pub aside: Option<Aside<'a>>,
 }
 
 /// The options of one input, for ffmpeg and ffprobe alike, with the `-i` that ends them.
@@ -101,8 +104,11 @@ pub fn make(make: &Make<'_>, threads: usize) -> Vec<OsString> {
         picture::cover(plan.container, cover, from, next, usize::from(plan.video.is_some()))
     });
     let (cover_input, cover_output) = covers.unwrap_or_default();
+    let aside = embedded.aside.map(|aside| aside.words(next + embedded.subtitles.len()));
+    let (aside_input, aside_output) = aside.unwrap_or_default();
     arguments.extend(text_inputs);
     arguments.extend(cover_input);
+    arguments.extend(aside_input);
     // a stream is copied unless said otherwise
     arguments.extend(words(&format!("-threads {threads} -c copy")));
     if let Some(video) = &plan.video {
@@ -129,6 +135,7 @@ pub fn make(make: &Make<'_>, threads: usize) -> Vec<OsString> {
     arguments.extend(["-map_chapters".into(), chapters.into()]);
     arguments.extend(muxer::output(plan.container, plan.streaming, make.seconds));
     arguments.push(file_url(make.output));
+    arguments.extend(aside_output);
     arguments
 }
 

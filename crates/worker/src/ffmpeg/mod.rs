@@ -83,11 +83,21 @@ impl Ffmpeg {
     }
 
     /// Makes the result; `on_progress` gets the seconds of the medium that are done. The growth of the output is a sign of
-    /// life, unless the watch knows another one.
+    /// life, unless the watch knows another one. A picture beside it that can't be had is left out.
     ///
     /// # Errors
     /// `corrupt_media` when ffmpeg can't do it, `disk_full`, `timeout`, `stalled`.
     pub async fn make(&self, job: &Make<'_>, watch: &Watch, mut on_progress: impl FnMut(f64)) -> Result<(), Failure> {
+        let made = self.make_once(job, watch, &mut on_progress).await;
+        let is_of_media = made.as_ref().is_err_and(|failure| failure.kind == FailureKind::CorruptMedia);
+        if job.embedded.aside.is_none() || !is_of_media {
+            return made;
+        }
+        let embedded = Embedded { aside: None, ..job.embedded };
+        self.make_once(&Make { embedded, ..*job }, watch, &mut on_progress).await
+    }
+
+    async fn make_once(&self, job: &Make<'_>, watch: &Watch, on_progress: &mut impl FnMut(f64)) -> Result<(), Failure> {
         let spec = self.spec(&self.ffmpeg, job.output, command::make(job, self.threads));
         let mut program = Supervised::start(&spec).map_err(|error| internal(&error))?;
         let ended = program

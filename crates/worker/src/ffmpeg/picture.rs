@@ -40,16 +40,43 @@ pub enum Source<'a> {
     /// A picture, by its demuxer.
     Still(&'a Path, &'static str),
     /// A key frame of a medium.
-    Frame {
-        /// The medium.
-        file: &'a Path,
-        /// By its first bytes.
-        container: Container,
-        /// Which of its streams.
-        stream: u32,
-        /// About when, in seconds from its beginning.
-        at: f64,
-    },
+    Frame(Frame<'a>),
+}
+
+/// A key frame of a medium.
+#[derive(Debug, Clone, Copy)]
+pub struct Frame<'a> {
+    /// The medium.
+    pub file: &'a Path,
+    /// By its first bytes.
+    pub container: Container,
+    /// Which of its streams.
+    pub stream: u32,
+    /// About when, in seconds from its beginning.
+    pub at: f64,
+}
+
+/// A thumbnail that is made in the same run as the result.
+#[derive(Debug, Clone, Copy)]
+pub struct Aside<'a> {
+    /// Of what.
+    pub frame: Frame<'a>,
+    /// Where to; absolute, in the job's folder.
+    pub thumbnail: &'a Path,
+}
+
+impl Aside<'_> {
+    /// The words for it: its input, which gets this number, and its output.
+    pub(super) fn words(&self, input: usize) -> (Vec<OsString>, Vec<OsString>) {
+        let source = Source::Frame(self.frame);
+        (opened(source, false), scaled((input, self.frame.stream), THUMBNAIL, self.thumbnail))
+    }
+
+    /// The picture, if there is one.
+    pub async fn picture(&self) -> Option<Picture> {
+        let made = tokio::fs::metadata(self.thumbnail).await.is_ok_and(|file| file.len() > 0);
+        made.then(|| Picture { thumbnail: self.thumbnail.to_owned(), cover: None })
+    }
 }
 
 /// The demuxer of a picture by its first bytes; none: it is no picture that we take.
@@ -80,9 +107,13 @@ impl Ffmpeg {
         let cover = with_cover.then(|| dir.join("cover.jpg"));
         let mut arguments = words("-nostdin -hide_banner -loglevel error -y -filter_threads 1");
         arguments.extend(opened(source, with_cover));
-        arguments.extend(scaled(source, THUMBNAIL, &thumbnail));
+        let stream = match source {
+            Source::Still(..) => 0,
+            Source::Frame(frame) => frame.stream,
+        };
+        arguments.extend(scaled((0, stream), THUMBNAIL, &thumbnail));
         if let Some(cover) = &cover {
-            arguments.extend(scaled(source, COVER, cover));
+            arguments.extend(scaled((0, stream), COVER, cover));
         }
         let output = process::output(&self.spec(&self.ffmpeg, &thumbnail, arguments), watch).await;
         let output = output.map_err(|error| internal(&error))?;
@@ -98,7 +129,7 @@ fn opened(source: Source<'_>, with_cover: bool) -> Vec<OsString> {
             arguments.extend(words(&format!("-protocol_whitelist file -format_whitelist {FORMATS} -f {demuxer} -i")));
             arguments.push(file_url(file));
         }
-        Source::Frame { file, container, at, .. } => {
+        Source::Frame(Frame { file, container, at, .. }) => {
             if matches!(container, Container::Mp4 | Container::M4a | Container::Webm | Container::Mkv) {
                 // its head says all: nothing need be decoded to learn what there is
                 arguments.extend(words("-probesize 32 -analyzeduration 0"));
@@ -114,12 +145,8 @@ fn opened(source: Source<'_>, with_cover: bool) -> Vec<OsString> {
     arguments
 }
 
-fn scaled(source: Source<'_>, side: u32, output: &Path) -> Vec<OsString> {
-    let stream = match source {
-        Source::Still(..) => 0,
-        Source::Frame { stream, .. } => stream,
-    };
-    let mut arguments = words(&format!("-map 0:{stream} -frames:v 1 -map_metadata -1 -threads 1 -vf"));
+fn scaled((input, stream): (usize, u32), side: u32, output: &Path) -> Vec<OsString> {
+    let mut arguments = words(&format!("-map {input}:{stream} -frames:v 1 -map_metadata -1 -threads 1 -vf"));
     // never enlarged; pixels need not be square in the source
     arguments.push(
         format!(

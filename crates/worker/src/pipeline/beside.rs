@@ -1,7 +1,8 @@
 //! What is stored beside a result: the picture that stands for it, and what else belongs to it.
 //!
 //! Best effort in all of it: what can't be had in time is left out, and no job fails for it. A site's own picture is
-//! fetched while its medium is; where it has none, a frame is taken while the result is proven.
+//! fetched while its medium is; where it has none, a frame is taken by the run that makes the result, or, where there is
+//! no such run, while it is proven or stored.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::download::Run;
 use super::texts::Texts;
-use crate::ffmpeg::picture::{Picture, Source, still};
+use crate::ffmpeg::picture::{Frame, Picture, Source, still};
 use crate::process::Watch;
 use crate::select::{Plan, Seen};
 use crate::small;
@@ -46,20 +47,22 @@ impl Run<'_> {
         self.picture(Source::Still(&file, demuxer), dir).await
     }
 
-    /// A frame of what was downloaded. Of a file only this share may be there, its beginning.
-    pub(super) async fn picture_of_medium(
-        &self,
+    /// Which frame of what was downloaded stands for it. Of a file only this share may be there, its beginning.
+    pub(super) fn frame<'a>(
         plan: &Plan,
-        files: &[DownloadedFile],
+        files: &'a [DownloadedFile],
         (seen, share_kept): (&[Seen], f64),
-        dir: &Path,
-    ) -> Option<Picture> {
+    ) -> Option<Frame<'a>> {
         let picture = plan.video?;
         let (file, seen) = (files.get(picture.input)?, seen.get(picture.input)?);
         let (share, most) = FRAME_AT;
         let at = (seen.video_seconds.unwrap_or_default() * share.min(share_kept / 2.0)).min(most);
-        let frame = Source::Frame { file: &file.path, container: seen.container, stream: picture.index, at };
-        self.picture(frame, dir).await
+        Some(Frame { file: &file.path, container: seen.container, stream: picture.index, at })
+    }
+
+    /// The picture of a frame.
+    pub(super) async fn picture_of_medium(&self, frame: Option<Frame<'_>>, dir: &Path) -> Option<Picture> {
+        self.picture(Source::Frame(frame?), dir).await
     }
 
     async fn picture(&self, source: Source<'_>, dir: &Path) -> Option<Picture> {

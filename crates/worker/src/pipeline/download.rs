@@ -14,7 +14,7 @@ use super::{Limits, Made};
 use crate::board::Running;
 use crate::context::Context;
 use crate::ffmpeg::Embedded;
-use crate::ffmpeg::picture::Picture;
+use crate::ffmpeg::picture::{Aside, Picture};
 use crate::scratch;
 use crate::select::{Selection, select, settle};
 use crate::sponsorblock::Segment;
@@ -171,18 +171,27 @@ impl Run<'_> {
         };
         let plan = settle(&material.seen, self.spec)?;
         let plan = self.cut((info, kept.as_ref()), plan, files, &material.seen).await?;
-        let frame = || self.picture_of_medium(&plan, files, (&material.seen, 1.0), &pictures);
-        let picture = if picture.is_none() && self.spec.embed_thumbnail { frame().await } else { picture };
+        let frame = Self::frame(&plan, files, (&material.seen, 1.0));
+        let needs_frame = picture.is_none() && self.spec.embed_thumbnail;
+        let picture = if needs_frame { self.picture_of_medium(frame, &pictures).await } else { picture };
         let texts = self.place_texts((asked, kept.as_ref()), &plan, &material.seen, &texts).await?;
         let cover = picture.as_ref().and_then(|picture| picture.cover.as_deref());
-        let embedded = Embedded { cover, subtitles: &texts.embedded, ..Embedded::default() };
+        let thumbnail = pictures.join("aside.jpg");
+        // of what streams there is one run only
+        let frame = frame.filter(|_| picture.is_none() && !self.spec.embed_thumbnail);
+        let aside = frame.filter(|_| !plan.streaming).map(|frame| Aside { frame, thumbnail: &thumbnail });
+        let embedded = Embedded { cover, subtitles: &texts.embedded, aside, ..Embedded::default() };
         let dir = folder(self.scratch, "result").await?;
         let result = self.make(info, &plan, (&material, Vec::new()), embedded, &dir).await?;
+        let picture = match (picture, aside) {
+            (None, Some(aside)) => aside.picture().await,
+            (picture, _) => picture,
+        };
 
         stages.enter(Stage::Verify);
         let standing = async {
             match picture {
-                None if !self.spec.embed_thumbnail => frame().await,
+                None => self.picture_of_medium(frame, &pictures).await,
                 picture => picture,
             }
         };
@@ -226,7 +235,10 @@ impl Run<'_> {
         let share_kept = arrived.share_kept();
         let standing = async {
             match with.picture.take() {
-                None => self.picture_of_medium(&plan, &files, (&seen, share_kept), &with.pictures).await,
+                None => {
+                    let frame = Self::frame(&plan, &files, (&seen, share_kept));
+                    self.picture_of_medium(frame, &with.pictures).await
+                }
                 picture => picture,
             }
         };

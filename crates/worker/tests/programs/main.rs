@@ -2,6 +2,7 @@
 //!
 //! Here and not with the other integration tests, because cargo builds `haul-jail` for the tests of its own package.
 
+mod aside;
 mod chain;
 mod holes;
 mod index;
