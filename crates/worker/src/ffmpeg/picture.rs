@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use haul_shared::job::Failure;
+use haul_shared::job::{Failure, FailureKind};
 
 use super::command::{file_url, input};
 use super::probe::words;
@@ -74,9 +74,13 @@ impl Aside<'_> {
 
     /// The picture, if there is one.
     pub async fn picture(&self) -> Option<Picture> {
-        let made = tokio::fs::metadata(self.thumbnail).await.is_ok_and(|file| file.len() > 0);
-        made.then(|| Picture { thumbnail: self.thumbnail.to_owned(), cover: None })
+        is_there(self.thumbnail).await.then(|| Picture { thumbnail: self.thumbnail.to_owned(), cover: None })
     }
+}
+
+/// ffmpeg ends well also where it found no frame.
+async fn is_there(picture: &Path) -> bool {
+    tokio::fs::metadata(picture).await.is_ok_and(|file| file.len() > 0)
 }
 
 /// The demuxer of a picture by its first bytes; none: it is no picture that we take.
@@ -118,6 +122,9 @@ impl Ffmpeg {
         let output = process::output(&self.spec(&self.ffmpeg, &thumbnail, arguments), watch).await;
         let output = output.map_err(|error| internal(&error))?;
         check(output.ended, &output.stderr_tail)?;
+        if !is_there(&thumbnail).await {
+            return Err(Failure::new(FailureKind::CorruptMedia, "there is no frame"));
+        }
         Ok(Picture { thumbnail, cover })
     }
 }
@@ -147,10 +154,11 @@ fn opened(source: Source<'_>, with_cover: bool) -> Vec<OsString> {
 
 fn scaled((input, stream): (usize, u32), side: u32, output: &Path) -> Vec<OsString> {
     let mut arguments = words(&format!("-map {input}:{stream} -frames:v 1 -map_metadata -1 -threads 1 -vf"));
-    // never enlarged; pixels need not be square in the source
+    // a key frame before the time that was asked for would be left out as too late; never enlarged; pixels need not be
+    // square in the source
     arguments.push(
         format!(
-            "scale=iw*sar:ih,setsar=1,scale=w='min({side},iw)':h='min({side},ih)':force_original_aspect_ratio=decrease"
+            "setpts=0,scale=iw*sar:ih,setsar=1,scale=w='min({side},iw)':h='min({side},ih)':force_original_aspect_ratio=decrease"
         )
         .into(),
     );

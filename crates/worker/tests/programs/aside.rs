@@ -8,7 +8,7 @@ use std::time::Duration;
 use haul_shared::job::DownloadSpec;
 use haul_shared::media::Format;
 use haul_tests::media;
-use haul_worker::ffmpeg::picture::{Aside, Frame, Picture};
+use haul_worker::ffmpeg::picture::{Aside, Frame, Picture, Source};
 use haul_worker::ffmpeg::{Embedded, Input, Make};
 use haul_worker::process::Watch;
 use haul_worker::select::settle;
@@ -37,8 +37,8 @@ async fn made(format: Format, stream: u32) -> (Option<Picture>, usize) {
     let plan = settle(&seen, &spec).expect("it can be had");
 
     let container = seen[0].container;
-    let (output, thumbnail) = (folder.path().join("result"), folder.path().join("thumbnail.jpg"));
-    let aside = Aside { frame: Frame { file: &file, container, stream, at: 0.8 }, thumbnail: &thumbnail };
+    let (output, thumbnail) = (folder.path().join("result"), folder.path().join("aside.jpg"));
+    let aside = Aside { frame: Frame { file: &file, container, stream, at: 7.9 }, thumbnail: &thumbnail };
     let make = Make {
         plan: &plan,
         spec: &spec,
@@ -55,9 +55,16 @@ async fn made(format: Format, stream: u32) -> (Option<Picture>, usize) {
         let seen = media::ffprobe(&picture.thumbnail);
         assert_eq!((&seen["streams"][0]["codec_name"], &seen["streams"][0]["width"]), (&"mjpeg".into(), &640.into()));
     }
+    if picture.is_some() {
+        // as it is made where nothing else is
+        let alone = crate::ffmpeg().picture(Source::Frame(aside.frame), folder.path(), true, &watch).await;
+        let cover = alone.expect("there is a frame").cover.expect("it was asked for");
+        assert_eq!(media::ffprobe(&cover)["streams"][0]["width"], 640);
+    }
     (picture, fs::read_to_string(folder.path().join("runs")).expect("it ran").lines().count())
 }
 
+/// Fault: of a medium without a key frame after the time that was asked for, the thumbnail was an empty file.
 #[tokio::test]
 async fn a_thumbnail_takes_no_run_of_its_own_and_costs_no_result() {
     for format in [Format::Mp4, Format::Mkv] {
