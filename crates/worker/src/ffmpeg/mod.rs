@@ -25,7 +25,7 @@ use haul_shared::job::{Failure, FailureKind};
 use crate::container::Container;
 use crate::process::{self, Ended, Limits, Spec, Stream, Supervised, Watch};
 use crate::verify::packets::Timeline;
-use probe::{Probe, ProbeError};
+use probe::{Answer, Probe, ProbeError};
 
 pub use command::{Embedded, Input, Make};
 pub use tags::Tags;
@@ -46,40 +46,51 @@ pub struct Ffmpeg {
 }
 
 impl Ffmpeg {
-    /// What ffprobe sees in a file of this container.
+    /// What ffprobe sees in the beginning of a file of this container.
     ///
     /// # Errors
     /// `corrupt_media` when it can't read the file, `invalid_media` when there is nothing to play or something absurd.
     pub async fn probe(&self, file: &Path, container: Container, watch: &Watch) -> Result<Probe, Failure> {
-        let spec = self.spec(&self.ffprobe, file, probe::arguments(file, container));
-        let output = process::output(&spec, watch).await.map_err(|error| internal(&error))?;
-        check(output.ended, &output.stderr_tail)?;
-        Probe::parse(&output.stdout).map_err(|error| {
+        self.ask(file, container, None, watch).await
+    }
+
+    /// The same, and when all its packets are shown; reads it to its end, decodes next to nothing.
+    ///
+    /// # Errors
+    /// As [`Self::probe`].
+    pub async fn read(&self, file: &Path, container: Container, watch: &Watch) -> Result<(Probe, Timeline), Failure> {
+        let mut timeline = Timeline::of(container);
+        let probe = self.ask(file, container, Some(&mut timeline), watch).await?;
+        Ok((probe, timeline))
+    }
+
+    async fn ask(
+        &self,
+        file: &Path,
+        container: Container,
+        mut timeline: Option<&mut Timeline>,
+        watch: &Watch,
+    ) -> Result<Probe, Failure> {
+        let mut answer = Answer::default();
+        let spec = self.spec(&self.ffprobe, file, probe::arguments(file, container, timeline.is_some()));
+        let mut program = Supervised::start(&spec).map_err(|error| internal(&error))?;
+        let ended = program
+            .run(watch, |line| {
+                if line.from == Stream::Stdout
+                    && let (Some(packet), Some(timeline)) = (answer.take(&line.text), timeline.as_mut())
+                {
+                    timeline.take(packet);
+                }
+            })
+            .await;
+        check(ended, program.stderr_tail())?;
+        answer.probe().map_err(|error| {
             let kind = match error {
                 ProbeError::Unreadable => FailureKind::CorruptMedia,
                 ProbeError::Empty | ProbeError::Absurd(_) => FailureKind::InvalidMedia,
             };
             Failure::new(kind, format!("ffprobe: {error}"))
         })
-    }
-
-    /// The time stamps of all packets of a file; reads it to its end, decodes nothing.
-    ///
-    /// # Errors
-    /// `corrupt_media` when it can't be read.
-    pub async fn timeline(&self, file: &Path, container: Container, watch: &Watch) -> Result<Timeline, Failure> {
-        let mut timeline = Timeline::of(container);
-        let spec = self.spec(&self.ffprobe, file, probe::packet_arguments(file, container));
-        let mut program = Supervised::start(&spec).map_err(|error| internal(&error))?;
-        let ended = program
-            .run(watch, |line| {
-                if line.from == Stream::Stdout {
-                    timeline.take(&line.text);
-                }
-            })
-            .await;
-        check(ended, program.stderr_tail())?;
-        Ok(timeline)
     }
 
     /// Makes the result; `on_progress` gets the seconds of the medium that are done. The growth of the output is a sign of

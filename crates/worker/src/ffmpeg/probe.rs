@@ -1,11 +1,9 @@
-//! What ffprobe says of a file: arguments, and its JSON as a type, with bounds.
+//! What ffprobe says of a file: arguments, and its lines as a type, with bounds.
 //!
 //! Not here: running it (`ffmpeg`), and whether what it says is good enough (`verify`).
 
 use std::ffi::OsString;
 use std::path::Path;
-
-use serde::Deserialize;
 
 use super::command::input;
 use crate::container::{AudioCodec, Container, VideoCodec};
@@ -61,7 +59,7 @@ pub struct Audio {
 /// Why ffprobe's answer was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ProbeError {
-    /// No JSON, or not of ffprobe's shape.
+    /// It does not come to its end.
     #[error("ffprobe's answer can't be read")]
     Unreadable,
     /// Neither picture nor sound.
@@ -72,25 +70,20 @@ pub enum ProbeError {
     Absurd(&'static str),
 }
 
-/// Arguments that make ffprobe describe a file of a container that was sniffed before.
+/// Arguments that make ffprobe describe a file of a container that was sniffed before, and with `packets` tell when each
+/// of them is shown, for which it reads the file to its end. Each section is a line, those of packets first.
 #[must_use]
-pub fn arguments(file: &Path, container: Container) -> Vec<OsString> {
-    let mut arguments = words("-hide_banner -loglevel error -print_format json -show_entries");
-    arguments.push(
-        "format=start_time,duration:stream=index,codec_type,codec_name,width,height,r_frame_rate,channels,duration\
-         :stream_disposition=attached_pic"
-            .into(),
-    );
-    arguments.extend(input(file, container));
-    arguments
-}
-
-/// Arguments that make ffprobe write a line for every packet of a file, which reads it to its end.
-#[must_use]
-pub fn packet_arguments(file: &Path, container: Container) -> Vec<OsString> {
-    let mut arguments = words("-hide_banner -loglevel error -print_format compact=print_section=0 -show_entries");
-    arguments.push("packet=stream_index,pts_time,dts_time,duration_time".into());
-    if matches!(container, Container::Mp4 | Container::M4a) {
+pub fn arguments(file: &Path, container: Container, packets: bool) -> Vec<OsString> {
+    let mut arguments = words("-hide_banner -loglevel error -print_format compact -show_entries");
+    let mut entries = "format=start_time,duration\
+        :stream=index,codec_type,codec_name,width,height,r_frame_rate,channels,duration\
+        :stream_disposition=attached_pic"
+        .to_owned();
+    if packets {
+        entries.push_str(":packet=stream_index,pts_time,dts_time,duration_time");
+    }
+    arguments.push(entries.into());
+    if packets && matches!(container, Container::Mp4 | Container::M4a) {
         // its index says it all: what lies in the media data is not asked, which costs time and may have been left out
         arguments.extend(words("-fflags +noparse"));
     }
@@ -102,85 +95,95 @@ pub(super) fn words(text: &str) -> Vec<OsString> {
     text.split_ascii_whitespace().map(OsString::from).collect()
 }
 
-#[derive(Deserialize)]
-struct Answer {
-    #[serde(default)]
+/// What ffprobe says, line by line (its writer `compact`).
+#[derive(Debug, Default)]
+pub struct Answer {
     streams: Vec<Described>,
-    format: Option<Whole>,
+    whole: Option<Described>,
 }
 
-#[derive(Deserialize)]
-struct Whole {
-    start_time: Option<String>,
-    duration: Option<String>,
-}
-
-#[derive(Deserialize)]
+#[derive(Debug, Default)]
 struct Described {
     index: u32,
-    codec_type: Option<String>,
-    codec_name: Option<String>,
-    #[serde(default)]
+    codec_type: String,
+    codec_name: String,
     width: u32,
-    #[serde(default)]
     height: u32,
-    r_frame_rate: Option<String>,
-    #[serde(default)]
+    rate: Option<f64>,
     channels: u32,
-    duration: Option<String>,
-    #[serde(default)]
-    disposition: Disposition,
+    start: Option<f64>,
+    duration: Option<f64>,
+    is_cover: bool,
 }
 
-#[derive(Deserialize, Default)]
-struct Disposition {
-    #[serde(default)]
-    attached_pic: u8,
+impl Described {
+    fn of(fields: &str) -> Self {
+        let mut described = Self::default();
+        for (key, value) in fields.split('|').filter_map(|field| field.split_once('=')) {
+            let number = || value.parse().unwrap_or_default();
+            match key {
+                "index" => described.index = number(),
+                "codec_type" => described.codec_type = value.to_owned(),
+                "codec_name" => described.codec_name = value.to_owned(),
+                "width" => described.width = number(),
+                "height" => described.height = number(),
+                "r_frame_rate" => described.rate = ratio(value),
+                "channels" => described.channels = number(),
+                "start_time" => described.start = value.parse().ok().filter(|seconds: &f64| seconds.is_finite()),
+                "duration" => described.duration = seconds(value),
+                "disposition:attached_pic" => described.is_cover = value == "1",
+                _ => {}
+            }
+        }
+        described
+    }
+
+    fn video(&self) -> Result<Video, ProbeError> {
+        Video::new(self.index, self.codec_name.clone(), (self.width, self.height), self.rate)
+    }
+
+    fn audio(&self) -> Audio {
+        Audio::new(self.index, self.codec_name.clone(), self.channels)
+    }
 }
 
-impl Probe {
-    /// Reads ffprobe's JSON.
+impl Answer {
+    /// Takes in a line. Of a packet, its fields are handed back.
+    pub fn take<'a>(&mut self, line: &'a str) -> Option<&'a str> {
+        match line.split_once('|')? {
+            ("packet", fields) => return Some(fields),
+            // what is in a program is told there, too, without it
+            ("stream", fields) if fields.contains("disposition:") && self.streams.len() <= MOST_STREAMS => {
+                self.streams.push(Described::of(fields));
+            }
+            ("format", fields) => self.whole = Some(Described::of(fields)),
+            _ => {}
+        }
+        None
+    }
+
+    /// What there is.
     ///
     /// # Errors
-    /// When it is no such JSON, describes nothing playable, or something absurd.
-    pub fn parse(json: &str) -> Result<Self, ProbeError> {
-        let answer: Answer = serde_json::from_str(json).map_err(|_| ProbeError::Unreadable)?;
-        if answer.streams.len() > MOST_STREAMS {
+    /// When it was no such answer, describes nothing playable, or something absurd.
+    pub fn probe(&self) -> Result<Probe, ProbeError> {
+        let whole = self.whole.as_ref().ok_or(ProbeError::Unreadable)?;
+        if self.streams.len() > MOST_STREAMS {
             return Err(ProbeError::Absurd("too many streams"));
         }
-        let of_kind = |kind: &str| {
-            let kind = kind.to_owned();
-            answer
-                .streams
-                .iter()
-                .find(move |stream| stream.codec_type.as_deref() == Some(&kind) && stream.disposition.attached_pic == 0)
-        };
+        let of_kind =
+            |kind: &'static str| self.streams.iter().find(|stream| stream.codec_type == kind && !stream.is_cover);
         let video = of_kind("video").map(Described::video).transpose()?;
         let audio = of_kind("audio").map(Described::audio);
         if video.is_none() && audio.is_none() {
             return Err(ProbeError::Empty);
         }
-        let start = answer.format.as_ref().and_then(|format| format.start_time.as_deref()?.parse().ok());
-        let start = start.filter(|seconds: &f64| seconds.is_finite()).unwrap_or_default();
-        let whole = answer.format.and_then(|format| format.duration);
-        let streams = answer.streams.iter().filter_map(|stream| seconds(stream.duration.as_deref())).reduce(f64::max);
-        let duration = seconds(whole.as_deref()).or(streams);
+        let streams = self.streams.iter().filter_map(|stream| stream.duration).reduce(f64::max);
+        let duration = whole.duration.or(streams);
         if duration.is_some_and(|seconds| seconds > LONGEST) {
             return Err(ProbeError::Absurd("longer than a year"));
         }
-        Ok(Self { start, duration, video, audio })
-    }
-}
-
-impl Described {
-    fn video(&self) -> Result<Video, ProbeError> {
-        let name = self.codec_name.clone().unwrap_or_default();
-        let rate = self.r_frame_rate.as_deref().and_then(ratio);
-        Video::new(self.index, name, (self.width, self.height), rate)
-    }
-
-    fn audio(&self) -> Audio {
-        Audio::new(self.index, self.codec_name.clone().unwrap_or_default(), self.channels)
+        Ok(Probe { start: whole.start.unwrap_or_default(), duration, video, audio })
     }
 }
 
@@ -206,8 +209,8 @@ impl Audio {
 }
 
 /// A number of seconds that makes sense; ffprobe writes `N/A` for what it does not know.
-fn seconds(text: Option<&str>) -> Option<f64> {
-    text?.parse().ok().filter(|seconds: &f64| seconds.is_finite() && *seconds >= 0.0)
+fn seconds(text: &str) -> Option<f64> {
+    text.parse().ok().filter(|seconds: &f64| seconds.is_finite() && *seconds >= 0.0)
 }
 
 /// `30000/1001`.
@@ -221,49 +224,55 @@ fn ratio(text: &str) -> Option<f64> {
 mod tests {
     use super::*;
 
-    /// ffprobe 5.1 of a merged DASH download.
-    const MP4: &str = r#"{"programs": [], "streams": [
-        {"index": 0, "codec_name": "h264", "codec_type": "video", "width": 640, "height": 360,
-         "r_frame_rate": "25/1", "duration": "8.000000", "disposition": {"attached_pic": 0}},
-        {"index": 1, "codec_name": "aac", "codec_type": "audio", "channels": 2,
-         "r_frame_rate": "0/0", "duration": "8.000000", "disposition": {"attached_pic": 0}}],
-        "format": {"duration": "8.000000"}}"#;
+    /// ffprobe 5.1 of a transport stream.
+    const PROGRAM: &str = "packet|stream_index=0|pts_time=1.421333|dts_time=1.421333|duration_time=0.040000|side_data|\n\n\
+        program|stream|index=0|codec_name=h264|codec_type=video|width=640|height=360|r_frame_rate=25/1|duration=8.000000\n\
+        stream|index=1|codec_name=aac|codec_type=audio|channels=2|r_frame_rate=0/0|duration=7.978667\n\n\
+        stream|index=0|codec_name=h264|codec_type=video|width=640|height=360|r_frame_rate=25/1|duration=8.000000|disposition:attached_pic=0\n\
+        stream|index=1|codec_name=aac|codec_type=audio|channels=2|r_frame_rate=0/0|duration=7.978667|disposition:attached_pic=0\n\
+        format|start_time=1.400000|duration=8.021333";
     /// ffprobe 5.1 of an mp3 with a cover.
-    const COVER: &str = r#"{"programs": [], "streams": [
-        {"index": 0, "codec_name": "mp3", "codec_type": "audio", "channels": 1,
-         "r_frame_rate": "0/0", "duration": "8.040000", "disposition": {"attached_pic": 0}},
-        {"index": 1, "codec_name": "mjpeg", "codec_type": "video", "width": 300, "height": 300,
-         "r_frame_rate": "90000/1", "disposition": {"attached_pic": 1}}], "format": {"duration": "8.040000"}}"#;
+    const COVER: &str = "stream|index=0|codec_name=mp3|codec_type=audio|channels=1|r_frame_rate=0/0|duration=8.040000|disposition:attached_pic=0\n\
+        stream|index=1|codec_name=mjpeg|codec_type=video|width=300|height=300|r_frame_rate=90000/1|duration=N/A|disposition:attached_pic=1\n\
+        format|start_time=0.023021|duration=8.040000";
+
+    fn parse(text: &str) -> (Result<Probe, ProbeError>, usize) {
+        let mut answer = Answer::default();
+        let packets = text.lines().filter_map(|line| answer.take(line)).count();
+        (answer.probe(), packets)
+    }
 
     #[test]
     fn picture_and_sound_are_read() {
-        let probe = Probe::parse(MP4).unwrap();
-        let video = probe.video.unwrap();
+        let (probe, packets) = parse(PROGRAM);
+        let Probe { start, duration, video, audio } = probe.unwrap();
+        let video = video.unwrap();
         assert_eq!((video.codec, video.width, video.height, video.rate), (VideoCodec::H264, 640, 360, Some(25.0)));
-        assert_eq!(probe.audio.unwrap().codec, AudioCodec::Aac);
-        assert_eq!(probe.duration, Some(8.0));
+        assert_eq!(audio.map(|audio| (audio.codec, audio.channels)), Some((AudioCodec::Aac, 2)));
+        assert_eq!((start, duration, packets), (1.4, Some(8.021_333), 1));
     }
 
     #[test]
     fn a_cover_is_no_moving_picture() {
-        let probe = Probe::parse(COVER).unwrap();
+        let probe = parse(COVER).0.unwrap();
         assert_eq!((probe.video, probe.audio.unwrap().codec), (None, AudioCodec::Mp3));
     }
 
     #[test]
     fn absurd_answers_are_refused() {
-        let huge = MP4.replace("640", "20000");
-        let long = MP4.replace("8.000000\"}}", "1e9\"}}");
-        let stream = r#"{"index": 0, "codec_type": "audio", "codec_name": "aac"}"#;
-        let many = format!(r#"{{"streams": [{}]}}"#, [stream; 65].join(","));
-        for (json, error) in [
+        let huge = PROGRAM.replace("640", "20000");
+        let long = PROGRAM.replace("8.021333", "1e9");
+        let stream = "stream|index=0|codec_type=audio|codec_name=aac|disposition:attached_pic=0\n";
+        let many = format!("{}format|start_time=0", stream.repeat(65));
+        for (text, error) in [
             ("", ProbeError::Unreadable),
-            ("{}", ProbeError::Empty),
+            (stream, ProbeError::Unreadable),
+            ("format|duration=1", ProbeError::Empty),
             (huge.as_str(), ProbeError::Absurd("size of the picture")),
             (long.as_str(), ProbeError::Absurd("longer than a year")),
             (many.as_str(), ProbeError::Absurd("too many streams")),
         ] {
-            assert_eq!(Probe::parse(json), Err(error), "{json}");
+            assert_eq!(parse(text).0, Err(error), "{text}");
         }
     }
 }

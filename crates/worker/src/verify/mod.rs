@@ -191,9 +191,8 @@ async fn see(ffmpeg: &Ffmpeg, file: &Path, bounds: Bounds, watch: &Watch) -> Res
     {
         return Ok(seen);
     }
-    let (probe, timeline) =
-        tokio::join!(ffmpeg.probe(file, outside.container, watch), ffmpeg.timeline(file, outside.container, watch));
-    judge(probe?, &timeline?, &outside, bounds)
+    let (probe, timeline) = ffmpeg.read(file, outside.container, watch).await?;
+    judge(probe, &timeline, &outside, bounds)
 }
 
 /// Is what was read of a file that of a whole one?

@@ -28,10 +28,8 @@ async fn make(file: &Path, coding: &str) {
 }
 
 async fn asked(file: &Path) -> Index {
-    let (ffmpeg, watch) = (crate::ffmpeg(), watch());
-    let (probe, timeline) =
-        tokio::join!(ffmpeg.probe(file, Container::Mp4, &watch), ffmpeg.timeline(file, Container::Mp4, &watch));
-    Index { probe: probe.expect("it is a medium"), timeline: timeline.expect("it has packets") }
+    let (probe, timeline) = crate::ffmpeg().read(file, Container::Mp4, &watch()).await.expect("it is a medium");
+    Index { probe, timeline }
 }
 
 fn assert_near(name: &str, ours: Option<f64>, theirs: Option<f64>) {
