@@ -81,9 +81,12 @@ pub struct Artifact {
 }
 
 impl Artifact {
-    /// Everything that lies in the store for it, with sizes: the result first.
+    /// Everything that lies in the store for it, with sizes: the result first, and each object once.
     pub fn objects(&self) -> impl Iterator<Item = (&ObjectKey, u64)> {
-        let texts = self.beside.subtitles.iter().filter_map(|text| text.stored.as_ref());
+        let all = &self.beside.subtitles;
+        let is_first = |at: usize| !all[..at].iter().any(|before| before.stored == all[at].stored);
+        let texts = all.iter().enumerate().filter(move |(at, _)| is_first(*at));
+        let texts = texts.filter_map(|(_, text)| text.stored.as_ref());
         let beside = self.beside.thumbnail.iter().chain(texts).map(|one| (&one.object, one.size_bytes));
         std::iter::once((&self.object, self.size_bytes)).chain(beside)
     }
@@ -135,7 +138,7 @@ pub struct Text {
     /// A machine made it.
     #[serde(rename = "a", default, skip_serializing_if = "std::ops::Not::not")]
     pub automatic: bool,
-    /// Where it is, in WebVTT; none: in the file.
+    /// Where it is, in WebVTT, perhaps that of another language as well; none: in the file.
     #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
     pub stored: Option<Stored>,
 }
@@ -159,20 +162,32 @@ pub struct Stored {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
+
+    const JOB: &str = "m/0123456789abcdef0123456789abcdef/1";
+
+    /// As it is stored, and what else there is to it.
+    fn artifact(more: Value) -> Artifact {
+        let mut stored = json!({
+            "o": format!("{JOB}/media.mp4"), "n": "", "e": "mp4", "b": 7, "t": "", "s": "", "d": 12.5, "c": "mp4", "y": "ytdlp",
+        });
+        let (Value::Object(stored_fields), Value::Object(more)) = (&mut stored, more) else { panic!("two objects") };
+        stored_fields.extend(more);
+        serde_json::from_value(stored).unwrap()
+    }
+
+    #[test]
+    fn a_text_of_two_languages_is_one_object() {
+        let text =
+            |asked: &str| json!({ "q": asked, "l": "en-US", "o": { "o": format!("{JOB}/subtitles-0.vtt"), "b": 1 } });
+        let made = artifact(json!({ "x": { "s": [text("en"), { "q": "fr" }, text("en-US"), { "q": "it" }] } }));
+        assert_eq!(made.objects().map(|(_, bytes)| bytes).collect::<Vec<_>>(), [7, 1]);
+    }
 
     #[test]
     fn a_way_is_read_back_and_older_versions_read_the_one_they_know() {
-        let of = |y: &str, f: Option<&str>| {
-            let mut stored = serde_json::json!({
-                "o": "m/0123456789abcdef0123456789abcdef/1/media.mp4", "n": "", "e": "mp4", "b": 1, "t": "", "s": "",
-                "d": 12.5, "c": "mp4", "y": y,
-            });
-            if let Some(f) = f {
-                stored["f"] = f.into();
-            }
-            serde_json::from_value::<Artifact>(stored).unwrap()
-        };
         for (y, f, expected) in [
             ("ytdlp", Some("relay"), Delivery::Relay),
             ("ytdlp", Some("ytdlp"), Delivery::Ytdlp),
@@ -181,7 +196,7 @@ mod tests {
             // A job of a newer version could not be shown at all.
             ("ytdlp", Some("pigeon"), Delivery::Ytdlp),
         ] {
-            let artifact = of(y, f);
+            let artifact = artifact(json!({ "y": y, "f": f }));
             assert_eq!(artifact.delivery, expected, "{y} {f:?}");
             let stored = serde_json::to_value(&artifact).unwrap();
             assert_eq!(stored["y"], "ytdlp");

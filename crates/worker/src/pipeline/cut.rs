@@ -33,8 +33,10 @@ impl Run<'_> {
         // its times are those of the whole medium
         let nothing = || Failure::new(FailureKind::FormatUnavailable, "all of the clip was left out");
         let clip = kept.map_or(Some(asked), |kept| kept.clip(asked)).ok_or_else(nothing)?;
-        let to = clip.end.into_iter().chain(most).reduce(f64::min);
-        begins(clip, plan.whole_seconds(seen))?;
+        let whole = plan.whole_seconds(seen);
+        begins(clip, whole)?;
+        // an end beyond the medium's is its end
+        let to = clip.end.into_iter().chain(most).reduce(f64::min).filter(|to| whole.is_none_or(|whole| *to < whole));
         let picture = plan.video.and_then(|video| Some((video, files.get(video.input)?, seen.get(video.input)?)));
         let key = match picture {
             Some((video, file, seen)) if clip.start > 0.0 => {

@@ -45,7 +45,15 @@ const SEGMENT_BYTES: usize = TEXT_BYTES / AT_ONCE;
 #[derive(Debug)]
 pub(super) struct Asked {
     asked: String,
-    got: Option<Got>,
+    had: Had,
+}
+
+#[derive(Debug)]
+enum Had {
+    Nothing,
+    Text(Got),
+    /// The text of the language with this number does for this one, too.
+    Same(usize),
 }
 
 #[derive(Debug)]
@@ -61,7 +69,16 @@ struct Got {
 #[derive(Debug, Default)]
 pub(super) struct Texts {
     pub(super) embedded: Vec<Subtitle>,
-    told: Vec<(Text, Option<PathBuf>)>,
+    told: Vec<Told>,
+}
+
+/// What there is to say of a language that was asked for.
+#[derive(Debug)]
+enum Told {
+    /// What became of it, and the file that is to lie beside the result.
+    Text(Text, Option<PathBuf>),
+    /// As it was asked for, and whose text it is as well.
+    Same(String, usize),
 }
 
 impl Run<'_> {
@@ -83,22 +100,26 @@ impl Run<'_> {
         let mut all: Vec<Asked> = Vec::new();
         let (headers, until) = (info.asked_with(), Instant::now() + TEXTS_WITHIN);
         for (at, one) in wanted.iter().enumerate() {
-            let got = match one.found {
-                Some(caption) => match self.text(caption, &headers, &dir.join(format!("text-{at}")), until).await {
-                    Ok(file) => {
-                        let Caption { language, name, automatic, .. } = caption.clone();
-                        Some(Got { language, name, automatic, file })
+            let same = wanted[..at].iter().position(|before| before.found == one.found);
+            let had = match (one.found, same) {
+                (None, _) => Had::Nothing,
+                (Some(_), Some(same)) => Had::Same(same),
+                (Some(caption), None) => {
+                    match self.text(caption, &headers, &dir.join(format!("text-{at}")), until).await {
+                        Ok(file) => {
+                            let Caption { language, name, automatic, .. } = caption.clone();
+                            Had::Text(Got { language, name, automatic, file })
+                        }
+                        Err(failure) if self.spec.fallback == Fallback::Strict => return Err(failure),
+                        Err(failure) => {
+                            let id = self.job.lease().job;
+                            tracing::info!(job.id = %id, "job {id} goes on without a text: {}", failure.detail);
+                            Had::Nothing
+                        }
                     }
-                    Err(failure) if self.spec.fallback == Fallback::Strict => return Err(failure),
-                    Err(failure) => {
-                        let id = self.job.lease().job;
-                        tracing::info!(job.id = %id, "job {id} goes on without a text: {}", failure.detail);
-                        None
-                    }
-                },
-                None => None,
+                }
             };
-            all.push(Asked { asked: one.asked.to_owned(), got });
+            all.push(Asked { asked: one.asked.to_owned(), had });
         }
         Ok(all)
     }
@@ -188,16 +209,18 @@ impl Run<'_> {
             && plan.video.is_some()
             && holds_texts(plan.container);
         let mut texts = Texts::default();
-        for Asked { asked, got } in asked {
-            let is_double = |got: &Got| {
-                texts
-                    .told
-                    .iter()
-                    .any(|(told, _)| told.language.as_ref() == Some(&got.language) && told.automatic == got.automatic)
-            };
-            let Some(got) = got.filter(|got| !is_double(got)) else {
-                texts.told.push((Text { asked, language: None, automatic: false, stored: None }, None));
-                continue;
+        for Asked { asked, had } in asked {
+            let got = match had {
+                Had::Text(got) => got,
+                Had::Nothing => {
+                    let nothing = Text { asked, language: None, automatic: false, stored: None };
+                    texts.told.push(Told::Text(nothing, None));
+                    continue;
+                }
+                Had::Same(first) => {
+                    texts.told.push(Told::Same(asked, first));
+                    continue;
+                }
             };
             let file = dir.join(format!("subtitles-{}.vtt", texts.told.len()));
             let mut text = read(&got.file).await?;
@@ -206,7 +229,7 @@ impl Run<'_> {
             }
             write(&file, text.part(from, to).text().as_bytes()).await?;
             let told = Text { asked, language: Some(got.language.clone()), automatic: got.automatic, stored: None };
-            texts.told.push((told, (!embed).then(|| file.clone())));
+            texts.told.push(Told::Text(told, (!embed).then(|| file.clone())));
             if embed {
                 texts.embedded.push(Subtitle { file, language: got.language, name: got.name });
             }
@@ -216,11 +239,18 @@ impl Run<'_> {
 
     /// Stores the texts that lie beside a result.
     pub(super) async fn store_texts(&self, object: &ObjectKey, texts: Texts) -> Result<Vec<Text>, Failure> {
-        let mut told = Vec::with_capacity(texts.told.len());
-        for (at, (text, file)) in texts.told.into_iter().enumerate() {
-            let Some(file) = file else {
-                told.push(text);
-                continue;
+        let mut told: Vec<Text> = Vec::with_capacity(texts.told.len());
+        for (at, one) in texts.told.into_iter().enumerate() {
+            let (text, file) = match one {
+                Told::Text(text, Some(file)) => (text, file),
+                Told::Text(text, None) => {
+                    told.push(text);
+                    continue;
+                }
+                Told::Same(asked, first) => {
+                    told.push(Text { asked, ..told[first].clone() });
+                    continue;
+                }
             };
             match self.store(object.subtitles(at), &file).await {
                 Some(stored) => told.push(Text { stored: Some(stored), ..text }),
