@@ -1,5 +1,6 @@
 //! A file fetched by ranges in parallel: the origin's bytes in order, or the reason why not.
 
+mod limits;
 mod tls;
 
 use std::time::Duration;

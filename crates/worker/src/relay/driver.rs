@@ -31,12 +31,14 @@ const SLOW: Duration = Duration::from_secs(1);
 /// Less than this is not worth another question, in bytes.
 const SMALLEST: usize = 256 * 1024;
 /// With less than this to go, pieces are of one unit, so that there are some for all connections.
-const MUCH: u64 = 64 * UNIT;
+const MUCH: u64 = 64 * UNIT as u64;
+/// When nothing can be begun because everything waits for one connection, that one may need so long for its piece.
+const LATE: Duration = Duration::from_secs(5);
 
 /// Begins with the answer that the probe got.
 pub(super) fn start(route: Route, first: First, limits: Limits, room: Room) -> Relayed {
-    // as many as there is room for: a piece that is given out never waits here
-    let (out, pieces) = mpsc::channel(room::MOST);
+    // as many as there is room for: a piece that is given out hardly ever waits here
+    let (out, pieces) = mpsc::channel(room::MOST / SMALLEST.min(limits.piece_bytes() as usize));
     let (version, at, route) = (route.version.clone(), first.at, Arc::new(route));
     let most = route.host.at_once(limits.connections);
     let driver = Driver {
@@ -147,13 +149,13 @@ impl Driver {
         let piece = Piece::new(first.at, first.length as usize, room);
         let (lane, stop) = Lane::of(&piece);
         self.under_way.insert(piece.first, lane);
-        let answer = (first.connection, first.body);
+        let answer = (first.connection, first.body, first.seat);
         self.lanes.spawn(async move { piece::read(&route, piece, answer, &stop).await });
     }
 
     /// Of the next piece.
     fn units(&self) -> u32 {
-        let is_much = self.route.version.length - self.unbegun > MUCH && self.limits.piece_bytes() > UNIT;
+        let is_much = self.route.version.length - self.unbegun > MUCH && self.limits.piece_bytes() > UNIT as u64;
         if is_much { 2 } else { 1 }
     }
 
@@ -261,8 +263,21 @@ impl Driver {
         }
     }
 
+    /// Has another connection go on with the piece that everything waits for.
+    fn relieve_the_due(&self, now: Instant) {
+        // with a rate to keep, slow is what it should be
+        if self.room.is_free() || self.route.pace.is_some() || self.width.quiet_until(now).is_some() {
+            return;
+        }
+        let due = self.under_way.get(&self.due).filter(|lane| lane.begun + LATE < now);
+        if let Some(lane) = due.filter(|lane| lane.needs(now) > LATE.as_secs_f64()) {
+            lane.stop.cancel();
+        }
+    }
+
     fn look(&mut self) {
         self.help_the_slowest(Instant::now());
+        self.relieve_the_due(Instant::now());
         let full = self.lanes.len() >= self.width.lanes();
         self.width.look(self.route.arrived_bytes.load(Ordering::Relaxed), full, Instant::now());
         self.idle.truncate(self.width.lanes());

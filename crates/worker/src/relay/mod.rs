@@ -35,7 +35,7 @@ use piece::Route;
 use room::{Shared, UNIT};
 
 /// What a connection fetches at a time, at most: each question costs a round trip in which nothing comes.
-const PIECE_BYTES: u64 = 2 * UNIT;
+const PIECE_BYTES: u64 = 2 * UNIT as u64;
 
 /// What is asked of every relay of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,6 +11,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::{HeaderMap, StatusCode};
 use jiff::Timestamp;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -52,7 +53,8 @@ pub(super) struct Piece {
 }
 
 impl Piece {
-    pub(super) fn new(first: u64, length: usize, room: Taken) -> Self {
+    pub(super) fn new(first: u64, length: usize, mut room: Taken) -> Self {
+        room.keep(length);
         let arrived = Arc::default();
         Self { first, length, bytes: Vec::with_capacity(length), room, in_vain: 0, arrived }
     }
@@ -160,11 +162,11 @@ async fn anew(route: &Route, piece: &mut Piece) -> (Option<Connection>, End) {
     }
 }
 
-/// Reads the piece that the probe asked for.
+/// Reads the piece that the probe asked for, on the seat that the probe had.
 pub(super) async fn read(
     route: &Route,
     mut piece: Piece,
-    (connection, body): (Connection, Incoming),
+    (connection, body, _seat): (Connection, Incoming, Option<OwnedSemaphorePermit>),
     stop: &CancellationToken,
 ) -> Landed {
     let begun = Instant::now();

@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, COOKIE, LOCATION};
 use hyper::{HeaderMap, Response, StatusCode};
 use jiff::Timestamp;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use url::Url;
 
@@ -30,11 +31,13 @@ pub(super) struct First {
     pub(super) body: Incoming,
     /// From dialling to this answer.
     pub(super) reach: Duration,
+    /// At the host, for as long as the piece is read.
+    pub(super) seat: Option<OwnedSemaphorePermit>,
 }
 
 /// Asks for the piece at `at`.
 pub(super) async fn probe(relay: &Relay, source: &Source, at: u64) -> Result<(Route, First), Trouble> {
-    let last = at.saturating_add(relay.limits.piece_bytes().min(UNIT) - 1);
+    let last = at.saturating_add(relay.limits.piece_bytes().min(UNIT as u64) - 1);
     let (mut url, mut headers) = (source.url.clone(), source.headers.clone());
     for _ in 0..=MOST_REDIRECTS {
         check(&url)?;
@@ -43,13 +46,15 @@ pub(super) async fn probe(relay: &Relay, source: &Source, at: u64) -> Result<(Ro
             Some(cookies) => headers.insert(COOKIE, cookies),
             None => headers.remove(COOKIE),
         };
+        let seat = host.seat().await;
         let dialled = Instant::now();
         let mut connection = relay.dialler.connect(&url).await.map_err(trouble)?;
         let answer = connection.ask((&url, &headers), (at, last), None).await.map_err(trouble)?;
         match answer.status() {
             StatusCode::PARTIAL_CONTENT => {
                 let (version, length) = judge(answer.headers(), at, last).map_err(Trouble::NotHere)?;
-                let first = First { at, length, connection, body: answer.into_body(), reach: dialled.elapsed() };
+                let (body, reach) = (answer.into_body(), dialled.elapsed());
+                let first = First { at, length, connection, body, reach, seat };
                 let (dialler, pace) = (relay.dialler.clone(), relay.pace.clone());
                 let arrived_bytes = AtomicU64::new(0);
                 return Ok((Route { dialler, url, headers, version, host, pace, arrived_bytes }, first));
