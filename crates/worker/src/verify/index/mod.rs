@@ -25,8 +25,8 @@ use super::packets::Timeline;
 
 /// Of a file, on its outermost level.
 const MOST_BOXES: usize = 64;
-/// Bytes of an index: that of ten hours has some five million.
-const LARGEST: u64 = 32 << 20;
+/// Bytes of an index, which is held in memory; an hour has some two million.
+const LARGEST: u64 = 8 << 20;
 const MOST_TRACKS: usize = 16;
 /// Seconds without a sample that are left to ffprobe to judge.
 const PAUSE: f64 = 0.5;
