@@ -325,7 +325,7 @@ table! {
         .secret(), .effect(Refused);
 
     JOB_TIMEOUT = "HAUL_JOB_TIMEOUT", Limits, Worker,
-        "Wall clock of one attempt, in which waiting until others are coded does not count.",
+        "Wall clock of one attempt.",
         .or("1h");
     SILENCE_TIMEOUT = "HAUL_SILENCE_TIMEOUT", Limits, Worker,
         "How long a download may show no byte and no output.",

@@ -115,7 +115,7 @@ impl Run<'_> {
         if coding.is_full() {
             tracing::info!(job.id = %id, "job {id} waits until others are coded");
         }
-        self.limits.wait(coding.enter()).await.map(Some)
+        self.limits.step(async { Ok(Some(coding.enter().await)) }).await
     }
 
     /// Writes down what goes into the file.

@@ -1,8 +1,8 @@
 //! One job as named steps: extract, download, process, verify, upload. Settling it is `attempt`'s.
 //!
 //! The only place that sees programs, scratch and store together. Every step ends when the job is stopped, and all
-//! of them together within `HAUL_JOB_TIMEOUT`, in which waiting for other jobs does not count. A result is verified
-//! before it is uploaded, and what is uploaded can be fetched by nobody before the job is completed.
+//! of them together within `HAUL_JOB_TIMEOUT`. A result is verified before it is uploaded, and what is uploaded can
+//! be fetched by nobody before the job is completed.
 
 mod ahead;
 mod beside;
@@ -18,7 +18,6 @@ mod metadata;
 mod native;
 mod sponsor;
 mod texts;
-mod time;
 
 use std::time::Duration;
 
@@ -26,7 +25,7 @@ use haul_shared::egress::Unreachable;
 use haul_shared::job::{Artifact, Failure, FailureKind};
 use haul_shared::source::SourceUrl;
 use haul_shared::storage::StorageError;
-use time::Time;
+use tokio::time::Instant;
 
 use crate::board::Running;
 use crate::context::Context;
@@ -52,17 +51,17 @@ pub struct Made {
 struct Limits<'a> {
     ctx: &'a Context,
     job: &'a Running,
-    time: Time,
+    deadline: Instant,
 }
 
 impl<'a> Limits<'a> {
     fn new(ctx: &'a Context, job: &'a Running, longest: Duration) -> Self {
-        Self { ctx, job, time: Time::of(longest.min(ctx.config.limits.timeout)) }
+        Self { ctx, job, deadline: Instant::now() + longest.min(ctx.config.limits.timeout) }
     }
 
     /// Time left for whatever comes next.
     fn left(&self) -> Duration {
-        self.time.left()
+        self.deadline.saturating_duration_since(Instant::now())
     }
 
     /// For yt-dlp.
@@ -88,12 +87,6 @@ impl<'a> Limits<'a> {
             Ok(None) => Err(stopped()),
             Err(_) => Err(Failure::new(FailureKind::Timeout, "the attempt took too long")),
         }
-    }
-
-    /// Waits for other jobs, which takes nothing of this one's time: ended when the job is stopped.
-    async fn wait<T>(&self, others: impl Future<Output = T>) -> Result<T, Failure> {
-        let came = self.job.stop_token().run_until_cancelled(self.time.standing(others)).await;
-        came.ok_or_else(|| Failure::new(FailureKind::Internal, "stopped"))
     }
 
     /// May this address be reached? The name is resolved here, and every answer judged.
