@@ -56,15 +56,19 @@ async fn a_cut_that_is_written_is_not_silent() {
     let folder = TempDir::new().expect("there is room");
     let slow = |program: &str, last: &str| {
         let path = folder.path().join(program);
-        let text = format!("#!/bin/sh\nfor out; do :; done\nfor i in 1 2 3 4 5; do {last}; sleep 0.5; done\n");
+        let text = format!("#!/bin/sh\nfor out; do :; done\nfor i in 1 2 3 4 5 6 7 8; do {last}; sleep 0.5; done\n");
         fs::write(&path, text).expect("there is room");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it is ours");
         Ffmpeg { ffmpeg: path, ..ffmpeg() }
     };
     let (of, output) = ((Path::new("/media.mp4"), Container::Mp4, 0.0), folder.path().join("parts.mkv"));
-    let silence = watch(Duration::from_millis(1500));
-    let writes = slow("writes", r#"echo >> "${out#file:}""#).parts(of, &[(0.0, 2.0)], &output, &silence).await;
-    let sleeps = slow("sleeps", ":").parts(of, &[(0.0, 2.0)], &output, &silence).await;
+    let silence = watch(Duration::from_secs(3));
+    let (writer, sleeper) = (slow("writes", r#"echo >> "${out#file:}""#), slow("sleeps", ":"));
+    let nothing = folder.path().join("nothing.mkv");
+    let (writes, sleeps) = tokio::join!(
+        writer.parts(of, &[(0.0, 2.0)], &output, &silence),
+        sleeper.parts(of, &[(0.0, 2.0)], &nothing, &silence)
+    );
     assert_eq!(sleeps.expect_err("it is silent").kind, FailureKind::Stalled);
     writes.expect("it is written all the time");
 }
