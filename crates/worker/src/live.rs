@@ -3,11 +3,16 @@
 //! Pure. What would have to be understood and is not is an error: bytes that are not what they seem to be make no
 //! recording. Not here: fetching (`pipeline::live`), streams that have an end (`segments`).
 
+mod start;
+
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use url::Url;
 
 use crate::segments::{Addresses, NotHere};
+
+pub use start::starts;
 
 /// Segments of one list; a live one has a handful.
 const MOST_SEGMENTS: usize = 20_000;
@@ -32,6 +37,8 @@ pub struct Segment {
     pub url: Url,
     /// How long it plays, in seconds.
     pub seconds: f64,
+    /// When it begins by the clock of the stream (`EXT-X-PROGRAM-DATE-TIME`), in seconds since 1970.
+    pub begins: Option<f64>,
     /// What has to stand before it (`EXT-X-MAP`).
     pub map: Option<Arc<Url>>,
     /// Something else begins with it (`EXT-X-DISCONTINUITY`).
@@ -70,6 +77,8 @@ pub fn read(text: &str, base: &Url) -> Result<Window, NotFollowed> {
     let mut window = Window { target: 0.0, segments: Vec::new(), ended: false };
     let mut addresses = Addresses::of(base);
     let (mut first, mut seconds, mut map, mut breaks) = (0_u64, None, None, false);
+    // as it was said, and as it goes on
+    let (mut said, mut clock): (Option<f64>, Option<f64>) = (None, None);
     for line in lines {
         let (tag, value) = line.split_once(':').unwrap_or((line, ""));
         match tag {
@@ -83,6 +92,7 @@ pub fn read(text: &str, base: &Url) -> Result<Window, NotFollowed> {
                 let name = attribute(value, "URI").ok_or(NotFollowed::Unreadable)?;
                 map = Some(Arc::new(address(name, &mut addresses)?));
             }
+            "#EXT-X-PROGRAM-DATE-TIME" => said = value.trim().parse().ok().map(since_1970),
             "#EXT-X-DISCONTINUITY" => breaks = true,
             "#EXT-X-ENDLIST" => window.ended = true,
             "#EXT-X-STREAM-INF" => return Err(NotFollowed::Unreadable),
@@ -93,8 +103,10 @@ pub fn read(text: &str, base: &Url) -> Result<Window, NotFollowed> {
                 // and there is a number for the next one
                 let number = number.filter(|number| *number < u64::MAX).ok_or(NotFollowed::Unreadable)?;
                 let seconds = seconds.take().ok_or(NotFollowed::Unreadable)?;
-                let segment =
-                    Segment { number, url: address(line, &mut addresses)?, seconds, map: map.clone(), breaks };
+                let begins = said.take().or(clock.filter(|_| !breaks));
+                clock = begins.map(|begins| begins + seconds);
+                let url = address(line, &mut addresses)?;
+                let segment = Segment { number, url, seconds, begins, map: map.clone(), breaks };
                 window.segments.push(segment);
                 breaks = false;
             }
@@ -106,6 +118,10 @@ pub fn read(text: &str, base: &Url) -> Result<Window, NotFollowed> {
 fn number(text: &str) -> Result<f64, NotFollowed> {
     let number: Option<f64> = text.trim().parse().ok();
     number.filter(|number| number.is_finite() && *number >= 0.0).ok_or(NotFollowed::Unreadable)
+}
+
+fn since_1970(time: Timestamp) -> f64 {
+    time.as_duration().as_secs_f64()
 }
 
 fn address(name: &str, addresses: &mut Addresses<'_>) -> Result<Url, NotFollowed> {

@@ -65,12 +65,7 @@ pub async fn fetch(
     headers: &HeaderMap,
     bounds: Bounds,
 ) -> Result<Vec<u8>, NotFetched> {
-    let mut answer = open(egress, url, headers, bounds).await?;
-    let mut bytes = Vec::new();
-    while let Some(piece) = answer.next().await? {
-        bytes.extend_from_slice(&piece);
-    }
-    Ok(bytes)
+    open(egress, url, headers, bounds).await?.whole().await
 }
 
 /// The same, to be read piece by piece.
@@ -85,7 +80,8 @@ pub async fn open(egress: &EgressPolicy, url: &str, headers: &HeaderMap, bounds:
         for _ in 0..=MOST_HOPS {
             let answer = ask(egress, &url, &headers).await?;
             let Some(next) = redirect(&url, &answer)? else {
-                return Ok(Answer { body: answer, left_bytes: bounds.bytes, until });
+                let url = Url::parse(url.expose()).map_err(|_| NotFetched::Address)?;
+                return Ok(Answer { url, body: answer, left_bytes: bounds.bytes, until });
             };
             if next.host() != url.host() {
                 headers.remove(COOKIE);
@@ -101,12 +97,31 @@ pub async fn open(egress: &EgressPolicy, url: &str, headers: &HeaderMap, bounds:
 /// An answer that comes, within its bounds.
 #[derive(Debug)]
 pub struct Answer {
+    url: Url,
     body: Response,
     left_bytes: usize,
     until: Instant,
 }
 
 impl Answer {
+    /// Where it came from, redirects followed.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// All of it.
+    ///
+    /// # Errors
+    /// [`NotFetched`].
+    pub async fn whole(mut self) -> Result<Vec<u8>, NotFetched> {
+        let mut bytes = Vec::new();
+        while let Some(piece) = self.next().await? {
+            bytes.extend_from_slice(&piece);
+        }
+        Ok(bytes)
+    }
+
     /// The next bytes; `None` at the end.
     ///
     /// # Errors

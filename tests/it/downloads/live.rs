@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use haul_tests::ranges::{Answer, RangeOrigin};
+
 use super::*;
 
 /// A list of the first so many segments, two seconds each, that may still grow.
@@ -39,14 +41,23 @@ async fn a_live_stream_is_recorded_for_as_long_as_asked_or_up_to_its_end() -> Re
     // picture and sound apart
     for name in ["360p", "sound"] {
         let text = std::fs::read_to_string(media::file(&format!("hls-fmp4/{name}.m3u8")))?;
+        // the numbers of one are not those of the other
+        let number = format!("#EXT-X-MEDIA-SEQUENCE:{}", name.len() * 9);
+        let clock = number + "\n#EXT-X-PROGRAM-DATE-TIME:2026-11-21T10:00:00.000Z";
+        let text = text.replace("#EXT-X-MEDIA-SEQUENCE:0", &clock);
+        ensure!(text.contains(&clock), "{text}");
         let live = text.replace("#EXT-X-ENDLIST", "").replace("#EXT-X-PLAYLIST-TYPE:VOD", "");
         house.origin.put(&format!("/hls-fmp4/live-{name}.m3u8"), live);
     }
     let master = std::fs::read_to_string(media::file("hls-fmp4/master.m3u8"))?;
     let (head, last) = (master.replace("sound.m3u8", "live-sound.m3u8"), "360p.m3u8\n");
     let until = head.find(last).context("a variant")?;
-    let head = head[..until].replace("240p.m3u8", "live-360p.m3u8");
-    house.origin.put("/hls-fmp4/live.m3u8", format!("{head}live-{last}"));
+    // the picture's list is asked for where it is not
+    let there = house.origin.url("/hls-fmp4/live-360p.m3u8");
+    let away = RangeOrigin::start(move |_| Answer::status(302).with("Location", there.as_str())).await;
+    let picture = away.url("/live.m3u8");
+    let head = head[..until].replace("240p.m3u8", &picture);
+    house.origin.put("/hls-fmp4/live.m3u8", format!("{head}{picture}\n"));
 
     let order = async |path: &str, seconds: u32| {
         house.order(&request(&house.origin.url(path), json!({ "live_seconds": seconds }))).await

@@ -2,7 +2,7 @@
 //!
 //! Every segment is fetched through the egress policy and written behind the last one as it comes; what comes out is a
 //! file like any that was downloaded, and is looked at, cut to the asked length, and proven as such. A stream that ends
-//! before is recorded up to its end. Picture and sound that come apart begin with the same segment.
+//! before is recorded up to its end. Picture and sound that come apart begin at the same moment.
 //!
 //! Not here: how a playlist is read (`live`), whether a live stream may be recorded (`select`).
 
@@ -20,6 +20,7 @@ use url::Url;
 use super::download::Run;
 use crate::live::{self, NotFollowed, Window};
 use crate::meter::Fetched;
+use crate::relay::Pace;
 use crate::scratch;
 use crate::small::{self, NotFetched};
 use crate::ytdlp::{DownloadedFile, Place, SiteFormat};
@@ -30,8 +31,6 @@ const PLAYLIST_BYTES: usize = 1 << 20;
 const SEGMENT_BYTES: u64 = 128 << 20;
 /// For one answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
-/// Where a player would begin: so many segments before the newest (RFC 8216 §6.3.3).
-const FROM_EDGE: usize = 3;
 /// Between two looks at a playlist.
 const LOOK_EVERY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(6));
 /// How often a segment or a playlist is asked for again.
@@ -47,23 +46,21 @@ impl Run<'_> {
         seconds: u32,
         dir: &Path,
     ) -> Result<Vec<DownloadedFile>, Failure> {
+        let pace = self.ctx.config.download.rate_limit_bytes.map(Pace::new);
         let mut tracks = Vec::new();
         for (at, format) in formats.iter().enumerate() {
             let place = format.place.as_ref().filter(|_| format.protocol.starts_with("m3u8"));
             let place = place.ok_or_else(|| unsupported("only live streams in HLS are recorded"))?;
-            tracks.push(Track { run: self, place, file: dir.join(format!("live.{at}")) });
+            if place.quirks {
+                return Err(unsupported("the site has ways of its own"));
+            }
+            tracks.push(Track { run: self, place, pace: pace.as_ref(), file: dir.join(format!("live.{at}")) });
         }
-        let windows = self.limits.step(try_join_all(tracks.iter().map(Track::window))).await?;
-        let edge = |window: &Window| {
-            let at = window.segments.len().saturating_sub(FROM_EDGE);
-            window.segments.get(at).map(|segment| segment.number)
-        };
-        // the same segment of picture and sound, and one that both still have
-        let first = windows.iter().filter_map(edge).min().unwrap_or_default();
+        let firsts = self.limits.step(starts(&tracks)).await?;
         let whole = f64::from(seconds);
         let left = self.limits.left();
         let until = Instant::now() + left.saturating_sub(left.mul_f64(RESERVE));
-        let recorded = try_join_all(tracks.iter().enumerate().map(|(at, track)| {
+        let recorded = try_join_all(tracks.iter().zip(firsts).enumerate().map(|(at, (track, first))| {
             let told = (at == 0).then_some(whole);
             track.record(first, whole, until, told)
         }));
@@ -79,10 +76,28 @@ impl Run<'_> {
     }
 }
 
+/// The numbers of the first segments, with which all tracks begin at the same moment.
+async fn starts(tracks: &[Track<'_>]) -> Result<Vec<u64>, Failure> {
+    let mut tries = 1;
+    loop {
+        let windows = try_join_all(tracks.iter().map(Track::window)).await?;
+        if let Some(firsts) = live::starts(&windows) {
+            return Ok(firsts);
+        }
+        if tries == TRIES {
+            return Err(unsupported("nothing tells which picture and sound belong together"));
+        }
+        // one list may be a segment ahead just now
+        tries += 1;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
 /// One playlist on its way into a file.
 struct Track<'a> {
     run: &'a Run<'a>,
     place: &'a Place,
+    pace: Option<&'a Pace>,
     file: PathBuf,
 }
 
@@ -146,20 +161,27 @@ impl Track<'_> {
 
     /// The playlist as it is now.
     async fn window(&self) -> Result<Window, Failure> {
-        let (url, bounds) = (&self.place.url, small::Bounds { bytes: PLAYLIST_BYTES, wall: ANSWER_WITHIN });
-        let (egress, headers) = (&self.run.ctx.config.egress, self.place.headers_for(url));
         let mut tries = 1;
-        let text = loop {
-            match small::fetch(egress, url.as_str(), &headers, bounds).await {
-                Ok(text) => break text,
+        let (text, base) = loop {
+            match self.list().await {
+                Ok(list) => break list,
                 Err(error) => self.again(&error, &mut tries).await?,
             }
         };
-        live::read(&String::from_utf8_lossy(&text), url).map_err(|error| match error {
+        live::read(&String::from_utf8_lossy(&text), &base).map_err(|error| match error {
             NotFollowed::Unreadable => Failure::new(FailureKind::ExtractorError, error.to_string()),
             NotFollowed::TooLong | NotFollowed::Address => Failure::new(FailureKind::InvalidMedia, error.to_string()),
             NotFollowed::Encrypted | NotFollowed::Ranges => unsupported(error),
         })
+    }
+
+    /// Its text, and where it was found, redirects followed.
+    async fn list(&self) -> Result<(Vec<u8>, Url), NotFetched> {
+        let (url, bounds) = (&self.place.url, small::Bounds { bytes: PLAYLIST_BYTES, wall: ANSWER_WITHIN });
+        let egress = &self.run.ctx.config.egress;
+        let answer = small::open(egress, url.as_str(), &self.place.headers_for(url), bounds).await?;
+        let base = answer.url().clone();
+        Ok((answer.whole().await?, base))
     }
 
     /// Writes what is at an address behind the first so many bytes of a file; how many it has then.
@@ -194,6 +216,9 @@ impl Track<'_> {
                 Ok(Some(piece)) => {
                     file.write_all(&piece).await.map_err(|error| scratch::failure(&error))?;
                     bytes += piece.len() as u64;
+                    if let Some(pace) = self.pace {
+                        pace.keep(piece.len()).await;
+                    }
                 }
                 Ok(None) => return Ok(Ok(bytes)),
                 Err(error) => return Ok(Err(error)),

@@ -30,7 +30,7 @@ use url::Url;
 use crate::origin::{Cookies, Dialler, Patience, Unfit};
 pub use crate::origin::{NoTrust, Validator};
 use hosts::Hosts;
-use pace::Pace;
+pub(crate) use pace::Pace;
 use piece::Route;
 use room::{Shared, UNIT};
 

@@ -7,17 +7,17 @@ use tokio::time::{Instant, sleep_until};
 
 /// Whoever has read so many bytes waits until they were due.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     bytes_per_second: u64,
     due: Mutex<Instant>,
 }
 
 impl Pace {
-    pub(super) fn new(bytes_per_second: u64) -> Self {
+    pub(crate) fn new(bytes_per_second: u64) -> Self {
         Self { bytes_per_second: bytes_per_second.max(1), due: Mutex::new(Instant::now()) }
     }
 
-    pub(super) async fn keep(&self, bytes: usize) {
+    pub(crate) async fn keep(&self, bytes: usize) {
         let takes = Duration::from_secs_f64(bytes as f64 / self.bytes_per_second as f64);
         let due = {
             let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
