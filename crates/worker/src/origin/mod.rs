@@ -1,15 +1,17 @@
-//! Asking an origin over HTTP/1.1: a connection, one question after the other, what the head of an answer says, which
-//! origins want to be spared, and which can't be fetched from by us.
+//! Asking an origin over HTTP/1.1: which addresses are asked for, a connection, one question after the other, what the
+//! head of an answer says, which origins want to be spared, and which can't be fetched from by us.
 //!
 //! Not here: what is asked for, how often, and by how many connections (`relay`, `segments`); what may be dialled
 //! (`shared::egress`).
 
+mod address;
 mod answer;
 mod connection;
 mod cookies;
 mod patience;
 mod unfit;
 
+pub(crate) use address::{MOST_REDIRECTS, is_address, target};
 pub use answer::Validator;
 pub(crate) use answer::{content_range, is_chunked, is_plain, retry_after};
 pub use connection::NoTrust;

@@ -7,19 +7,18 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, COOKIE, LOCATION};
-use hyper::{HeaderMap, Response, StatusCode};
+use hyper::header::{AUTHORIZATION, COOKIE};
+use hyper::{HeaderMap, StatusCode};
 use jiff::Timestamp;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
-use url::Url;
 
 use super::piece::Route;
 use super::room::UNIT;
 use super::{NotHere, Relay, Source, Trouble, Validator, Version};
-use crate::origin::{Connection, Silence, Unfit, content_range, is_plain, retry_after};
-
-const MOST_REDIRECTS: usize = 10;
+use crate::origin::{
+    Connection, MOST_REDIRECTS, Silence, Unfit, content_range, is_address, is_plain, retry_after, target,
+};
 
 /// The first piece, whose bytes are still to be read.
 #[derive(Debug)]
@@ -40,7 +39,9 @@ pub(super) async fn probe(relay: &Relay, source: &Source, at: u64) -> Result<(Ro
     let last = at.saturating_add(relay.limits.piece_bytes().min(UNIT as u64) - 1);
     let (mut url, mut headers) = (source.url.clone(), source.headers.clone());
     for _ in 0..=MOST_REDIRECTS {
-        check(&url)?;
+        if !is_address(&url) {
+            return Err(Unfit::Address.into());
+        }
         let host = relay.hosts.host(url.host_str().unwrap_or_default());
         match source.cookies.of(&url) {
             Some(cookies) => headers.insert(COOKIE, cookies),
@@ -60,7 +61,7 @@ pub(super) async fn probe(relay: &Relay, source: &Source, at: u64) -> Result<(Ro
                 return Ok((Route { dialler, url, headers, version, host, pace, arrived_bytes }, first));
             }
             status if status.is_redirection() => {
-                let next = target(&url, &answer).ok_or(Unfit::Redirects)?;
+                let next = target(&url, answer.headers())?;
                 if next.origin() != url.origin() {
                     headers.remove(AUTHORIZATION);
                 }
@@ -108,13 +109,4 @@ fn trouble(silence: Silence) -> Trouble {
         Silence::Denied(unreachable) => Trouble::Denied(unreachable),
         Silence::Broken => Unfit::Unanswered.into(),
     }
-}
-
-fn target(url: &Url, answer: &Response<Incoming>) -> Option<Url> {
-    url.join(answer.headers().get(LOCATION)?.to_str().ok()?).ok()
-}
-
-fn check(url: &Url) -> Result<(), Trouble> {
-    let plain = matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none();
-    if plain && url.has_host() { Ok(()) } else { Err(Unfit::Address.into()) }
 }

@@ -9,17 +9,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{AUTHORIZATION, COOKIE, HeaderValue, LOCATION, RANGE};
+use hyper::header::{AUTHORIZATION, COOKIE, HeaderValue, RANGE};
 use hyper::{HeaderMap, Response, StatusCode};
 use jiff::Timestamp;
 use tokio::time::timeout;
 use url::Url;
 
 use super::hls::LONGEST_PLAYLIST;
-use super::{NotHere, Source, Trouble, is_address};
-use crate::origin::{Connection, Cookies, Dialler, Silence, Unfit, is_chunked, is_plain, retry_after};
+use super::{NotHere, Source, Trouble};
+use crate::origin::{
+    Connection, Cookies, Dialler, MOST_REDIRECTS, Silence, Unfit, is_address, is_chunked, is_plain, retry_after, target,
+};
 
-const MOST_REDIRECTS: usize = 10;
 /// Connections that are kept for the next question, of one stream.
 const MOST_IDLE: usize = 64;
 /// From some bytes to the next: yt-dlp's own `--socket-timeout`.
@@ -107,8 +108,7 @@ impl Fetcher {
             if !status.is_redirection() {
                 return read(connection, answer, url);
             }
-            let target = answer.headers().get(LOCATION).and_then(|target| target.to_str().ok());
-            url = target.and_then(|target| url.join(target).ok()).ok_or(Unfit::Redirects)?;
+            url = target(&url, answer.headers())?;
         }
         Err(Unfit::Redirects.into())
     }

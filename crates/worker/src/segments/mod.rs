@@ -23,7 +23,7 @@ use haul_shared::egress::{EgressPolicy, Unreachable};
 use hyper::StatusCode;
 use url::Url;
 
-use crate::origin::{Dialler, NoTrust, Patience, Unfit};
+use crate::origin::{Dialler, NoTrust, Patience, Unfit, is_address};
 use fetcher::Fetcher;
 use plan::{MOST_SEGMENTS, Plan, Segment};
 use share::Share;
@@ -196,9 +196,4 @@ fn named(fragments: &[(Url, Option<f64>)]) -> Result<Plan, NotHere> {
     let first = fragments[0].1.unwrap_or_default();
     let seconds = seconds.map(|seconds| first + seconds.iter().sum::<f64>());
     Ok(Plan { segments: fragments.iter().map(|(url, _)| Segment::whole(url.clone())).collect(), seconds })
-}
-
-/// Something that may be asked for, by whoever judges the host.
-fn is_address(url: &Url) -> bool {
-    matches!(url.scheme(), "http" | "https") && url.has_host() && url.username().is_empty() && url.password().is_none()
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use url::Url;
 
-use super::{NotHere, is_address};
-use crate::origin::Unfit;
+use super::NotHere;
+use crate::origin::{Unfit, is_address};
 
 /// Segments of one stream at most: eleven hours of two seconds each. More are yt-dlp's to keep in memory.
 pub(super) const MOST_SEGMENTS: usize = 20_000;

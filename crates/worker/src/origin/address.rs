@@ -1,0 +1,26 @@
+//! Which addresses are asked for, and where an answer sends on to.
+//!
+//! Not here: whether a host may be dialled (`shared::egress`).
+
+use hyper::HeaderMap;
+use hyper::header::LOCATION;
+use url::Url;
+
+use super::Unfit;
+
+/// As many as browsers follow, about.
+pub(crate) const MOST_REDIRECTS: usize = 10;
+
+/// Something that may be asked for, by whoever judges the host.
+pub(crate) fn is_address(url: &Url) -> bool {
+    matches!(url.scheme(), "http" | "https") && url.has_host() && url.username().is_empty() && url.password().is_none()
+}
+
+/// Where the redirect with this head leads, which may be no address.
+///
+/// # Errors
+/// [`Unfit::Redirects`]: nowhere.
+pub(crate) fn target(url: &Url, headers: &HeaderMap) -> Result<Url, Unfit> {
+    let target = headers.get(LOCATION).and_then(|target| target.to_str().ok());
+    target.and_then(|target| url.join(target).ok()).ok_or(Unfit::Redirects)
+}
