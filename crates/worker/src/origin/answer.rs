@@ -4,10 +4,10 @@
 
 use std::time::Duration;
 
-use hyper::HeaderMap;
 use hyper::header::{
     CONTENT_ENCODING, CONTENT_RANGE, DATE, ETAG, HeaderName, HeaderValue, LAST_MODIFIED, RETRY_AFTER, TRANSFER_ENCODING,
 };
+use hyper::{HeaderMap, StatusCode};
 use jiff::Timestamp;
 
 /// What an origin calls a version of a file; sent back in `If-Range`.
@@ -81,8 +81,32 @@ pub(crate) fn is_chunked(headers: &HeaderMap) -> bool {
     only.is_some_and(|coding| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"))
 }
 
+/// What an answer that is neither the bytes nor a redirect says about asking again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The origin wants to be left alone: for so long, if it said.
+    Busy(Option<Duration>),
+    /// It may have the bytes the next time.
+    Passing,
+    /// It will say the same again.
+    Final,
+}
+
+impl Refusal {
+    pub(crate) fn of(status: StatusCode, headers: &HeaderMap) -> Self {
+        match status {
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+                Self::Busy(retry_after(headers, Timestamp::now()))
+            }
+            StatusCode::REQUEST_TIMEOUT => Self::Passing,
+            status if status.is_server_error() => Self::Passing,
+            _ => Self::Final,
+        }
+    }
+}
+
 /// How long to stay away: seconds, or until a date.
-pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Some(seconds) = number(text) {
         return Some(Duration::from_secs(seconds));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use haul_shared::egress::{EgressPolicy, NotDialled, Unreachable};
-use http_body_util::Empty;
+use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{ACCEPT_ENCODING, HOST, HeaderValue, IF_RANGE, RANGE};
@@ -28,6 +28,8 @@ use super::answer::Validator;
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
 /// From the question to the head of its answer: yt-dlp's own `--socket-timeout`.
 const HEAD_WITHIN: Duration = Duration::from_secs(20);
+/// From some bytes of a body to the next: the same.
+const BYTES_WITHIN: Duration = Duration::from_secs(20);
 /// Read ahead per connection; a head has to fit as well.
 const READ_BYTES: usize = 64 * 1024;
 
@@ -142,5 +144,19 @@ impl Connection {
             self.sender.send_request(request).await
         });
         answer.await.map_err(|_| Silence::Broken)?.map_err(|_| Silence::Broken)
+    }
+}
+
+/// The next bytes of an answer; `None` at its end, if that is where it said it would be.
+pub(crate) async fn next_bytes(body: &mut Incoming) -> Result<Option<Bytes>, Silence> {
+    loop {
+        match timeout(BYTES_WITHIN, body.frame()).await {
+            Ok(Some(Ok(frame))) => match frame.into_data() {
+                Ok(data) => return Ok(Some(data)),
+                Err(_) => continue, // a trailer
+            },
+            Ok(None) => return Ok(None),
+            Ok(Some(Err(_))) | Err(_) => return Err(Silence::Broken),
+        }
     }
 }

@@ -13,9 +13,9 @@ mod unfit;
 
 pub(crate) use address::{MOST_REDIRECTS, is_address, target};
 pub use answer::Validator;
-pub(crate) use answer::{content_range, is_chunked, is_plain, retry_after};
+pub(crate) use answer::{Refusal, content_range, is_chunked, is_plain};
 pub use connection::NoTrust;
-pub(crate) use connection::{Connection, Dialler, Silence};
+pub(crate) use connection::{Connection, Dialler, Silence, next_bytes};
 pub use cookies::Cookies;
 pub use patience::Patience;
 pub(crate) use patience::{LONGEST_QUIET, QUIET};

@@ -7,12 +7,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::{HeaderMap, StatusCode};
-use jiff::Timestamp;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -20,10 +18,7 @@ use super::hosts::Host;
 use super::pace::Pace;
 use super::room::Taken;
 use super::{Trouble, Version};
-use crate::origin::{Connection, Dialler, Silence, Unfit, content_range, is_plain, retry_after};
-
-/// From some bytes to the next: yt-dlp's own `--socket-timeout`.
-const BYTES_WITHIN: Duration = Duration::from_secs(20);
+use crate::origin::{Connection, Dialler, Refusal, Silence, Unfit, content_range, is_plain, next_bytes};
 
 /// Where the probe ended, which is where all pieces come from.
 #[derive(Debug)]
@@ -196,13 +191,13 @@ async fn ask(route: &Route, piece: &mut Piece, mut connection: Connection) -> (O
         StatusCode::OK | StatusCode::RANGE_NOT_SATISFIABLE | StatusCode::PRECONDITION_FAILED => {
             End::Lost(Trouble::Changed)
         }
-        status @ (StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) => {
-            End::Refused { status: status.as_u16(), retry_after: retry_after(headers, Timestamp::now()) }
-        }
         StatusCode::FORBIDDEN => End::Forbidden,
-        status if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => End::Cut,
-        // what was good for the first piece is no longer
-        _ => End::Lost(Trouble::Expired),
+        status => match Refusal::of(status, headers) {
+            Refusal::Busy(retry_after) => End::Refused { status: status.as_u16(), retry_after },
+            Refusal::Passing => End::Cut,
+            // what was good for the first piece is no longer
+            Refusal::Final => End::Lost(Trouble::Expired),
+        },
     };
     // an answer that is not read leaves its connection in the middle of something
     (None, end)
@@ -231,9 +226,8 @@ async fn take(
     mut body: Incoming,
 ) -> (Option<Connection>, End) {
     loop {
-        match timeout(BYTES_WITHIN, body.frame()).await {
-            Ok(Some(Ok(frame))) => {
-                let Ok(data) = frame.into_data() else { continue };
+        match next_bytes(&mut body).await {
+            Ok(Some(data)) => {
                 if data.len() > expected - piece.bytes.len() {
                     return (None, End::Lost(Unfit::WrongRange.into()));
                 }
@@ -247,7 +241,7 @@ async fn take(
             Ok(None) if piece.is_whole() => return (Some(connection), End::Whole),
             Ok(None) if piece.bytes.len() == expected => return (Some(connection), End::Cut),
             // whole is whole, however the connection ended
-            Ok(None | Some(Err(_))) | Err(_) => {
+            Ok(None) | Err(_) => {
                 return (None, if piece.is_whole() { End::Whole } else { End::Cut });
             }
         }

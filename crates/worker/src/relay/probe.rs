@@ -9,16 +9,13 @@ use std::time::Duration;
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, COOKIE};
 use hyper::{HeaderMap, StatusCode};
-use jiff::Timestamp;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::piece::Route;
 use super::room::UNIT;
 use super::{NotHere, Relay, Source, Trouble, Validator, Version};
-use crate::origin::{
-    Connection, MOST_REDIRECTS, Silence, Unfit, content_range, is_address, is_plain, retry_after, target,
-};
+use crate::origin::{Connection, MOST_REDIRECTS, Refusal, Silence, Unfit, content_range, is_address, is_plain, target};
 
 /// The first piece, whose bytes are still to be read.
 #[derive(Debug)]
@@ -97,10 +94,10 @@ fn refused(status: StatusCode, headers: &HeaderMap) -> Trouble {
     match status {
         StatusCode::OK => Trouble::NotHere(NotHere::NoRanges),
         StatusCode::FORBIDDEN | StatusCode::GONE => Trouble::Expired,
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-            Trouble::Busy { status: status.as_u16(), retry_after: retry_after(headers, Timestamp::now()) }
-        }
-        _ => Unfit::Status.into(),
+        status => match Refusal::of(status, headers) {
+            Refusal::Busy(retry_after) => Trouble::Busy { status: status.as_u16(), retry_after },
+            Refusal::Passing | Refusal::Final => Unfit::Status.into(),
+        },
     }
 }
 

@@ -7,24 +7,20 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{AUTHORIZATION, COOKIE, HeaderValue, RANGE};
 use hyper::{HeaderMap, Response, StatusCode};
-use jiff::Timestamp;
-use tokio::time::timeout;
 use url::Url;
 
 use super::hls::LONGEST_PLAYLIST;
 use super::{NotHere, Source, Trouble};
 use crate::origin::{
-    Connection, Cookies, Dialler, MOST_REDIRECTS, Silence, Unfit, is_address, is_chunked, is_plain, retry_after, target,
+    Connection, Cookies, Dialler, MOST_REDIRECTS, Refusal, Silence, Unfit, is_address, is_chunked, is_plain,
+    next_bytes, target,
 };
 
 /// Connections that are kept for the next question, of one stream.
 const MOST_IDLE: usize = 64;
-/// From some bytes to the next: yt-dlp's own `--socket-timeout`.
-const BYTES_WITHIN: Duration = Duration::from_secs(20);
 /// A key of AES-128.
 const KEY_BYTES: usize = 16;
 
@@ -71,16 +67,7 @@ pub(super) struct Answer {
 impl Answer {
     /// The next bytes; `None` at the end of a body that is whole.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, End> {
-        loop {
-            match timeout(BYTES_WITHIN, self.body.frame()).await {
-                Ok(Some(Ok(frame))) => match frame.into_data() {
-                    Ok(data) => return Ok(Some(data)),
-                    Err(_) => continue, // a trailer
-                },
-                Ok(None) => return Ok(None),
-                Ok(Some(Err(_))) | Err(_) => return Err(End::Cut),
-            }
-        }
+        next_bytes(&mut self.body).await.map_err(silent)
     }
 }
 
@@ -214,12 +201,11 @@ fn read(connection: Connection, answer: Response<Incoming>, url: Url) -> Result<
     let (head, body) = answer.into_parts();
     match head.status {
         StatusCode::OK | StatusCode::PARTIAL_CONTENT => {}
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-            return Err(End::Refused(retry_after(&head.headers, Timestamp::now())));
-        }
-        StatusCode::REQUEST_TIMEOUT => return Err(End::Cut),
-        status if status.is_server_error() => return Err(End::Cut),
-        status => return Err(End::Lost(Trouble::Refused(status))),
+        status => match Refusal::of(status, &head.headers) {
+            Refusal::Busy(retry_after) => return Err(End::Refused(retry_after)),
+            Refusal::Passing => return Err(End::Cut),
+            Refusal::Final => return Err(End::Lost(Trouble::Refused(status))),
+        },
     }
     if !is_plain(&head.headers) {
         return Err(Unfit::Encoded.into());
