@@ -149,15 +149,10 @@ async fn context(order: &Order, scratch: &str) -> Result<Context> {
         scratch: Scratch::open(config.work_dir.clone().into(), &id).await?,
         metrics: Metrics::new(config.slots, "none"),
         ytdlp: Ytdlp::new(YtdlpSettings {
-            program: program.into(),
-            deno: None,
             concurrent_fragments: config.download.concurrent_fragments,
-            http_chunk_size: None,
-            buffer_size: None,
             retries: config.download.retries,
             fragment_retries: config.download.fragment_retries,
-            rate_limit: None,
-            extractors: "all".to_owned(),
+            ..haul_tests::ytdlp(program.into())
         }),
         ytdlp_version: "none".to_owned(),
         ffmpeg: Ffmpeg {

@@ -23,6 +23,22 @@ pub fn tools() -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools/venv/bin")
 }
 
+/// This yt-dlp, without a JavaScript runtime, trying everything once.
+#[must_use]
+pub fn ytdlp(program: std::path::PathBuf) -> haul_worker::ytdlp::YtdlpSettings {
+    haul_worker::ytdlp::YtdlpSettings {
+        program,
+        deno: None,
+        concurrent_fragments: 4,
+        http_chunk_size: None,
+        buffer_size: None,
+        retries: 0,
+        fragment_retries: 0,
+        rate_limit: None,
+        extractors: "all".to_owned(),
+    }
+}
+
 /// An order that names an address and leaves all else as it usually is.
 #[must_use]
 pub fn usual_spec(url: &haul_shared::source::SourceUrl) -> haul_shared::job::DownloadSpec {

@@ -13,7 +13,7 @@ use haul_tests::origin::{Fault, Origin};
 use haul_tests::processes::until;
 use haul_tests::site::send;
 use haul_worker::ytdlp::counts::{Way, Why};
-use haul_worker::ytdlp::{Bounds, Event, WarmSettings, Ytdlp, YtdlpSettings};
+use haul_worker::ytdlp::{Bounds, Event, WarmSettings, Ytdlp};
 use reqwest::Method;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
@@ -108,19 +108,8 @@ fn program(dir: &Path, package: &str) -> PathBuf {
 }
 
 async fn of_program(program: PathBuf) -> Ytdlp {
-    let settings = YtdlpSettings {
-        program,
-        deno: None,
-        concurrent_fragments: 1,
-        http_chunk_size: None,
-        buffer_size: None,
-        retries: 0,
-        fragment_retries: 0,
-        rate_limit: None,
-        extractors: "all".into(),
-    };
     let warm = WarmSettings { servers: 1, jobs_each: 500, home: std::env::temp_dir() };
-    let ytdlp = Ytdlp::new(settings).warmed(warm);
+    let ytdlp = Ytdlp::new(haul_tests::ytdlp(program)).warmed(warm);
     ytdlp.begun().await;
     ytdlp
 }

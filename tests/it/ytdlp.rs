@@ -12,17 +12,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) fn plain() -> Ytdlp {
-    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools/venv/bin");
     Ytdlp::new(YtdlpSettings {
-        program: tools.join("yt-dlp"),
-        deno: Some(tools.join("deno")),
-        concurrent_fragments: 4,
-        http_chunk_size: None,
-        buffer_size: None,
+        deno: Some(haul_tests::tools().join("deno")),
         retries: 1,
         fragment_retries: 1,
-        rate_limit: None,
-        extractors: "all".into(),
+        ..haul_tests::ytdlp(haul_tests::tools().join("yt-dlp"))
     })
 }
 

@@ -1,36 +1,20 @@
 //! From an address to a proven result: yt-dlp, the choice, ffmpeg, and the proof, on the loopback site.
 
-use std::path::Path;
 use std::time::Duration;
 
 use haul_shared::job::{DownloadSpec, Failure};
 use haul_shared::source::SourceUrl;
 use haul_tests::media;
 use haul_tests::origin::{Fault, Origin};
-use haul_worker::ffmpeg::{Embedded, Input, Make};
+use haul_worker::ffmpeg::Input;
 use haul_worker::process::Watch;
 use haul_worker::select::{Take, select, settle};
 use haul_worker::verify::{self, Expected, Verified};
-use haul_worker::ytdlp::{Bounds, Ytdlp, YtdlpSettings};
+use haul_worker::ytdlp::{Bounds, Ytdlp};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 const LONG: Duration = Duration::from_secs(60);
-
-fn ytdlp() -> Ytdlp {
-    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.tools/venv/bin");
-    Ytdlp::new(YtdlpSettings {
-        program: tools.join("yt-dlp"),
-        deno: None,
-        concurrent_fragments: 4,
-        http_chunk_size: None,
-        buffer_size: None,
-        retries: 0,
-        fragment_retries: 0,
-        rate_limit: None,
-        extractors: "all".into(),
-    })
-}
 
 async fn fetch(url: &str, format: &str, quality: &str, fallback: &str) -> Result<Verified, Failure> {
     let folder = TempDir::new().expect("there is room");
@@ -45,7 +29,9 @@ async fn fetch(url: &str, format: &str, quality: &str, fallback: &str) -> Result
     let watch = Watch::new(LONG, LONG, cancel);
     let ffmpeg = crate::ffmpeg();
 
-    let (info, session) = ytdlp().extract(&url, 1, folder.path(), &bounds).await?;
+    let (info, session) = Ytdlp::new(haul_tests::ytdlp(haul_tests::tools().join("yt-dlp")))
+        .extract(&url, 1, folder.path(), &bounds)
+        .await?;
     let selection = select(&info, &spec)?;
     let files = session.download(&selection.take.ids(), &bounds, |_| {}).await?;
     let limits = verify::Bounds { size_bytes: 100 << 20, duration: None };
@@ -63,15 +49,7 @@ async fn fetch(url: &str, format: &str, quality: &str, fallback: &str) -> Result
     let output = folder.path().join("result");
     let inputs: Vec<_> =
         files.iter().zip(&seen).map(|(file, seen)| Input { file: &file.path, container: seen.container }).collect();
-    let make = Make {
-        plan: &plan,
-        spec: &spec,
-        inputs: &inputs,
-        embedded: Embedded::default(),
-        seconds: None,
-        output: &output,
-    };
-    ffmpeg.make(&make, &watch, |_| {}).await?;
+    ffmpeg.make(&crate::plain(&plan, &spec, &inputs, &output), &watch, |_| {}).await?;
     verify::verify(&ffmpeg, &output, None, (&plan, &seen), limits, &watch).await
 }
 

@@ -11,9 +11,13 @@ mod parts;
 mod process;
 mod shape;
 
+use std::path::Path;
+
+use haul_shared::job::DownloadSpec;
 use haul_tests::media::program;
-use haul_worker::ffmpeg::Ffmpeg;
+use haul_worker::ffmpeg::{Embedded, Ffmpeg, Input, Make};
 use haul_worker::process::Limits;
+use haul_worker::select::Plan;
 
 /// The installed one.
 fn ffmpeg() -> Ffmpeg {
@@ -24,4 +28,9 @@ fn ffmpeg() -> Ffmpeg {
         limits: Limits::default(),
         threads: 1,
     }
+}
+
+/// Without texts of ours, and of a length that nobody knows.
+fn plain<'a>(plan: &'a Plan, spec: &'a DownloadSpec, inputs: &'a [Input<'a>], output: &'a Path) -> Make<'a> {
+    Make { plan, spec, inputs, embedded: Embedded::default(), seconds: None, output }
 }

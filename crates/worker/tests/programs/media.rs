@@ -69,7 +69,7 @@ impl Bench {
             };
             let inputs: Vec<_> =
                 files.iter().zip(&seen).map(|(file, seen)| Input { file, container: seen.container }).collect();
-            let make = Make { plan: &plan, spec, inputs: &inputs, embedded, seconds: None, output: &output };
+            let make = Make { embedded, ..crate::plain(&plan, spec, &inputs, &output) };
             let mut reached = 0.0_f64;
             self.ffmpeg.make(&make, &Self::watch(), |seconds| reached = reached.max(seconds)).await?;
             assert!(reached > media::DURATION_SECONDS - 1.0, "progress was told up to {reached} s");
@@ -359,14 +359,7 @@ async fn a_program_that_rewrites_its_file_without_a_word_is_not_stalled() {
     let inputs = [Input { file: &file, container: seen[0].container }];
     let output = bench.folder.path().join("result");
     bench.ffmpeg.ffmpeg = silent;
-    let make = Make {
-        plan: &plan,
-        spec: &spec,
-        inputs: &inputs,
-        embedded: Embedded::default(),
-        seconds: None,
-        output: &output,
-    };
+    let make = crate::plain(&plan, &spec, &inputs, &output);
     let watch = Watch { silence: Duration::from_secs(2), ..Bench::watch() };
     bench.ffmpeg.make(&make, &watch, |_| {}).await.unwrap();
 }

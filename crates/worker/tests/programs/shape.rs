@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt as _};
 use haul_shared::job::{DownloadSpec, Failure, FailureKind};
 use haul_tests::media;
-use haul_worker::ffmpeg::{Embedded, Ffmpeg, Input, Make};
+use haul_worker::ffmpeg::{Ffmpeg, Input, Make};
 use haul_worker::process::Watch;
 use haul_worker::select::settle;
 use haul_worker::shape::{Flow, Made, Shaping, begin};
@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
 use tokio_util::sync::CancellationToken;
 
-use crate::ffmpeg;
+use crate::{ffmpeg, plain};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -71,7 +71,7 @@ async fn shaped_by(
         pipes.iter().zip(&seen).map(|(file, seen)| Input { file, container: seen.container }).collect();
     let (output, result) = (dir.join("made"), dir.join("result"));
     let seconds = plan.expected_seconds(&seen);
-    let make = Make { plan: &plan, spec, inputs: &inputs, embedded: Embedded::default(), seconds, output: &output };
+    let make = Make { seconds, ..plain(&plan, spec, &inputs, &output) };
     let shaping = Shaping {
         ffmpeg,
         watch: watch.clone(),
