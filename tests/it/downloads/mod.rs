@@ -19,7 +19,7 @@ mod streaming;
 mod texts;
 
 use anyhow::{Context as _, Result, ensure};
-use haul_tests::house::{DOWNLOADS, House, Store, request};
+use haul_tests::house::{DOWNLOADS, Fetched, House, Store, request};
 use haul_tests::origin::Fault;
 use haul_tests::{media, processes};
 use reqwest::Method;
@@ -68,6 +68,27 @@ async fn proven(house: &House, job: &str) -> Result<(Value, Value)> {
     let says = result["duration_seconds"].as_f64().context("a duration")?;
     assert!((plays - media::DURATION_SECONDS).abs() < 0.3 && (says - plays).abs() < 0.3, "{says} s, plays {plays} s");
     Ok((result, seen))
+}
+
+/// Waits for a download, and for a player's first look at it: how long it plays, which the job has told, its chapters as
+/// `from-to title; ...`, and the file.
+async fn played(house: &House, job: &str) -> Result<(f64, String, Fetched)> {
+    let view = house.end(job).await?;
+    ensure!(view["status"] == "completed", "{view}");
+    let fetched = house.fetch(job).await?;
+    let path = fetched.file.path().to_owned();
+    let seen = tokio::task::spawn_blocking(move || media::ffprobe(&path)).await?;
+    let seconds = |value: &Value| value.as_str().and_then(|text| text.parse::<f64>().ok()).unwrap_or(-1.0);
+    let chapters = seen["chapters"].as_array().cloned().unwrap_or_default();
+    let shown = chapters.iter().map(|chapter| {
+        let title = chapter["tags"]["title"].as_str().unwrap_or_default();
+        format!("{:.1}-{:.1} {title}", seconds(&chapter["start_time"]), seconds(&chapter["end_time"]))
+    });
+    let shown = shown.collect::<Vec<_>>().join("; ");
+    let plays = seconds(&seen["format"]["duration"]);
+    let says = view["result"]["duration_seconds"].as_f64().unwrap_or(-1.0);
+    assert!((plays - says).abs() < 0.3, "{says} s, plays {plays} s");
+    Ok((plays, shown, fetched))
 }
 
 /// The words of a result that a table shows: container, type, codecs, what was asked and what came.
