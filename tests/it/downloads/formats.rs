@@ -20,10 +20,7 @@ async fn check(store: Store, path: &str, table: &[(&str, &str)]) -> Result<()> {
         assert_eq!(result["filename"], format!("from {format}.{extension}"));
     }
     assert_eq!(house.stored(), jobs.len());
-    processes::until("programs and scratch are gone", async || {
-        worker.programs().is_empty() && house.scratch_files() == 0
-    })
-    .await?;
+    all_gone(&house, &worker).await?;
     Ok(())
 }
 

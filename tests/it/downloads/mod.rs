@@ -21,6 +21,7 @@ mod texts;
 use anyhow::{Context as _, Result, ensure};
 use haul_tests::house::{DOWNLOADS, Fetched, House, Store, request};
 use haul_tests::origin::Fault;
+use haul_tests::processes::Process;
 use haul_tests::{media, processes};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -89,6 +90,12 @@ async fn played(house: &House, job: &str) -> Result<(f64, String, Fetched)> {
     let says = view["result"]["duration_seconds"].as_f64().unwrap_or(-1.0);
     assert!((plays - says).abs() < 0.3, "{says} s, plays {plays} s");
     Ok((plays, shown, fetched))
+}
+
+/// Waits until nothing is left of the jobs of this worker but their results.
+async fn all_gone(house: &House, worker: &Process) -> Result<()> {
+    let is_over = async || worker.programs().is_empty() && house.scratch_files() == 0;
+    processes::until("programs and scratch are gone", is_over).await.map(drop)
 }
 
 /// The words of a result that a table shows: container, type, codecs, what was asked and what came.

@@ -41,10 +41,7 @@ async fn a_streaming_result_has_the_frames_of_an_ordinary_one() -> Result<()> {
             assert_eq!(sums(streaming.file.path()), sums(ordinary.file.path()), "{what}");
         }
         assert_eq!(house.stored(), 2 * jobs.len());
-        processes::until("programs and scratch are gone", async || {
-            worker.programs().is_empty() && house.scratch_files() == 0
-        })
-        .await?;
+        all_gone(&house, &worker).await?;
     }
     Ok(())
 }
@@ -74,10 +71,7 @@ async fn an_ffmpeg_that_dies_while_its_result_goes_up_leaves_nothing() -> Result
     assert_eq!(house.outcome(&cancelled).await?, "cancelled");
     s3.wait_until(|counts| counts.done(Call::AbortMultipart) == 2).await;
     assert_eq!(s3.orphans(), Vec::<std::path::PathBuf>::new());
-    processes::until("programs and scratch are gone", async || {
-        worker.programs().is_empty() && house.scratch_files() == 0
-    })
-    .await?;
+    all_gone(&house, &worker).await?;
     assert_eq!(house.stored(), 0);
     Ok(())
 }
