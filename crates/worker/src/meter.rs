@@ -181,8 +181,6 @@ mod tests {
             format_id: format_id.into(),
             downloaded_bytes: Some(downloaded),
             total_bytes: total,
-            speed: Some(100),
-            eta_seconds: Some(7),
             ..Report::default()
         }
     }

@@ -91,7 +91,7 @@ pub fn download<'a>(
     line.words([
         "--progress-template",
         &format!(
-            "download:{} %(progress.{{status,downloaded_bytes,total_bytes,total_bytes_estimate,speed,eta,fragment_index,fragment_count}})j %(info.{{format_id}})j",
+            "download:{} %(progress.{{status,downloaded_bytes,total_bytes,total_bytes_estimate,fragment_index,fragment_count}})j %(info.{{format_id}})j",
             mark::PROGRESS
         ),
     ]);

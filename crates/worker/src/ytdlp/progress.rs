@@ -32,7 +32,7 @@ pub enum Event {
     },
 }
 
-/// How far one format is. Sizes in bytes, speed in bytes per second.
+/// How far one format is. How fast it comes is measured here (`meter`), for all ways alike.
 #[derive(Debug, Clone, PartialEq, Default)]
 #[expect(missing_docs, reason = "the fields are those of yt-dlp's progress")]
 pub struct Report {
@@ -42,8 +42,6 @@ pub struct Report {
     pub total_bytes: Option<u64>,
     /// A guess that changes.
     pub estimated_bytes: Option<u64>,
-    pub speed: Option<u64>,
-    pub eta_seconds: Option<u64>,
     pub fragment_index: Option<u64>,
     pub fragment_count: Option<u64>,
     pub finished: bool,
@@ -101,8 +99,6 @@ fn report(fields: &Fields<'_>, format: Option<&Fields<'_>>) -> Report {
         downloaded_bytes: fields.whole("downloaded_bytes"),
         total_bytes: fields.whole("total_bytes"),
         estimated_bytes: fields.whole("total_bytes_estimate"),
-        speed: fields.whole("speed"),
-        eta_seconds: fields.whole("eta"),
         fragment_index: fields.whole("fragment_index"),
         fragment_count: fields.whole("fragment_count"),
         finished: fields.text("status", value::WORD).as_deref() == Some("finished"),
@@ -139,21 +135,22 @@ mod tests {
     #[test]
     fn progress_is_read_as_recorded() {
         let fragments = report(
-            r#"@P {"status": "downloading", "downloaded_bytes": 1024, "total_bytes_estimate": 133104.0, "speed": 0, "fragment_index": 1, "fragment_count": 4} {"format_id": "a_u_d='x-E_n_g_'q'_$%s"}"#,
+            r#"@P {"status": "downloading", "downloaded_bytes": 1024, "total_bytes_estimate": 133104.0, "fragment_index": 1, "fragment_count": 4} {"format_id": "a_u_d='x-E_n_g_'q'_$%s"}"#,
         );
         assert_eq!(fragments.format_id, "a_u_d='x-E_n_g_'q'_$%s");
         assert_eq!((fragments.downloaded_bytes, fragments.estimated_bytes), (Some(1024), Some(133_104)));
-        assert_eq!((fragments.total_bytes, fragments.eta_seconds), (None, None));
+        assert_eq!(fragments.total_bytes, None);
         assert_eq!(fragments.fraction(), Some(0.25));
 
         let whole = report(
-            r#"@P {"status": "finished", "downloaded_bytes": 119399, "total_bytes": 119399, "speed": 46481873.333580844} {"format_id": "mp4"}"#,
+            r#"@P {"status": "finished", "downloaded_bytes": 119399, "total_bytes": 119399.0} {"format_id": "mp4"}"#,
         );
-        assert_eq!((whole.speed, whole.fraction()), (Some(46_481_873), Some(1.0)));
+        assert_eq!((whole.total_bytes, whole.fraction()), (Some(119_399), Some(1.0)));
 
-        let unknown =
-            report(r#"@P {"status": "downloading", "downloaded_bytes": 5, "total_bytes": null, "eta": "NA"} {}"#);
-        assert_eq!((unknown.fraction(), unknown.eta_seconds), (None, None));
+        let unknown = report(
+            r#"@P {"status": "downloading", "downloaded_bytes": 5, "total_bytes": null, "total_bytes_estimate": "NA"} {}"#,
+        );
+        assert_eq!((unknown.fraction(), unknown.estimated_bytes), (None, None));
         let half = report(r#"@P {"downloaded_bytes": 5, "total_bytes": 10} {"format_id": "1"}"#);
         assert_eq!(half.fraction(), Some(0.5));
     }

@@ -39,8 +39,7 @@ import threading
 import time
 import zipfile
 
-PROGRESS = ('status', 'downloaded_bytes', 'total_bytes', 'total_bytes_estimate', 'speed', 'eta', 'fragment_index',
-            'fragment_count')
+PROGRESS = ('status', 'downloaded_bytes', 'total_bytes', 'total_bytes_estimate', 'fragment_index', 'fragment_count')
 PROGRESS_EVERY = 0.5  # seconds
 MOST_LOGGED = 100  # lines of one job
 LONGEST_TEXT = 2000  # characters of a message
