@@ -48,6 +48,32 @@ pub struct LinkView {
     sha256: String,
 }
 
+/// Why there is no result to be had yet, or any more.
+#[derive(utoipa::IntoResponses)]
+#[expect(dead_code, reason = "a description: what is sent is made by `ApiError`")]
+enum NoResult {
+    #[response(
+        status = 409,
+        description = "`not_ready`, `cancelled`, or why it failed",
+        content_type = "application/problem+json"
+    )]
+    NotReady(Problem),
+    #[response(status = 410, description = "`expired`", content_type = "application/problem+json")]
+    Expired(Problem),
+}
+
+/// What a file answers to conditions and ranges, beside its bytes.
+#[derive(utoipa::IntoResponses)]
+#[expect(dead_code, reason = "a description: what is sent is made by `send`")]
+enum Conditional {
+    #[response(status = 304, description = "The client has it.")]
+    Known,
+    #[response(status = 412, description = "`precondition_failed`", content_type = "application/problem+json")]
+    Other(Problem),
+    #[response(status = 416, description = "`range_not_satisfiable`", content_type = "application/problem+json")]
+    Outside(Problem),
+}
+
 /// A link to the result.
 #[utoipa::path(
     get, path = "/api/v1/downloads/{id}/link", tag = "results",
@@ -60,8 +86,7 @@ pub struct LinkView {
         (status = 200, description = "The link.", body = LinkView),
         (status = 302, description = "With `redirect=true`."),
         (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "`not_ready`, `cancelled`, or why it failed", body = Problem, content_type = "application/problem+json"),
-        (status = 410, description = "`expired`", body = Problem, content_type = "application/problem+json"),
+        NoResult,
     )
 )]
 pub async fn link(State(app): State<Arc<App>>, caller: Caller, Id(id): Id, mut params: Params) -> ApiResult<Response> {
@@ -107,12 +132,8 @@ pub async fn link(State(app): State<Arc<App>>, caller: Caller, Id(id): Id, mut p
     responses(
         (status = 200, description = "All bytes, of the type that the job names.", content_type = "*/*"),
         (status = 206, description = "The range.", content_type = "*/*"),
-        (status = 304, description = "The client has it."),
         (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "`not_ready`, `cancelled`, or why it failed", body = Problem, content_type = "application/problem+json"),
-        (status = 410, description = "`expired`", body = Problem, content_type = "application/problem+json"),
-        (status = 412, description = "`precondition_failed`", body = Problem, content_type = "application/problem+json"),
-        (status = 416, description = "`range_not_satisfiable`", body = Problem, content_type = "application/problem+json"),
+        NoResult, Conditional,
     )
 )]
 pub async fn content(
@@ -145,12 +166,8 @@ pub async fn content(
     responses(
         (status = 200, description = "The picture.", content_type = "image/jpeg"),
         (status = 206, description = "The range.", content_type = "image/jpeg"),
-        (status = 304, description = "The client has it."),
         (status = 404, description = "`not_found`: also a result without a picture", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "`not_ready`, `cancelled`, or why it failed", body = Problem, content_type = "application/problem+json"),
-        (status = 410, description = "`expired`", body = Problem, content_type = "application/problem+json"),
-        (status = 412, description = "`precondition_failed`", body = Problem, content_type = "application/problem+json"),
-        (status = 416, description = "`range_not_satisfiable`", body = Problem, content_type = "application/problem+json"),
+        NoResult, Conditional,
     )
 )]
 pub async fn thumbnail(
@@ -178,12 +195,8 @@ pub async fn thumbnail(
     responses(
         (status = 200, description = "The text.", content_type = "text/vtt"),
         (status = 206, description = "The range.", content_type = "text/vtt"),
-        (status = 304, description = "The client has it."),
         (status = 404, description = "`not_found`: also a language that is not beside the result", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "`not_ready`, `cancelled`, or why it failed", body = Problem, content_type = "application/problem+json"),
-        (status = 410, description = "`expired`", body = Problem, content_type = "application/problem+json"),
-        (status = 412, description = "`precondition_failed`", body = Problem, content_type = "application/problem+json"),
-        (status = 416, description = "`range_not_satisfiable`", body = Problem, content_type = "application/problem+json"),
+        NoResult, Conditional,
     )
 )]
 pub async fn subtitles(
