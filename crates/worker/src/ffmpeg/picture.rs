@@ -162,7 +162,8 @@ fn scaled((input, stream): (usize, u32), side: u32, output: &Path) -> Vec<OsStri
         )
         .into(),
     );
-    arguments.extend(words("-pix_fmt yuvj420p -c:v mjpeg -q:v 4 -f mjpeg"));
+    // the key frame that was sought lies before the time that was asked for: it is the one, and is not to be waited past
+    arguments.extend(words("-fps_mode passthrough -pix_fmt yuvj420p -c:v mjpeg -q:v 4 -f mjpeg"));
     arguments.push(file_url(output));
     arguments
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use haul_shared::job::Failure;
 use haul_tests::media;
 use haul_worker::container::Container;
+use haul_worker::ffmpeg::picture::{Frame, Source};
 use haul_worker::process::{self, Spec, Watch};
 use haul_worker::select::Seen;
 use haul_worker::verify::outline::{Keep, Outline};
@@ -61,4 +62,26 @@ async fn ffprobe_says_the_same_of_a_file_with_holes() {
         outline.audio_seconds = seen.audio_seconds;
         assert_eq!(outline, seen, "{name}");
     }
+}
+
+/// Fault: the key frame before the asked time was passed over, and the next one lay in the hole. All of that was read, and
+/// there was no picture.
+#[tokio::test]
+async fn a_picture_is_had_of_what_is_kept_of_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sharp.mp4");
+    // a mebibyte of it ends before its second key frame
+    make(&file, "-vf noise=alls=60:allf=t -c:v libx264 -preset ultrafast -g 50 -qp 10 -c:a aac -movflags +faststart")
+        .await;
+    let whole = fs::read(&file).unwrap();
+    let (mut walker, mut with_holes) = (Outline::of(Container::Mp4, Keep::Outline), vec![0; whole.len()]);
+    for kept in walker.take(&whole) {
+        with_holes[kept.clone()].copy_from_slice(&whole[kept]);
+    }
+    assert!(walker.left_out_bytes() > 4 << 20, "it is too small");
+    fs::write(&file, with_holes).unwrap();
+    let frame = Frame { file: &file, container: Container::Mp4, stream: 0, at: 0.9 };
+    let picture = crate::ffmpeg().picture(Source::Frame(frame), folder.path(), false, &watch()).await;
+    let thumbnail = fs::metadata(picture.expect("there is a picture").thumbnail).unwrap();
+    assert!(thumbnail.len() > 1000);
 }
