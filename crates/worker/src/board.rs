@@ -187,12 +187,17 @@ impl Running {
         self.state().course.expect_coding(takes);
     }
 
+    /// The result is made while its source is fetched.
+    pub fn makes_meanwhile(&self) {
+        self.state().course.expect_making_meanwhile();
+    }
+
     /// The result goes into the store while it is fetched, or made.
     pub fn stores_meanwhile(&self) {
         self.state().course.expect_storing_meanwhile();
     }
 
-    /// The result goes into the store as a file, once it is whole.
+    /// What was begun was given up: the result is made of files, and goes into the store once it is whole.
     pub fn stores_afterwards(&self) {
         self.state().course.expect_storing_afterwards();
     }

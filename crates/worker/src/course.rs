@@ -79,6 +79,8 @@ pub(crate) struct Course {
     bytes: Option<u64>,
     /// Seconds for what is coded anew.
     coding: f64,
+    /// The result is made while its source is fetched.
+    makes_meanwhile: bool,
     /// The result goes into the store while it is made.
     stores_meanwhile: bool,
 }
@@ -95,6 +97,7 @@ impl Course {
             pace: None,
             bytes: None,
             coding: 0.0,
+            makes_meanwhile: false,
             stores_meanwhile: false,
         }
     }
@@ -123,14 +126,19 @@ impl Course {
         self.coding = takes.as_secs_f64();
     }
 
+    /// What is fetched is made into the result at once.
+    pub(crate) fn expect_making_meanwhile(&mut self) {
+        self.makes_meanwhile = true;
+    }
+
     /// What is made goes into the store at once.
     pub(crate) fn expect_storing_meanwhile(&mut self) {
         self.stores_meanwhile = true;
     }
 
-    /// It is not, after all.
+    /// Neither is, after all.
     pub(crate) fn expect_storing_afterwards(&mut self) {
-        self.stores_meanwhile = false;
+        (self.makes_meanwhile, self.stores_meanwhile) = (false, false);
     }
 
     /// The stage under way has ended, well, and this one begins.
@@ -143,7 +151,7 @@ impl Course {
     /// The stage under way has ended, well, after so long.
     pub(crate) fn learn(&self, took: Duration) {
         let is_odd = match self.stage {
-            Stage::Process => self.coding > 0.0,
+            Stage::Process => self.coding > 0.0 || self.makes_meanwhile,
             Stage::Verify | Stage::Upload => self.stores_meanwhile,
             Stage::Extract | Stage::Download => false,
         };
@@ -191,6 +199,7 @@ impl Course {
     fn seconds(&self, stage: Stage) -> f64 {
         let bytes = self.bytes.unwrap_or(USUAL_BYTES);
         match stage {
+            Stage::Process if self.makes_meanwhile => FIXED[at(stage)],
             Stage::Verify | Stage::Upload if self.stores_meanwhile => FIXED[at(stage)],
             Stage::Process => self.costs.seconds(stage, bytes) + self.coding,
             _ => self.costs.seconds(stage, bytes),
@@ -299,7 +308,11 @@ mod tests {
         assert_eq!(costs.seconds(Stage::Upload, 200_000_000).round(), 100.0);
         let mut odd = Course::begin(costs.clone(), 0.0);
         odd.expect_storing_meanwhile();
+        odd.expect_making_meanwhile();
         took(&mut odd, Stage::Upload, 0);
+        let before = costs.seconds(Stage::Process, 200_000_000);
+        took(&mut odd, Stage::Process, 900);
+        assert_eq!(costs.seconds(Stage::Process, 200_000_000), before);
         let mut tiny = Course::begin(costs.clone(), 0.0);
         took(&mut tiny, Stage::Extract, 1);
         assert_eq!(costs.seconds(Stage::Upload, 200_000_000).round(), 100.0);

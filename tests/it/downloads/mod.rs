@@ -4,6 +4,7 @@ mod beside;
 mod choice;
 mod cut;
 mod deaths;
+mod flows;
 mod formats;
 mod life;
 mod live;

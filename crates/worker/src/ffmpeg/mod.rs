@@ -94,7 +94,7 @@ impl Ffmpeg {
     }
 
     /// Makes the result; `on_progress` gets the seconds of the medium that are done. The growth of the output is a sign of
-    /// life, unless the watch knows another one. A picture beside it that can't be had is left out.
+    /// life, beside what the watch knows. A picture beside it that can't be had is left out.
     ///
     /// # Errors
     /// `corrupt_media` when ffmpeg can't do it, `disk_full`, `timeout`, `stalled`.
@@ -132,11 +132,12 @@ impl Ffmpeg {
     }
 }
 
-/// The growth of a file is a sign of life, unless the watch knows another one: a large file is written, and moved to make
-/// room for its index, without a word.
+/// The growth of a file is a sign of life, beside what the watch knows: a large file is written, and moved to make room
+/// for its index, without a word.
 fn growing(watch: &Watch, file: &Path) -> Watch {
     let (mut watch, file) = (watch.clone(), file.to_owned());
-    watch.activity.get_or_insert_with(|| Arc::new(move || written_at(&file)));
+    let other = watch.activity.take();
+    watch.activity = Some(Arc::new(move || written_at(&file) + other.as_ref().map_or(0, |other| other())));
     watch
 }
 

@@ -5,18 +5,22 @@
 //! no such run, while it is proven or stored.
 
 use std::path::Path;
+use std::pin::pin;
 use std::time::Duration;
 
+use futures::future::{Either, select};
 use haul_shared::job::{Beside, Failure, Stored};
 use haul_shared::storage::{ObjectKey, ObjectMeta, content_type_of};
 use haul_shared::store::Pulse;
 use sha2::{Digest as _, Sha256};
 
 use super::download::Run;
+use super::make::Outcome;
 use super::texts::Texts;
 use crate::ffmpeg::picture::{Frame, Picture, Source, still};
 use crate::process::Watch;
 use crate::select::{Plan, Seen};
+use crate::shape::Head;
 use crate::small;
 use crate::ytdlp::{DownloadedFile, Info};
 
@@ -55,14 +59,45 @@ impl Run<'_> {
     ) -> Option<Frame<'a>> {
         let picture = plan.video?;
         let (file, seen) = (files.get(picture.input)?, seen.get(picture.input)?);
-        let (share, most) = FRAME_AT;
-        let at = (seen.video_seconds.unwrap_or_default() * share.min(share_kept / 2.0)).min(most);
+        let at = frame_at(seen.video_seconds, share_kept);
         Some(Frame { file: &file.path, container: seen.container, stream: picture.index, at })
     }
 
     /// The picture of a frame.
     pub(super) async fn picture_of_medium(&self, frame: Option<Frame<'_>>, dir: &Path) -> Option<Picture> {
         self.picture(Source::Frame(frame?), dir).await
+    }
+
+    /// The first frame of what is still being fetched.
+    pub(super) async fn picture_of_head(
+        &self,
+        plan: &Plan,
+        heads: &[Head],
+        seen: &[Seen],
+        dir: &Path,
+    ) -> Option<Picture> {
+        let picture = plan.video?;
+        let (head, seen) = (heads.get(picture.input)?, seen.get(picture.input)?);
+        let frame = Frame { file: &head.file, container: seen.container, stream: picture.index, at: 0.0 };
+        self.picture_of_medium(Some(frame), dir).await
+    }
+
+    /// A frame of what was made.
+    pub(super) async fn picture_of_result(
+        &self,
+        plan: &Plan,
+        (result, seen): (&Outcome<'_>, &[Seen]),
+        dir: &Path,
+    ) -> Option<Picture> {
+        let picture = plan.video?;
+        let (file, share_kept) = match result {
+            Outcome::File(file) => (file, 1.0),
+            Outcome::Arrived(arrived) => (&arrived.copy, arrived.share_kept()),
+        };
+        // what we make has its picture first
+        let stream = if plan.untouched { picture.index } else { 0 };
+        let at = frame_at(plan.expected_seconds(seen), share_kept);
+        self.picture_of_medium(Some(Frame { file, container: plan.container, stream, at }), dir).await
     }
 
     async fn picture(&self, source: Source<'_>, dir: &Path) -> Option<Picture> {
@@ -112,5 +147,19 @@ impl Run<'_> {
             Some(Stored { size_bytes: bytes.len() as u64, object })
         };
         tokio::time::timeout(STORE_WITHIN.min(self.limits.left()), stored).await.ok().flatten()
+    }
+}
+
+/// When there is a frame to show, in seconds, of a medium of which this share is there.
+fn frame_at(seconds: Option<f64>, share_kept: f64) -> f64 {
+    let (share, most) = FRAME_AT;
+    (seconds.unwrap_or_default() * share.min(share_kept / 2.0)).min(most)
+}
+
+/// Does some work, while something else goes on that nobody waits for yet.
+pub(super) async fn meanwhile<T>(other: impl Future, work: impl Future<Output = T>) -> T {
+    match select(pin!(work), pin!(other)).await {
+        Either::Left((done, _)) => done,
+        Either::Right((_, work)) => work.await,
     }
 }

@@ -4,11 +4,16 @@ use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, Shared};
 use haul_shared::job::{Artifact, DownloadSpec, Failure, FailureKind, Stage};
 use haul_shared::storage::{ObjectKey, clean_stem};
 
+use super::beside::meanwhile;
 use super::deliver::Arrived;
-use super::fetch::{Aim, Fetched};
+use super::fetch::{Aim, Fetched, fresh};
+use super::make::Outcome;
+use super::material::Material;
 use super::texts::{Asked, Texts};
 use super::{Limits, Made};
 use crate::board::Running;
@@ -16,7 +21,7 @@ use crate::context::Context;
 use crate::ffmpeg::Embedded;
 use crate::ffmpeg::picture::{Aside, Picture};
 use crate::scratch;
-use crate::select::{Selection, select, settle};
+use crate::select::{Plan, Selection, select, settle};
 use crate::sponsorblock::Segment;
 use crate::stages::Stages;
 use crate::verify::outline::Keep;
@@ -40,33 +45,34 @@ pub async fn download(ctx: &Context, job: &Running, spec: &DownloadSpec, scratch
 
     stages.enter(Stage::Download);
     let (pictures, texts) = (folder(scratch, "picture").await?, folder(scratch, "texts").await?);
-    let fetched = run.fetch(&info, &mut session, &ids, Aim::Result(Keep::Outline));
-    let beside = async {
-        Ok(tokio::join!(
-            run.picture_of_site(&info, &pictures),
-            run.fetch_texts(&info, &wanted, &texts),
-            run.marked_segments(&info)
-        ))
-    };
+    let picture = run.picture_of_site(&info, &pictures).boxed().shared();
+    // boxed, here and below: the futures of a job lie in each other too deep for the stack of a thread otherwise
+    let fetched = run.fetch(&info, &mut session, &ids, Aim::Result(Keep::Outline)).boxed();
+    let beside = async { Ok(tokio::join!(run.fetch_texts(&info, &wanted, &texts), run.marked_segments(&info))) };
     // nobody waits for what would lie beside a medium that can't be had
-    let ((mut fetched, mut way), (picture, asked, segments)) = tokio::try_join!(fetched, beside)?;
-    let mut with = With { picture, pictures, asked: asked?, texts, segments: segments? };
+    let fetching = async { tokio::try_join!(fetched, beside) };
+    let ((mut fetched, mut way), (asked, segments)) = meanwhile(picture.clone(), fetching).await?;
+    let mut with = With { picture, pictures: pictures.clone(), asked: asked?, texts, segments: segments? };
     let finished = loop {
         let aim = match fetched {
-            Fetched::Files(files) => break run.of_files(&mut stages, site, &files, with).await?,
+            Fetched::Files(files) => break run.of_files(&mut stages, site, &files, &mut with).boxed().await?,
+            Fetched::Streams(streams) => match run.of_streams(&mut stages, site, streams, &mut with).boxed().await? {
+                Ok(finished) => break finished,
+                Err(aim) => aim,
+            },
             Fetched::Result(arrived) => {
-                match run.as_it_is(&mut stages, site, &mut session, arrived, &mut with).await? {
+                match run.as_it_is(&mut stages, site, &mut session, arrived, &mut with).boxed().await? {
                     Ok(finished) => break finished,
                     Err(aim) => aim,
                 }
             }
         };
         stages.enter(Stage::Download);
-        (fetched, way) = run.fetch(&info, &mut session, &ids, aim).await?;
+        (fetched, way) = run.fetch(&info, &mut session, &ids, aim).boxed().await?;
     };
 
     let Finished { verified, object, picture, texts } = finished;
-    let beside = match run.store_beside(&object, picture.as_ref(), texts).await {
+    let beside = match run.store_beside(&object, picture.as_ref(), texts).boxed().await {
         Ok(beside) => beside,
         Err(failure) => {
             ctx.discard(&object).await;
@@ -80,16 +86,17 @@ pub async fn download(ctx: &Context, job: &Running, spec: &DownloadSpec, scratch
 }
 
 /// What goes into a result or beside it, and the folders where it is made.
-struct With {
-    picture: Option<Picture>,
-    pictures: PathBuf,
-    asked: Vec<Asked>,
-    texts: PathBuf,
-    segments: Vec<Segment>,
+pub(super) struct With<'a> {
+    /// That of the site; it may still be on its way.
+    pub(super) picture: Shared<BoxFuture<'a, Option<Picture>>>,
+    pub(super) pictures: PathBuf,
+    pub(super) asked: Vec<Asked>,
+    pub(super) texts: PathBuf,
+    pub(super) segments: Vec<Segment>,
 }
 
 /// A result in the store.
-struct Finished {
+pub(super) struct Finished {
     verified: Verified,
     object: ObjectKey,
     picture: Option<Picture>,
@@ -148,18 +155,19 @@ impl Run<'_> {
     }
 
     /// Makes the result of files in scratch, proves it and stores it.
-    async fn of_files(
+    pub(super) async fn of_files(
         &self,
         stages: &mut Stages<'_>,
         (info, selection): (&Info, &Selection),
         files: &[DownloadedFile],
-        with: With,
+        with: &mut With<'_>,
     ) -> Result<Finished, Failure> {
         stages.enter(Stage::Process);
         let With { picture, pictures, asked, texts, segments } = with;
+        let (picture, asked) = (picture.clone().await, mem::take(asked));
         let material = self.look(info, selection, files).await?;
-        let kept = self.kept(&segments, files, &material.seen).await?;
-        let info = &self.marked(info.clone(), &segments, kept.as_ref(), &material.seen);
+        let kept = self.kept(segments, files, &material.seen).await?;
+        let info = &self.marked(info.clone(), segments, kept.as_ref(), &material.seen);
         let parts;
         let (files, material) = match &kept {
             Some(kept) => {
@@ -173,31 +181,50 @@ impl Run<'_> {
         let plan = self.cut((info, kept.as_ref()), plan, files, &material.seen).await?;
         let frame = Self::frame(&plan, files, (&material.seen, 1.0));
         let needs_frame = picture.is_none() && self.spec.embed_thumbnail;
-        let picture = if needs_frame { self.picture_of_medium(frame, &pictures).await } else { picture };
-        let texts = self.place_texts((asked, kept.as_ref()), &plan, &material.seen, &texts).await?;
+        let picture = if needs_frame { self.picture_of_medium(frame, pictures).await } else { picture };
+        let texts = self.place_texts((asked, kept.as_ref()), &plan, &material.seen, texts).await?;
         let cover = picture.as_ref().and_then(|picture| picture.cover.as_deref());
         let thumbnail = pictures.join("aside.jpg");
         // of what streams there is one run only
         let frame = frame.filter(|_| picture.is_none() && !self.spec.embed_thumbnail);
         let aside = frame.filter(|_| !plan.streaming).map(|frame| Aside { frame, thumbnail: &thumbnail });
         let embedded = Embedded { cover, subtitles: &texts.embedded, aside, ..Embedded::default() };
-        let dir = folder(self.scratch, "result").await?;
-        let result = self.make(info, &plan, (&material, Vec::new()), embedded, &dir).await?;
+        let dir = fresh(self.scratch, "result").await?;
+        let result = self.make(info, &plan, (&material, Vec::new()), embedded, &dir).boxed().await?;
         let picture = match (picture, aside) {
             (None, Some(aside)) => aside.picture().await,
             (picture, _) => picture,
         };
-
-        stages.enter(Stage::Verify);
         let standing = async {
             match picture {
-                None => self.picture_of_medium(frame, &pictures).await,
+                None => self.picture_of_medium(frame, pictures).await,
                 picture => picture,
             }
         };
-        let (verified, picture) = tokio::join!(self.verify(&result, &plan, &material), standing);
-        let verified = verified?;
+        let proven = self.prove(stages, (&result, &plan, &material), standing).boxed().await?;
+        self.store_result(stages, result, proven, texts).boxed().await
+    }
 
+    /// Proves a result, while the picture that stands for it is made.
+    pub(super) async fn prove(
+        &self,
+        stages: &mut Stages<'_>,
+        (result, plan, material): (&Outcome<'_>, &Plan, &Material),
+        standing: impl Future<Output = Option<Picture>>,
+    ) -> Result<(Verified, Option<Picture>), Failure> {
+        stages.enter(Stage::Verify);
+        let (verified, picture) = tokio::join!(self.verify(result, plan, material), standing);
+        Ok((verified?, picture))
+    }
+
+    /// Puts a result that was proven into the store.
+    pub(super) async fn store_result(
+        &self,
+        stages: &mut Stages<'_>,
+        result: Outcome<'_>,
+        (verified, picture): (Verified, Option<Picture>),
+        texts: Texts,
+    ) -> Result<Finished, Failure> {
         stages.enter(Stage::Upload);
         let object = result.store(&self.limits, &verified).await?;
         Ok(Finished { verified, object, picture, texts })
@@ -210,7 +237,7 @@ impl Run<'_> {
         (info, selection): (&Info, &Selection),
         session: &mut Option<Session>,
         arrived: Arrived<'_>,
-        with: &mut With,
+        with: &mut With<'_>,
     ) -> Result<Result<Finished, Aim>, Failure> {
         stages.enter(Stage::Verify);
         let format_id = selection.take.ids().concat();
@@ -234,7 +261,7 @@ impl Run<'_> {
         stages.enter(Stage::Upload);
         let share_kept = arrived.share_kept();
         let standing = async {
-            match with.picture.take() {
+            match with.picture.clone().await {
                 None => {
                     let frame = Self::frame(&plan, &files, (&seen, share_kept));
                     self.picture_of_medium(frame, &with.pictures).await
@@ -253,6 +280,6 @@ impl Run<'_> {
 }
 
 /// Does it say that the file is not what it should be?
-fn is_of_media(failure: &Failure) -> bool {
+pub(super) fn is_of_media(failure: &Failure) -> bool {
     matches!(failure.kind, FailureKind::CorruptMedia | FailureKind::InvalidMedia)
 }

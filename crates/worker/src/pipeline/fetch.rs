@@ -1,7 +1,8 @@
 //! How what was chosen is fetched: by the relay or the fetcher of segments where that is safe, else by yt-dlp.
 //!
 //! A single file that will stay as it is goes from the relay into the store at once (`deliver`). Two files, or one of
-//! which something is made, come into scratch side by side.
+//! which something is made, come into scratch side by side. Streams of segments are no files yet: what is made of them is
+//! made while they come (`flowing`).
 
 use std::fs::File;
 use std::io;
@@ -17,6 +18,7 @@ use haul_shared::media::Format;
 use super::deliver::{self, Arrived, Coming, Outgoing, Size};
 use super::download::Run;
 use super::flow::{Flow, Flows, NoFlow, source};
+use super::native::Streams;
 use crate::meter::Meter;
 use crate::scratch::{self, off_runtime};
 use crate::verify::outline::Keep;
@@ -30,15 +32,19 @@ pub(super) enum Fetched<'a> {
     Files(Vec<DownloadedFile>),
     /// The result itself, on its way into the store.
     Result(Arrived<'a>),
+    /// Streams of segments, begun.
+    Streams(Streams<'a>),
 }
 
-/// What the relay is to do.
+/// What is to be fetched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Aim {
     /// The result, should it be one file that stays as it is.
     Result(Keep),
     /// Files.
     Files,
+    /// Files, by yt-dlp.
+    Ytdlp(Why),
 }
 
 impl<'a> Run<'a> {
@@ -60,15 +66,7 @@ impl<'a> Run<'a> {
             return Ok((Fetched::Files(files), Way::Native));
         }
         let meter = Mutex::new(Meter::of(&chosen));
-        let by_us = match self.by_relay(&chosen, &meter, aim).await {
-            Ok(fetched) => Ok((fetched, Way::Relay)),
-            Err(NoFlow::Ytdlp(Why::Protocol)) => {
-                let files = self.by_segments(&chosen, &meter).await;
-                files.map(|files| (Fetched::Files(files), Way::Native))
-            }
-            Err(no_flow) => Err(no_flow),
-        };
-        let fetched = match by_us {
+        let fetched = match self.by_us(&chosen, &meter, aim).await {
             Ok(fetched) => Ok(fetched),
             Err(NoFlow::Failed(failure)) => Err(failure),
             Err(no_flow) => {
@@ -83,6 +81,23 @@ impl<'a> Run<'a> {
         let meter = meter.into_inner().unwrap_or_else(PoisonError::into_inner);
         self.ctx.metrics.downloaded(meter.fetched_bytes());
         fetched
+    }
+
+    async fn by_us(
+        &'a self,
+        chosen: &[&SiteFormat],
+        meter: &Mutex<Meter>,
+        aim: Aim,
+    ) -> Result<(Fetched<'a>, Way), NoFlow> {
+        if let Aim::Ytdlp(why) = aim {
+            return Err(NoFlow::Ytdlp(why));
+        }
+        match self.by_relay(chosen, meter, aim).await {
+            Err(NoFlow::Ytdlp(Why::Protocol)) => {
+                self.by_segments(chosen).await.map(|streams| (Fetched::Streams(streams), Way::Native))
+            }
+            fetched => fetched.map(|fetched| (fetched, Way::Relay)),
+        }
     }
 
     async fn by_ytdlp(

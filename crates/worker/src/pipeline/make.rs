@@ -20,7 +20,7 @@ use crate::ffmpeg::picture::picture_block;
 use crate::ffmpeg::{Embedded, Input, Make, Tags};
 use crate::scratch;
 use crate::select::{Plan, Sound};
-use crate::shape::{Begun, Made, Place, Shaping};
+use crate::shape::{Flow, Made, Place, Shaping};
 use crate::verify::outline::Keep;
 use crate::verify::{self, Verified};
 use crate::ytdlp::Info;
@@ -32,7 +32,7 @@ impl Run<'_> {
         &self,
         info: &Info,
         plan: &Plan,
-        (material, mut flows): (&Material, Vec<Begun>),
+        (material, mut flows): (&Material, Vec<Flow<'_>>),
         with: Embedded<'_>,
         dir: &Path,
     ) -> Result<Outcome<'_>, Failure> {
@@ -58,7 +58,6 @@ impl Run<'_> {
                 self.job.advance(Stage::Process, done / seconds);
             }
         };
-        let flows = flows.into_iter().zip(material.inputs.iter().map(|(pipe, _)| pipe.clone())).collect();
         let shaping = Shaping { ffmpeg: &self.ctx.ffmpeg, watch: self.limits.watch(), most, make, flows };
         if !plan.streaming {
             shaping.into_file(hear).await?;
@@ -76,9 +75,11 @@ impl Run<'_> {
     }
 
     /// Sends a flow that is the result as it stands.
-    async fn pass_on(&self, flow: Begun, plan: &Plan, copy: &Path) -> Result<Arrived<'_>, Failure> {
+    async fn pass_on(&self, flow: Flow<'_>, plan: &Plan, copy: &Path) -> Result<Arrived<'_>, Failure> {
         let mut bytes = flow.bytes().await?;
-        let mut outgoing = Outgoing::begin(&self.limits, coming(plan, copy)).await?;
+        // a fault that is found over holes would prove nothing
+        let coming = Coming { keep: Keep::Whole, ..coming(plan, copy) };
+        let mut outgoing = Outgoing::begin(&self.limits, coming).await?;
         while let Some(piece) = self.limits.step(bytes.next().map(Option::transpose)).await? {
             // its own would be held until it is stored, and a fetcher waits for what is held
             outgoing.push(Bytes::copy_from_slice(&piece)).await?;

@@ -2,14 +2,15 @@
 //!
 //! Decides what each of them must be. Not here: what is made of them (`select::settle`, `make`).
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use futures::future::try_join_all;
 use haul_shared::job::Failure;
 
 use super::download::Run;
 use crate::container::Container;
 use crate::select::{Seen, Selection, Take};
-use crate::shape::{self, Begun, Flow};
+use crate::shape::Head;
 use crate::verify::{self, Expected};
 use crate::ytdlp::{DownloadedFile, Info};
 
@@ -31,8 +32,7 @@ impl Run<'_> {
     ) -> Result<Material, Failure> {
         let mut material = Material { inputs: Vec::new(), seen: Vec::new() };
         for (at, file) in files.iter().enumerate() {
-            let expected = expected(info, selection, (at, &file.format_id));
-            let expected = Expected { duration: file.seconds.or(expected.duration), ..expected };
+            let expected = expected(info, selection, (at, &file.format_id), file.seconds);
             let watch = self.limits.watch();
             let seen = verify::look(&self.ctx.ffmpeg, &file.path, expected, self.verify_bounds(), &watch).await?;
             material.inputs.push((file.path.clone(), seen.container));
@@ -41,33 +41,29 @@ impl Run<'_> {
         Ok(material)
     }
 
-    /// Waits for the beginnings of the chosen formats, and judges those. What `make` does with them ends the fetching.
-    #[expect(dead_code, reason = "the fetcher of segments, which has such flows, lands behind this")]
+    /// Judges the beginnings of what is still being fetched. What `make` does with it ends the fetching.
     pub(super) async fn look_ahead(
         &self,
         info: &Info,
         selection: &Selection,
-        flows: Vec<Flow>,
-        dir: &Path,
-    ) -> Result<(Material, Vec<Begun>), Failure> {
-        let begun = self.limits.step(shape::begin(flows, dir)).await?;
-        let mut material = Material { inputs: Vec::new(), seen: Vec::new() };
-        for (at, (flow, id)) in begun.iter().zip(selection.take.ids()).enumerate() {
-            let expected = expected(info, selection, (at, id));
-            let expected = Expected { duration: flow.seconds.or(expected.duration), ..expected };
-            let seen = verify::look_ahead(&self.ctx.ffmpeg, &flow.head, expected, &self.limits.watch()).await?;
-            material.inputs.push((flow.pipe()?, seen.container));
-            material.seen.push(seen);
-        }
-        Ok((material, begun))
+        heads: &[Head],
+    ) -> Result<Material, Failure> {
+        let watch = &self.limits.watch();
+        let look = heads.iter().zip(selection.take.ids()).enumerate().map(|(at, (head, id))| async move {
+            let expected = expected(info, selection, (at, id), head.seconds);
+            let seen = verify::look_ahead(&self.ctx.ffmpeg, &head.file, expected, watch).await?;
+            Ok(((head.pipe()?, seen.container), seen))
+        });
+        let (inputs, seen) = try_join_all(look).await?.into_iter().unzip();
+        Ok(Material { inputs, seen })
     }
 }
 
-/// What one of the chosen formats must be, by its place and its id.
-fn expected(info: &Info, selection: &Selection, (at, id): (usize, &str)) -> Expected {
+/// What one of the chosen formats must be, by its place and its id, and by how long its playlist says that it plays.
+fn expected(info: &Info, selection: &Selection, (at, id): (usize, &str), seconds: Option<f64>) -> Expected {
     let format = info.formats.iter().find(|format| format.format_id == id);
     let says_video = format.is_some_and(|format| format.video.codec().is_some());
-    let duration = info.duration_seconds;
+    let duration = seconds.or(info.duration_seconds);
     match (&selection.take, at) {
         (Take::Pair { .. }, 0) => Expected { video: true, audio: false, duration },
         (Take::Pair { .. }, _) => Expected { video: false, audio: true, duration },

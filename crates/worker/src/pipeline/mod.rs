@@ -11,6 +11,7 @@ mod deliver;
 mod download;
 mod fetch;
 mod flow;
+mod flowing;
 mod live;
 mod make;
 mod material;

@@ -1,18 +1,23 @@
-//! Formats that are streams of segments: fetched into scratch, side by side, and watched.
+//! Formats that are streams of segments, on their way: watched while somebody waits for them, and told of as they are
+//! taken.
 //!
-//! Not here: which of them can be followed, and how (`segments`); what happens instead when they can't (`fetch`).
+//! Decides how much of them lies in scratch before anybody looks at them. Not here: which of them can be followed, and
+//! how (`segments`); what is made of them (`flowing`); what happens instead when they can't be followed (`fetch`).
 
-use std::fs::File;
-use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::future::try_join_all;
+use futures::{StreamExt as _, stream};
 use haul_shared::job::{Failure, FailureKind};
 use hyper::StatusCode;
+use tokio::fs::File;
+use tokio::io::AsyncWriteExt as _;
 use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::download::Run;
 use super::fetch::fresh;
@@ -20,21 +25,68 @@ use super::flow::NoFlow;
 use super::stopped_by;
 use crate::meter::Meter;
 use crate::process::{Clock, Watch};
-use crate::scratch::{self, off_runtime};
-use crate::segments::{Flow, Source, Trouble};
+use crate::scratch;
+use crate::segments::{self, Source, Trouble};
+use crate::shape::{Flow, Head};
 use crate::way::Why;
-use crate::ytdlp::{DownloadedFile, Report, SLOWEST, SiteFormat};
+use crate::ytdlp::{Report, SLOWEST, SiteFormat};
 
 /// Between two reports.
 const REPORT_EVERY: Duration = Duration::from_millis(500);
+/// A shorter wait for an origin is not watched: a clock has its price.
+const SHORT: Duration = Duration::from_secs(1);
+/// What is looked at of a format before anything is made of it: an initialisation and two segments, if they are not longer
+/// than this many bytes. That is more than a second of anything.
+const HEAD: (usize, u64) = (3, 4 << 20);
 
-impl Run<'_> {
-    /// Fetches formats that are streams of segments.
-    pub(super) async fn by_segments(
-        &self,
-        chosen: &[&SiteFormat],
-        meter: &Mutex<Meter>,
-    ) -> Result<Vec<DownloadedFile>, NoFlow> {
+/// The formats of one download, on their way.
+pub(super) struct Streams<'a> {
+    /// In the order in which they were chosen.
+    pub(super) flows: Vec<Flow<'a>>,
+    /// Where their heads are.
+    pub(super) folder: PathBuf,
+    /// How far they are.
+    pub(super) tally: Arc<Tally<'a>>,
+}
+
+/// What the formats of one download have together.
+pub(super) struct Tally<'a> {
+    run: &'a Run<'a>,
+    meter: Mutex<Meter>,
+    /// Formats that have not come to their end.
+    under_way: Mutex<usize>,
+    /// Every one came to its end.
+    whole: CancellationToken,
+    /// Why one of them can't be fetched here.
+    refused: OnceLock<Why>,
+}
+
+impl Tally<'_> {
+    /// Waits until every format came to its end.
+    pub(super) async fn whole(&self) {
+        self.whole.cancelled().await;
+    }
+
+    /// Why yt-dlp is to fetch what failed, if that is why it failed.
+    pub(super) fn refused(&self) -> Option<Why> {
+        self.refused.get().copied()
+    }
+
+    fn heard(&self, report: &Report) {
+        self.run.job.report(self.meter.lock().unwrap_or_else(PoisonError::into_inner).heard(report));
+        if report.finished {
+            let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+            *under_way -= 1;
+            if *under_way == 0 {
+                self.whole.cancel();
+            }
+        }
+    }
+}
+
+impl<'a> Run<'a> {
+    /// Begins to fetch formats that are streams of segments. Their heads lie in scratch then.
+    pub(super) async fn by_segments(&'a self, chosen: &[&SiteFormat]) -> Result<Streams<'a>, NoFlow> {
         let sources: Result<Vec<_>, _> = chosen.iter().map(|format| Source::of(format)).collect();
         let sources = sources.map_err(|reason| NoFlow::Ytdlp(Why::Segments(reason)))?;
         let folder = fresh(self.scratch, "segments").await?;
@@ -42,46 +94,21 @@ impl Run<'_> {
             let opened = timeout(self.ctx.config.limits.silence, self.ctx.segments.open(&sources)).await;
             opened.map_err(|_| Failure::new(FailureKind::Stalled, "the origin does not answer"))
         };
-        let flows = self.limits.step(opening).await?.map_err(|trouble| self.not_whole(trouble))?;
-        let place = |at: usize| folder.join(format!("media.{at}"));
-        let file = |(at, (flow, format)): (usize, (&Flow, &&SiteFormat))| DownloadedFile {
-            path: place(at),
-            format_id: format.format_id.clone(),
-            ext: format.ext.clone(),
-            seconds: flow.seconds(),
-        };
-        let files = flows.iter().zip(chosen).enumerate().map(file).collect();
-        let Some(arrived) = flows.first().map(Flow::arrived_bytes) else { return Ok(files) };
-        let arrived = Arc::new(move || arrived.load(Ordering::Relaxed));
-        let watch = Watch { activity: Some(arrived), slowest: Some(SLOWEST), ..self.limits.watch() };
-        let land = flows.into_iter().zip(chosen).enumerate();
-        let land = try_join_all(land.map(|(at, (flow, format))| self.land(flow, format, place(at), meter)));
-        watched(&watch, land).await?;
-        Ok(files)
-    }
-
-    /// From the origin into a file.
-    async fn land(&self, mut flow: Flow, format: &SiteFormat, to: PathBuf, meter: &Mutex<Meter>) -> Result<(), NoFlow> {
-        let failed = |error: &std::io::Error| NoFlow::Failed(scratch::failure(error));
-        let file = off_runtime(move || File::create_new(to)).await.map_err(|error| failed(&error))?;
-        let (file, mut told) = (Arc::new(file), Instant::now());
-        loop {
-            let at = flow.bytes();
-            let next = flow.next().await.map_err(|trouble| self.not_whole(trouble))?;
-            let finished = next.is_none();
-            if let Some(bytes) = next {
-                let file = Arc::clone(&file);
-                off_runtime(move || file.write_all_at(&bytes, at)).await.map_err(|error| failed(&error))?;
-            }
-            if finished || told.elapsed() >= REPORT_EVERY {
-                told = Instant::now();
-                let report = report(&flow, format, finished);
-                self.job.report(meter.lock().unwrap_or_else(PoisonError::into_inner).heard(&report));
-            }
-            if finished {
-                return Ok(());
-            }
-        }
+        let opened = self.limits.step(opening).await?.map_err(|trouble| self.not_whole(trouble))?;
+        let tally = Arc::new(Tally {
+            run: self,
+            meter: Mutex::new(Meter::of(chosen)),
+            under_way: Mutex::new(opened.len()),
+            whole: CancellationToken::new(),
+            refused: OnceLock::new(),
+        });
+        let begin = opened.into_iter().zip(chosen).enumerate().map(|(at, (flow, format))| {
+            let format_id = format.format_id.clone();
+            let stream = Stream { flow, format_id, is_over: false, told: Instant::now(), tally: Arc::clone(&tally) };
+            stream.begin(folder.join(format!("media.{at}")))
+        });
+        let flows = try_join_all(begin).await?;
+        Ok(Streams { flows, folder, tally })
     }
 
     fn not_whole(&self, trouble: Trouble) -> NoFlow {
@@ -104,30 +131,95 @@ impl Run<'_> {
     }
 }
 
-fn report(flow: &Flow, format: &SiteFormat, finished: bool) -> Report {
-    let (done, all) = flow.segments();
-    Report {
-        format_id: format.format_id.clone(),
-        downloaded_bytes: Some(flow.bytes()),
-        fragment_index: Some(done as u64),
-        fragment_count: Some(all as u64),
-        finished,
-        ..Report::default()
-    }
+/// One format on its way.
+struct Stream<'a> {
+    flow: segments::Flow,
+    format_id: String,
+    is_over: bool,
+    told: Instant,
+    tally: Arc<Tally<'a>>,
 }
 
-/// Waits as long as enough arrives.
-async fn watched<T>(watch: &Watch, work: impl Future<Output = Result<T, NoFlow>>) -> Result<T, NoFlow> {
-    let mut clock = Clock::new(watch);
-    let mut work = std::pin::pin!(work);
-    loop {
-        let turn = tokio::select! {
-            biased;
-            done = &mut work => return done,
-            turn = clock.turn() => turn,
-        };
-        if let Some(ended) = clock.judge(turn).await {
-            return Err(stopped_by(ended, "the fetcher of segments").into());
+impl<'a> Stream<'a> {
+    /// Waits for its head.
+    async fn begin(mut self, head: PathBuf) -> Result<Flow<'a>, NoFlow> {
+        let failed = |error: std::io::Error| NoFlow::Failed(scratch::failure(&error));
+        let mut file = File::create_new(&head).await.map_err(failed)?;
+        let (segments, bytes) = HEAD;
+        while self.flow.segments().0 < segments && self.flow.bytes() < bytes {
+            let Some(piece) = self.next().await? else { break };
+            file.write_all(&piece).await.map_err(failed)?;
         }
+        file.flush().await.map_err(failed)?;
+        let (seconds, arrived) = (self.flow.seconds(), self.flow.arrived_bytes());
+        Ok(Flow { head: Head { file: head, seconds }, rest: self.rest(), arrived })
+    }
+
+    fn rest(self) -> stream::BoxStream<'a, Result<Bytes, Failure>> {
+        let next = async |mut this: Self| {
+            let next = this.next().await.map_err(|no_flow| this.failure(no_flow))?;
+            Ok(next.map(|bytes| (bytes, this)))
+        };
+        stream::try_unfold(self, next).boxed()
+    }
+
+    /// What cannot be fetched here is a failure only as long as nobody asks for the reason.
+    fn failure(&self, no_flow: NoFlow) -> Failure {
+        match no_flow {
+            NoFlow::Failed(failure) => return failure,
+            NoFlow::Ytdlp(why) => drop(self.tally.refused.set(why)),
+            NoFlow::Changed => drop(self.tally.refused.set(Why::Changed)),
+        }
+        Failure::new(FailureKind::Network, "a stream of segments is not for us after all")
+    }
+
+    /// The next bytes in order; `None` after the last.
+    async fn next(&mut self) -> Result<Option<Bytes>, NoFlow> {
+        if self.is_over {
+            return Ok(None);
+        }
+        let next = match timeout(SHORT, self.flow.next()).await {
+            Ok(next) => next,
+            Err(_) => self.wait().await?,
+        };
+        let next = next.map_err(|trouble| self.tally.run.not_whole(trouble))?;
+        self.is_over = next.is_none();
+        self.tally.run.ctx.metrics.downloaded(next.as_ref().map_or(0, Bytes::len) as u64);
+        self.tell();
+        Ok(next)
+    }
+
+    /// Waits as long as enough arrives.
+    async fn wait(&mut self) -> Result<Result<Option<Bytes>, Trouble>, Failure> {
+        let arrived = self.flow.arrived_bytes();
+        let activity = Some(Arc::new(move || arrived.load(Ordering::Relaxed)) as _);
+        let watch = Watch { activity, slowest: Some(SLOWEST), ..self.tally.run.limits.watch() };
+        let mut clock = Clock::new(&watch);
+        loop {
+            let turn = tokio::select! {
+                biased;
+                next = self.flow.next() => return Ok(next),
+                turn = clock.turn() => turn,
+            };
+            if let Some(ended) = clock.judge(turn).await {
+                return Err(stopped_by(ended, "the fetcher of segments"));
+            }
+        }
+    }
+
+    fn tell(&mut self) {
+        if self.told.elapsed() < REPORT_EVERY && !self.is_over {
+            return;
+        }
+        self.told = Instant::now();
+        let (done, all) = self.flow.segments();
+        self.tally.heard(&Report {
+            format_id: self.format_id.clone(),
+            downloaded_bytes: Some(self.flow.bytes()),
+            fragment_index: Some(done as u64),
+            fragment_count: Some(all as u64),
+            finished: self.is_over,
+            ..Report::default()
+        });
     }
 }

@@ -42,13 +42,13 @@ const AT_ONCE: usize = 4;
 const SEGMENT_BYTES: usize = TEXT_BYTES / AT_ONCE;
 
 /// A language that was asked for, as far as it could be had.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Asked {
     asked: String,
     had: Had,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Had {
     Nothing,
     Text(Got),
@@ -56,7 +56,7 @@ enum Had {
     Same(usize),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Got {
     language: String,
     name: Option<String>,

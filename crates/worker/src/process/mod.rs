@@ -108,7 +108,7 @@ pub struct Watch {
     pub cancel: CancellationToken,
     /// A number that grows while the program works, such as the bytes that it has produced; asked once a second, off
     /// the runtime's threads.
-    pub activity: Option<Arc<dyn Fn() -> u64 + Send + Sync>>,
+    pub activity: Option<Activity>,
     /// The slowest pace at which [`Watch::activity`] may grow once it has begun to.
     pub slowest: Option<Pace>,
 }
@@ -126,6 +126,9 @@ impl std::fmt::Debug for Watch {
         f.debug_struct("Watch").field("wall", &self.wall).field("silence", &self.silence).finish_non_exhaustive()
     }
 }
+
+/// A number that grows while something works.
+pub type Activity = Arc<dyn Fn() -> u64 + Send + Sync>;
 
 /// So many bytes in so much time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

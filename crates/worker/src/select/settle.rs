@@ -83,7 +83,7 @@ pub enum Sound {
     Wav,
 }
 
-/// A downloaded file that was looked at.
+/// Something that was fetched, or is being fetched, and was looked at.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Seen {
     /// By its first bytes.
@@ -98,6 +98,8 @@ pub struct Seen {
     pub video_seconds: Option<f64>,
     /// How long the sound plays, by its packets.
     pub audio_seconds: Option<f64>,
+    /// Only its beginning was looked at: it is still on its way, and all that is known of its length is promised.
+    pub is_promised: bool,
 }
 
 impl Plan {
@@ -279,7 +281,15 @@ mod tests {
             channels: 2,
         });
         let probe = Probe { start: 0.0, duration: Some(8.0), video, audio };
-        Seen { container, size_bytes: 1, probe, duration: 8.0, video_seconds: None, audio_seconds: None }
+        Seen {
+            container,
+            size_bytes: 1,
+            probe,
+            duration: 8.0,
+            video_seconds: None,
+            audio_seconds: None,
+            is_promised: false,
+        }
     }
 
     fn shown(result: Result<Plan, Failure>) -> String {

@@ -9,7 +9,6 @@ pub mod fifo;
 mod flow;
 mod lane;
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -19,11 +18,12 @@ use haul_shared::job::{Failure, FailureKind};
 use tokio_util::sync::CancellationToken;
 
 use crate::ffmpeg::{Ffmpeg, Make};
-use crate::process::Watch;
+use crate::process::{Activity, Watch};
 use crate::scratch;
 use fifo::Drain;
+use flow::Fed;
 
-pub use flow::{Begun, Fed, Flow, begin};
+pub use flow::{Flow, Head};
 pub use lane::{Lane, Place};
 
 /// One run of ffmpeg.
@@ -36,8 +36,8 @@ pub struct Shaping<'a> {
     pub most: u64,
     /// What it is told. The output is not there yet.
     pub make: Make<'a>,
-    /// Flows that it reads as they come, each by its pipe.
-    pub flows: Vec<(Begun, PathBuf)>,
+    /// The flows among its inputs, which come first: it reads them as they come, each by its pipe.
+    pub flows: Vec<Flow<'a>>,
 }
 
 impl<'a> Shaping<'a> {
@@ -46,8 +46,9 @@ impl<'a> Shaping<'a> {
     /// # Errors
     /// As the flows and ffmpeg fail.
     pub async fn into_file(self, on_progress: impl FnMut(f64)) -> Result<(), Failure> {
-        let end = End::of(&self.watch);
-        let watch = Watch { cancel: end.halt.clone(), ..self.watch.clone() };
+        let (end, arrived) = (End::of(&self.watch), self.arrived());
+        let activity = Some(Arc::new(arrived) as Activity);
+        let watch = Watch { cancel: end.halt.clone(), activity, ..self.watch.clone() };
         self.run(&watch, &end, on_progress).await;
         end.failure().map_or(Ok(()), Err)
     }
@@ -66,8 +67,9 @@ impl<'a> Shaping<'a> {
         let (drain, keeper) = fifo::drain(self.make.output).map_err(|error| scratch::failure(&error))?;
         let (end, pace) = (End::of(&self.watch), Arc::new(Pace::default()));
         let made = Made { drain, pace: Arc::clone(&pace) };
-        let watch =
-            Watch { cancel: end.halt.clone(), activity: Some(Arc::new(move || pace.look())), ..self.watch.clone() };
+        let arrived = self.arrived();
+        let activity = Some(Arc::new(move || pace.look() + arrived()) as Activity);
+        let watch = Watch { cancel: end.halt.clone(), activity, ..self.watch.clone() };
         let running = async {
             self.run(&watch, &end, on_progress).await;
             drop(keeper);
@@ -84,6 +86,12 @@ impl<'a> Shaping<'a> {
         }
     }
 
+    /// Grows while anything arrives for any flow: an ffmpeg that waits for it is not silent.
+    fn arrived(&self) -> impl Fn() -> u64 + Send + Sync + use<> {
+        let counts: Vec<_> = self.flows.iter().map(|flow| Arc::clone(&flow.arrived)).collect();
+        move || counts.iter().map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+
     async fn run(self, watch: &Watch, end: &End, on_progress: impl FnMut(f64)) {
         let Self { ffmpeg, make, flows, most, .. } = self;
         let over = CancellationToken::new();
@@ -92,7 +100,8 @@ impl<'a> Shaping<'a> {
             over.cancel();
             end.heard(made);
         };
-        let feeding = flows.into_iter().map(|(flow, pipe)| async move { flow.feed(&pipe, most).await });
+        let feeding = flows.into_iter().zip(make.inputs);
+        let feeding = feeding.map(|(flow, input)| flow.feed(input.file, input.container, most));
         let feeding = async {
             let fed = over.run_until_cancelled(try_join_all(feeding)).await;
             end.heard(fed.transpose())

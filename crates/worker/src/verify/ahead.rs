@@ -1,7 +1,7 @@
 //! What the beginning of something tells that is still being fetched.
 //!
 //! Enough to decide what is made of it. Whether it is whole is for whoever fetches it to know, and for the verification
-//! of the result.
+//! of the result, which has to play as long as is promised here.
 
 use std::path::Path;
 
@@ -40,5 +40,6 @@ pub async fn look_ahead(ffmpeg: &Ffmpeg, head: &Path, expected: Expected, watch:
         duration,
         video_seconds: expected.duration,
         audio_seconds: expected.duration,
+        is_promised: true,
     })
 }

@@ -7,11 +7,13 @@
 //! Not here: what was asked and what is made of it (`select`), running programs (`ffmpeg`).
 
 mod ahead;
+mod boxes;
 pub mod index;
 pub mod outline;
 pub mod packets;
 pub mod sniff;
 pub mod structure;
+pub mod whole;
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
@@ -167,6 +169,17 @@ pub fn prove(made: &Seen, sha256: String, plan: &Plan, sources: &[Seen]) -> Resu
     if let Some(expected) = plan.expected_seconds(sources).filter(|expected| !is_near(made.duration, *expected)) {
         return Err(corrupt(format!("plays {:.1} s, its streams {expected:.1} s", made.duration)));
     }
+    // what came of each flow: one that ended early may hide behind another
+    let played = |at: usize| {
+        let picture = plan.video.filter(|picture| picture.input == at).and(made.video_seconds);
+        let sound = plan.audio.filter(|track| track.input == at).and(made.audio_seconds);
+        picture.into_iter().chain(sound).reduce(f64::max)
+    };
+    for (at, source) in sources.iter().enumerate().filter(|(_, source)| source.is_promised) {
+        if let Some(played) = played(at).filter(|played| !is_near(*played, source.duration)) {
+            return Err(corrupt(format!("plays {played:.1} s of {:.1} s", source.duration)));
+        }
+    }
     Ok(Verified {
         extension: container.extension().to_owned(),
         size_bytes: made.size_bytes,
@@ -202,7 +215,7 @@ fn judge(probe: Probe, timeline: &Timeline, outside: &Outside, bounds: Bounds) -
     let video_seconds = length(probe.video.as_ref().map(|video| video.index));
     let audio_seconds = length(probe.audio.as_ref().map(|audio| audio.index));
     let Outside { container, size_bytes, .. } = *outside;
-    Ok(Seen { container, size_bytes, probe, duration, video_seconds, audio_seconds })
+    Ok(Seen { container, size_bytes, probe, duration, video_seconds, audio_seconds, is_promised: false })
 }
 
 /// What can be known of a file without a program.

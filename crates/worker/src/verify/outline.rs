@@ -8,10 +8,11 @@
 
 use std::ops::Range;
 
+use super::boxes::{Boxes, Part};
 use crate::container::Container;
 
 /// Media data that is kept, from the first box that has any.
-const KEPT: u64 = 1 << 20;
+const KEPT: usize = 1 << 20;
 
 /// How much of a result is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,31 +26,19 @@ pub enum Keep {
 /// Follows the boxes of a file whose bytes come in order.
 #[derive(Debug)]
 pub struct Outline {
-    place: Place,
+    /// `None`: everything is kept.
+    boxes: Option<Boxes>,
     /// Media data that is still to be kept.
-    allowance: u64,
+    allowance: usize,
     left_out: u64,
-}
-
-#[derive(Debug)]
-enum Place {
-    /// In the head of a box, of which so many bytes are there.
-    Head([u8; 16], usize),
-    /// In a box, with so many bytes of it to come.
-    Box { is_media: bool, left: u64 },
-    /// In something that is kept to its end, whatever it is.
-    Rest,
 }
 
 impl Outline {
     /// Before the first byte of a file of this container.
     #[must_use]
     pub fn of(container: Container, keep: Keep) -> Self {
-        let place = match (container, keep) {
-            (Container::Mp4 | Container::M4a, Keep::Outline) => Place::Head([0; 16], 0),
-            _ => Place::Rest,
-        };
-        Self { place, allowance: KEPT, left_out: 0 }
+        let is_followed = matches!((container, keep), (Container::Mp4 | Container::M4a, Keep::Outline));
+        Self { boxes: is_followed.then(Boxes::new), allowance: KEPT, left_out: 0 }
     }
 
     /// Bytes that were left out so far.
@@ -63,57 +52,17 @@ impl Outline {
         let (mut kept, mut at) = (Vec::new(), 0);
         while at < bytes.len() {
             let rest = &bytes[at..];
-            let (taken, keeps) = match &mut self.place {
-                Place::Rest => (rest.len(), rest.len()),
-                Place::Head(head, filled) => {
-                    head[*filled] = rest[0];
-                    *filled += 1;
-                    if let Some(place) = behind(&head[..*filled]) {
-                        self.place = place;
-                    }
-                    (1, 1)
-                }
-                Place::Box { is_media, left } => {
-                    let taken = rest.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
-                    let keeps = if *is_media { taken.min(self.allowance as usize) } else { taken };
-                    if *is_media {
-                        self.allowance -= keeps as u64;
-                    }
-                    *left -= taken as u64;
-                    if *left == 0 {
-                        self.place = Place::Head([0; 16], 0);
-                    }
-                    (taken, keeps)
-                }
-            };
+            let (part, taken) = self.boxes.as_mut().map_or((Part::Rest, rest.len()), |boxes| boxes.step(rest));
+            let keeps = if part == Part::Media { taken.min(self.allowance) } else { taken };
+            if part == Part::Media {
+                self.allowance -= keeps;
+            }
             self.left_out += (taken - keeps) as u64;
             add(&mut kept, at..at + keeps);
             at += taken;
         }
         kept
     }
-}
-
-/// Where the head of a box leads (ISO 14496-12, 4.2); `None`: it is not whole.
-fn behind(head: &[u8]) -> Option<Place> {
-    let (size, kind) = (head.get(..4)?, head.get(4..8)?);
-    let is_media = kind == b"mdat";
-    let (size, length) = match number(size) {
-        // up to the end of the file
-        0 if is_media => return Some(Place::Box { is_media, left: u64::MAX }),
-        1 => (number(head.get(8..16)?), 16),
-        size => (size, 8),
-    };
-    let is_box = size >= length && kind.iter().all(|byte| (b' '..=b'~').contains(byte));
-    Some(match size.wrapping_sub(length) {
-        _ if !is_box => Place::Rest,
-        0 => Place::Head([0; 16], 0),
-        left => Place::Box { is_media, left },
-    })
-}
-
-fn number(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0, |number, byte| (number << 8) | u64::from(*byte))
 }
 
 fn add(ranges: &mut Vec<Range<usize>>, next: Range<usize>) {
@@ -155,7 +104,7 @@ mod tests {
 
     #[test]
     fn only_media_data_behind_its_beginning_is_left_out() {
-        const M: usize = KEPT as usize;
+        const M: usize = KEPT;
         let (ftyp, moov) = (plain(b"ftyp", 24), plain(b"moov", 5_000));
         let front = ftyp.len() + moov.len();
         let to_the_end = [&0_u32.to_be_bytes()[..], b"mdat", &vec![b'.'; 2 * M]].concat();

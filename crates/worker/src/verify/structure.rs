@@ -12,7 +12,10 @@ use crate::container::Container;
 const MOST_BOXES: usize = 200_000;
 /// No page of Ogg is longer (RFC 3533 §6).
 const LONGEST_OGG_PAGE: u64 = 65_307;
-const TS_PACKET: u64 = 188;
+/// Bytes of a packet of a transport stream.
+pub(super) const TS_PACKET: u64 = 188;
+/// Where a segment of Matroska has begun, and said how long it is.
+pub(super) const HEAD_BYTES: usize = 4096;
 
 /// Does the file end before its structure does?
 ///
@@ -104,8 +107,8 @@ fn only_zeros(mut file: impl Read) -> io::Result<bool> {
 }
 
 /// RFC 8794 §11 and RFC 9559 §4.4: the header, then one segment, which may leave its size open.
-fn segment(mut file: impl Read + Seek, length: u64) -> io::Result<bool> {
-    let mut head = [0; 4096];
+pub(super) fn segment(mut file: impl Read, length: u64) -> io::Result<bool> {
+    let mut head = [0; HEAD_BYTES];
     let read = read_up_to(&mut file, &mut head)?;
     let head = &head[..read];
     let Some((header, size_length)) = head.get(4..).and_then(variable_int) else { return Ok(true) };

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use haul_tests::media;
 use haul_worker::ffmpeg::{Ffmpeg, Input, Make};
 use haul_worker::process::Watch;
 use haul_worker::select::settle;
-use haul_worker::shape::{Flow, Made, Shaping, begin};
+use haul_worker::shape::{Flow, Head, Made, Shaping};
 use haul_worker::verify::{Bounds, Expected, Verified, look_ahead, verify};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
@@ -26,18 +27,33 @@ fn spec(format: &str, streaming: bool) -> DownloadSpec {
     serde_json::from_value(spec).expect("these are its fields")
 }
 
+/// The bytes of a flow.
+type Ordered = BoxStream<'static, Result<Bytes, Failure>>;
+
 /// In pieces of a size that fits nothing.
-fn flow_of(bytes: &[u8]) -> BoxStream<'static, Result<Bytes, Failure>> {
+fn flow_of(bytes: &[u8]) -> Ordered {
     let pieces: Vec<_> = bytes.chunks(50_021).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
     stream::iter(pieces).boxed()
 }
 
-fn flow(bytes: BoxStream<'static, Result<Bytes, Failure>>) -> Flow {
-    Flow { bytes, seconds: Some(media::DURATION_SECONDS) }
+/// What is looked at of a flow before ffmpeg begins: enough to tell what it is.
+const HEAD: usize = 4 << 20;
+
+/// A flow whose head lies in the folder.
+async fn begun(mut bytes: Ordered, dir: &Path, at: usize) -> Flow<'static> {
+    let (file, mut begins) = (dir.join(format!("head-{at}")), Vec::new());
+    while begins.len() < HEAD
+        && let Some(piece) = bytes.next().await
+    {
+        begins.extend_from_slice(&piece.expect("its head comes"));
+    }
+    fs::write(&file, begins).expect("there is room");
+    let head = Head { file, seconds: Some(media::DURATION_SECONDS) };
+    Flow { head, rest: bytes, arrived: Arc::default() }
 }
 
 /// What becomes of flows, and the folder that it is in.
-async fn shaped(ffmpeg: &Ffmpeg, flows: Vec<Flow>, spec: &DownloadSpec, dir: &Path) -> Result<Verified, Failure> {
+async fn shaped(ffmpeg: &Ffmpeg, flows: Vec<Ordered>, spec: &DownloadSpec, dir: &Path) -> Result<Verified, Failure> {
     let watch = Watch::new(LONG, LONG, CancellationToken::new());
     let take = async |mut made: Made| {
         let mut file = tokio::fs::File::create(dir.join("result")).await.expect("there is room");
@@ -53,18 +69,19 @@ async fn shaped(ffmpeg: &Ffmpeg, flows: Vec<Flow>, spec: &DownloadSpec, dir: &Pa
 /// The same, with whoever takes what is streamed.
 async fn shaped_by(
     ffmpeg: &Ffmpeg,
-    flows: Vec<Flow>,
+    ordered: Vec<Ordered>,
     spec: &DownloadSpec,
     dir: &Path,
     watch: &Watch,
     take: impl AsyncFnOnce(Made) -> Result<(), Failure>,
 ) -> Result<Verified, Failure> {
-    let begun = begin(flows, dir).await?;
-    let (mut seen, mut pipes) = (Vec::new(), Vec::new());
-    for flow in &begun {
-        let expected = Expected { duration: flow.seconds, ..Expected::default() };
-        seen.push(look_ahead(ffmpeg, &flow.head, expected, watch).await?);
-        pipes.push(flow.pipe()?);
+    let (mut flows, mut seen, mut pipes) = (Vec::new(), Vec::new(), Vec::new());
+    for (at, bytes) in ordered.into_iter().enumerate() {
+        let flow = begun(bytes, dir, at).await;
+        let expected = Expected { duration: flow.head.seconds, ..Expected::default() };
+        seen.push(look_ahead(ffmpeg, &flow.head.file, expected, watch).await?);
+        pipes.push(flow.head.pipe()?);
+        flows.push(flow);
     }
     let plan = settle(&seen, spec)?;
     let inputs: Vec<_> =
@@ -72,13 +89,7 @@ async fn shaped_by(
     let (output, result) = (dir.join("made"), dir.join("result"));
     let seconds = plan.expected_seconds(&seen);
     let make = Make { seconds, ..plain(&plan, spec, &inputs, &output) };
-    let shaping = Shaping {
-        ffmpeg,
-        watch: watch.clone(),
-        most: 1 << 30,
-        make,
-        flows: begun.into_iter().zip(pipes.clone()).collect(),
-    };
+    let shaping = Shaping { ffmpeg, watch: watch.clone(), most: 1 << 30, make, flows };
     if plan.streaming {
         shaping.into_hands(take, |_| {}).await?;
     } else {
@@ -114,7 +125,7 @@ async fn what_is_made_of_flows_has_the_frames_of_what_is_made_of_files() {
             let dir = TempDir::new().expect("there is room");
             let files: Vec<PathBuf> = (0..parts.len()).map(|at| dir.path().join(format!("source-{at}"))).collect();
             files.iter().zip(&parts).for_each(|(file, bytes)| fs::write(file, bytes).expect("there is room"));
-            let flows = parts.iter().map(|bytes| flow(flow_of(bytes))).collect();
+            let flows = parts.iter().map(|bytes| flow_of(bytes)).collect();
             let what = format!("{format} of {name}, streaming: {streaming}");
             let made = shaped(&ffmpeg, flows, &spec(format, streaming), dir.path()).await;
             let verified = made.unwrap_or_else(|failure| panic!("{what}: {failure:?}"));
@@ -155,21 +166,21 @@ async fn the_first_that_fails_ends_the_others_and_its_failure_is_the_jobs() {
         let silence = Duration::from_secs(1);
 
         let broken = begins().chain(stream::iter([Err(failure(FailureKind::Network))])).boxed();
-        let made = shaped_by(&ffmpeg(), vec![flow(broken)], &spec, &folder("broken"), &watch(LONG), idle).await;
+        let made = shaped_by(&ffmpeg(), vec![broken], &spec, &folder("broken"), &watch(LONG), idle).await;
         assert_eq!(kind(made), FailureKind::Network);
 
         let stuck = begins().chain(stream::pending()).boxed();
-        let made = shaped_by(&ffmpeg(), vec![flow(stuck)], &spec, &folder("stuck"), &watch(silence), idle).await;
+        let made = shaped_by(&ffmpeg(), vec![stuck], &spec, &folder("stuck"), &watch(silence), idle).await;
         assert_eq!(kind(made), FailureKind::Stalled);
 
         let dead = Ffmpeg { ffmpeg: media::program("false"), ..ffmpeg() };
         let stuck = begins().chain(stream::pending()).boxed();
-        let made = shaped_by(&dead, vec![flow(stuck)], &spec, &folder("dead"), &watch(LONG), idle).await;
+        let made = shaped_by(&dead, vec![stuck], &spec, &folder("dead"), &watch(LONG), idle).await;
         assert_eq!(kind(made), FailureKind::CorruptMedia);
 
         // it ends as if all were well, and has not read a byte
         let liar = Ffmpeg { ffmpeg: media::program("true"), ..ffmpeg() };
-        let made = shaped_by(&liar, vec![flow(begins())], &spec, &folder("liar"), &watch(LONG), idle).await;
+        let made = shaped_by(&liar, vec![begins()], &spec, &folder("liar"), &watch(LONG), idle).await;
         assert_eq!(kind(made), FailureKind::CorruptMedia);
     }
     // an ffmpeg that waits for the store is not silent: the store has limits of its own
@@ -178,7 +189,7 @@ async fn the_first_that_fails_ends_the_others_and_its_failure_is_the_jobs() {
         std::future::pending().await
     };
     let (whole, in_time) =
-        (vec![flow(flow_of(&long))], Watch { wall: Duration::from_secs(3), ..watch(Duration::from_secs(1)) });
+        (vec![flow_of(&long)], Watch { wall: Duration::from_secs(3), ..watch(Duration::from_secs(1)) });
     let folder = TempDir::new().expect("there is room");
     let made = shaped_by(&ffmpeg(), whole, &spec("mp4", true), folder.path(), &in_time, waits).await;
     assert_eq!(kind(made), FailureKind::Timeout);
@@ -187,6 +198,33 @@ async fn the_first_that_fails_ends_the_others_and_its_failure_is_the_jobs() {
         Err(failure(FailureKind::StorageUnavailable))
     };
     let stuck = flow_of(&long).chain(stream::pending()).boxed();
-    let made = shaped_by(&ffmpeg(), vec![flow(stuck)], &spec("mp4", true), dir.path(), &watch(LONG), refuse).await;
+    let made = shaped_by(&ffmpeg(), vec![stuck], &spec("mp4", true), dir.path(), &watch(LONG), refuse).await;
     assert_eq!(kind(made), FailureKind::StorageUnavailable);
+}
+
+/// Fault: ffmpeg makes a flawless file of what ends early, and the stream that is whole hides the other one.
+#[tokio::test]
+async fn a_flow_that_ends_early_ends_in_no_result_though_the_other_is_whole() {
+    let [picture, sound] = <[Vec<u8>; 2]>::try_from(sources().swap_remove(1).1).expect("they are apart");
+    let segment = |name: &str| fs::read(media::file(name)).expect("it is one of the media");
+    let begins = media::after("hls-fmp4/init-360p.mp4", media::segments("hls-fmp4/360p-*.m4s", 0..2).collect());
+    let third = segment("hls-fmp4/360p-2.m4s");
+    let halved = [&begins[..], &third[..third.len() / 2], &segment("hls-fmp4/360p-3.m4s")].concat();
+    let few = media::after("hls-fmp4/init-sound.mp4", media::segments("hls-fmp4/sound-*.m4s", 0..3).collect());
+    let packets = media::joined(&media::segments("hls-ts/360p-*.ts", 0..4).collect::<Vec<_>>());
+    for (name, parts) in [
+        ("a picture without its end", vec![&picture[..picture.len() - 100], &sound]),
+        ("a segment that says more than it has", vec![&halved, &sound]),
+        ("a picture that lacks segments", vec![&begins, &sound]),
+        ("a sound that lacks segments", vec![&picture, &few]),
+        ("packets without their end", vec![&packets[..packets.len() - 100]]),
+    ] {
+        for streaming in [false, true] {
+            let dir = TempDir::new().expect("there is room");
+            let flows = parts.iter().map(|bytes| flow_of(bytes)).collect();
+            let made = shaped(&ffmpeg(), flows, &spec("mp4", streaming), dir.path()).await;
+            let failure = made.expect_err(name);
+            assert_eq!(failure.kind, FailureKind::CorruptMedia, "{name}: {failure:?}");
+        }
+    }
 }
