@@ -123,6 +123,7 @@ fn an_mp4_that_contradicts_itself_has_no_plain_index() {
         ("longer samples than there is data", changed(&whole, b"stsz", 4, &0x00ff_ffff_u32.to_be_bytes())),
         ("no time for its samples", changed(&whole, b"stts", 8, &1_u32.to_be_bytes())),
         ("a pace of its own", changed(&whole, b"elst", 16, &[0, 2])),
+        ("a cover, which ffmpeg counts where it finds it", changed(&whole, b"ilst", 4, b"covr")),
         ("no ticks", changed(&whole, b"mdhd", 12, &[0; 4])),
     ] {
         assert_eq!(read(&file), None, "{lie}");

@@ -3,7 +3,7 @@
 //!
 //! It only ever says yes. A file of which anything is unknown, unusual, or wrong gets no answer here, and ffprobe is
 //! asked, whose word then counts: fragments, edits that cut, other codecs than H.264 and AAC, other tracks than picture
-//! and sound, sizes that contradict each other, samples outside of the media data, time without samples
+//! and sound, covers, sizes that contradict each other, samples outside of the media data, time without samples
 //! (test: a_plain_mp4_is_judged_as_ffprobe_would_and_anything_else_is_left_to_it).
 //!
 //! Boxes and tables are those of ISO 14496-12. Not here: whether what is said is good enough (`verify`).
@@ -28,6 +28,8 @@ const MOST_BOXES: usize = 64;
 /// Bytes of an index, which is held in memory; an hour has some two million.
 const LARGEST: u64 = 8 << 20;
 const MOST_TRACKS: usize = 16;
+/// The box of a cover.
+const COVER: &[u8] = b"covr";
 /// Seconds without a sample that are left to ffprobe to judge.
 const PAUSE: f64 = 0.5;
 /// Seconds by which what an edit shows may differ from what there is, and that it may leave out of the beginning: what
@@ -76,7 +78,8 @@ fn outermost(mut file: impl Read + Seek) -> io::Result<Option<Outermost>> {
                 (&mut file).take(body.end - body.start).read_to_end(&mut bytes)?;
                 movie = Some(bytes);
             }
-            b"moov" | b"moof" => return Ok(None),
+            // the last two may hold a cover
+            b"moov" | b"moof" | b"meta" | b"udta" => return Ok(None),
             b"mdat" => media.push(body),
             _ => {}
         }
@@ -86,6 +89,10 @@ fn outermost(mut file: impl Read + Seek) -> io::Result<Option<Outermost>> {
 }
 
 fn index(movie: &[u8], media: &[Range<u64>]) -> Option<Index> {
+    // ffmpeg counts a cover among the streams, from where it meets it: numbers of ours would mean other streams to it
+    if movie.windows(COVER.len()).any(|word| word == COVER) {
+        return None;
+    }
     let movie = Boxes::of(movie)?;
     let (scale, length) = times(movie.only(b"mvhd")?)?;
     if movie.has(b"mvex") {
