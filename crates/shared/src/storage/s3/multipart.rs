@@ -23,7 +23,9 @@ use super::{CACHE_CONTROL, S3Store, body_of, slow};
 use crate::storage::upload::{MIB, part_bytes};
 use crate::storage::{ObjectKey, ObjectMeta, StorageError};
 
-const PARALLEL: usize = 4;
+/// Parts of a file on their way at once, as many as boto3 and the AWS CLI send (`max_concurrency`,
+/// `max_concurrent_requests`): stores give each connection only so much. Each is read as it is sent.
+const PARALLEL: usize = 10;
 /// The smallest part of a file, in bytes; larger than it must be, for each is a paid call.
 const PART: u64 = 8 * MIB;
 
