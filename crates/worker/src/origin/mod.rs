@@ -1,4 +1,4 @@
-//! Asking an origin over HTTP/1.1: which addresses are asked for, a connection, one question after the other, what the
+//! Asking an origin over HTTP/1.1: which addresses are asked for and with which headers, a connection, one question after the other, what the
 //! head of an answer says, which origins want to be spared, and which can't be fetched from by us.
 //!
 //! Not here: what is asked for, how often, and by how many connections (`relay`, `segments`); what may be dialled
@@ -11,7 +11,7 @@ mod cookies;
 mod patience;
 mod unfit;
 
-pub(crate) use address::{MOST_REDIRECTS, is_address, target};
+pub(crate) use address::{MOST_REDIRECTS, headers_for, is_address, target};
 pub use answer::Validator;
 pub(crate) use answer::{Refusal, content_range, is_chunked, is_plain};
 pub use connection::NoTrust;

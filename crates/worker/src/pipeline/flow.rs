@@ -3,7 +3,7 @@
 //! Not here: where the bytes go, and what happens instead when the relay can't (`fetch`).
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,10 +14,10 @@ use super::download::Run;
 use super::stopped_by;
 use crate::meter::Meter;
 use crate::origin::{LONGEST_QUIET, QUIET};
-use crate::process::{Clock, Watch};
+use crate::process::Clock;
 use crate::relay::{Relay, Relayed, Source, Trouble, Version};
 use crate::way::Why;
-use crate::ytdlp::{Place, Report, SLOWEST, SiteFormat};
+use crate::ytdlp::{Place, Report, SiteFormat};
 
 /// How often an address is renewed, and after how many bytes once more. One that is used up sooner costs more looks at
 /// the site than a fetch of ours is worth.
@@ -110,9 +110,7 @@ impl<'a> Flow<'a> {
 
     /// Waits for them as long as enough arrives.
     async fn wait(&mut self) -> Result<Result<Option<Bytes>, Trouble>, Failure> {
-        let arrived = Arc::new(self.relayed.arrived());
-        let watch = self.flows.run.limits.watch();
-        let watch = Watch { activity: Some(arrived), slowest: Some(SLOWEST), ..watch };
+        let watch = self.flows.run.limits.watch_of(self.relayed.arrived());
         let mut clock = Clock::of_running(&watch);
         loop {
             let turn = tokio::select! {

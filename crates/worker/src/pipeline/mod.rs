@@ -20,6 +20,7 @@ mod native;
 mod sponsor;
 mod texts;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use haul_shared::egress::Unreachable;
@@ -78,6 +79,11 @@ impl<'a> Limits<'a> {
     /// For ffmpeg and ffprobe.
     fn watch(&self) -> Watch {
         Watch::new(self.left(), self.ctx.config.limits.silence, self.job.stop_token().clone())
+    }
+
+    /// For bytes that a fetcher of ours waits for: they are life, and too few of them in half a minute none.
+    fn watch_of(&self, arrived: impl Fn() -> u64 + Send + Sync + 'static) -> Watch {
+        Watch { activity: Some(Arc::new(arrived)), slowest: Some(ytdlp::SLOWEST), ..self.watch() }
     }
 
     /// A step of our own: ended when the job is stopped, or its time is over.

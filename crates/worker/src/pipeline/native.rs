@@ -24,12 +24,12 @@ use super::fetch::fresh;
 use super::flow::NoFlow;
 use super::stopped_by;
 use crate::meter::Meter;
-use crate::process::{Clock, Watch};
+use crate::process::Clock;
 use crate::scratch;
 use crate::segments::{self, Source, Trouble};
 use crate::shape::{Flow, Head};
 use crate::way::Why;
-use crate::ytdlp::{Report, SLOWEST, SiteFormat};
+use crate::ytdlp::{Report, SiteFormat};
 
 /// Between two reports.
 const REPORT_EVERY: Duration = Duration::from_millis(500);
@@ -192,9 +192,8 @@ impl<'a> Stream<'a> {
     /// Waits as long as enough arrives.
     async fn wait(&mut self) -> Result<Result<Option<Bytes>, Trouble>, Failure> {
         let arrived = self.flow.arrived_bytes();
-        let activity = Some(Arc::new(move || arrived.load(Ordering::Relaxed)) as _);
-        let watch = Watch { activity, slowest: Some(SLOWEST), ..self.tally.run.limits.watch() };
-        let mut clock = Clock::new(&watch);
+        let watch = self.tally.run.limits.watch_of(move || arrived.load(Ordering::Relaxed));
+        let mut clock = Clock::of_running(&watch);
         loop {
             let turn = tokio::select! {
                 biased;

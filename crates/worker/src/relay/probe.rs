@@ -7,7 +7,6 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, COOKIE};
 use hyper::{HeaderMap, StatusCode};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
@@ -15,7 +14,9 @@ use tokio::time::Instant;
 use super::piece::Route;
 use super::room::UNIT;
 use super::{NotHere, Relay, Source, Trouble, Validator, Version};
-use crate::origin::{Connection, MOST_REDIRECTS, Refusal, Silence, Unfit, content_range, is_address, is_plain, target};
+use crate::origin::{
+    Connection, MOST_REDIRECTS, Refusal, Silence, Unfit, content_range, headers_for, is_address, is_plain, target,
+};
 
 /// The first piece, whose bytes are still to be read.
 #[derive(Debug)]
@@ -34,16 +35,13 @@ pub(super) struct First {
 /// Asks for the piece at `at`.
 pub(super) async fn probe(relay: &Relay, source: &Source, at: u64) -> Result<(Route, First), Trouble> {
     let last = at.saturating_add(relay.limits.piece_bytes().min(UNIT as u64) - 1);
-    let (mut url, mut headers) = (source.url.clone(), source.headers.clone());
+    let mut url = source.url.clone();
     for _ in 0..=MOST_REDIRECTS {
         if !is_address(&url) {
             return Err(Unfit::Address.into());
         }
         let host = relay.hosts.host(url.host_str().unwrap_or_default());
-        match source.cookies.of(&url) {
-            Some(cookies) => headers.insert(COOKIE, cookies),
-            None => headers.remove(COOKIE),
-        };
+        let headers = headers_for((&source.url, &source.headers, &source.cookies), &url);
         let seat = host.seat().await;
         let dialled = Instant::now();
         let mut connection = relay.dialler.connect(&url).await.map_err(trouble)?;
@@ -58,11 +56,7 @@ pub(super) async fn probe(relay: &Relay, source: &Source, at: u64) -> Result<(Ro
                 return Ok((Route { dialler, url, headers, version, host, pace, arrived_bytes }, first));
             }
             status if status.is_redirection() => {
-                let next = target(&url, answer.headers())?;
-                if next.origin() != url.origin() {
-                    headers.remove(AUTHORIZATION);
-                }
-                url = next;
+                url = target(&url, answer.headers())?;
             }
             status => {
                 let trouble = refused(status, answer.headers());

@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{AUTHORIZATION, COOKIE, HeaderValue, RANGE};
+use hyper::header::{HeaderValue, RANGE};
 use hyper::{HeaderMap, Response, StatusCode};
 use url::Url;
 
 use super::hls::LONGEST_PLAYLIST;
 use super::{NotHere, Source, Trouble};
 use crate::origin::{
-    Connection, Cookies, Dialler, MOST_REDIRECTS, Refusal, Silence, Unfit, is_address, is_chunked, is_plain,
-    next_bytes, target,
+    Connection, Cookies, Dialler, MOST_REDIRECTS, Refusal, Silence, Unfit, headers_for, is_address, is_chunked,
+    is_plain, next_bytes, target,
 };
 
 /// Connections that are kept for the next question, of one stream.
@@ -101,7 +101,7 @@ impl Fetcher {
     }
 
     async fn ask(&self, url: &Url, range: Option<(u64, Option<u64>)>) -> Result<(Connection, Response<Incoming>), End> {
-        let headers = self.headers_for(url, range);
+        let headers = self.question(url, range);
         let origin = url.origin().ascii_serialization();
         // an origin may close an idle connection in the moment in which it is used
         while let Some(mut connection) = self.idle(&origin) {
@@ -114,15 +114,8 @@ impl Fetcher {
         Ok((connection, answer))
     }
 
-    fn headers_for(&self, url: &Url, range: Option<(u64, Option<u64>)>) -> HeaderMap {
-        let mut headers = self.headers.clone();
-        if url.origin() != self.source.origin() {
-            headers.remove(AUTHORIZATION);
-        }
-        headers.remove(COOKIE);
-        if let Some(cookies) = self.cookies.of(url) {
-            headers.insert(COOKIE, cookies);
-        }
+    fn question(&self, url: &Url, range: Option<(u64, Option<u64>)>) -> HeaderMap {
+        let mut headers = headers_for((&self.source, &self.headers, &self.cookies), url);
         headers.remove(RANGE);
         if let Some((first, last)) = range {
             let last = last.map(|last| last.to_string()).unwrap_or_default();

@@ -5,14 +5,14 @@
 
 use hyper::HeaderMap;
 use hyper::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderName, HeaderValue, RANGE, TE,
-    TRANSFER_ENCODING, UPGRADE,
+    ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderName, HeaderValue, RANGE, TE, TRANSFER_ENCODING,
+    UPGRADE,
 };
 use jiff::Timestamp;
 use url::Url;
 
 use super::value::{self, Fields};
-use crate::origin::Cookies;
+use crate::origin::{self, Cookies};
 
 /// Characters of the longest address; some are signed at length.
 const ADDRESS: usize = 8192;
@@ -106,15 +106,9 @@ impl Place {
 }
 
 impl Place {
-    /// What is said when asking for something of this format at this address: the cookies that are meant for it, and
-    /// what proves who asks only where the format is.
+    /// What is said when asking for something of this format at this address.
     pub(crate) fn headers_for(&self, url: &Url) -> HeaderMap {
-        let mut headers = self.headers.clone();
-        if url.origin() != self.url.origin() {
-            headers.remove(AUTHORIZATION);
-        }
-        headers.extend(self.cookies.of(url).map(|cookies| (COOKIE, cookies)));
-        headers
+        origin::headers_for((&self.url, &self.headers, &self.cookies), url)
     }
 }
 

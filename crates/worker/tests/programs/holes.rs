@@ -2,31 +2,15 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use haul_shared::job::Failure;
-use haul_tests::media;
 use haul_worker::container::Container;
 use haul_worker::ffmpeg::picture::{Frame, Source};
-use haul_worker::process::{self, Spec, Watch};
 use haul_worker::select::Seen;
 use haul_worker::verify::outline::{Keep, Outline};
 use haul_worker::verify::{self, Bounds, Expected};
-use tokio_util::sync::CancellationToken;
 
-const LAUNCHER: &str = env!("CARGO_BIN_EXE_haul-jail");
-
-fn watch() -> Watch {
-    Watch::new(Duration::from_secs(60), Duration::from_secs(60), CancellationToken::new())
-}
-
-async fn make(file: &Path, coding: &str) {
-    let sources = "-v error -f lavfi -i testsrc2=size=640x360:rate=25:duration=8 -f lavfi -i sine=duration=8";
-    let words = sources.split(' ').chain(coding.split(' '));
-    let spec = Spec::new(media::program("ffmpeg"), file.parent().expect("it is in a folder")).args(words).args([file]);
-    let made = process::output(&spec.launcher(LAUNCHER), &watch()).await.expect("ffmpeg can be run");
-    assert!(made.ended.is_success(), "{}", made.stderr_tail);
-}
+use crate::{coded, watch};
 
 async fn look(file: &Path) -> Result<Seen, Failure> {
     let ffmpeg = crate::ffmpeg();
@@ -46,7 +30,7 @@ async fn ffprobe_says_the_same_of_a_file_with_holes() {
         ("vp9.mp4", "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -b:v 4M -c:a libopus".to_owned()),
     ] {
         let file = folder.path().join(name);
-        make(&file, &coding).await;
+        coded(&file, ("640x360", 8), &coding).await;
         let whole = fs::read(&file).unwrap();
         let (mut walker, mut with_holes) = (Outline::of(Container::Mp4, Keep::Outline), vec![0; whole.len()]);
         for kept in walker.take(&whole) {
@@ -71,8 +55,12 @@ async fn a_picture_is_had_of_what_is_kept_of_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("sharp.mp4");
     // a mebibyte of it ends before its second key frame
-    make(&file, "-vf noise=alls=60:allf=t -c:v libx264 -preset ultrafast -g 50 -qp 10 -c:a aac -movflags +faststart")
-        .await;
+    coded(
+        &file,
+        ("640x360", 8),
+        "-vf noise=alls=60:allf=t -c:v libx264 -preset ultrafast -g 50 -qp 10 -c:a aac -movflags +faststart",
+    )
+    .await;
     let whole = fs::read(&file).unwrap();
     let (mut walker, mut with_holes) = (Outline::of(Container::Mp4, Keep::Outline), vec![0; whole.len()]);
     for kept in walker.take(&whole) {

@@ -3,29 +3,13 @@
 use std::fs::{self, File};
 use std::io::Cursor;
 use std::path::Path;
-use std::time::Duration;
 
 use haul_tests::media;
 use haul_worker::container::Container;
-use haul_worker::process::{self, Spec, Watch};
 use haul_worker::verify::index::{self, Index};
 use haul_worker::verify::{self, Bounds, Expected};
-use tokio_util::sync::CancellationToken;
 
-const LAUNCHER: &str = env!("CARGO_BIN_EXE_haul-jail");
-
-fn watch() -> Watch {
-    Watch::new(Duration::from_secs(60), Duration::from_secs(60), CancellationToken::new())
-}
-
-/// Two seconds of a picture and a tone, coded and laid out so.
-async fn make(file: &Path, coding: &str) {
-    let sources = "-v error -y -f lavfi -i testsrc2=size=318x180:rate=25:duration=2 -f lavfi -i sine=duration=2";
-    let words = sources.split(' ').chain(coding.split(' '));
-    let spec = Spec::new(media::program("ffmpeg"), file.parent().expect("it is in a folder")).args(words).args([file]);
-    let made = process::output(&spec.launcher(LAUNCHER), &watch()).await.expect("ffmpeg can be run");
-    assert!(made.ended.is_success(), "{coding}: {}", made.stderr_tail);
-}
+use crate::{coded, watch};
 
 async fn asked(file: &Path) -> Index {
     let (probe, timeline) = crate::ffmpeg().read(file, Container::Mp4, &watch()).await.expect("it is a medium");
@@ -61,7 +45,7 @@ async fn a_plain_mp4_is_judged_as_ffprobe_would_and_anything_else_is_left_to_it(
         ("vp9.mp4", false, "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -c:a libopus".to_owned()),
     ] {
         let file = folder.path().join(name);
-        make(&file, &coding).await;
+        coded(&file, ("318x180", 2), &coding).await;
         let ours = index::read(File::open(&file).unwrap(), Container::Mp4).unwrap();
         assert_eq!(ours.is_some(), is_plain, "{name}");
         let Some(ours) = ours else { continue };
@@ -84,7 +68,8 @@ async fn a_plain_mp4_is_judged_as_ffprobe_would_and_anything_else_is_left_to_it(
     }
     // a part that begins between key frames, and texts beside the picture
     let cut = folder.path().join("cut.mp4");
-    make(&cut, &format!("-ss 1.3 -i {} -map 2 -c copy", folder.path().join("high.mp4").display())).await;
+    coded(&cut, ("318x180", 2), &format!("-ss 1.3 -i {} -map 2 -c copy", folder.path().join("high.mp4").display()))
+        .await;
     for left in [cut, media::file("chapters.mp4")] {
         assert_eq!(index::read(File::open(&left).unwrap(), Container::Mp4).unwrap(), None, "{}", left.display());
     }

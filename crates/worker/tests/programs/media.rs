@@ -17,7 +17,8 @@ use haul_worker::select::{Seen, settle};
 use haul_worker::verify::{self, Bounds, Expected, Verified};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
-use tokio_util::sync::CancellationToken;
+
+use crate::watch;
 
 const BOUNDS: Bounds = Bounds { size_bytes: 100 << 20, duration: None };
 
@@ -32,10 +33,6 @@ impl Bench {
         Self { folder: TempDir::new().expect("there is room"), ffmpeg: crate::ffmpeg() }
     }
 
-    fn watch() -> Watch {
-        Watch::new(Duration::from_secs(60), Duration::from_secs(60), CancellationToken::new())
-    }
-
     fn put(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
         let path = self.folder.path().join(name);
         fs::write(&path, bytes).expect("there is room");
@@ -43,7 +40,7 @@ impl Bench {
     }
 
     async fn look(&self, file: &Path, expected: Expected) -> Result<Seen, Failure> {
-        verify::look(&self.ffmpeg, file, expected, BOUNDS, &Self::watch()).await
+        verify::look(&self.ffmpeg, file, expected, BOUNDS, &watch()).await
     }
 
     /// Looks, settles, makes, verifies.
@@ -71,10 +68,10 @@ impl Bench {
                 files.iter().zip(&seen).map(|(file, seen)| Input { file, container: seen.container }).collect();
             let make = Make { embedded, ..crate::plain(&plan, spec, &inputs, &output) };
             let mut reached = 0.0_f64;
-            self.ffmpeg.make(&make, &Self::watch(), |seconds| reached = reached.max(seconds)).await?;
+            self.ffmpeg.make(&make, &watch(), |seconds| reached = reached.max(seconds)).await?;
             assert!(reached > media::DURATION_SECONDS - 1.0, "progress was told up to {reached} s");
         }
-        let verified = verify::verify(&self.ffmpeg, &output, None, (&plan, &seen), BOUNDS, &Self::watch()).await?;
+        let verified = verify::verify(&self.ffmpeg, &output, None, (&plan, &seen), BOUNDS, &watch()).await?;
         Ok((output, verified))
     }
 }
@@ -225,7 +222,7 @@ async fn title_and_chapters_are_in_the_file() {
             .args(arguments)
             .args([output])
             .launcher(env!("CARGO_BIN_EXE_haul-jail"));
-        let answer = process::output(&spec, &Bench::watch()).await.unwrap();
+        let answer = process::output(&spec, &watch()).await.unwrap();
         let answer: serde_json::Value = serde_json::from_str(&answer.stdout).unwrap();
         let texts = answer["format"]["tags"].as_object().unwrap();
         let text = |key: &str| {
@@ -340,7 +337,7 @@ async fn a_text_that_names_other_files_is_no_medium() {
         let failure = bench.look(&file, Expected::default()).await.unwrap_err();
         assert_eq!(failure.kind.code(), "invalid_media", "{text}");
         // even if it were taken for a medium, the demuxer is named
-        let run = bench.ffmpeg.probe(&file, haul_worker::container::Container::Mp4, &Bench::watch()).await;
+        let run = bench.ffmpeg.probe(&file, haul_worker::container::Container::Mp4, &watch()).await;
         assert_eq!(run.unwrap_err().kind.code(), "corrupt_media", "{text}");
     }
 }
@@ -360,7 +357,7 @@ async fn a_program_that_rewrites_its_file_without_a_word_is_not_stalled() {
     let output = bench.folder.path().join("result");
     bench.ffmpeg.ffmpeg = silent;
     let make = crate::plain(&plan, &spec, &inputs, &output);
-    let watch = Watch { silence: Duration::from_secs(2), ..Bench::watch() };
+    let watch = Watch { silence: Duration::from_secs(2), ..watch() };
     bench.ffmpeg.make(&make, &watch, |_| {}).await.unwrap();
 }
 
@@ -385,7 +382,7 @@ async fn size_and_duration_have_bounds() {
         (&file, of(1 << 30, 5), Some("too_long")),
         (&empty, of(1 << 30, 60), Some("corrupt_media")),
     ] {
-        let result = verify::look(&bench.ffmpeg, file, Expected::default(), bounds, &Bench::watch()).await;
+        let result = verify::look(&bench.ffmpeg, file, Expected::default(), bounds, &watch()).await;
         assert_eq!(result.err().map(|failure| failure.kind.code()), expected, "{bounds:?}");
     }
 }
