@@ -130,3 +130,50 @@ async fn subtitles_go_into_the_file_or_beside_it_and_what_is_not_there_is_said()
     processes::until("everything is removed", async || house.stored() + house.stored_beside() == 0).await?;
     Ok(())
 }
+
+/// A master playlist whose subtitles are at `texts`.
+fn with_texts(house: &House, name: &str, texts: &str) -> String {
+    let master = format!(
+        "#EXTM3U\n#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"s\",NAME=\"English\",LANGUAGE=\"en\",URI=\"{texts}\"\n\
+        #EXT-X-STREAM-INF:BANDWIDTH=600000,RESOLUTION=640x360,CODECS=\"avc1.42c01e,mp4a.40.2\",SUBTITLES=\"s\"\n\
+        /hls-ts/360p.m3u8\n"
+    );
+    house.origin.put(name, master);
+    house.origin.url(name)
+}
+
+#[tokio::test]
+async fn a_text_that_is_too_large_is_left_out_as_a_whole_and_never_cut_off() -> Result<()> {
+    let house = House::open(Store::Disk, &[("HAUL_SLOTS", "4"), ("HAUL_MAX_ATTEMPTS", "1")]).await?;
+    let _worker = house.worker(&[]).await?;
+    sites(&house);
+    let playlist = |segments: usize, name: &str| {
+        let entries = format!("#EXTINF:4,\n{name}\n").repeat(segments);
+        format!("#EXTM3U\n#EXT-X-TARGETDURATION:4\n{entries}#EXT-X-ENDLIST\n")
+    };
+    let long = "and so on, ".repeat(160 << 10);
+    house.origin.put("/long.vtt", format!("{ENGLISH}\n00:21.000 --> 00:22.000\n{long}\n"));
+    house.origin.put("/many.m3u8", playlist(4001, "/s/1.vtt"));
+    house.origin.put("/most.m3u8", playlist(4, "/long.vtt"));
+    house.origin.put("/large.m3u8", playlist(5, "/long.vtt"));
+    house.origin.put("/whole.vtt", format!("{ENGLISH}\n00:21.000 --> 00:22.000\n{}\n", long.repeat(5)));
+    let page = "<!doctype html><title>A talk</title><video src=/chapters.mp4><track kind=subtitles srclang=en src=/whole.vtt></video>";
+    house.origin.put("/large.html", page);
+
+    let order = json!({ "subtitles": { "languages": ["en"], "mode": "sidecar" } });
+    let table = [
+        (with_texts(&house, "/1.m3u8", "/most.m3u8"), "en=en+"),
+        (with_texts(&house, "/2.m3u8", "/many.m3u8"), "en=-"),
+        (with_texts(&house, "/3.m3u8", "/large.m3u8"), "en=-"),
+        (house.origin.url("/large.html"), "en=-"),
+    ];
+    for (url, expected) in &table {
+        let view = house.end(&house.order(&request(url, order.clone())).await?).await?;
+        assert_eq!((view["status"].as_str(), told(&view).as_str()), (Some("completed"), *expected), "{view}");
+    }
+    assert_eq!(house.origin.hits("/s/1.vtt"), 0, "of what has too many pieces none is fetched");
+    let strict = json!({ "subtitles": { "languages": ["en"], "mode": "sidecar" }, "fallback": "strict" });
+    let strict = house.order(&request(&table[1].0, strict)).await?;
+    assert_eq!(house.outcome(&strict).await?, "format_unavailable");
+    Ok(())
+}

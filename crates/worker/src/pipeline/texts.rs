@@ -165,7 +165,11 @@ impl Run<'_> {
         let base = Url::parse(url).map_err(|_| unusable("an address that is none"))?;
         let names = String::from_utf8_lossy(&playlist);
         let names = names.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-        let addresses: Vec<Url> = names.take(MOST_SEGMENTS).filter_map(|name| base.join(name).ok()).collect();
+        let addresses: Result<Vec<Url>, _> = names.take(MOST_SEGMENTS + 1).map(|name| base.join(name)).collect();
+        let addresses = addresses.map_err(|_| unusable("an address that is none"))?;
+        if addresses.len() > MOST_SEGMENTS {
+            return Err(unusable("it comes in too many segments"));
+        }
         let segment = async |address: Url| self.fetch_small(address.as_str(), headers, SEGMENT_BYTES).await;
         let fetched = stream::iter(addresses).map(segment);
         let mut texts = fetched.buffered(AT_ONCE);
