@@ -142,6 +142,51 @@ async fn what_is_made_of_flows_has_the_frames_of_what_is_made_of_files() {
     }
 }
 
+/// Fault: ffmpeg took eight packets of a picture, slept, and took eight more, whatever had come.
+#[tokio::test]
+async fn a_flow_is_read_on_while_the_other_one_is_late() {
+    let (ffmpeg, dir, spec) = (ffmpeg(), TempDir::new().expect("there is room"), spec("mp4", false));
+    let recipe = "-f lavfi -i testsrc2=size=640x360:rate=25:duration=8,noise=alls=40:allf=t -c:v libx264 \
+                  -preset ultrafast -threads 1 -pix_fmt yuv420p -qp 24 -g 50 -movflags +frag_keyframe+empty_moov picture.mp4";
+    media::ffmpeg(dir.path(), recipe).expect("the recipe is right");
+    let picture = dir.path().join("picture.mp4");
+    let bytes = fs::metadata(&picture).expect("it was made").len();
+    assert!(bytes > 3 << 20, "more than fits into a pipe behind the first of the sound: {bytes} bytes");
+    let sound = dir.path().join("sound.mp4");
+    let begins = media::after("hls-fmp4/init-sound.mp4", media::segments("hls-fmp4/sound-*.m4s", 0..1).collect());
+    fs::write(&sound, begins).expect("there is room");
+    let late = media::joined(&media::segments("hls-fmp4/sound-*.m4s", 1..5).collect::<Vec<_>>());
+
+    // the sound goes on when the last of the picture is in its pipe
+    let taken = CancellationToken::new();
+    let end_of_picture = stream::once({
+        let taken = taken.clone();
+        async move { taken.cancel() }
+    });
+    let rest_of_picture = end_of_picture.filter_map(async |()| None).boxed();
+    let rest_of_sound = stream::once(async move {
+        taken.cancelled().await;
+        Ok(Bytes::from(late))
+    });
+    let (mut flows, mut seen, mut pipes) = (Vec::new(), Vec::new(), Vec::new());
+    for (file, rest) in [(picture, rest_of_picture), (sound, rest_of_sound.boxed())] {
+        let head = Head { file, seconds: Some(media::DURATION_SECONDS) };
+        let expected = Expected { duration: head.seconds, ..Expected::default() };
+        let watch = Watch::new(LONG, LONG, CancellationToken::new());
+        seen.push(look_ahead(&ffmpeg, &head.file, expected, &watch).await.expect("it is a medium"));
+        pipes.push(head.pipe().expect("there is room"));
+        flows.push(Flow { head, rest, arrived: Arc::default() });
+    }
+    let plan = settle(&seen, &spec).expect("it can be made");
+    let inputs: Vec<_> =
+        pipes.iter().zip(&seen).map(|(file, seen)| Input { file, container: seen.container }).collect();
+    let output = dir.path().join("made");
+    let watch = Watch::new(LONG, Duration::from_secs(3), CancellationToken::new());
+    let make = plain(&plan, &spec, &inputs, &output);
+    let made = Shaping { ffmpeg: &ffmpeg, watch, most: 1 << 30, make, flows }.into_file(|_| {}).await;
+    made.expect("neither waits for the other");
+}
+
 /// Fault: a flow that broke would be the end of the pipe to ffmpeg, and the end of a flawless file.
 #[tokio::test]
 async fn the_first_that_fails_ends_the_others_and_its_failure_is_the_jobs() {
