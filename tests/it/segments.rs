@@ -213,26 +213,62 @@ async fn what_is_not_understood_is_left_to_yt_dlp() {
     assert!(matches!(redirected, Err(Trouble::Denied(_))), "{redirected:?}");
 }
 
+/// A stream of segments of an origin's own.
+fn stream(origin: &RangeOrigin, name: &str) -> Source {
+    let url = |n: usize| (origin.url(&format!("/{name}-{n}")).parse().unwrap(), Some(2.0));
+    source(&origin.url("/"), Manifest::Fragments((0..12).map(url).collect()))
+}
+
 #[tokio::test]
 async fn streams_share_connections_and_memory_and_none_waits_for_the_other() {
     const SEGMENT: usize = 5 << 20;
-    let content = Bytes::from(vec![7; SEGMENT]);
-    let origin = RangeOrigin::start(move |asked| asked.served(&content, TAG)).await;
-    let fragments = |name: &str| {
-        let url = |n: usize| (origin.url(&format!("/{name}-{n}")).parse().unwrap(), Some(2.0));
-        source(&origin.url("/"), Manifest::Fragments((0..12).map(url).collect()))
-    };
-    let [mut one, mut two]: [Flow; 2] =
-        segments(LIMITS).open(&[fragments("one"), fragments("two")]).await.unwrap().try_into().unwrap();
-    // nobody reads: it fills up, and stops
-    let arrived = one.arrived_bytes();
-    until("memory is in use", async || arrived.load(Ordering::Relaxed) > 18 << 20).await.unwrap();
-    for _ in 0..4 {
-        assert_eq!(two.next().await.unwrap().unwrap().len(), 256 << 10);
+    for at_once in [8, 1] {
+        let content = Bytes::from(vec![7; SEGMENT]);
+        let origin = RangeOrigin::start(move |asked| asked.served(&content, TAG)).await;
+        let limits = Limits { at_once, ..LIMITS };
+        let both = [stream(&origin, "one"), stream(&origin, "two")];
+        let [mut one, mut two]: [Flow; 2] = segments(limits).open(&both).await.unwrap().try_into().unwrap();
+        // nobody reads: it fills up, and stops
+        let arrived = one.arrived_bytes();
+        until("memory is in use", async || arrived.load(Ordering::Relaxed) > 18 << 20).await.unwrap();
+        for _ in 0..4 {
+            assert_eq!(two.next().await.unwrap().unwrap().len(), 256 << 10);
+        }
+        assert!(arrived.load(Ordering::Relaxed) < 32 << 20);
+        // the one is read to its end while the other stands still, and the other way round
+        assert_eq!(all(&mut two).await.unwrap().len(), 12 * SEGMENT - (1 << 20));
+        assert_eq!(all(&mut one).await.unwrap().len(), 12 * SEGMENT);
+        // a connection that was given up is counted until its origin sees that
+        assert!(origin.asked().iter().all(|asked| asked.open <= at_once + 1), "no more than that at once");
     }
-    assert!(arrived.load(Ordering::Relaxed) < 32 << 20);
-    // the one is read to its end while the other stands still, and the other way round
-    assert_eq!(all(&mut two).await.unwrap().len(), 12 * SEGMENT - (1 << 20));
-    assert_eq!(all(&mut one).await.unwrap().len(), 12 * SEGMENT);
-    assert!(origin.asked().iter().all(|asked| asked.open <= LIMITS.at_once), "never more than that at once");
+}
+
+/// Fault: a connection was kept for each stream, and that of the sound had nothing to ask most of the time.
+#[tokio::test]
+async fn what_plays_first_is_fetched_first_of_whichever_stream() {
+    // all but the first picture is late
+    let origin = RangeOrigin::start(|asked| {
+        let answer = Answer { body: Bytes::from(vec![7; 100_000]), ..Answer::status(200) };
+        let is_late = asked.path.starts_with("/picture") && asked.path != "/picture-0";
+        if is_late { answer.rate(1) } else { answer }
+    })
+    .await;
+    let both = [stream(&origin, "picture"), stream(&origin, "sound")];
+    let flows = segments(Limits { at_once: 4, ..LIMITS }).open(&both).await.unwrap();
+    let asked = async || origin.asked().iter().any(|asked| asked.path == "/picture-4");
+    until("all connections have a picture", asked).await.unwrap();
+    let mut paths: Vec<_> = origin.asked().into_iter().map(|asked| asked.path).collect();
+    paths.sort_unstable();
+    let expected = ["picture-0", "picture-1", "picture-2", "picture-3", "picture-4"];
+    let expected = expected.into_iter().chain(["sound-0", "sound-1", "sound-2", "sound-3"]);
+    assert_eq!(paths, expected.map(|name| format!("/{name}")).collect::<Vec<_>>());
+    assert!(origin.asked().iter().all(|asked| asked.open <= 4));
+    drop(flows);
+
+    let origin = RangeOrigin::start(|_| Answer { body: Bytes::from_static(b"bytes"), ..Answer::status(200) }).await;
+    let both = [stream(&origin, "picture"), stream(&origin, "sound")];
+    fetch(&both, Limits { at_once: 1, ..LIMITS }).await.unwrap();
+    let paths: Vec<_> = origin.asked().into_iter().map(|asked| (asked.path, asked.open)).collect();
+    let expected = (0..12).flat_map(|n| [(format!("/picture-{n}"), 1), (format!("/sound-{n}"), 1)]);
+    assert_eq!(paths, expected.collect::<Vec<_>>(), "in turns, over one connection");
 }

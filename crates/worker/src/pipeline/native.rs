@@ -23,11 +23,13 @@ use super::download::Run;
 use super::fetch::fresh;
 use super::flow::NoFlow;
 use super::stopped_by;
+use crate::container::Container;
 use crate::meter::Meter;
 use crate::process::Clock;
 use crate::scratch;
 use crate::segments::{self, Source, Trouble};
 use crate::shape::{Flow, Head};
+use crate::verify::sniff;
 use crate::way::Why;
 use crate::ytdlp::{Report, SiteFormat};
 
@@ -38,6 +40,8 @@ const SHORT: Duration = Duration::from_secs(1);
 /// What is looked at of a format before anything is made of it: an initialisation and two segments, if they are not longer
 /// than this many bytes. That is more than a second of anything.
 const HEAD: (usize, u64) = (3, 4 << 20);
+/// The same of what names its tracks before the first of them begins: memory fills up while a head is awaited.
+const HEAD_OF_NAMED: u64 = 1 << 20;
 
 /// The formats of one download, on their way.
 pub(super) struct Streams<'a> {
@@ -131,6 +135,11 @@ impl<'a> Run<'a> {
     }
 }
 
+/// Does a flow of it begin with all its tracks and what they are coded in?
+fn names_tracks(container: Container) -> bool {
+    matches!(container, Container::Mp4 | Container::M4a | Container::Webm | Container::Mkv)
+}
+
 /// One format on its way.
 struct Stream<'a> {
     flow: segments::Flow,
@@ -145,9 +154,13 @@ impl<'a> Stream<'a> {
     async fn begin(mut self, head: PathBuf) -> Result<Flow<'a>, NoFlow> {
         let failed = |error: std::io::Error| NoFlow::Failed(scratch::failure(&error));
         let mut file = File::create_new(&head).await.map_err(failed)?;
-        let (segments, bytes) = HEAD;
+        let (segments, mut bytes) = HEAD;
         while self.flow.segments().0 < segments && self.flow.bytes() < bytes {
+            let is_first = self.flow.bytes() == 0;
             let Some(piece) = self.next().await? else { break };
+            if is_first && sniff::sniff(&piece).is_some_and(names_tracks) {
+                bytes = HEAD_OF_NAMED;
+            }
             file.write_all(&piece).await.map_err(failed)?;
         }
         file.flush().await.map_err(failed)?;

@@ -3,7 +3,7 @@
 //! Every host is judged when it is dialled, that of a redirect too, and gets only the cookies that are meant for it.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,7 +19,7 @@ use crate::origin::{
     is_plain, next_bytes, target,
 };
 
-/// Connections that are kept for the next question, of one stream.
+/// Connections that are kept for the next question.
 const MOST_IDLE: usize = 64;
 /// A key of AES-128.
 const KEY_BYTES: usize = 16;
@@ -30,9 +30,29 @@ pub(super) struct Fetcher {
     source: Url,
     headers: HeaderMap,
     cookies: Cookies,
-    /// By scheme, host and port.
-    idle: Mutex<Vec<(String, Connection)>>,
+    idle: Arc<Idle>,
     keys: tokio::sync::Mutex<HashMap<Url, [u8; KEY_BYTES]>>,
+}
+
+/// Connections of one job that are kept for the next question, by scheme, host and port. No more can be open to one host
+/// than questions may be under way.
+#[derive(Default)]
+pub(super) struct Idle(Mutex<Vec<(String, Connection)>>);
+
+impl Idle {
+    fn take(&self, origin: &str) -> Option<Connection> {
+        let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|(_, connection)| !connection.is_closed());
+        let at = idle.iter().rposition(|(of, _)| of == origin)?;
+        Some(idle.swap_remove(at).1)
+    }
+
+    fn put(&self, origin: String, connection: Connection) {
+        let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < MOST_IDLE {
+            idle.push((origin, connection));
+        }
+    }
 }
 
 /// Why a try has brought no more.
@@ -42,8 +62,21 @@ pub(super) enum End {
     Cut,
     /// It asked to be left alone.
     Refused(Option<Duration>),
+    /// Its lane is to be given up: somebody waits for another segment.
+    CalledBack,
     /// There is nothing more to be had.
     Lost(Trouble),
+}
+
+impl End {
+    /// What it is where no other try is made.
+    pub(super) fn trouble(self) -> Trouble {
+        match self {
+            Self::Lost(trouble) => trouble,
+            Self::Refused(retry_after) => Trouble::Busy { retry_after },
+            Self::Cut | Self::CalledBack => Trouble::Broken,
+        }
+    }
 }
 
 impl<R: Into<NotHere>> From<R> for End {
@@ -72,13 +105,14 @@ impl Answer {
 }
 
 impl Fetcher {
-    pub(super) fn new(dialler: Dialler, source: &Source) -> Self {
+    /// With the connections of its job.
+    pub(super) fn new(dialler: Dialler, source: &Source, idle: Arc<Idle>) -> Self {
         Self {
             dialler,
             source: source.url.clone(),
             headers: source.headers.clone(),
             cookies: source.cookies.clone(),
-            idle: Mutex::default(),
+            idle,
             keys: tokio::sync::Mutex::default(),
         }
     }
@@ -104,7 +138,7 @@ impl Fetcher {
         let headers = self.question(url, range);
         let origin = url.origin().ascii_serialization();
         // an origin may close an idle connection in the moment in which it is used
-        while let Some(mut connection) = self.idle(&origin) {
+        while let Some(mut connection) = self.idle.take(&origin) {
             if let Ok(answer) = connection.get(url, headers.clone()).await {
                 return Ok((connection, answer));
             }
@@ -125,19 +159,9 @@ impl Fetcher {
         headers
     }
 
-    fn idle(&self, origin: &str) -> Option<Connection> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.retain(|(_, connection)| !connection.is_closed());
-        let at = idle.iter().rposition(|(of, _)| of == origin)?;
-        Some(idle.swap_remove(at).1)
-    }
-
     /// Keeps the connection of an answer that was read to its end.
     pub(super) fn keep(&self, answer: Answer) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < MOST_IDLE {
-            idle.push((answer.url.origin().ascii_serialization(), answer.connection));
-        }
+        self.idle.put(answer.url.origin().ascii_serialization(), answer.connection);
     }
 
     /// A playlist, and where it is, redirects followed.
@@ -158,7 +182,7 @@ impl Fetcher {
             Err(End::Lost(Trouble::Refused(_))) => Err(Unfit::Status.into()),
             Err(End::Lost(trouble)) => Err(trouble),
             Err(End::Refused(_)) => Err(Unfit::Status.into()),
-            Err(End::Cut) => Err(Unfit::Unanswered.into()),
+            Err(End::Cut | End::CalledBack) => Err(Unfit::Unanswered.into()),
         }
     }
 

@@ -1,6 +1,5 @@
 //! A stream on its way: segments are begun in order, as many at once as may be, and given out in order.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -12,6 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::Trouble;
 use super::fetcher::Fetcher;
 use super::lane::{self, Part};
+use super::lanes::Rank;
 use super::plan::{Plan, Segment};
 use super::share::{MOST_PARTS, Own, Share};
 
@@ -54,12 +54,13 @@ impl std::fmt::Debug for Handle {
 }
 
 impl Flow {
-    pub(super) fn begin(plan: Plan, fetcher: Arc<Fetcher>, share: Arc<Share>) -> Self {
+    /// `stream`: its number among those of its job.
+    pub(super) fn begin(stream: usize, plan: Plan, fetcher: Arc<Fetcher>, share: Arc<Share>) -> Self {
         let Plan { segments, seconds } = plan;
-        // begun and not given out: enough to keep all lanes busy while one segment is late
+        // that may be fetched and are not given out: enough to keep all lanes busy while one segment is late
         let (out, slots) = mpsc::channel(2 * share.limits.at_once.max(1));
         let count = segments.len();
-        let driver = tokio::spawn(drive(segments.into(), fetcher, Arc::clone(&share), out));
+        let driver = tokio::spawn(drive(stream, segments, fetcher, Arc::clone(&share), out));
         Self {
             seconds,
             segments: count,
@@ -131,26 +132,28 @@ impl Flow {
     }
 }
 
-/// Begins one segment after the other.
-async fn drive(mut segments: VecDeque<Segment>, fetcher: Arc<Fetcher>, share: Arc<Share>, out: mpsc::Sender<Slot>) {
-    let own = Arc::new(Own::new());
-    while let Some(segment) = segments.pop_front() {
+/// Begins one segment after the other. Each asks for a lane itself: then it is known which of them is due.
+async fn drive(
+    stream: usize,
+    segments: Vec<Segment>,
+    fetcher: Arc<Fetcher>,
+    share: Arc<Share>,
+    out: mpsc::Sender<Slot>,
+) {
+    let (own, all) = (Arc::new(Own::new()), segments.len());
+    for (at, segment) in segments.into_iter().enumerate() {
         let Ok(place) = out.reserve().await else { return };
-        let permit = share.lane(&own).await;
         let (sender, parts) = mpsc::channel(MOST_PARTS);
         let due = CancellationToken::new();
         let errand = lane::Errand {
             segment,
+            rank: Rank::of(stream, at, all),
             fetcher: Arc::clone(&fetcher),
             share: Arc::clone(&share),
             own: Arc::clone(&own),
             due: due.clone(),
             out: sender,
         };
-        let lane = tokio::spawn(async move {
-            errand.run().await;
-            drop(permit);
-        });
-        place.send(Slot { parts, due, _lane: AbortOnDropHandle::new(lane) });
+        place.send(Slot { parts, due, _lane: AbortOnDropHandle::new(tokio::spawn(errand.run())) });
     }
 }

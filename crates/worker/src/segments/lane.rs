@@ -1,20 +1,22 @@
 //! One segment: fetched until it is whole, over as many connections as that takes, and handed over piece by piece.
 //!
-//! What was handed over can't be taken back: after a cut it goes on at the byte behind.
+//! What was handed over can't be taken back: after a cut it goes on at the byte behind. So it does when it had to give its
+//! lane up to one that is waited for.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::StatusCode;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::cipher::Decipher;
 use super::fetcher::{Answer, End, Fetcher};
+use super::lanes::{Lane, Rank};
 use super::plan::Segment;
-use super::share::{CHUNK_BYTES, Own, Share};
+use super::share::{CHUNK_BYTES, Own, Room, Share};
 use super::{NotHere, Trouble};
 use crate::origin::{Unfit, Validator, content_range};
 
@@ -34,6 +36,7 @@ pub(super) enum Part {
 /// To fetch one segment.
 pub(super) struct Errand {
     pub(super) segment: Segment,
+    pub(super) rank: Rank,
     pub(super) fetcher: Arc<Fetcher>,
     pub(super) share: Arc<Share>,
     pub(super) own: Arc<Own>,
@@ -56,14 +59,22 @@ impl Errand {
     async fn fetch(&self, progress: &mut Progress) -> Result<(), Trouble> {
         let mut in_vain = 0;
         loop {
+            if progress.lane.is_none() {
+                progress.lane = self.share.lanes.take(self.rank, &self.due).await;
+            }
             self.share.quiet().await;
-            // a segment that nobody can take yet is not asked for
-            self.make_room(progress).await?;
             let (begun, before) = (Instant::now(), progress.taken);
             let last = match self.go_on(progress).await {
                 Ok(()) if progress.taken == 0 => return Err(Trouble::Empty),
-                Ok(()) => return self.finish(progress).await,
+                Ok(()) => return self.finish(progress).await.map_err(End::trouble),
                 Err(End::Lost(trouble)) => return Err(trouble),
+                Err(End::CalledBack) => {
+                    progress.lane = None;
+                    // it comes back when it can go on
+                    self.give(progress).await.map_err(End::trouble)?;
+                    self.make_room(progress).await.map_err(End::trouble)?;
+                    continue;
+                }
                 Err(End::Cut) => Trouble::Broken,
                 Err(End::Refused(retry_after)) => {
                     self.share.refused(&self.segment.url, begun, retry_after)?;
@@ -81,9 +92,14 @@ impl Errand {
 
     /// Fetches what is missing. `Ok`: nothing is.
     async fn go_on(&self, progress: &mut Progress) -> Result<(), End> {
+        // a segment that nobody can take yet is not asked for
+        self.make_room(progress).await?;
         if let (Some(cipher), None) = (&self.segment.cipher, &progress.decipher) {
             let key = self.fetcher.key(&cipher.key).await?;
             progress.decipher = Some(Decipher::new(&key, cipher.iv).map_err(|_| NotHere::Cipher)?);
+        }
+        if progress.taken > 0 && progress.length == Some(progress.taken) {
+            return Ok(());
         }
         let asked = match self.segment.range {
             Some((first, last)) => Some((first + progress.taken, Some(last))),
@@ -95,7 +111,7 @@ impl Errand {
             let again = usize::try_from(skip).unwrap_or(usize::MAX).min(bytes.len());
             skip -= again as u64;
             self.share.arrived(bytes.len()).await;
-            self.take(progress, &bytes[again..]).await.map_err(End::Lost)?;
+            self.take(progress, bytes.slice(again..)).await?;
         }
         if skip > 0 {
             // it ends before what is there already
@@ -133,23 +149,22 @@ impl Errand {
         Ok(skip)
     }
 
-    async fn take(&self, progress: &mut Progress, bytes: &[u8]) -> Result<(), Trouble> {
+    /// They have come, and count as taken; they are given on as there is room.
+    async fn take(&self, progress: &mut Progress, bytes: Bytes) -> Result<(), End> {
         progress.taken += bytes.len() as u64;
-        match progress.decipher.take() {
-            None => self.give(progress, bytes).await,
-            Some(mut decipher) => {
-                let clear = decipher.next(bytes).map_err(|_| Trouble::NotHere(NotHere::Cipher))?;
-                self.give(progress, clear).await?;
-                progress.decipher = Some(decipher);
-                Ok(())
-            }
-        }
+        progress.pending = match &mut progress.decipher {
+            None => bytes,
+            Some(decipher) => Bytes::copy_from_slice(decipher.next(&bytes).map_err(|_| NotHere::Cipher)?),
+        };
+        self.give(progress).await
     }
 
-    async fn finish(&self, progress: &mut Progress) -> Result<(), Trouble> {
+    async fn finish(&self, progress: &mut Progress) -> Result<(), End> {
+        progress.lane = None;
         if let Some(decipher) = progress.decipher.take() {
-            let rest = decipher.end().map_err(|_| Trouble::NotHere(NotHere::Cipher))?;
-            self.give(progress, &rest).await?;
+            let rest = decipher.end().map_err(|_| NotHere::Cipher)?;
+            progress.pending = Bytes::copy_from_slice(&rest);
+            self.give(progress).await?;
         }
         if let Some(chunk) = progress.chunk.take() {
             self.hand_over(chunk).await;
@@ -157,19 +172,21 @@ impl Errand {
         Ok(())
     }
 
-    /// Copies them into chunks: what a connection reads into is larger than what it reads.
-    async fn give(&self, progress: &mut Progress, mut bytes: &[u8]) -> Result<(), Trouble> {
-        while !bytes.is_empty() {
+    /// Copies what has come into chunks: what a connection reads into is larger than what it reads.
+    async fn give(&self, progress: &mut Progress) -> Result<(), End> {
+        while !progress.pending.is_empty() {
             self.make_room(progress).await?;
             let expected = progress.expected();
-            let Some(chunk) = &mut progress.chunk else { return Err(Trouble::Broken) };
+            let Some(chunk) = &mut progress.chunk else { return Err(End::Lost(Trouble::Broken)) };
             if chunk.bytes.capacity() == 0 {
-                chunk.bytes.reserve_exact(expected.max(bytes.len()).min(CHUNK_BYTES));
+                let bytes = expected.max(progress.pending.len()).min(CHUNK_BYTES);
+                chunk.bytes.reserve_exact(bytes);
+                chunk.room.shrink(bytes);
             }
-            let (now, later) = bytes.split_at(bytes.len().min(CHUNK_BYTES - chunk.bytes.len()));
-            chunk.bytes.extend_from_slice(now);
+            let free = CHUNK_BYTES - chunk.bytes.len();
+            let now = progress.pending.split_to(progress.pending.len().min(free));
+            chunk.bytes.extend_from_slice(&now);
             progress.given += now.len() as u64;
-            bytes = later;
             if chunk.bytes.len() == CHUNK_BYTES
                 && let Some(chunk) = progress.chunk.take()
             {
@@ -179,11 +196,22 @@ impl Errand {
         Ok(())
     }
 
-    async fn make_room(&self, progress: &mut Progress) -> Result<(), Trouble> {
-        if progress.chunk.is_none() {
-            let room = self.share.room(&self.own, &self.due).await.ok_or(Trouble::Broken)?;
-            progress.chunk = Some(Chunk { bytes: Vec::new(), _room: room });
+    /// Waits for room; with a lane, only until that is called back.
+    async fn make_room(&self, progress: &mut Progress) -> Result<(), End> {
+        if progress.chunk.is_some() {
+            return Ok(());
         }
+        let room = self.share.room(&self.own, &self.due);
+        let room = match &mut progress.lane {
+            None => room.await,
+            Some(lane) => tokio::select! {
+                biased;
+                room = room => room,
+                () = lane.called_back() => return Err(End::CalledBack),
+            },
+        };
+        let room = room.ok_or(Trouble::Broken).map_err(End::Lost)?;
+        progress.chunk = Some(Chunk { bytes: Vec::new(), room });
         Ok(())
     }
 
@@ -206,6 +234,10 @@ struct Progress {
     /// What the origin called it.
     version: Option<Validator>,
     decipher: Option<Decipher>,
+    /// Permission to fetch it.
+    lane: Option<Lane>,
+    /// What has come and is in no chunk yet.
+    pending: Bytes,
     chunk: Option<Chunk>,
 }
 
@@ -220,7 +252,7 @@ impl Progress {
 /// Bytes, and their room in memory until they are dropped.
 struct Chunk {
     bytes: Vec<u8>,
-    _room: OwnedSemaphorePermit,
+    room: Room,
 }
 
 impl AsRef<[u8]> for Chunk {

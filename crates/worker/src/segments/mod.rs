@@ -11,6 +11,7 @@ mod fetcher;
 mod flow;
 mod hls;
 mod lane;
+mod lanes;
 mod plan;
 mod share;
 mod source;
@@ -24,7 +25,7 @@ use hyper::StatusCode;
 use url::Url;
 
 use crate::origin::{Dialler, NoTrust, Patience, Unfit, is_address};
-use fetcher::Fetcher;
+use fetcher::{Fetcher, Idle};
 use plan::{MOST_SEGMENTS, Plan, Segment};
 use share::Share;
 
@@ -35,7 +36,7 @@ pub use source::{Manifest, Source};
 /// What is asked of every stream of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Segments of all streams of one job under way at the same time; each stream has at least one.
+    /// Segments of all streams of one job under way at the same time, and connections to one host.
     pub at_once: usize,
     /// How often a segment that got no further is tried again.
     pub retries: u32,
@@ -164,16 +165,22 @@ impl Segments {
     /// [`Trouble`].
     pub async fn open(&self, sources: &[Source]) -> Result<Vec<Flow>, Trouble> {
         let share = Arc::new(Share::new(self.limits, sources, self.patience.clone()));
-        try_join_all(sources.iter().map(|source| self.begin(source, &share))).await
+        let idle = Arc::new(Idle::default());
+        try_join_all(sources.iter().enumerate().map(|source| self.begin(source, &share, &idle))).await
     }
 
-    async fn begin(&self, source: &Source, share: &Arc<Share>) -> Result<Flow, Trouble> {
-        let fetcher = Arc::new(Fetcher::new(self.dialler.clone(), source));
+    async fn begin(
+        &self,
+        (stream, source): (usize, &Source),
+        share: &Arc<Share>,
+        idle: &Arc<Idle>,
+    ) -> Result<Flow, Trouble> {
+        let fetcher = Arc::new(Fetcher::new(self.dialler.clone(), source, Arc::clone(idle)));
         let plan = match &source.manifest {
             Manifest::Playlist => playlist(&fetcher, &source.url).await?,
             Manifest::Fragments(fragments) => named(fragments).map_err(Trouble::NotHere)?,
         };
-        Ok(Flow::begin(plan, fetcher, Arc::clone(share)))
+        Ok(Flow::begin(stream, plan, fetcher, Arc::clone(share)))
     }
 }
 

@@ -1,9 +1,9 @@
-//! What all streams of one job have together: connections, memory, the rate, and what the origin thinks of us.
+//! What all streams of one job have together: memory, the rate, and what the origin thinks of us.
 //!
-//! A stream can't wait for another one for ever, whichever is read first: each has a connection that is only its own,
-//! and memory for the segment that is due.
+//! A stream can't wait for another one for ever, whichever is read first: each has memory for the segment that is due,
+//! and the lanes see to its connection (`lanes`).
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,25 +12,25 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use super::lanes::Lanes;
 use super::{Limits, Source, Trouble};
 use crate::origin::{LONGEST_QUIET, Patience, QUIET};
 
-/// What memory is given out in, in bytes.
+/// A piece of memory, in bytes, at most: of what is shorter as much as it needs.
 pub(super) const CHUNK_BYTES: usize = 256 << 10;
+/// What memory is counted in, in bytes: segments of sound are short, and there are many of them.
+const UNIT_BYTES: usize = 16 << 10;
+const UNITS: usize = CHUNK_BYTES / UNIT_BYTES;
 /// Of segments that are not due yet, in chunks: 20 MiB.
 const ROOM: usize = 80;
 /// Of the segment that is due, in chunks; for each stream.
 const ROOM_OF_DUE: usize = 4;
-/// What one segment can hand over without being taken from: all the room that there is, and its end.
-pub(super) const MOST_PARTS: usize = ROOM + ROOM_OF_DUE + 1;
+/// What one segment can hand over without being taken from: all the room that there is, its last chunk, and its end.
+pub(super) const MOST_PARTS: usize = ROOM + ROOM_OF_DUE + 2;
 
 pub(super) struct Share {
     pub(super) limits: Limits,
-    lanes: Arc<Semaphore>,
-    /// How many of them there are.
-    width: AtomicUsize,
-    /// Lanes that are not to come back.
-    surplus: AtomicUsize,
+    pub(super) lanes: Arc<Lanes>,
     room: Arc<Semaphore>,
     mood: Mutex<Mood>,
     /// When the next byte may come.
@@ -49,13 +49,12 @@ struct Mood {
 
 /// What one stream has for itself.
 pub(super) struct Own {
-    lane: Arc<Semaphore>,
     room: Arc<Semaphore>,
 }
 
 impl Own {
     pub(super) fn new() -> Self {
-        Self { lane: Arc::new(Semaphore::new(1)), room: Arc::new(Semaphore::new(ROOM_OF_DUE)) }
+        Self { room: Arc::new(Semaphore::new(ROOM_OF_DUE * UNITS)) }
     }
 }
 
@@ -63,13 +62,10 @@ impl Share {
     pub(super) fn new(limits: Limits, sources: &[Source], patience: Patience) -> Self {
         let host = sources.first().and_then(|source| source.url.host_str()).unwrap_or_default();
         let most = u32::try_from(limits.at_once).unwrap_or(u32::MAX);
-        let width = (patience.at_once(host, most) as usize).saturating_sub(sources.len());
         Self {
             limits,
-            lanes: Arc::new(Semaphore::new(width)),
-            width: AtomicUsize::new(width),
-            surplus: AtomicUsize::new(0),
-            room: Arc::new(Semaphore::new(ROOM)),
+            lanes: Lanes::new(patience.at_once(host, most) as usize),
+            room: Arc::new(Semaphore::new(ROOM * UNITS)),
             mood: Mutex::default(),
             next_byte: Mutex::new(Instant::now()),
             taken_bytes: AtomicU64::new(0),
@@ -78,24 +74,17 @@ impl Share {
         }
     }
 
-    /// Permission to fetch a segment.
-    pub(super) async fn lane(self: &Arc<Self>, own: &Own) -> Lane {
-        tokio::select! {
-            permit = take(&own.lane) => Lane { permit, shared: None },
-            permit = take(&self.lanes) => Lane { permit, shared: Some(Arc::clone(self)) },
-        }
-    }
-
     /// Room for a chunk. A segment that is due does not wait for those that are not.
-    pub(super) async fn room(&self, own: &Own, due: &CancellationToken) -> Option<OwnedSemaphorePermit> {
+    pub(super) async fn room(&self, own: &Own, due: &CancellationToken) -> Option<Room> {
         let when_due = async {
             due.cancelled().await;
             take(&own.room).await
         };
-        tokio::select! {
+        let permit = tokio::select! {
             permit = when_due => permit,
             permit = take(&self.room) => permit,
-        }
+        };
+        permit.map(Room)
     }
 
     /// These bytes have arrived; returns when more may come.
@@ -147,33 +136,24 @@ impl Share {
         mood.quiet_until = mood.quiet_until.max(Some(now + wait));
         if mood.shrunk.is_none_or(|shrunk| begun > shrunk) {
             mood.shrunk = Some(now);
-            let width = self.width.load(Ordering::Relaxed);
-            self.width.store(width / 2, Ordering::Relaxed);
-            self.surplus.fetch_add(width - width / 2, Ordering::Relaxed);
+            self.lanes.halve();
         }
         Ok(())
     }
 }
 
+/// Room for a chunk.
+pub(super) struct Room(OwnedSemaphorePermit);
+
+impl Room {
+    /// No more than so many bytes will come.
+    pub(super) fn shrink(&mut self, bytes: usize) {
+        let surplus = self.0.num_permits().saturating_sub(bytes.div_ceil(UNIT_BYTES));
+        drop(self.0.split(surplus));
+    }
+}
+
 /// `None` only when a semaphore is closed, which ours never are.
 async fn take(semaphore: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
-    Arc::clone(semaphore).acquire_owned().await.ok()
-}
-
-/// Given back when dropped, unless there are too many.
-pub(super) struct Lane {
-    permit: Option<OwnedSemaphorePermit>,
-    shared: Option<Arc<Share>>,
-}
-
-impl Drop for Lane {
-    fn drop(&mut self) {
-        let Some(share) = &self.shared else { return };
-        let fewer = |surplus: usize| surplus.checked_sub(1);
-        if share.surplus.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer).is_ok()
-            && let Some(permit) = self.permit.take()
-        {
-            permit.forget();
-        }
-    }
+    Arc::clone(semaphore).acquire_many_owned(UNITS as u32).await.ok()
 }
