@@ -25,6 +25,7 @@ use haul_worker::relay::{self, Relay};
 use haul_worker::scratch::Scratch;
 use haul_worker::segments::{self, Segments};
 use haul_worker::shape::Lane;
+use haul_worker::thumbnails::Thumbnails;
 use haul_worker::ytdlp::{Ytdlp, YtdlpSettings};
 use haul_worker::{claim, heartbeat};
 use tokio::sync::Notify;
@@ -78,6 +79,7 @@ pub async fn run(order: Order) -> Result<()> {
                 say(&began.elapsed().as_secs_f64().to_string());
                 stop.cancel();
             }
+            std::future::ready(())
         }
     };
     tokio::select! {
@@ -159,10 +161,11 @@ async fn context(order: &Order, scratch: &str) -> Result<Context> {
             ffmpeg: program.into(),
             ffprobe: program.into(),
             launcher: None,
-            limits: Limits { file_size: None, data: None, open_files: None },
+            limits: Limits::default(),
             threads: 1,
         },
         coding: Lane::for_cores(NonZeroUsize::MIN),
+        thumbnails: Thumbnails::default(),
         id,
         config,
     })

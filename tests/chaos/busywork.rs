@@ -20,6 +20,7 @@ use haul_worker::config::WorkerConfig;
 use haul_worker::context::Context;
 use haul_worker::insist::surely;
 use haul_worker::pipeline::Made;
+use haul_worker::thumbnails::Subject;
 use rand::RngExt as _;
 use tokio::net::TcpListener;
 
@@ -75,6 +76,7 @@ fn busywork<'a>(
         put.map_err(|error| Failure::new(FailureKind::StorageUnavailable, error.to_string()))?;
         Ok(Outcome::Made(Box::new(Made {
             artifact: artifact(object),
+            subject: Subject::default(),
             stages: Vec::new(),
             way: haul_worker::way::Way::Relay,
         })))

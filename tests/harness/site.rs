@@ -12,7 +12,7 @@ use haul_shared::ids::{Ticket, WorkerId};
 use haul_shared::job::{Artifact, Beside, Delivery, Failure};
 use haul_shared::shutdown::Shutdown;
 use haul_shared::storage::{ObjectKey, ObjectMeta, Role, Storage};
-use haul_shared::store::{JobStore, Kind, Leased, StoreSettings};
+use haul_shared::store::{JobStore, Kind, Lease, Leased, StoreSettings};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -183,6 +183,14 @@ impl Site {
     /// # Errors
     /// When there is none.
     pub async fn complete(&self, bytes: &[u8]) -> Result<Artifact> {
+        Ok(self.complete_before_thumbnail(bytes, Duration::ZERO).await?.1)
+    }
+
+    /// The same, with a thumbnail that may come within this time.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn complete_before_thumbnail(&self, bytes: &[u8], within: Duration) -> Result<(Lease, Artifact)> {
         let leased = self.lease().await?;
         let object = ObjectKey::new(leased.lease.job, leased.lease.fence, "mp4");
         let sha256: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
@@ -211,8 +219,8 @@ impl Site {
             is_recording: false,
             beside: Beside::default(),
         };
-        self.jobs.complete(&leased.lease, &artifact, &[]).await?;
-        Ok(artifact)
+        self.jobs.complete_before_thumbnail(&leased.lease, &artifact, &[], within).await?;
+        Ok((leased.lease, artifact))
     }
 
     /// Takes the next download and gives it up, as a worker would.

@@ -6,6 +6,7 @@ use haul_shared::ids::Ticket;
 use haul_shared::job::Job;
 use haul_shared::storage::Storage;
 use haul_shared::store::JobStore;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -32,6 +33,8 @@ pub struct App {
     pub representations: Representations,
     /// Their results.
     pub storage: Storage,
+    /// Places for those who wait for a thumbnail.
+    pub waiting_for_thumbnails: Semaphore,
     /// Metadata.
     pub metadata: MetadataService,
     /// Who may call; `None`: everybody who gets here.

@@ -12,7 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use haul_shared::ids::{ClientKey, Ticket};
-use haul_shared::job::JobState;
+use haul_shared::job::{JobState, Thumbnail};
 use haul_shared::recent::Recent;
 use haul_shared::store::Seen;
 use jiff::Timestamp;
@@ -98,7 +98,10 @@ impl Made {
             has_ended: job.state.kind().is_end(),
         };
         let until = match job.state {
-            JobState::Completed { expires, .. } => Some(expires),
+            JobState::Completed { artifact, expires, .. } => Some(match artifact.beside.thumbnail {
+                Thumbnail::Coming { until } => until.min(expires),
+                Thumbnail::None | Thumbnail::There(_) => expires,
+            }),
             JobState::Queued { .. }
             | JobState::Waiting { .. }
             | JobState::Running { .. }

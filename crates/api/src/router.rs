@@ -22,7 +22,7 @@ use crate::auth::{identify, identify_by_address};
 use crate::compression::compress;
 use crate::config::CorsOrigins;
 use crate::limits::{Class, limit};
-use crate::routes::{batch, downloads, files, health, list, metadata, operators};
+use crate::routes::{batch, downloads, files, health, list, metadata, operators, thumbnail};
 use crate::{error, observe, openapi};
 
 /// Bytes of a request's body.
@@ -67,7 +67,7 @@ pub fn routers(app: &Arc<App>) -> Routers {
         .routes(routes!(downloads::remove))
         .routes(routes!(files::link))
         .routes(routes!(files::content))
-        .routes(routes!(files::thumbnail))
+        .routes(routes!(thumbnail::thumbnail))
         .routes(routes!(files::subtitles))
         .routes(routes!(metadata::forget))
         .route_layer(charged(Class::Reads, SOON));

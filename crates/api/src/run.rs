@@ -10,6 +10,7 @@ use haul_shared::shutdown::Shutdown;
 use haul_shared::storage::{Role, Storage, StorageError};
 use haul_shared::store::{JobStore, StoreError, StoreSettings};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::app::App;
@@ -21,6 +22,7 @@ use crate::metrics::Metrics;
 use crate::representation::Representations;
 use crate::request::Rules;
 use crate::router::{Routers, routers};
+use crate::routes::thumbnail::MOST_WAITING;
 use haul_shared::serve::serve;
 
 /// Why an API does not start.
@@ -138,6 +140,7 @@ async fn build(
         storage,
         keys,
         representations: Representations::default(),
+        waiting_for_thumbnails: Semaphore::new(MOST_WAITING),
         limits: Limits::default(),
         metrics: Metrics::new(&config.regions),
         shutdown: shutdown.stop.clone(),

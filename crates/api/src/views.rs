@@ -3,7 +3,7 @@
 //! Absent values are `null`, never missing, and a link that leads nowhere yet is `null`. No type of the domain is
 //! serialised as it is: what is renamed inside must not change what clients read.
 
-use haul_shared::job::{Artifact, Delivery, Failure, Job, JobState, Progress, Stage, Text};
+use haul_shared::job::{Artifact, Delivery, Failure, Job, JobState, Progress, Stage, Text, Thumbnail};
 use haul_shared::media::MediaInfo;
 use haul_shared::storage::clean_stem;
 use jiff::Timestamp;
@@ -181,8 +181,10 @@ impl JobView {
                 events: None,
                 link: shown.can_be_fetched.then(|| format!("{this}/link")),
                 content: shown.can_be_fetched.then(|| format!("{this}/content")),
-                thumbnail: (shown.can_be_fetched && shown.artifact.is_some_and(|made| made.beside.thumbnail.is_some()))
-                    .then(|| format!("{this}/thumbnail")),
+                // the route waits for one that is still being made
+                thumbnail: (shown.can_be_fetched
+                    && shown.artifact.is_some_and(|made| made.beside.thumbnail != Thumbnail::None))
+                .then(|| format!("{this}/thumbnail")),
                 this,
             },
             request,

@@ -11,13 +11,15 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use haul_shared::ids::JobId;
 use haul_shared::job::{Failure, FailureKind, JobSpec};
+use haul_shared::storage::ObjectKey;
 use haul_shared::store::{Done, Ended, Kind, Lease, Leased, StoreError};
 
 use crate::board::{Running, StopReason};
 use crate::context::Context;
 use crate::insist::surely;
 use crate::pipeline::{self, Made};
-use crate::scratch;
+use crate::scratch::{self, Folder};
+use crate::thumbnails::{self, Fate, Sitting, Subject};
 
 /// Before a job that this version cannot read is offered again.
 const SKEW_DELAY: Duration = Duration::from_secs(5);
@@ -37,8 +39,8 @@ pub enum Outcome {
 /// around the work that is tried.
 pub type Work = for<'a> fn(&'a Context, &'a Running, &'a JobSpec, &'a Path) -> BoxFuture<'a, Result<Outcome, Failure>>;
 
-/// Runs and settles one attempt.
-pub async fn run(ctx: &Context, leased: Leased, work: Work) {
+/// Runs and settles one attempt. What is left to do for a completed job needs no slot.
+pub async fn run(ctx: &Context, leased: Leased, work: Work) -> Option<Sitting> {
     let entry = ctx.board.enter(leased.lease.clone(), leased.reached);
     if leased.lease.kind == Kind::Download {
         ctx.metrics.waited(leased.waited);
@@ -50,27 +52,35 @@ pub async fn run(ctx: &Context, leased: Leased, work: Work) {
         if let Err(error) = surely(|| ctx.store.defer(&leased.lease, SKEW_DELAY)).await {
             untold(ctx, id, &error);
         }
-        return;
+        return None;
     };
     tracing::info!(job.id = %id, attempt = leased.attempt, "job {id} begins, attempt {}", leased.attempt);
     let began = Instant::now();
-    let outcome = in_scratch(ctx, &entry, spec, work).await;
-    settle(ctx, &entry, &leased, outcome, began.elapsed()).await;
+    let (outcome, scratch) = in_scratch(ctx, &entry, spec, work).await;
+    settle(ctx, &entry, &leased, (outcome, scratch), began.elapsed()).await
 }
 
-/// Does the work in a folder of its own, which is gone when this returns.
-async fn in_scratch(ctx: &Context, job: &Running, spec: &JobSpec, work: Work) -> Outcome {
+/// Does the work in a folder of its own. All that is left of it is what a thumbnail is made of.
+async fn in_scratch(ctx: &Context, job: &Running, spec: &JobSpec, work: Work) -> (Outcome, Option<Folder>) {
     let scratch = match ctx.scratch.attempt().await {
         Ok(scratch) => scratch,
-        Err(error) => return Outcome::Failed(scratch::failure(&error)),
+        Err(error) => return (Outcome::Failed(scratch::failure(&error)), None),
     };
     let outcome = match AssertUnwindSafe(work(ctx, job, spec, scratch.path())).catch_unwind().await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(failure)) => Outcome::Failed(failure),
         Err(_) => Outcome::Failed(Failure::new(FailureKind::Internal, "the worker panicked")),
     };
-    scratch.remove().await;
-    outcome
+    match &outcome {
+        Outcome::Made(made) if !made.subject.is_nothing() => {
+            scratch.keep_only(pipeline::PICTURES).await;
+            (outcome, Some(scratch))
+        }
+        Outcome::Made(_) | Outcome::Found | Outcome::Failed(_) => {
+            scratch.remove().await;
+            (outcome, None)
+        }
+    }
 }
 
 /// With yt-dlp and ffmpeg: a download, or a look at metadata.
@@ -94,7 +104,13 @@ pub fn by_programs<'a>(
     })
 }
 
-async fn settle(ctx: &Context, job: &Running, leased: &Leased, outcome: Outcome, took: Duration) {
+async fn settle(
+    ctx: &Context,
+    job: &Running,
+    leased: &Leased,
+    (outcome, scratch): (Outcome, Option<Folder>),
+    took: Duration,
+) -> Option<Sitting> {
     let id = leased.lease.job;
     let (reason, lease) = (job.stop_reason(), &leased.lease);
     let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
@@ -109,7 +125,7 @@ async fn settle(ctx: &Context, job: &Running, leased: &Leased, outcome: Outcome,
         }
         // A result that is there already is worth completing, whoever wants the worker to stop.
         (None | Some(StopReason::Shutdown | StopReason::Cancelled), Outcome::Made(made)) => {
-            complete(ctx, lease, *made, duration_ms).await;
+            return complete(ctx, lease, (*made, scratch), duration_ms).await;
         }
         (_, Outcome::Found) => match surely(|| ctx.store.found(lease)).await {
             Ok(_) => tracing::info!(job.id = %id, duration_ms, "job {id} done"),
@@ -144,17 +160,27 @@ async fn settle(ctx: &Context, job: &Running, leased: &Leased, outcome: Outcome,
             }
         }
     }
+    None
 }
 
-async fn complete(ctx: &Context, lease: &Lease, made: Made, duration_ms: u64) {
+async fn complete(
+    ctx: &Context,
+    lease: &Lease,
+    (made, scratch): (Made, Option<Folder>),
+    duration_ms: u64,
+) -> Option<Sitting> {
     let id = lease.job;
-    let done = surely(|| ctx.store.complete(lease, &made.artifact, &made.stages)).await;
+    let sitting = sitting(ctx, lease, (made.artifact.object.thumbnail(), made.subject), scratch).await;
+    let within = sitting.as_ref().map_or(Duration::ZERO, |_| thumbnails::COMING);
+    let complete = || ctx.store.complete_before_thumbnail(lease, &made.artifact, &made.stages, within);
+    let done = surely(complete).await;
     match done {
         Ok(Done::Completed) => {
             let size_bytes = made.artifact.size_bytes;
             let (way, reason) = made.way.words();
             ctx.metrics.delivered(made.way);
             tracing::info!(job.id = %id, duration_ms, size_bytes, way, reason, "job {id} done");
+            return sitting;
         }
         Ok(Done::Cancelled) | Err(StoreError::LeaseLost) => {
             if done.is_err() {
@@ -165,6 +191,24 @@ async fn complete(ctx: &Context, lease: &Lease, made: Made, duration_ms: u64) {
         }
         Err(error) => untold(ctx, id, &error),
     }
+    None
+}
+
+/// What will be done for the thumbnail of a result, once its job is completed.
+async fn sitting(
+    ctx: &Context,
+    lease: &Lease,
+    (object, subject): (ObjectKey, Subject),
+    scratch: Option<Folder>,
+) -> Option<Sitting> {
+    let (id, folder) = (lease.job, scratch?);
+    let Some(place) = ctx.thumbnails.place(subject.bytes().await).await else {
+        ctx.metrics.thumbnail(Fate::Crowded);
+        tracing::warn!(job.id = %id, "job {id} gets no thumbnail: too many others are still to be made");
+        folder.remove().await;
+        return None;
+    };
+    Some(Sitting { lease: lease.clone(), object, subject, folder, place })
 }
 
 /// Logs that the store was not told. The lease then runs out, and the job is tried again.

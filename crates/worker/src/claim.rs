@@ -21,7 +21,7 @@ const BATCH: usize = 32;
 const BREATH: Duration = Duration::from_secs(2);
 
 /// Takes jobs of one kind while there are slots, until the worker stops. Each is given to `attempt`, and holds its slot
-/// until that has ended.
+/// until that has ended; what the attempt leaves to be done is done after that, without a slot.
 pub async fn run<A, F>(
     ctx: Arc<Context>,
     kind: Kind,
@@ -31,7 +31,8 @@ pub async fn run<A, F>(
     attempt: A,
 ) where
     A: Fn(Arc<Context>, Leased) -> F,
-    F: Future<Output = ()> + Send + 'static,
+    F: Future + Send + 'static,
+    F::Output: Future<Output = ()> + Send,
 {
     let slots = Arc::new(Semaphore::new(slots));
     let outlet = match kind {
@@ -46,8 +47,9 @@ pub async fn run<A, F>(
         for leased in jobs {
             let (attempt, slot) = (attempt(Arc::clone(&ctx), leased), free.pop());
             tasks.spawn(async move {
-                attempt.await;
+                let rest = attempt.await;
                 drop(slot);
+                rest.await;
             });
         }
     }

@@ -18,6 +18,7 @@ use crate::relay::Relay;
 use crate::scratch::Scratch;
 use crate::segments::Segments;
 use crate::shape::Lane;
+use crate::thumbnails::Thumbnails;
 use crate::ytdlp::Ytdlp;
 
 /// A cancelled job is not told so later than this for the sake of its object.
@@ -58,6 +59,8 @@ pub struct Context {
     pub ffmpeg: Ffmpeg,
     /// Where jobs wait that code anew.
     pub coding: Lane,
+    /// What is made once jobs are completed.
+    pub thumbnails: Thumbnails,
 }
 
 impl Context {

@@ -21,6 +21,7 @@ pub mod meter;
 pub mod pipeline;
 pub mod scratch;
 pub mod stages;
+pub mod thumbnails;
 pub mod way;
 
 pub mod captions;

@@ -12,6 +12,7 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
+use crate::thumbnails::Fate;
 use crate::way::Way;
 use crate::ytdlp::counts::Counts;
 
@@ -37,6 +38,7 @@ pub struct Metrics {
     downloaded: IntCounter,
     uploaded: IntCounter,
     deliveries: IntCounterVec,
+    thumbnails: IntCounterVec,
     egress_denied: IntCounterVec,
     version_skew: IntCounter,
     pool: IntGaugeVec,
@@ -79,6 +81,7 @@ impl Metrics {
             )
             .expect(VALID),
             uploaded: counter("haul_uploaded_bytes_total", "Bytes of results stored."),
+            thumbnails: counters("haul_thumbnails_total", "Thumbnails that were to come.", "fate"),
             egress_denied: counters("haul_egress_denied_total", "Addresses refused.", "reason"),
             version_skew: counter(
                 "haul_spec_version_skew_total",
@@ -100,6 +103,9 @@ impl Metrics {
         for stage in Stage::ALL {
             metrics.stages.with_label_values(&[stage.word()]);
         }
+        for fate in Fate::ALL {
+            metrics.thumbnails.with_label_values(&[fate.word()]);
+        }
         for denied in Denied::ALL {
             metrics.egress_denied.with_label_values(&[denied.word()]);
         }
@@ -116,6 +122,7 @@ impl Metrics {
         metrics.register(metrics.downloaded.clone());
         metrics.register(metrics.uploaded.clone());
         metrics.register(metrics.queue_wait.clone());
+        metrics.register(metrics.thumbnails.clone());
         metrics.register(metrics.egress_denied.clone());
         metrics.register(metrics.version_skew.clone());
         metrics.register(metrics.pool.clone());
@@ -176,6 +183,11 @@ impl Metrics {
     /// Bytes of a result were stored.
     pub fn uploaded(&self, bytes: u64) {
         self.uploaded.inc_by(bytes);
+    }
+
+    /// A thumbnail came, or will not.
+    pub fn thumbnail(&self, fate: Fate) {
+        self.thumbnails.with_label_values(&[fate.word()]).inc();
     }
 
     /// A download was taken from the line in which it stood so long.

@@ -30,6 +30,7 @@ use crate::relay::{self, Relay};
 use crate::scratch::Scratch;
 use crate::segments::{self, Segments};
 use crate::shape::Lane;
+use crate::thumbnails::Thumbnails;
 use crate::ytdlp::{WarmSettings, Ytdlp, YtdlpSettings};
 use crate::{claim, health, heartbeat, sweep};
 
@@ -96,7 +97,14 @@ pub async fn run_with(
     let probes = Shutdown { stop: ended.clone(), kill: ended.clone(), grace: Duration::ZERO };
     helpers.spawn(haul_shared::serve::serve(listener, router, probes));
 
-    let attempt = |ctx: Arc<Context>, leased| async move { attempt::run(&ctx, leased, work).await };
+    let attempt = |ctx: Arc<Context>, leased| async move {
+        let sitting = attempt::run(&ctx, leased, work).await;
+        async move {
+            if let Some(sitting) = sitting {
+                sitting.sit(&ctx).await;
+            }
+        }
+    };
     let claims = |kind, slots| claim::run(Arc::clone(&ctx), kind, slots, jobs.clone(), shutdown.stop.clone(), attempt);
     tokio::join!(claims(Kind::Download, ctx.config.slots), claims(Kind::Metadata, looks_at_once()));
 
@@ -108,6 +116,7 @@ pub async fn run_with(
         () = shutdown.kill.cancelled() => tracing::warn!("told to stop at once: downloads go back to the queue"),
     }
     ctx.board.stop_all(StopReason::Shutdown);
+    ctx.thumbnails.give_up();
     let end = tokio::time::Instant::now() + STOPPING;
     if tokio::time::timeout_at(end, jobs.wait()).await.is_err() {
         tracing::error!("some jobs could not be handed back; their leases run out");
@@ -168,7 +177,7 @@ async fn build(config: WorkerConfig) -> anyhow::Result<Context> {
             // Twice, for what is made may be larger than what came; the result is measured afterwards.
             file_size: Some(config.limits.max_file_bytes.saturating_mul(2)),
             data: Some(FFMPEG_MEMORY),
-            open_files: None,
+            ..Limits::default()
         },
         threads: (cores.get() / config.slots.max(1)).max(1),
     };
@@ -187,6 +196,7 @@ async fn build(config: WorkerConfig) -> anyhow::Result<Context> {
         segments,
         ffmpeg,
         coding: Lane::for_cores(cores),
+        thumbnails: Thumbnails::default(),
         config,
     })
 }

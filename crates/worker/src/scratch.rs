@@ -102,6 +102,24 @@ impl Folder {
         self.0.path()
     }
 
+    /// Removes everything in it but the folder of this name, as far as that can be done.
+    pub async fn keep_only(&self, name: &'static str) {
+        let dir = self.path().to_owned();
+        let removed = off_runtime(move || {
+            for entry in fs::read_dir(dir)?.flatten().filter(|entry| entry.file_name() != name) {
+                if entry.file_type()?.is_dir() {
+                    fs::remove_dir_all(entry.path())?
+                } else {
+                    fs::remove_file(entry.path())?
+                }
+            }
+            Ok(())
+        });
+        if let Err(error) = removed.await {
+            tracing::debug!(%error, "what an attempt leaves stays in scratch until its thumbnail is made");
+        }
+    }
+
     /// Removes it with everything in it.
     pub async fn remove(self) {
         if let Err(error) = off_runtime(move || self.0.close()).await {

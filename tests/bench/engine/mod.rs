@@ -249,10 +249,12 @@ impl Bench<'_> {
         haul.forget_memory()?;
         let meter = Meter::of_running(vec![haul.worker()]);
         let began = Instant::now();
-        let delivered = tokio::time::timeout(limit, haul.download(&requests)).await;
+        let delivered = tokio::time::timeout(limit, haul.download(&requests)).await.context("it took too long")??;
         let seconds = began.elapsed().as_secs_f64();
+        haul.have_thumbnails(&delivered).await?;
+        let delivered_bytes = delivered.iter().map(|(_, bytes)| bytes).sum();
         let (spent, own) = (meter.finish()?, haul.own_memory()?);
-        Ok(Run { seconds, spent, delivered_bytes: delivered.context("it took too long")??, own_bytes: Some(own) })
+        Ok(Run { seconds, spent, delivered_bytes, own_bytes: Some(own) })
     }
 
     fn python(&self) -> Result<PathBuf> {

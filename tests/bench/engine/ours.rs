@@ -79,16 +79,34 @@ impl Haul {
         Ok(std::fs::write(format!("/proc/{}/clear_refs", self.worker.id()), "5")?)
     }
 
-    /// Asks for all of them at once, and waits until all have their links; how many bytes those lead to.
+    /// Asks for all of them at once, and waits until all have their links: where each job is, and how many bytes its link
+    /// leads to.
     ///
     /// # Errors
     /// When one is refused or fails.
-    pub async fn download(&self, requests: &[Value]) -> Result<u64> {
-        let sizes = try_join_all(requests.iter().map(|request| self.download_one(request))).await?;
-        Ok(sizes.into_iter().sum())
+    pub async fn download(&self, requests: &[Value]) -> Result<Vec<(String, u64)>> {
+        try_join_all(requests.iter().map(|request| self.download_one(request))).await
     }
 
-    async fn download_one(&self, request: &Value) -> Result<u64> {
+    /// Waits until nothing is done for these jobs any more: their thumbnails are there, or will not come. None of the others
+    /// makes any; what ours spend on them counts all the same.
+    ///
+    /// # Errors
+    /// When it takes too long.
+    pub async fn have_thumbnails(&self, jobs: &[(String, u64)]) -> Result<()> {
+        let settled = |path: String| async move {
+            loop {
+                let answer = self.http.get(self.url(&format!("{path}/thumbnail"))).send().await?;
+                if answer.status() != StatusCode::CONFLICT {
+                    return Ok::<(), anyhow::Error>(());
+                }
+            }
+        };
+        try_join_all(jobs.iter().map(|(path, _)| settled(path.clone()))).await?;
+        Ok(())
+    }
+
+    async fn download_one(&self, request: &Value) -> Result<(String, u64)> {
         let queued = asked(self.http.post(self.url("/api/v1/downloads")).json(request)).await?;
         let path = queued["links"]["self"].as_str().context("a job has a link to itself")?;
         let path = path.find("/api/").map_or(path, |at| &path[at..]).to_owned();
@@ -103,7 +121,8 @@ impl Haul {
             }
         }
         let link = asked(self.http.get(self.url(&format!("{path}/link")))).await?;
-        link["size_bytes"].as_u64().context("a link tells the size")
+        let size_bytes = link["size_bytes"].as_u64().context("a link tells the size")?;
+        Ok((path, size_bytes))
     }
 
     /// What is known of an address, and whether it was known before (`Haul-Cache`).

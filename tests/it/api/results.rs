@@ -1,5 +1,7 @@
 //! Results on their way to a client: links, bytes, ranges.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use haul_tests::site::{Answer, Site, send};
 use reqwest::Method;
@@ -126,5 +128,31 @@ async fn a_forgotten_download_has_no_result_either() -> Result<()> {
     let (site, job, _) = completed(&[]).await?;
     assert_eq!(site.delete(&job).await?.status, 204);
     assert_eq!(site.get(&format!("{job}/content")).await?.told(), "404 not_found");
+    Ok(())
+}
+
+/// A worker that died after its job was completed never says what became of the thumbnail.
+#[tokio::test]
+async fn a_thumbnail_that_does_not_come_is_not_ready_and_after_its_time_not_found() -> Result<()> {
+    let site = Site::with(&[]).await?;
+    let late = site.submit(MEDIA).await?;
+    site.complete_before_thumbnail(b"media", Duration::from_secs(60)).await?;
+    let lost = site.submit("http://127.0.0.1/w.mp4").await?;
+    site.complete_before_thumbnail(b"media", Duration::from_secs(1)).await?;
+    for job in [&late, &lost] {
+        assert_eq!(site.get(&format!("{job}/link")).await?.status, 200);
+    }
+    let (late_link, lost_link) = (format!("{late}/thumbnail"), format!("{lost}/thumbnail"));
+    let (late_answer, lost_answer) = tokio::join!(site.get(&late_link), site.get(&lost_link));
+    let (late_answer, lost_answer) = (late_answer?, lost_answer?);
+    assert_eq!((late_answer.told(), late_answer.header("retry-after")), ("409 not_ready".to_owned(), "2"));
+    assert_eq!(lost_answer.told(), "404 not_found");
+    assert!(site.get(&late).await?.json()["links"]["thumbnail"].is_string());
+    assert!(site.get(&lost).await?.json()["links"]["thumbnail"].is_null());
+
+    let job = site.submit("http://127.0.0.1/x.mp4").await?;
+    let (lease, made) = site.complete_before_thumbnail(b"media", Duration::from_secs(60)).await?;
+    assert!(site.jobs.thumbnail(&lease, &made.object.thumbnail(), None).await?);
+    assert_eq!(site.get(&format!("{job}/thumbnail")).await?.told(), "404 not_found");
     Ok(())
 }

@@ -85,7 +85,7 @@ async fn a_result_that_is_made_while_its_segments_come_has_the_frames_of_yt_dlps
             assert_eq!(sums(house.fetch(&job).await?.file.path()), theirs, "{path}: {result}");
         }
     }
-    assert_eq!(house.stored_beside(), 9, "each has a frame for its thumbnail");
+    processes::until("each has a frame for its thumbnail", async || house.stored_beside() == 9).await?;
     processes::until("programs and scratch are gone", async || {
         worker.programs().is_empty() && house.scratch_files() == 0
     })

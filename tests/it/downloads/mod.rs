@@ -18,6 +18,7 @@ mod spoilt;
 mod sponsor;
 mod streaming;
 mod texts;
+mod thumbnails;
 
 use anyhow::{Context as _, Result, ensure};
 use haul_tests::house::{DOWNLOADS, Fetched, House, Store, request};

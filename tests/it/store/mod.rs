@@ -20,7 +20,7 @@ use anyhow::Result;
 use haul_shared::config::Durability;
 use haul_shared::ids::{ClientKey, Fence, JobId, Region, Shards, Ticket, WorkerId};
 use haul_shared::job::{Artifact, Beside, Delivery, Failure, FailureKind, Job, JobSpec, JobState, Progress, Stage};
-use haul_shared::job::{StateKind, state::ALLOWED};
+use haul_shared::job::{StateKind, Stored, Thumbnail, state::ALLOWED};
 use haul_shared::media::Priority;
 use haul_shared::storage::ObjectKey;
 use haul_shared::store::{

@@ -86,3 +86,51 @@ async fn what_a_newer_version_wrote_hides_nothing_else() -> Result<()> {
     assert_eq!(due.iter().map(|garbage| &garbage.object).collect::<Vec<_>>(), [&artifact(known).object]);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_thumbnail_is_noted_before_it_is_written_and_lives_and_goes_with_its_result() -> Result<()> {
+    let bench = Bench::new().await?;
+    let (ticket, follower) = (bench.submit("a", "https://example.com/v").await?, order("b", "https://example.com/v"));
+    let leased = bench.must_lease().await?;
+    let (made, lease) = (artifact(&leased), &leased.lease);
+    let object = made.object.thumbnail();
+    bench.store.complete_before_thumbnail(lease, &made, &[], MINUTE).await?;
+    let mut connection = bench.redis.connection().await?;
+    let mut noted = async |entry: String| -> Result<Option<i64>> {
+        Ok(redis::cmd("ZSCORE").arg("haul1:{0}:gc").arg(entry).query_async(&mut connection).await?)
+    };
+    assert!(noted(format!("-0:{object}")).await?.is_some());
+    let thumbnail = async |ticket| match bench.job(ticket).await?.state {
+        JobState::Completed { artifact, .. } => anyhow::Ok(artifact.beside.thumbnail),
+        other => anyhow::bail!("not completed: {other:?}"),
+    };
+    assert!(matches!(thumbnail(ticket).await?, Thumbnail::Coming { .. }));
+    let follower_ticket = follower.ticket;
+    reused(bench.store.submit(&follower).await?, follower_ticket);
+
+    let stale = Lease { fence: Fence(lease.fence.0 - 1), ..lease.clone() };
+    assert!(!bench.store.thumbnail(&stale, &object, Some(7)).await?);
+    for _ in 0..2 {
+        assert!(bench.store.thumbnail(lease, &object, Some(7)).await?, "an answer may be lost");
+    }
+    let there = Thumbnail::There(Stored { object: object.clone(), size_bytes: 7 });
+    assert_eq!((thumbnail(ticket).await?, thumbnail(follower_ticket).await?), (there.clone(), there));
+    assert!(noted(format!("-0:{object}")).await?.is_none());
+    assert_eq!(noted(format!("+7:{object}")).await?, noted(format!("+1000:{}", made.object)).await?);
+    let stats = bench.store.stats().await?;
+    assert_eq!((stats.stored_bytes, stats.stored_objects), (1007, 2));
+
+    assert!(bench.store.forget(ticket).await? && bench.store.forget(follower_ticket).await?);
+    assert_eq!(bench.store.collect(&[], 10).await?.len(), 2);
+    assert!(!bench.store.thumbnail(lease, &object, Some(7)).await?, "nothing leads to it");
+
+    // deleted before it came: what is written all the same goes when its note says so
+    let ticket = bench.submit("a", "https://example.com/w").await?;
+    let leased = bench.must_lease().await?;
+    let made = artifact(&leased);
+    bench.store.complete_before_thumbnail(&leased.lease, &made, &[], MINUTE).await?;
+    assert!(bench.store.forget(ticket).await?);
+    assert!(!bench.store.thumbnail(&leased.lease, &made.object.thumbnail(), Some(7)).await?);
+    assert!(noted(format!("-0:{}", made.object.thumbnail())).await?.is_some());
+    Ok(())
+}

@@ -13,11 +13,12 @@ async fn a_download_ends_with_a_verified_result_and_empty_scratch() -> Result<()
         anyhow::bail!("not completed: {:?}", shop.job(ticket).await?.state)
     };
     assert_eq!((artifact.container.as_str(), artifact.content_type.as_str()), ("mp4", "video/mp4"));
-    assert_eq!((shop.stored(), worker.scratch_files()), (1, 0));
+    assert_eq!(shop.stored(), 1);
     let media = shop.job(ticket).await?.media.context("the medium is known")?;
     assert!(media.title.is_some());
+    let thumbnail = shop.thumbnail(ticket).await?.context("a frame stands for it")?;
+    shop.is_tidy(&worker).await?;
     let stats = shop.store.stats().await?;
-    let thumbnail = artifact.beside.thumbnail.context("a frame stands for it")?;
     assert_eq!(stats.stored_bytes, artifact.size_bytes + thumbnail.size_bytes);
     assert!(stats.samples["extract"].len() == 1 && stats.samples["upload"].len() == 1);
     worker.stop().await
@@ -33,8 +34,7 @@ async fn a_passing_failure_is_tried_again_and_a_lasting_one_is_not() -> Result<(
     assert_eq!(shop.job(passing).await?.attempt, 2);
     assert_eq!(shop.failure(lasting).await?, FailureKind::Unavailable);
     assert_eq!(shop.job(lasting).await?.attempt, 1);
-    assert_eq!(worker.scratch_files(), 0);
-    Ok(())
+    shop.is_tidy(&worker).await
 }
 
 #[tokio::test]
@@ -95,7 +95,8 @@ async fn twenty_jobs_on_four_slots_all_end_and_leave_nothing() -> Result<()> {
     for ticket in tickets {
         assert_eq!(shop.end(ticket).await?.kind(), StateKind::Completed);
     }
-    assert_eq!((shop.stored(), worker.scratch_files()), (20, 0));
+    assert_eq!(shop.stored(), 20);
+    shop.is_tidy(&worker).await?;
     let stats = shop.store.stats().await?;
     assert_eq!((stats.jobs[&StateKind::Running], stats.jobs[&StateKind::Queued]), (0, 0));
     Ok(())

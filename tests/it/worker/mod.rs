@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use haul_shared::ids::{ClientKey, Ticket};
-use haul_shared::job::{FailureKind, Job, JobSpec, JobState, StateKind};
+use haul_shared::job::{FailureKind, Job, JobSpec, JobState, StateKind, Stored, Thumbnail};
 use haul_shared::media::Priority;
 use haul_shared::store::{ClientLimits, JobStore, StoreSettings, Submission, Submitted};
 use haul_tests::origin::Origin;
@@ -113,6 +113,24 @@ impl Shop {
             JobState::Failed { failure, .. } => Ok(failure.kind),
             other => anyhow::bail!("it has not failed: {other:?}"),
         }
+    }
+
+    /// What became of the thumbnail of a completed job, once that is known.
+    async fn thumbnail(&self, ticket: Ticket) -> Result<Option<Stored>> {
+        let is_known = |job: &Job| match &job.state {
+            JobState::Completed { artifact, .. } => !matches!(artifact.beside.thumbnail, Thumbnail::Coming { .. }),
+            _ => false,
+        };
+        match self.until(ticket, is_known).await?.state {
+            JobState::Completed { artifact, .. } => Ok(artifact.beside.thumbnail.stored().cloned()),
+            other => anyhow::bail!("it is not completed: {other:?}"),
+        }
+    }
+
+    /// Waits until workers have nothing in their scratch any more: what thumbnails are made of is there a little longer.
+    async fn is_tidy(&self, worker: &Worker) -> Result<()> {
+        haul_tests::processes::until("scratch is empty", async || worker.scratch_files() == 0).await?;
+        Ok(())
     }
 
     /// Results on the disk.

@@ -51,7 +51,7 @@ pub struct LinkView {
 /// Why there is no result to be had yet, or any more.
 #[derive(utoipa::IntoResponses)]
 #[expect(dead_code, reason = "a description: what is sent is made by `ApiError`")]
-enum NoResult {
+pub(super) enum NoResult {
     #[response(
         status = 409,
         description = "`not_ready`, `cancelled`, or why it failed",
@@ -65,7 +65,7 @@ enum NoResult {
 /// What a file answers to conditions and ranges, beside its bytes.
 #[derive(utoipa::IntoResponses)]
 #[expect(dead_code, reason = "a description: what is sent is made by `send`")]
-enum Conditional {
+pub(super) enum Conditional {
     #[response(status = 304, description = "The client has it.")]
     Known,
     #[response(status = 412, description = "`precondition_failed`", content_type = "application/problem+json")]
@@ -159,32 +159,6 @@ pub async fn content(
     send(&app, &file, &method, &headers).await
 }
 
-/// A JPEG that stands for the result, at most 640 pixels wide and high.
-#[utoipa::path(
-    get, path = "/api/v1/downloads/{id}/thumbnail", tag = "results",
-    params(("id" = String, Path, description = "The job's id.")),
-    responses(
-        (status = 200, description = "The picture.", content_type = "image/jpeg"),
-        (status = 206, description = "The range.", content_type = "image/jpeg"),
-        (status = 404, description = "`not_found`: also a result without a picture", body = Problem, content_type = "application/problem+json"),
-        NoResult, Conditional,
-    )
-)]
-pub async fn thumbnail(
-    State(app): State<Arc<App>>,
-    caller: Caller,
-    Id(id): Id,
-    _: NoParams,
-    method: Method,
-    headers: HeaderMap,
-) -> ApiResult<Response> {
-    let job = app.find(&caller, id).await?;
-    let result = Fetchable::of(&job)?;
-    let thumbnail = result.artifact.beside.thumbnail.as_ref().ok_or_else(|| ApiError::new(Code::NotFound))?;
-    let name = format!("{}.jpg", stem(result.artifact, &app.request_of(&job)?));
-    send(&app, &File::beside(&result, thumbnail, &name), &method, &headers).await
-}
-
 /// Subtitles that lie beside the result, in WebVTT.
 #[utoipa::path(
     get, path = "/api/v1/downloads/{id}/subtitles/{language}", tag = "results",
@@ -249,8 +223,8 @@ fn name_tag(key: &ObjectKey) -> String {
 }
 
 /// A result that is there.
-struct Fetchable<'a> {
-    artifact: &'a Artifact,
+pub(super) struct Fetchable<'a> {
+    pub(super) artifact: &'a Artifact,
     finished: Timestamp,
     /// Until it expires.
     left: Duration,
@@ -258,7 +232,7 @@ struct Fetchable<'a> {
 
 impl<'a> Fetchable<'a> {
     /// The result of a job, or why there is none.
-    fn of(job: &'a Job) -> ApiResult<Self> {
+    pub(super) fn of(job: &'a Job) -> ApiResult<Self> {
         match &job.state {
             JobState::Queued { .. } | JobState::Waiting { .. } | JobState::Running { .. } => {
                 Err(ApiError::new(Code::NotReady))
@@ -279,7 +253,7 @@ impl<'a> Fetchable<'a> {
 }
 
 /// A file that is to be sent, or a part of it.
-struct File {
+pub(super) struct File {
     key: ObjectKey,
     total: u64,
     validators: Validators,
@@ -289,7 +263,7 @@ struct File {
     fresh: Duration,
 }
 
-async fn send(app: &App, file: &File, method: &Method, headers: &HeaderMap) -> ApiResult<Response> {
+pub(super) async fn send(app: &App, file: &File, method: &Method, headers: &HeaderMap) -> ApiResult<Response> {
     let (status, range) = match wanted(method, headers, &file.validators, file.total) {
         Wanted::Whole => (StatusCode::OK, None),
         Wanted::Part(range) => (StatusCode::PARTIAL_CONTENT, Some(range)),
@@ -319,7 +293,7 @@ async fn read(app: &App, key: &ObjectKey, range: Option<RangeInclusive<u64>>) ->
 
 impl File {
     /// What lies beside a result, to be looked at rather than saved.
-    fn beside(result: &Fetchable<'_>, stored: &Stored, name: &str) -> Self {
+    pub(super) fn beside(result: &Fetchable<'_>, stored: &Stored, name: &str) -> Self {
         Self {
             key: stored.object.clone(),
             total: stored.size_bytes,

@@ -7,3 +7,4 @@ pub mod health;
 pub mod list;
 pub mod metadata;
 pub mod operators;
+pub mod thumbnail;

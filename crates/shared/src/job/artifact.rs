@@ -1,5 +1,6 @@
 //! What a completed job made.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::storage::ObjectKey;
@@ -87,7 +88,7 @@ impl Artifact {
         let is_first = |at: usize| !all[..at].iter().any(|before| before.stored == all[at].stored);
         let texts = all.iter().enumerate().filter(move |(at, _)| is_first(*at));
         let texts = texts.filter_map(|(_, text)| text.stored.as_ref());
-        let beside = self.beside.thumbnail.iter().chain(texts).map(|one| (&one.object, one.size_bytes));
+        let beside = self.beside.thumbnail.stored().into_iter().chain(texts).map(|one| (&one.object, one.size_bytes));
         std::iter::once((&self.object, self.size_bytes)).chain(beside)
     }
 }
@@ -118,12 +119,46 @@ mod way {
 /// What belongs to a result and lives as long.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Beside {
-    /// A JPEG that stands for it.
-    #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
-    pub thumbnail: Option<Stored>,
+    /// A JPEG that stands for it. Not a part of the stored result: it comes after that.
+    #[serde(rename = "t", default, skip_serializing)]
+    pub thumbnail: Thumbnail,
     /// What became of the subtitles that were asked for, in that order.
     #[serde(rename = "s", default, skip_serializing_if = "Vec::is_empty")]
     pub subtitles: Vec<Text>,
+}
+
+/// What became of the picture that stands for a result.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(from = "Option<Stored>")]
+pub enum Thumbnail {
+    /// There is none, and will be none.
+    #[default]
+    None,
+    /// It is being made. What is not there by then will not come.
+    Coming {
+        /// By the clock of Redis.
+        until: Timestamp,
+    },
+    /// It is in the store.
+    There(Stored),
+}
+
+impl Thumbnail {
+    /// Where it is, if it is anywhere.
+    #[must_use]
+    pub fn stored(&self) -> Option<&Stored> {
+        match self {
+            Self::There(stored) => Some(stored),
+            Self::None | Self::Coming { .. } => None,
+        }
+    }
+}
+
+/// Before, a result was stored after its thumbnail, and told of it.
+impl From<Option<Stored>> for Thumbnail {
+    fn from(stored: Option<Stored>) -> Self {
+        stored.map_or(Self::None, Self::There)
+    }
 }
 
 /// Subtitles in a language that was asked for.

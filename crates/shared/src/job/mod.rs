@@ -10,7 +10,7 @@ pub mod progress;
 pub mod spec;
 pub mod state;
 
-pub use artifact::{Artifact, Beside, Delivery, Stored, Text};
+pub use artifact::{Artifact, Beside, Delivery, Stored, Text, Thumbnail};
 pub use failure::{Failure, FailureKind, LONGEST_ASKED, RetryPolicy};
 pub use fingerprint::Fingerprint;
 pub use progress::{Progress, Stage};

@@ -78,6 +78,8 @@ pub enum Action {
     Reserve,
     /// Its worker has the result.
     Complete,
+    /// Its worker has the thumbnail that was still to come, or says that none will. It stays what it is.
+    Thumbnail,
     /// Its worker gives up this attempt.
     Fail,
     /// Its worker hands it back untouched.
@@ -111,6 +113,7 @@ pub const ALLOWED: &[(Action, &[StateKind])] = {
         (Action::Heartbeat, &[Queued, Waiting, Running]),
         (Action::Reserve, &[Running]),
         (Action::Complete, &[Queued, Waiting, Running]),
+        (Action::Thumbnail, &[Completed]),
         (Action::Fail, &[Running]),
         (Action::Release, &[Running]),
         (Action::Defer, &[Running]),
@@ -136,6 +139,7 @@ impl Action {
             Self::Heartbeat => "heartbeat",
             Self::Reserve => "reserve",
             Self::Complete => "complete",
+            Self::Thumbnail => "thumbnail",
             Self::Fail => "fail",
             Self::Release => "release",
             Self::Defer => "defer",
@@ -159,7 +163,8 @@ mod tests {
         for (action, states) in ALLOWED {
             let leaves_an_end = states.iter().any(|state| state.is_end());
             let may = matches!(action, Action::Retry | Action::Reuse | Action::Recall | Action::Forget);
-            assert_eq!(leaves_an_end, may, "{action:?}");
+            let is_about_its_result = matches!(action, Action::Thumbnail);
+            assert_eq!(leaves_an_end, may || is_about_its_result, "{action:?}");
         }
     }
 

@@ -147,6 +147,21 @@ impl JobStore {
         artifact: &Artifact,
         stages: &[(&'static str, Duration)],
     ) -> Result<Done, StoreError> {
+        self.complete_before_thumbnail(lease, artifact, stages, Duration::ZERO).await
+    }
+
+    /// The same, of a job whose thumbnail is still to be made: its name is noted with this call, as every object's is before
+    /// it is written. [`JobStore::thumbnail`] says what became of it; of who does not say so `within` this time, none comes.
+    ///
+    /// # Errors
+    /// As [`JobStore::complete`].
+    pub async fn complete_before_thumbnail(
+        &self,
+        lease: &Lease,
+        artifact: &Artifact,
+        stages: &[(&'static str, Duration)],
+        within: Duration,
+    ) -> Result<Done, StoreError> {
         let settings = &self.0.settings;
         // Handed out again only while a link made from it can live its whole time.
         let margin = (settings.link_ttl + Duration::from_secs(300)).min(settings.result_ttl / 2);
@@ -158,7 +173,10 @@ impl JobStore {
             .arg(result)
             .arg(artifact.objects().map(|(key, bytes)| format!("{bytes}:{key}")).collect::<Vec<_>>().join(" "))
             .arg(ms(settings.result_ttl))
-            .arg(if artifact.is_recording { 0 } else { ms(shared) });
+            .arg(if artifact.is_recording { 0 } else { ms(shared) })
+            .arg(ms(within))
+            .arg(artifact.object.thumbnail().as_str())
+            .arg(ms(RESERVATION));
         for (name, duration) in stages {
             call.arg(*name).arg(format!("{:.3}", duration.as_secs_f64()));
         }
@@ -171,8 +189,24 @@ impl JobStore {
     /// As [`JobStore::complete`].
     pub async fn found(&self, lease: &Lease) -> Result<Done, StoreError> {
         let mut call = invocation(lease.job.shard(self.0.settings.shards), &scripts::COMPLETE);
-        call.arg(lease.job.to_string()).arg(lease.fence.0).arg("null").arg("").arg(0).arg(0);
+        call.arg(lease.job.to_string()).arg(lease.fence.0).arg("null").arg("").arg(0).arg(0).arg(0);
         self.done(&call).await
+    }
+
+    /// Says that the thumbnail of a completed job is in the store, with this size in bytes, or (none) that it will not
+    /// come. An unanswered call may be sent again. `false`: the job is gone, and nothing leads to the object.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn thumbnail(
+        &self,
+        lease: &Lease,
+        object: &ObjectKey,
+        size_bytes: Option<u64>,
+    ) -> Result<bool, StoreError> {
+        let mut call = invocation(lease.job.shard(self.0.settings.shards), &scripts::THUMBNAIL);
+        call.arg(lease.job.to_string()).arg(lease.fence.0).arg(object.as_str()).arg(size_bytes.unwrap_or(0));
+        Ok(self.run_surely::<String>(&call).await? == "ok")
     }
 
     async fn done(&self, call: &crate::redis::Call<'_>) -> Result<Done, StoreError> {

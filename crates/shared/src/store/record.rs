@@ -4,7 +4,7 @@
 //! `fp` fingerprint · `spec` order · `n` tickets · `att` attempts begun · `max` ·
 //! `keep` ms the record outlives its end · `crash` leases lost · `tok` fence ·
 //! `wk` worker · `si` site · `via` egress name and site of the newest lease · `rg` region · `sa` first start · `ft` end · `due` next attempt · `pg` progress · `med` medium ·
-//! `res` result · `obj` its objects · `err` failure · `del` when the object goes · `cx` cancel wanted · `again`
+//! `res` result · `th` its thumbnail: `+` and its size, or ms until which it may still come · `obj` its objects · `err` failure · `del` when the object goes · `cx` cancel wanted · `again`
 //! attempt that did not count and whose `pg` the next one goes on from · `said` the call that let go last, and what it
 //! was told.
 //! Of a ticket: `jid` job · `cl` client · `ct` created · `ttl` ms it keeps the result · `exp` when it lets go of a
@@ -17,13 +17,14 @@ use serde::de::DeserializeOwned;
 
 use super::StoreError;
 use crate::ids::{ClientKey, JobId, Ticket, WorkerId};
-use crate::job::{Failure, FailureKind, Job, JobState, StateKind};
+use crate::job::{Artifact, Failure, FailureKind, Job, JobState, StateKind, Stored, Thumbnail};
+use crate::storage::ObjectKey;
 
 /// One field of a record.
 type Field<'a> = Option<&'a [u8]>;
 
 /// What a view has, position by position.
-const FIELDS: usize = 20;
+const FIELDS: usize = 21;
 
 /// Reads the time at which a view was made, in ms.
 pub(super) fn now(ms: &[u8]) -> Result<Timestamp, StoreError> {
@@ -54,6 +55,7 @@ pub(super) fn job(ticket: Ticket, now: Timestamp, view: &[u8]) -> Result<(JobId,
         artifact,
         failure,
         deletion,
+        thumbnail,
     ] = fields.ok_or(StoreError::Unreadable("a job"))?;
 
     let created = time(&created)?.ok_or(StoreError::Unreadable("a creation time"))?;
@@ -67,7 +69,10 @@ pub(super) fn job(ticket: Ticket, now: Timestamp, view: &[u8]) -> Result<(JobId,
         // `JobStore::found` leaves `null`
         StateKind::Completed if artifact == Some(b"null".as_slice()) => JobState::Found { finished: ended },
         StateKind::Completed => {
-            let artifact = json(&artifact)?.ok_or(StoreError::Unreadable("a result"))?;
+            let mut artifact: Artifact = json(&artifact)?.ok_or(StoreError::Unreadable("a result"))?;
+            if let Some(told) = text(&thumbnail)? {
+                artifact.beside.thumbnail = self::thumbnail(told, &artifact.object, now)?;
+            }
             let own = time(&own_expiry)?.unwrap_or(after(ended, number(&keep)?.unwrap_or(0)));
             // another process may have been told to keep results for a shorter time
             let expires = time(&deletion)?.map_or(own, |deletion| own.min(deletion));
@@ -101,6 +106,17 @@ pub(super) fn job(ticket: Ticket, now: Timestamp, view: &[u8]) -> Result<(JobId,
         media: json(&media)?,
     };
     Ok((id, job))
+}
+
+/// What became of the thumbnail that a result was said to get. A worker that died never says.
+fn thumbnail(told: &str, result: &ObjectKey, now: Timestamp) -> Result<Thumbnail, StoreError> {
+    let number = |text: &str| text.parse::<i64>().map_err(|_| StoreError::Unreadable("a thumbnail"));
+    if let Some(size) = told.strip_prefix('+') {
+        let size_bytes = u64::try_from(number(size)?).map_err(|_| StoreError::Unreadable("a thumbnail"))?;
+        return Ok(Thumbnail::There(Stored { object: result.thumbnail(), size_bytes }));
+    }
+    let until = Timestamp::from_millisecond(number(told)?).map_err(|_| StoreError::Unreadable("a thumbnail"))?;
+    Ok(if until > now { Thumbnail::Coming { until } } else { Thumbnail::None })
 }
 
 fn after(from: Timestamp, ms: u64) -> Timestamp {

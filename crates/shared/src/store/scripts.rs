@@ -43,6 +43,7 @@ transitions! {
     HEARTBEAT = "heartbeat", Run;
     RESERVE = "reserve", Run;
     COMPLETE = "sites" "complete", Run;
+    THUMBNAIL = "thumbnail", Run;
     FAIL = "sites" "fail", Run;
     RELEASE = "release", Run;
     DEFER = "defer", Run;

@@ -28,6 +28,9 @@ use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::signal::unix::{SignalKind, signal};
 
+/// Of who gives way: a tenth of a busy processor is left to it.
+const NICE: i32 = 10;
+
 /// Runs a program under limits, and ends it with all its descendants when the pipe on standard input closes.
 #[derive(Debug, Parser)]
 #[command(version)]
@@ -41,6 +44,9 @@ struct Arguments {
     /// Open files of one process
     #[arg(long)]
     open_files: Option<u64>,
+    /// Let others have the processors first
+    #[arg(long)]
+    gives_way: bool,
     /// Confine and become the program; with the process id of the keeper
     #[arg(long, hide = true)]
     keeper: Option<i32>,
@@ -132,6 +138,9 @@ fn restrict(arguments: &Arguments, keeper: i32) -> io::Result<()> {
             let limit = Some(process::getrlimit(resource).maximum.map_or(limit, |maximum| limit.min(maximum)));
             process::setrlimit(resource, Rlimit { current: limit, maximum: limit })?;
         }
+    }
+    if arguments.gives_way {
+        process::nice(NICE)?;
     }
     rustix::thread::set_no_new_privs(true)?;
     Ok(())

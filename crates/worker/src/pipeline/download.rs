@@ -5,25 +5,24 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use futures::FutureExt as _;
-use futures::future::{BoxFuture, Shared};
-use haul_shared::job::{Artifact, DownloadSpec, Failure, FailureKind, Stage};
+use haul_shared::job::{Artifact, Beside, DownloadSpec, Failure, FailureKind, Stage};
 use haul_shared::storage::{ObjectKey, clean_stem};
 
-use super::beside::meanwhile;
 use super::deliver::Arrived;
 use super::fetch::{Aim, Fetched, fresh};
 use super::make::Outcome;
 use super::material::Material;
 use super::texts::{Asked, Texts};
-use super::{Limits, Made};
+use super::{Limits, Made, PICTURES};
 use crate::board::Running;
 use crate::context::Context;
 use crate::ffmpeg::Embedded;
-use crate::ffmpeg::picture::{Aside, Picture};
+use crate::ffmpeg::picture::Aside;
 use crate::scratch;
 use crate::select::{Plan, Selection, select, settle};
 use crate::sponsorblock::Segment;
 use crate::stages::Stages;
+use crate::thumbnails::{SitePicture, Subject};
 use crate::verify::outline::Keep;
 use crate::verify::{self, Verified};
 use crate::ytdlp::{DownloadedFile, Info, Live, Session};
@@ -44,14 +43,13 @@ pub async fn download(ctx: &Context, job: &Running, spec: &DownloadSpec, scratch
     let (ids, site, mut session) = (selection.take.ids(), (&info, &selection), Some(session));
 
     stages.enter(Stage::Download);
-    let (pictures, texts) = (folder(scratch, "picture").await?, folder(scratch, "texts").await?);
-    let picture = run.picture_of_site(&info, &pictures).boxed().shared();
+    let (pictures, texts) = (folder(scratch, PICTURES).await?, folder(scratch, "texts").await?);
+    let picture = run.picture_of_site(&info, &pictures);
     // boxed, here and below: the futures of a job lie in each other too deep for the stack of a thread otherwise
     let fetched = run.fetch(&info, &mut session, &ids, Aim::Result(Keep::Outline)).boxed();
     let beside = async { Ok(tokio::join!(run.fetch_texts(&info, &wanted, &texts), run.marked_segments(&info))) };
     // nobody waits for what would lie beside a medium that can't be had
-    let fetching = async { tokio::try_join!(fetched, beside) };
-    let ((mut fetched, mut way), (asked, segments)) = meanwhile(picture.clone(), fetching).await?;
+    let ((mut fetched, mut way), (asked, segments)) = tokio::try_join!(fetched, beside)?;
     let mut with = With { picture, pictures: pictures.clone(), asked: asked?, texts, segments: segments? };
     let finished = loop {
         let aim = match fetched {
@@ -71,9 +69,9 @@ pub async fn download(ctx: &Context, job: &Running, spec: &DownloadSpec, scratch
         (fetched, way) = run.fetch(&info, &mut session, &ids, aim).boxed().await?;
     };
 
-    let Finished { verified, object, picture, texts } = finished;
-    let beside = match run.store_beside(&object, picture.as_ref(), texts).boxed().await {
-        Ok(beside) => beside,
+    let Finished { verified, object, mut subject, texts } = finished;
+    let beside = match run.store_texts(&object, texts).boxed().await {
+        Ok(subtitles) => Beside { subtitles, ..Beside::default() },
         Err(failure) => {
             ctx.discard(&object).await;
             return Err(failure);
@@ -82,13 +80,15 @@ pub async fn download(ctx: &Context, job: &Running, spec: &DownloadSpec, scratch
     let stem = clean_stem(info.title.as_deref().unwrap_or_default());
     let is_recording = info.live == Live::Now;
     let artifact = Artifact { is_recording, ..verified.into_artifact(object, stem, beside, way) };
-    Ok(Made { artifact, stages: stages.finish(), way })
+    subject.site = with.picture;
+    subject.move_into(&with.pictures).await;
+    Ok(Made { artifact, subject, stages: stages.finish(), way })
 }
 
 /// What goes into a result or beside it, and the folders where it is made.
-pub(super) struct With<'a> {
+pub(super) struct With {
     /// That of the site; it may still be on its way.
-    pub(super) picture: Shared<BoxFuture<'a, Option<Picture>>>,
+    pub(super) picture: Option<SitePicture>,
     pub(super) pictures: PathBuf,
     pub(super) asked: Vec<Asked>,
     pub(super) texts: PathBuf,
@@ -99,7 +99,8 @@ pub(super) struct With<'a> {
 pub(super) struct Finished {
     verified: Verified,
     object: ObjectKey,
-    picture: Option<Picture>,
+    /// What its thumbnail is made of, but for the picture of the site.
+    subject: Subject,
     texts: Texts,
 }
 
@@ -160,14 +161,13 @@ impl Run<'_> {
         stages: &mut Stages<'_>,
         (info, selection): (&Info, &Selection),
         files: &[DownloadedFile],
-        with: &mut With<'_>,
+        with: &mut With,
     ) -> Result<Finished, Failure> {
         stages.enter(Stage::Process);
-        let With { picture, pictures, asked, texts, segments } = with;
-        let (picture, asked) = (picture.clone().await, mem::take(asked));
+        let asked = mem::take(&mut with.asked);
         let material = self.look(info, selection, files).await?;
-        let kept = self.kept(segments, files, &material.seen).await?;
-        let info = &self.marked(info.clone(), segments, kept.as_ref(), &material.seen);
+        let kept = self.kept(&with.segments, files, &material.seen).await?;
+        let info = &self.marked(info.clone(), &with.segments, kept.as_ref(), &material.seen);
         let parts;
         let (files, material) = match &kept {
             Some(kept) => {
@@ -180,14 +180,16 @@ impl Run<'_> {
         let plan = settle(&material.seen, self.spec)?;
         let plan = self.cut((info, kept.as_ref()), plan, files, &material.seen).await?;
         let frame = Self::frame(&plan, files, (&material.seen, 1.0));
-        let needs_frame = picture.is_none() && self.spec.embed_thumbnail;
-        let picture = if needs_frame { self.picture_of_medium(frame, pictures).await } else { picture };
-        let texts = self.place_texts((asked, kept.as_ref()), &plan, &material.seen, texts).await?;
+        let picture = match self.spec.embed_thumbnail {
+            true => self.with_cover(with, frame.as_ref()).boxed().await,
+            false => None,
+        };
+        let texts = self.place_texts((asked, kept.as_ref()), &plan, &material.seen, &with.texts).await?;
         let cover = picture.as_ref().and_then(|picture| picture.cover.as_deref());
-        let thumbnail = pictures.join("aside.jpg");
+        let thumbnail = with.pictures.join("aside.jpg");
         // of what streams there is one run only
-        let frame = frame.filter(|_| picture.is_none() && !self.spec.embed_thumbnail);
-        let aside = frame.filter(|_| !plan.streaming).map(|frame| Aside { frame, thumbnail: &thumbnail });
+        let own = frame.as_ref().filter(|_| with.picture.is_none() && picture.is_none() && !plan.streaming);
+        let aside = own.map(|frame| Aside { frame: frame.borrowed(), thumbnail: &thumbnail });
         let embedded = Embedded { cover, subtitles: &texts.embedded, aside, ..Embedded::default() };
         let dir = fresh(self.scratch, "result").await?;
         let result = self.make(info, &plan, (&material, Vec::new()), embedded, &dir).boxed().await?;
@@ -195,26 +197,20 @@ impl Run<'_> {
             (None, Some(aside)) => aside.picture().await,
             (picture, _) => picture,
         };
-        let standing = async {
-            match picture {
-                None => self.picture_of_medium(frame, pictures).await,
-                picture => picture,
-            }
-        };
-        let proven = self.prove(stages, (&result, &plan, &material), standing).boxed().await?;
-        self.store_result(stages, result, proven, texts).boxed().await
+        let made = picture.map(|picture| picture.thumbnail);
+        let subject = Subject { made, frame, ..Subject::default() };
+        let proven = self.prove(stages, (&result, &plan, &material)).boxed().await?;
+        self.store_result(stages, result, (proven, subject), texts).boxed().await
     }
 
-    /// Proves a result, while the picture that stands for it is made.
+    /// Proves a result.
     pub(super) async fn prove(
         &self,
         stages: &mut Stages<'_>,
         (result, plan, material): (&Outcome<'_>, &Plan, &Material),
-        standing: impl Future<Output = Option<Picture>>,
-    ) -> Result<(Verified, Option<Picture>), Failure> {
+    ) -> Result<Verified, Failure> {
         stages.enter(Stage::Verify);
-        let (verified, picture) = tokio::join!(self.verify(result, plan, material), standing);
-        Ok((verified?, picture))
+        self.verify(result, plan, material).await
     }
 
     /// Puts a result that was proven into the store.
@@ -222,12 +218,12 @@ impl Run<'_> {
         &self,
         stages: &mut Stages<'_>,
         result: Outcome<'_>,
-        (verified, picture): (Verified, Option<Picture>),
+        (verified, subject): (Verified, Subject),
         texts: Texts,
     ) -> Result<Finished, Failure> {
         stages.enter(Stage::Upload);
         let object = result.store(&self.limits, &verified).await?;
-        Ok(Finished { verified, object, picture, texts })
+        Ok(Finished { verified, object, subject, texts })
     }
 
     /// Proves a result that came as it is, and has it stored; or says what is to be fetched instead.
@@ -237,7 +233,7 @@ impl Run<'_> {
         (info, selection): (&Info, &Selection),
         session: &mut Option<Session>,
         arrived: Arrived<'_>,
-        with: &mut With<'_>,
+        with: &mut With,
     ) -> Result<Result<Finished, Aim>, Failure> {
         stages.enter(Stage::Verify);
         let format_id = selection.take.ids().concat();
@@ -259,23 +255,15 @@ impl Run<'_> {
         let texts = self.place_texts((mem::take(&mut with.asked), None), &plan, &seen, &with.texts).await?;
 
         stages.enter(Stage::Upload);
-        let share_kept = arrived.share_kept();
-        let standing = async {
-            match with.picture.clone().await {
-                None => {
-                    let frame = Self::frame(&plan, &files, (&seen, share_kept));
-                    self.picture_of_medium(frame, &with.pictures).await
-                }
-                picture => picture,
-            }
-        };
+        let frame = Self::frame(&plan, &files, (&seen, arrived.share_kept()));
         let ended = async {
             if let Some(session) = session.take() {
                 session.end().await;
             }
         };
-        let (object, picture, ()) = tokio::join!(arrived.finish(&verified), standing, ended);
-        Ok(Ok(Finished { verified, object: object?, picture, texts }))
+        let (object, ()) = tokio::join!(arrived.finish(&verified), ended);
+        let subject = Subject { frame, ..Subject::default() };
+        Ok(Ok(Finished { verified, object: object?, subject, texts }))
     }
 }
 

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use futures::FutureExt as _;
 use haul_shared::job::{Failure, Stage};
 
-use super::beside::meanwhile;
 use super::download::{Finished, Run, With, is_of_media};
 use super::fetch::{Aim, fresh};
 use super::material::Material;
@@ -21,6 +20,7 @@ use crate::select::{Plan, Seen, Selection, settle};
 use crate::shape::{Flow, Head};
 use crate::sponsorblock::Segment;
 use crate::stages::Stages;
+use crate::thumbnails::Subject;
 use crate::verify::whole::Whole;
 use crate::ytdlp::{DownloadedFile, Info};
 
@@ -31,7 +31,7 @@ impl Run<'_> {
         stages: &mut Stages<'_>,
         site: (&Info, &Selection),
         streams: Streams<'_>,
-        with: &mut With<'_>,
+        with: &mut With,
     ) -> Result<Result<Finished, Aim>, Failure> {
         let (tally, folder) = (Arc::clone(&streams.tally), streams.folder.clone());
         let heads: Vec<Head> = streams.flows.iter().map(|flow| flow.head.clone()).collect();
@@ -77,16 +77,16 @@ impl Run<'_> {
         stages: &mut Stages<'_>,
         info: &Info,
         (Streams { flows, folder, tally }, heads, (material, plan)): (Streams<'_>, &[Head], (Material, Plan)),
-        with: &With<'_>,
+        with: &With,
     ) -> Result<Finished, Failure> {
         self.job.makes_meanwhile();
         let info = &self.marked(info.clone(), &with.segments, None, &material.seen);
         let texts = self.place_texts((with.asked.clone(), None), &plan, &material.seen, &with.texts).await?;
         let picture = match self.spec.embed_thumbnail {
-            true => match with.picture.clone().await {
-                None => self.picture_of_head(&plan, heads, &material.seen, &with.pictures).await,
-                picture => picture,
-            },
+            true => {
+                let frame = Self::frame_of_head(&plan, heads, &material.seen);
+                self.with_cover(with, frame.as_ref()).boxed().await
+            }
             false => None,
         };
         let cover = picture.as_ref().and_then(|picture| picture.cover.as_deref());
@@ -103,18 +103,11 @@ impl Run<'_> {
                 made = &mut making => made,
             }
         };
-        let result = meanwhile(with.picture.clone(), making).await?;
-        let standing = async {
-            if self.spec.embed_thumbnail {
-                return picture;
-            }
-            match with.picture.clone().await {
-                None => self.picture_of_result(&plan, (&result, &material.seen), &with.pictures).await,
-                picture => picture,
-            }
-        };
-        let proven = self.prove(stages, (&result, &plan, &material), standing).boxed().await?;
-        self.store_result(stages, result, proven, texts).boxed().await
+        let result = making.await?;
+        let frame = Self::frame_of_result(&plan, &result, &material.seen);
+        let subject = Subject { made: picture.map(|picture| picture.thumbnail), frame, ..Subject::default() };
+        let proven = self.prove(stages, (&result, &plan, &material)).boxed().await?;
+        self.store_result(stages, result, (proven, subject), texts).boxed().await
     }
 
     /// Fetches all of it first.

@@ -32,17 +32,23 @@ use tokio::time::Instant;
 use crate::board::Running;
 use crate::context::Context;
 use crate::process::{Ended, Watch};
+use crate::thumbnails::Subject;
 use crate::way::Way;
 use crate::ytdlp;
 
 pub use download::download;
 pub use metadata::metadata;
 
+/// The folder of an attempt in which pictures are.
+pub const PICTURES: &str = "picture";
+
 /// A verified result in the store.
 #[derive(Debug)]
 pub struct Made {
     /// What it is.
     pub artifact: Artifact,
+    /// What its thumbnail is made of: in the folder [`PICTURES`] of its attempt, and nothing else of that is needed.
+    pub subject: Subject,
     /// How long each stage took.
     pub stages: Vec<(&'static str, Duration)>,
     /// By which way its bytes came.

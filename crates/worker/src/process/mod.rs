@@ -95,6 +95,16 @@ pub struct Limits {
     pub data: Option<u64>,
     /// Open files of one process (`RLIMIT_NOFILE`).
     pub open_files: Option<u64>,
+    /// Gives way to others who want the processors (`nice(2)`).
+    pub gives_way: bool,
+}
+
+impl Limits {
+    /// The same, of a program that gives way to others.
+    #[must_use]
+    pub fn nicer(self) -> Self {
+        Self { gives_way: true, ..self }
+    }
 }
 
 /// When a run is ended although the program has not ended.

@@ -192,12 +192,15 @@ impl Drop for Group {
     reason = "the one place that starts programs: launcher, group, limits are set here"
 )]
 fn command(launcher: &Path, spec: &Spec) -> CommandWrap {
-    let Limits { file_size, data, open_files } = spec.limits;
+    let Limits { file_size, data, open_files, gives_way } = spec.limits;
     let mut command = Command::new(launcher);
     for (option, limit) in [("--file-size", file_size), ("--data", data), ("--open-files", open_files)] {
         if let Some(limit) = limit {
             command.arg(option).arg(limit.to_string());
         }
+    }
+    if gives_way {
+        command.arg("--gives-way");
     }
     command.arg("--").arg(&spec.program).args(&spec.args);
     command.env_clear().envs(spec.environment.iter().map(|(name, value)| (name, value)));

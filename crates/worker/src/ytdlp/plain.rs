@@ -54,7 +54,7 @@ impl Ytdlp {
     }
 
     fn spec(&self, line: Vec<OsString>, dir: &Path, bounds: &Bounds) -> Spec {
-        let limits = Limits { file_size: bounds.file_size, data: Some(MEMORY), open_files: None };
+        let limits = Limits { file_size: bounds.file_size, data: Some(MEMORY), ..Limits::default() };
         Spec::new(&self.settings.program, dir)
             .args(line)
             .limits(limits)

@@ -91,7 +91,7 @@ async fn what_cannot_be_started_says_so() {
 #[tokio::test]
 async fn limits_bind_the_program() {
     let dir = TempDir::new().unwrap();
-    let limits = Limits { file_size: Some(4096), data: Some(64 << 20), open_files: Some(20) };
+    let limits = Limits { file_size: Some(4096), data: Some(64 << 20), open_files: Some(20), gives_way: true };
     let script = "ulimit -c; ulimit -d; ulimit -n; head -c 9000 /dev/zero > big; exit 0";
     let output = output(&sh(&dir, script).limits(limits), &patient()).await.unwrap();
     assert_eq!(output.stdout, "0\n65536\n20\n");
