@@ -122,6 +122,9 @@ async fn settle(
                 // its name has this attempt's fence in it, so that nobody else's result goes
                 ctx.discard_all(&made.artifact).await;
             }
+            if let Some(scratch) = scratch {
+                scratch.remove().await;
+            }
         }
         // A result that is there already is worth completing, whoever wants the worker to stop.
         (None | Some(StopReason::Shutdown | StopReason::Cancelled), Outcome::Made(made)) => {
@@ -190,6 +193,9 @@ async fn complete(
             ctx.discard_all(&made.artifact).await;
         }
         Err(error) => untold(ctx, id, &error),
+    }
+    if let Some(sitting) = sitting {
+        sitting.folder.remove().await;
     }
     None
 }
