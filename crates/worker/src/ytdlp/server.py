@@ -129,7 +129,8 @@ def warm_up():
             ydl.sanitize_info(found)
         except yt_dlp.utils.YoutubeDLError:
             pass  # most likely the page without media
-    settings(['--ignore-config'], Events(None))  # so are those of the command line
+    # so are those of the command line
+    settings(['--ignore-config', '--color', 'never', '--downloader', 'native', '--retry-sleep', 'http:exp=1:20'], Events(None))
     share_trust()
 
 
