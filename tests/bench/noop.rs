@@ -15,6 +15,7 @@ use haul_shared::redis::Server;
 use haul_shared::storage::{ObjectKey, Role, Storage};
 use haul_shared::store::{Kind, Leased};
 use haul_worker::board::Board;
+use haul_worker::claim::Slot;
 use haul_worker::config::WorkerConfig;
 use haul_worker::context::Context;
 use haul_worker::ffmpeg::Ffmpeg;
@@ -69,9 +70,10 @@ pub async fn run(order: Order) -> Result<()> {
     });
     let (began, ended) = (Instant::now(), Arc::new(AtomicU64::new(0)));
     let (jobs, all) = (TaskTracker::new(), order.jobs);
-    let attempt = |ctx: Arc<Context>, leased: Leased| {
+    let attempt = |ctx: Arc<Context>, leased: Leased, slot: Slot| {
         let (ended, stop) = (Arc::clone(&ended), stop.clone());
         async move {
+            let _slot = slot;
             if all.is_none() {
                 say(&now_ns().to_string());
             }
@@ -79,7 +81,6 @@ pub async fn run(order: Order) -> Result<()> {
                 say(&began.elapsed().as_secs_f64().to_string());
                 stop.cancel();
             }
-            std::future::ready(())
         }
     };
     tokio::select! {

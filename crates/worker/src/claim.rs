@@ -20,8 +20,11 @@ const BATCH: usize = 32;
 /// Before Redis, or the free disk, is asked again.
 const BREATH: Duration = Duration::from_secs(2);
 
-/// Takes jobs of one kind while there are slots, until the worker stops. Each is given to `attempt`, and holds its slot
-/// until that has ended; what the attempt leaves to be done is done after that, without a slot.
+/// The right to have a job under way; free again when dropped.
+pub type Slot = OwnedSemaphorePermit;
+
+/// Takes jobs of one kind while there are slots, until the worker stops. Each is given to `attempt`, with its slot, which is
+/// free when that drops it.
 pub async fn run<A, F>(
     ctx: Arc<Context>,
     kind: Kind,
@@ -30,9 +33,8 @@ pub async fn run<A, F>(
     stop: CancellationToken,
     attempt: A,
 ) where
-    A: Fn(Arc<Context>, Leased) -> F,
-    F: Future + Send + 'static,
-    F::Output: Future<Output = ()> + Send,
+    A: Fn(Arc<Context>, Leased, Slot) -> F,
+    F: Future<Output = ()> + Send + 'static,
 {
     let slots = Arc::new(Semaphore::new(slots));
     let outlet = match kind {
@@ -42,21 +44,16 @@ pub async fn run<A, F>(
     };
     let claims = ctx.store.claims(&ctx.id, kind, &ctx.config.regions).through(&outlet);
     let mut queue = Queue { kind, claims, warned: None };
-    while let Some(mut free) = stop.run_until_cancelled(free(&slots)).await {
+    while let Some(free) = stop.run_until_cancelled(free(&slots)).await {
         let Some(jobs) = queue.next(&ctx, free.len(), &stop).await else { return };
-        for leased in jobs {
-            let (attempt, slot) = (attempt(Arc::clone(&ctx), leased), free.pop());
-            tasks.spawn(async move {
-                let rest = attempt.await;
-                drop(slot);
-                rest.await;
-            });
+        for (leased, slot) in jobs.into_iter().zip(free) {
+            tasks.spawn(attempt(Arc::clone(&ctx), leased, slot));
         }
     }
 }
 
 /// Takes a slot, and what others are free at that moment.
-async fn free(slots: &Arc<Semaphore>) -> Vec<OwnedSemaphorePermit> {
+async fn free(slots: &Arc<Semaphore>) -> Vec<Slot> {
     let first = Arc::clone(slots).acquire_owned().await.expect("it is never closed");
     let more = std::iter::from_fn(|| Arc::clone(slots).try_acquire_owned().ok());
     std::iter::once(first).chain(more).take(BATCH).collect()

@@ -21,6 +21,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::attempt::{self, Work};
 use crate::board::{Board, StopReason};
+use crate::claim::Slot;
 use crate::config::{WorkerConfig, host};
 use crate::context::Context;
 use crate::ffmpeg::Ffmpeg;
@@ -97,12 +98,11 @@ pub async fn run_with(
     let probes = Shutdown { stop: ended.clone(), kill: ended.clone(), grace: Duration::ZERO };
     helpers.spawn(haul_shared::serve::serve(listener, router, probes));
 
-    let attempt = |ctx: Arc<Context>, leased| async move {
+    let attempt = |ctx: Arc<Context>, leased, slot: Slot| async move {
         let sitting = attempt::run(&ctx, leased, work).await;
-        async move {
-            if let Some(sitting) = sitting {
-                sitting.sit(&ctx).await;
-            }
+        drop(slot);
+        if let Some(sitting) = sitting {
+            sitting.sit(&ctx).await;
         }
     };
     let claims = |kind, slots| claim::run(Arc::clone(&ctx), kind, slots, jobs.clone(), shutdown.stop.clone(), attempt);

@@ -108,9 +108,9 @@ impl Folder {
         let removed = off_runtime(move || {
             for entry in fs::read_dir(dir)?.flatten().filter(|entry| entry.file_name() != name) {
                 if entry.file_type()?.is_dir() {
-                    fs::remove_dir_all(entry.path())?
+                    fs::remove_dir_all(entry.path())?;
                 } else {
-                    fs::remove_file(entry.path())?
+                    fs::remove_file(entry.path())?;
                 }
             }
             Ok(())

@@ -1,5 +1,7 @@
 //! Thumbnails, which are made once their downloads are completed.
 
+use std::time::Duration;
+
 use rustix::process::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -20,7 +22,8 @@ impl Held {
         let html =
             format!("<!doctype html><title>Held</title><video src=\"/progressive.mp4\" poster=\"{poster}\"></video>");
         house.origin.put(path, html);
-        let picture = reqwest::get(house.origin.url("/poster.png")).await?.bytes().await?.to_vec();
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build()?;
+        let picture = client.get(house.origin.url("/poster.png")).send().await?.bytes().await?.to_vec();
         Ok(Self { page: house.origin.url(path), listener, picture })
     }
 
