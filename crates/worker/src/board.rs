@@ -197,6 +197,17 @@ impl Running {
         self.state().course.expect_storing_meanwhile();
     }
 
+    /// All but its beginning does, while it is made.
+    pub fn sends_meanwhile(&self) {
+        self.state().course.expect_sending_meanwhile();
+    }
+
+    /// How large the medium will be, as far as anybody can tell, in bytes.
+    #[must_use]
+    pub fn likely_bytes(&self) -> Option<u64> {
+        self.state().course.bytes()
+    }
+
     /// What was begun was given up: the result is made of files, and goes into the store once it is whole.
     pub fn stores_afterwards(&self) {
         self.state().course.expect_storing_afterwards();

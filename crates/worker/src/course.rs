@@ -26,6 +26,8 @@ const PER_BYTE: [f64; STAGES] = [0.0, 1e-7, 2e-9, 2.5e-9, 1.25e-8];
 /// Bytes of a medium of which nothing is known.
 const USUAL_BYTES: u64 = 50_000_000;
 
+/// Bytes that are still to be stored at the end of what goes into the store while it is made.
+const HELD_BACK: u64 = 8 << 20;
 /// A smaller medium tells nothing about the cost of a byte.
 const TELLING: u64 = 1 << 20;
 /// What one job weighs against all before it.
@@ -83,6 +85,8 @@ pub(crate) struct Course {
     makes_meanwhile: bool,
     /// The result goes into the store while it is made.
     stores_meanwhile: bool,
+    /// All but its beginning does, and it is hashed when it is made.
+    sends_meanwhile: bool,
 }
 
 impl Course {
@@ -99,6 +103,7 @@ impl Course {
             coding: 0.0,
             makes_meanwhile: false,
             stores_meanwhile: false,
+            sends_meanwhile: false,
         }
     }
 
@@ -114,6 +119,11 @@ impl Course {
     /// Seconds until the end; `None` while the stage has no pace.
     pub(crate) fn seconds_left(&self) -> Option<f64> {
         self.pace.map(|_| self.left(self.stage, self.done))
+    }
+
+    /// Of the medium, as far as anybody knows.
+    pub(crate) fn bytes(&self) -> Option<u64> {
+        self.bytes
     }
 
     /// The medium has so many bytes, as far as anybody knows.
@@ -136,9 +146,14 @@ impl Course {
         self.stores_meanwhile = true;
     }
 
-    /// Neither is, after all.
+    /// What is made goes into the store at once, all but its beginning, and is proven when it is whole.
+    pub(crate) fn expect_sending_meanwhile(&mut self) {
+        self.sends_meanwhile = true;
+    }
+
+    /// Nothing is, after all.
     pub(crate) fn expect_storing_afterwards(&mut self) {
-        (self.makes_meanwhile, self.stores_meanwhile) = (false, false);
+        (self.makes_meanwhile, self.stores_meanwhile, self.sends_meanwhile) = (false, false, false);
     }
 
     /// The stage under way has ended, well, and this one begins.
@@ -152,7 +167,8 @@ impl Course {
     pub(crate) fn learn(&self, took: Duration) {
         let is_odd = match self.stage {
             Stage::Process => self.coding > 0.0 || self.makes_meanwhile,
-            Stage::Verify | Stage::Upload => self.stores_meanwhile,
+            Stage::Verify => self.stores_meanwhile,
+            Stage::Upload => self.stores_meanwhile || self.sends_meanwhile,
             Stage::Extract | Stage::Download => false,
         };
         if let Some(bytes) = self.bytes.filter(|_| !is_odd) {
@@ -201,6 +217,7 @@ impl Course {
         match stage {
             Stage::Process if self.makes_meanwhile => FIXED[at(stage)],
             Stage::Verify | Stage::Upload if self.stores_meanwhile => FIXED[at(stage)],
+            Stage::Upload if self.sends_meanwhile => self.costs.seconds(stage, bytes.min(HELD_BACK)),
             Stage::Process => self.costs.seconds(stage, bytes) + self.coding,
             _ => self.costs.seconds(stage, bytes),
         }
@@ -289,8 +306,10 @@ mod tests {
             course.seconds_left().map(f64::round)
         };
         assert_eq!(left(Course::expect_storing_meanwhile), Some(1.0));
+        assert_eq!(left(Course::expect_sending_meanwhile), Some(1.0), "its beginning takes a tenth of a second");
         let given_up = |course: &mut Course| {
             course.expect_storing_meanwhile();
+            course.expect_sending_meanwhile();
             course.expect_storing_afterwards();
         };
         assert_eq!(left(given_up), Some(14.0));

@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use haul_tests::ranges::{Answer, Asked, RangeOrigin, TAG};
-use haul_tests::s3::Call;
+use haul_tests::s3::{Call, Fault as Refusal};
 
 use super::*;
 
-/// HLS of 27 MB in transport streams, and of its last segment no more than the beginning until it is let go.
+/// HLS of some 450 KiB so many times in transport streams, and of its last segment no more than the beginning until it is let
+/// go.
 struct Held {
     origin: RangeOrigin,
     folder: tempfile::TempDir,
@@ -19,9 +20,14 @@ struct Held {
 }
 
 impl Held {
+    /// 27 MB.
     async fn start() -> Result<Self> {
+        Self::of(60).await
+    }
+
+    async fn of(times: usize) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let large = media::repeated(folder.path(), "large.mkv", 60);
+        let large = media::repeated(folder.path(), "large.mkv", times);
         let large = large.display();
         media::ffmpeg(
             folder.path(),
@@ -32,7 +38,14 @@ impl Held {
         let (held, may_go) = (format!("/index{last}.ts"), Arc::clone(&goes));
         let origin = RangeOrigin::start(move |asked: &Asked| {
             let path = asked.path.split('?').next().unwrap_or_default();
-            let Ok(content) = fs::read(files.join(&path[1..])) else { return Answer::status(404) };
+            let name = if path == "/longer.m3u8" { "index.m3u8" } else { &path[1..] };
+            let Ok(mut content) = fs::read(files.join(name)) else { return Answer::status(404) };
+            if name != &path[1..] {
+                content = String::from_utf8_lossy(&content)
+                    .replace("#EXTINF:2", "#EXTINF:3")
+                    .replace("DURATION:2", "DURATION:4")
+                    .into_bytes();
+            }
             let answer = asked.served(&Bytes::from(content), TAG);
             // a fetcher that gets a little each time does not give up
             if path == held && !may_go.load(Ordering::SeqCst) { answer.cut(1000) } else { answer }
@@ -111,6 +124,76 @@ async fn a_result_is_made_and_stored_while_its_last_segment_is_still_to_come() -
     assert!(worker.peak_memory()? < 64 << 20, "{} bytes", worker.peak_memory()?);
     assert_eq!(sums(house.fetch(&job).await?.file.path()), sums(&held.folder.path().join("large.mkv")));
     Ok(())
+}
+
+#[tokio::test]
+async fn an_ordinary_result_goes_up_while_its_last_segment_is_still_to_come() -> Result<()> {
+    let (house, held) = (House::open(Store::S3, &[]).await?, Held::of(85).await?);
+    let (worker, s3) = (house.worker(&[]).await?, house.s3.as_ref().context("a bucket")?);
+    let folder = held.folder.path();
+    media::ffmpeg(folder, "-i index.m3u8 -map 0:v:0 -map 0:a:0 -c copy theirs.mp4")?;
+    let packets = |file: &Path| ["-map 0:v:0 -c copy", "-map 0:a:0 -c copy"].map(|of| media::md5(file, of));
+    let theirs = packets(&folder.join("theirs.mp4"));
+    for (number, format) in ["mp4", "mkv"].into_iter().enumerate() {
+        held.goes.store(false, Ordering::SeqCst);
+        let before = (worker.written_bytes()?, s3.counts().done(Call::UploadPart));
+        let job = house.order(&request(&held.url(), json!({ "format": format }))).await?;
+        s3.wait_until(|counts| counts.done(Call::UploadPart) > before.1).await;
+        let view = house.get(&job).await?.json();
+        assert_eq!((&view["status"], &view["stage"]), (&json!("running"), &json!("download")), "{view}");
+        assert_eq!(house.stored(), number);
+        assert_eq!(house.get(&format!("{job}/link")).await?.status, 409);
+        held.let_go();
+        let view = house.end(&job).await?;
+        assert_eq!((&view["status"], &view["result"]["delivery"]), (&json!("completed"), &json!("native")), "{view}");
+        let fetched = house.fetch(&job).await?;
+        let body = &fetched.answer.body;
+        let sha256: String = Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
+        let told = (view["result"]["size_bytes"].as_u64(), &view["result"]["sha256"]);
+        assert_eq!(told, (Some(body.len() as u64), &json!(sha256)));
+        if format == "mp4" {
+            assert!(body[4..8] == *b"ftyp" && body[36..40] == *b"moov", "{}", body[..64].escape_ascii());
+        }
+        assert_eq!(packets(fetched.file.path()), theirs, "{format}");
+        // it once, its head, and what is kept of its front
+        let written = worker.written_bytes()? - before.0;
+        assert!(written < body.len() as u64 + (8 << 20), "{format}: {written} bytes written of {}", body.len());
+        let counts = s3.counts();
+        assert_eq!((counts.seen(Call::CreateMultipart), counts.seen(Call::AbortMultipart)), (number + 1, 0));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn nothing_is_left_of_what_goes_up_and_is_no_result() -> Result<()> {
+    let (house, held) = (House::open(Store::S3, &[("HAUL_MAX_ATTEMPTS", "1")]).await?, Held::of(85).await?);
+    let (worker, s3) = (house.worker(&[]).await?, house.s3.as_ref().context("a bucket")?);
+    let going_up = async |url: &str| {
+        let before = s3.counts().done(Call::UploadPart);
+        let job = house.order(&request(url, json!({}))).await?;
+        s3.wait_until(|counts| counts.done(Call::UploadPart) > before).await;
+        anyhow::Ok(job)
+    };
+    let cancelled = going_up(&held.url()).await?;
+    assert_eq!(house.ask(Method::DELETE, &cancelled, &Value::Null).await?.status, 202);
+    assert_eq!(house.outcome(&cancelled).await?, "cancelled");
+    // more is promised than comes: ffmpeg is content, and the verification is not
+    let refused = going_up(&held.origin.url("/longer.m3u8")).await?;
+    held.let_go();
+    assert_eq!(house.outcome(&refused).await?, "corrupt_media");
+    s3.wait_until(|counts| counts.done(Call::AbortMultipart) == 2).await;
+    assert_eq!((house.stored(), s3.orphans()), (0, Vec::<std::path::PathBuf>::new()));
+    assert_eq!(s3.counts().seen(Call::CompleteMultipart), 0);
+
+    // a part that can't be stored costs the head start, and no result
+    s3.fail(Call::UploadPart, 1, Refusal::Refused(403));
+    let job = house.order(&request(&held.url(), json!({}))).await?;
+    let view = house.end(&job).await?;
+    assert_eq!(view["status"], "completed", "{view}");
+    assert_eq!(house.fetch(&job).await?.answer.body.len() as u64, view["result"]["size_bytes"].as_u64().unwrap_or(0));
+    s3.wait_until(|counts| counts.done(Call::AbortMultipart) == 3).await;
+    assert_eq!((house.stored(), s3.orphans()), (1, Vec::<std::path::PathBuf>::new()));
+    all_gone(&house, &worker).await
 }
 
 #[tokio::test]

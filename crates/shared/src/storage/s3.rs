@@ -233,7 +233,7 @@ impl S3Store {
 }
 
 /// The bytes `offset..offset + length` of a file, read as they are sent, and again when an attempt failed.
-async fn body_of(file: &Path, offset: u64, length: u64) -> Result<ByteStream, StorageError> {
+pub(super) async fn body_of(file: &Path, offset: u64, length: u64) -> Result<ByteStream, StorageError> {
     let body = ByteStream::read_from().path(file).buffer_size(FILE_CHUNK).offset(offset).length(Length::Exact(length));
     let body = body.build().await;
     body.map_err(|error| StorageError::File(std::io::Error::other(error)))

@@ -1,11 +1,13 @@
-//! What a bucket takes without there being a file: bytes in memory, or an object that comes in parts. Parts may be sent in
-//! any order and side by side, and nothing can be reached before the last word is said.
+//! What a bucket takes without there being a whole file: bytes in memory, or an object that comes in parts, of bytes in
+//! memory or of a file that grows. Parts may be sent in any order and side by side, and nothing can be reached before the
+//! last word is said.
 //!
 //! Decides how large a part is. Not here: what is said to the bucket (`s3`, `s3::multipart`, which also sees to it that
 //! an upload which is given up or dropped leaves nothing behind).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -15,7 +17,7 @@ use aws_sdk_s3::types::CompletedPart;
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 
-use super::s3::{S3Store, multipart};
+use super::s3::{S3Store, body_of, multipart};
 use super::{ObjectKey, ObjectMeta, StorageError};
 
 pub(super) const MIB: u64 = 1024 * 1024;
@@ -58,6 +60,18 @@ impl Intake {
         let begun = multipart::Upload::begin(&self.0, key, content_type, None).await?;
         Ok(Upload { begun, part_bytes: part_bytes(most_bytes.min(Self::MOST_BYTES), PART), sent: Mutex::default() })
     }
+
+    /// How large the parts are of a file that goes up while it grows, but for the last, in bytes.
+    pub const PART_OF_FILE: u64 = LARGEST;
+
+    /// The same for a file that grows, of at most [`Self::MOST_BYTES`], in parts of [`Self::PART_OF_FILE`].
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub async fn begin_file(&self, key: &ObjectKey, content_type: &str) -> Result<Upload, StorageError> {
+        let begun = multipart::Upload::begin(&self.0, key, content_type, None).await?;
+        Ok(Upload { begun, part_bytes: Self::PART_OF_FILE, sent: Mutex::default() })
+    }
 }
 
 /// An object on its way into the store. Dropped before it is finished, it is given up: what was sent is removed in
@@ -89,12 +103,32 @@ impl Upload {
     /// [`StorageError::Refused`] for a part that is empty or too long, or one too many; [`StorageError::Full`],
     /// [`StorageError::Unavailable`].
     pub async fn part(&self, number: u32, body: Vec<Bytes>) -> Result<(), StorageError> {
-        let length: u64 = body.iter().map(|bytes| bytes.len() as u64).sum();
+        let length = body.iter().map(|bytes| bytes.len() as u64).sum();
+        self.check(number, length)?;
+        self.send(number, length, stream_of(body)).await
+    }
+
+    /// Sends so many bytes of a file as the part that they are by their place in it; they are read as they are sent, and must
+    /// not change any more.
+    ///
+    /// # Errors
+    /// As [`Self::part`]; [`StorageError::File`].
+    pub async fn part_of(&self, number: u32, file: &Path, length: u64) -> Result<(), StorageError> {
+        self.check(number, length)?;
+        let body = body_of(file, u64::from(number) * self.part_bytes, length).await?;
+        self.send(number, length, body).await
+    }
+
+    fn check(&self, number: u32, length: u64) -> Result<(), StorageError> {
         if length == 0 || length > self.part_bytes || u64::from(number) >= PARTS {
             return Err(StorageError::Refused("a part of a length that it can't have".into()));
         }
+        Ok(())
+    }
+
+    async fn send(&self, number: u32, length: u64, body: ByteStream) -> Result<(), StorageError> {
         let named = i32::try_from(number + 1).map_err(|error| StorageError::Refused(error.into()))?;
-        let proof = self.begun.part(named, length, stream_of(body)).await?;
+        let proof = self.begun.part(named, length, body).await?;
         self.sent.lock().unwrap_or_else(PoisonError::into_inner).insert(number, Sent { length, proof });
         Ok(())
     }

@@ -38,6 +38,8 @@ pub struct Make<'a> {
     pub embedded: Embedded<'a>,
     /// How long it will play, in seconds, if that is known.
     pub seconds: Option<f64>,
+    /// Bytes left in front of an mp4 for its index, see [`super::room`]; none: it is put there afterwards.
+    pub room: Option<u64>,
     /// Where to; absolute, in the job's folder. A named pipe takes what a plan makes [`Plan::streaming`].
     pub output: &'a Path,
 }
@@ -143,7 +145,7 @@ pub fn make(make: &Make<'_>, threads: usize) -> Vec<OsString> {
     arguments.extend(["-map_metadata".into(), tags.into()]);
     let chapters = source(embedded.chapters, if spec.embed_chapters { "0" } else { "-1" });
     arguments.extend(["-map_chapters".into(), chapters.into()]);
-    arguments.extend(muxer::output(plan.container, plan.streaming, make.seconds));
+    arguments.extend(muxer::output(plan.container, plan.streaming, make.seconds, make.room));
     arguments.push(file_url(make.output));
     arguments.extend(aside_output);
     arguments

@@ -11,6 +11,7 @@ mod muxer;
 pub mod parts;
 pub mod picture;
 pub mod probe;
+pub mod room;
 mod sound;
 pub mod subtitles;
 pub mod tags;
@@ -28,6 +29,7 @@ use crate::verify::packets::Timeline;
 use probe::{Answer, Probe, ProbeError};
 
 pub use command::{Embedded, Input, Make};
+pub use room::Index;
 pub use tags::Tags;
 
 /// Where the programs are, and what they may use.
@@ -98,7 +100,12 @@ impl Ffmpeg {
     ///
     /// # Errors
     /// `corrupt_media` when ffmpeg can't do it, `disk_full`, `timeout`, `stalled`.
-    pub async fn make(&self, job: &Make<'_>, watch: &Watch, mut on_progress: impl FnMut(f64)) -> Result<(), Failure> {
+    pub async fn make(
+        &self,
+        job: &Make<'_>,
+        watch: &Watch,
+        mut on_progress: impl FnMut(f64),
+    ) -> Result<Index, Failure> {
         let made = self.make_once(job, watch, &mut on_progress).await;
         let is_of_media = made.as_ref().is_err_and(|failure| failure.kind == FailureKind::CorruptMedia);
         if job.embedded.aside.is_none() || !is_of_media {
@@ -108,7 +115,12 @@ impl Ffmpeg {
         self.make_once(&Make { embedded, ..*job }, watch, &mut on_progress).await
     }
 
-    async fn make_once(&self, job: &Make<'_>, watch: &Watch, on_progress: &mut impl FnMut(f64)) -> Result<(), Failure> {
+    async fn make_once(
+        &self,
+        job: &Make<'_>,
+        watch: &Watch,
+        on_progress: &mut impl FnMut(f64),
+    ) -> Result<Index, Failure> {
         let spec = self.spec(&self.ffmpeg, job.output, command::make(job, self.threads));
         let mut program = Supervised::start(&spec).map_err(|error| internal(&error))?;
         let ended = program
@@ -118,7 +130,13 @@ impl Ffmpeg {
                 }
             })
             .await;
-        check(ended, program.stderr_tail())
+        if let (Some(room), Ended::Exited(_)) = (job.room, ended)
+            && room::is_too_small(job.output.to_owned(), room).await
+        {
+            // ffmpeg 5.1 calls that a success
+            return Ok(Index::Overflows);
+        }
+        check(ended, program.stderr_tail()).map(|()| Index::InFront)
     }
 
     fn spec(&self, program: &Path, file: &Path, arguments: Vec<OsString>) -> Spec {

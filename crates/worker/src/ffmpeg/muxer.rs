@@ -1,6 +1,7 @@
 //! What ffmpeg calls our containers, and how it writes them: as a whole file, or from front to end into a pipe.
 //!
-//! A pipe can't be gone back in. So mp4 becomes fragmented, its index spread over the file; Matroska has its clusters
+//! An mp4 has its index in front, put there in a second pass over the file, or in room that was left for it (`room`). A pipe
+//! can't be gone back in. So mp4 becomes fragmented, its index spread over the file; Matroska has its clusters
 //! but no index, and its duration only where that was known beforehand.
 
 use std::ffi::OsString;
@@ -47,12 +48,14 @@ fn muxer(container: Container) -> &'static str {
     }
 }
 
-/// The options of the output, the last of which names its format. `seconds`: how long it will play, if that is known.
-pub(super) fn output(container: Container, streaming: bool, seconds: Option<f64>) -> Vec<OsString> {
-    let mut arguments = match (container, streaming) {
-        (Container::Mp4 | Container::M4a, true) => words(FRAGMENTS),
-        (Container::Mp4 | Container::M4a, false) => words("-movflags +faststart"),
-        (Container::Webm | Container::Mkv, true) => seconds.map(stated).unwrap_or_default(),
+/// The options of the output, the last of which names its format. `seconds`: how long it will play, if that is known;
+/// `room`: bytes left for the index of an mp4 that is a file, if that is to be.
+pub(super) fn output(container: Container, streaming: bool, seconds: Option<f64>, room: Option<u64>) -> Vec<OsString> {
+    let mut arguments = match (container, streaming, room) {
+        (Container::Mp4 | Container::M4a, true, _) => words(FRAGMENTS),
+        (Container::Mp4 | Container::M4a, false, None) => words("-movflags +faststart"),
+        (Container::Mp4 | Container::M4a, false, Some(room)) => words(&format!("-moov_size {room}")),
+        (Container::Webm | Container::Mkv, true, _) => seconds.map(stated).unwrap_or_default(),
         _ => Vec::new(),
     };
     arguments.extend(["-f".into(), muxer(container).into()]);

@@ -77,6 +77,7 @@ impl Run<'_> {
         let picture = plan.video?;
         let (file, share_kept) = match result {
             Outcome::File(file) => (file.clone(), 1.0),
+            Outcome::Growing(growing) => (growing.file().to_owned(), 1.0),
             Outcome::Arrived(arrived) => (arrived.copy.clone(), arrived.share_kept()),
         };
         // what we make has its picture first

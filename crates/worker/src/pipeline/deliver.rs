@@ -2,11 +2,13 @@
 //!
 //! Whoever makes bytes pushes them in order and waits when the store is slower. They are hashed, go up in parts, and leave
 //! a copy in scratch that tells `verify` what they are (`verify::outline`). Nothing is reachable before [`Arrived::finish`], which
-//! is called for what was verified; dropped before, everything is given up. A directory takes the copy itself, whole, by
+//! is called for what was verified; dropped before, everything is given up. Of a file that ffmpeg makes, all but its
+//! beginning goes up while it grows (`growing`). A directory takes the copy itself, whole, by
 //! a link.
 //!
 //! Not here: where the bytes come from, and whether they are what they should be.
 
+mod growing;
 mod parts;
 mod scribe;
 
@@ -30,6 +32,8 @@ use crate::insist::surely;
 use crate::scratch::{self, off_runtime};
 use crate::verify::Verified;
 use crate::verify::outline::{Keep, Outline};
+
+pub(super) use growing::Growing;
 
 /// Results up to this size are held in memory and stored by one call, which is quicker than three.
 const ONE_CALL: u64 = 16 << 20;

@@ -12,12 +12,13 @@ use haul_shared::job::{Failure, Stage};
 use haul_shared::storage::ObjectKey;
 
 use super::Limits;
-use super::deliver::{self, Arrived, Coming, Outgoing, Size};
+use super::deliver::{self, Arrived, Coming, Growing, Outgoing, Size};
 use super::download::Run;
 use super::material::Material;
 use crate::container::{AudioCodec, Container, VideoCodec};
 use crate::ffmpeg::picture::picture_block;
-use crate::ffmpeg::{Embedded, Input, Make, Tags};
+use crate::ffmpeg::room::{self, Contents};
+use crate::ffmpeg::{Embedded, Index, Input, Make, Tags};
 use crate::scratch;
 use crate::select::{Plan, Sound};
 use crate::shape::{Flow, Made, Place, Shaping};
@@ -49,7 +50,9 @@ impl Run<'_> {
         let inputs: Vec<Input<'_>> =
             material.inputs.iter().map(|(file, container)| Input { file, container: *container }).collect();
         let embedded = texts.embedded(with);
-        let make = Make { plan, spec: self.spec, inputs: &inputs, embedded, seconds, output: &output };
+        let front = self.front(plan, material, (&embedded, info.chapters.len()), seconds).await;
+        let room = front.filter(|_| matches!(plan.container, Container::Mp4 | Container::M4a));
+        let make = Make { plan, spec: self.spec, inputs: &inputs, embedded, seconds, room, output: &output };
         let most = self.ctx.config.limits.max_file_bytes;
         let seconds = seconds.filter(|seconds| *seconds > 0.0 && flows.is_empty());
         let hear = |done: f64| {
@@ -60,8 +63,19 @@ impl Run<'_> {
         };
         let shaping = Shaping { ffmpeg: &self.ctx.ffmpeg, watch: self.limits.watch(), most, make, flows };
         if !plan.streaming {
-            shaping.into_file(hear).await?;
-            return Ok(Outcome::File(output));
+            let growing = match front {
+                Some(front) => Growing::begin(&self.limits, plan, &output, front).await?,
+                None => None,
+            };
+            let index = shaping.into_file(hear).await?;
+            return match (growing, index) {
+                (Some(growing), Index::InFront) => Ok(Outcome::Growing(growing.made())),
+                (Some(_), Index::Overflows) => {
+                    self.job.stores_afterwards();
+                    Ok(Outcome::File(output))
+                }
+                (None, _) => Ok(Outcome::File(output)),
+            };
         }
         let copy = dir.join("copy");
         let take = async |mut made: Made| {
@@ -72,6 +86,38 @@ impl Run<'_> {
             outgoing.end().await
         };
         shaping.into_hands(take, hear).await.map(Outcome::Arrived)
+    }
+
+    /// How many bytes of the front may change until the result is made, if the rest is to go up meanwhile. A directory takes
+    /// the whole file by a link. Of a part of a medium nobody knows how large it is.
+    async fn front(
+        &self,
+        plan: &Plan,
+        material: &Material,
+        (embedded, chapters): (&Embedded<'_>, usize),
+        seconds: Option<f64>,
+    ) -> Option<u64> {
+        let is_file = !plan.streaming && plan.cut.is_none() && self.ctx.storage.intake().is_some();
+        if !is_file {
+            return None;
+        }
+        let rate = match plan.video {
+            Some(picture) => material.seen.get(picture.input)?.probe.video.as_ref()?.rate?,
+            // most of what was fetched is the picture
+            None if material.seen.iter().any(|seen| seen.probe.video.is_some()) => return None,
+            None => 0.0,
+        };
+        let bytes = match material.seen.iter().any(|seen| seen.is_promised) {
+            true => self.job.likely_bytes()?,
+            false => material.seen.iter().map(|seen| seen.size_bytes).sum(),
+        };
+        let mut texts_bytes = 0;
+        let subtitles = embedded.subtitles.iter().map(|subtitle| &*subtitle.file);
+        for file in embedded.file.into_iter().chain(embedded.cover).chain(subtitles) {
+            texts_bytes += tokio::fs::metadata(file).await.ok()?.len();
+        }
+        let (has_sound, chapters) = (plan.audio.is_some(), chapters as u64);
+        room::of(plan.container, &Contents { seconds: seconds?, rate, has_sound, bytes, texts_bytes, chapters })
     }
 
     /// Sends a flow that is the result as it stands.
@@ -95,15 +141,21 @@ impl Run<'_> {
         material: &Material,
     ) -> Result<Verified, Failure> {
         let (seen, watch) = (&material.seen[..], self.limits.watch());
-        let (file, sha256) = match result {
-            Outcome::File(file) => (file, None),
-            Outcome::Arrived(arrived) => (&arrived.copy, Some(arrived.sha256.clone())),
+        let file = match result {
+            Outcome::File(file) => file,
+            Outcome::Growing(growing) => growing.file(),
+            Outcome::Arrived(arrived) => &arrived.copy,
+        };
+        let hashed = async {
+            match result {
+                Outcome::File(file) => verify::hash(file, &watch).await,
+                Outcome::Growing(growing) => growing.hash(&watch).await,
+                Outcome::Arrived(arrived) => Ok(arrived.sha256.clone()),
+            }
         };
         match (result, seen) {
-            (Outcome::File(_), [only]) if plan.untouched => {
-                verify::prove(only, verify::hash(file, &watch).await?, plan, seen)
-            }
-            _ => verify::verify(&self.ctx.ffmpeg, file, sha256, (plan, seen), self.verify_bounds(), &watch).await,
+            (Outcome::File(_), [only]) if plan.untouched => verify::prove(only, hashed.await?, plan, seen),
+            _ => verify::verify(&self.ctx.ffmpeg, file, hashed, (plan, seen), self.verify_bounds(), &watch).await,
         }
     }
 
@@ -163,7 +215,9 @@ impl Run<'_> {
 pub(super) enum Outcome<'a> {
     /// A file.
     File(PathBuf),
-    /// Bytes that are on their way into the store already.
+    /// A file of which most is on its way into the store already.
+    Growing(Growing),
+    /// Bytes that are.
     Arrived(Arrived<'a>),
 }
 
@@ -172,6 +226,8 @@ impl Outcome<'_> {
     pub(super) async fn store(self, limits: &Limits<'_>, verified: &Verified) -> Result<ObjectKey, Failure> {
         match self {
             Self::File(file) => deliver::put(limits, &file, verified).await,
+            // boxed: what is sent again after all lies too deep for the stack of a thread otherwise
+            Self::Growing(growing) => growing.finish(limits, verified).boxed().await,
             Self::Arrived(arrived) => arrived.finish(verified).await,
         }
     }

@@ -164,6 +164,10 @@ impl<'a> Stream<'a> {
             file.write_all(&piece).await.map_err(failed)?;
         }
         file.flush().await.map_err(failed)?;
+        if !self.is_over {
+            // how it is made depends on how large all of it may be
+            self.hear();
+        }
         let (seconds, arrived) = (self.flow.seconds(), self.flow.arrived_bytes());
         Ok(Flow { head: Head { file: head, seconds }, rest: self.rest(), arrived })
     }
@@ -223,6 +227,10 @@ impl<'a> Stream<'a> {
         if self.told.elapsed() < REPORT_EVERY && !self.is_over {
             return;
         }
+        self.hear();
+    }
+
+    fn hear(&mut self) {
         self.told = Instant::now();
         let (done, all) = self.flow.segments();
         self.tally.heard(&Report {

@@ -13,6 +13,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
@@ -20,7 +21,9 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use haul_shared::job::{Failure, FailureKind};
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt as _;
+use tokio::time::timeout;
 use tokio_util::io::ReaderStream;
+use tokio_util::sync::CancellationToken;
 
 use super::fifo;
 use crate::container::Container;
@@ -29,6 +32,8 @@ use crate::verify::whole::Whole;
 
 /// Read of a head at once, in bytes.
 const PIECE: usize = 256 << 10;
+/// For whoever is not ready for the end: nothing comes any more that could make it so.
+const READY_WITHIN: Duration = Duration::from_secs(1);
 
 /// The beginning of a format that is on its way.
 #[derive(Debug, Clone)]
@@ -95,12 +100,19 @@ impl<'a> Flow<'a> {
         Ok(self.head.file)
     }
 
-    /// Feeds the program that reads the pipe, at most so many bytes.
+    /// Feeds the program that reads the pipe, at most so many bytes. It does not see the end before it is `ready` to end,
+    /// or a moment has passed.
     ///
     /// # Errors
     /// The flow's own; `too_large`; `corrupt_media` when it ends before its structure does. The program then sees the end
     /// of its pipe, and what it makes is worth nothing.
-    pub(super) async fn feed(self, pipe: &Path, container: Container, most: u64) -> Result<Fed, Failure> {
+    pub(super) async fn feed(
+        self,
+        pipe: &Path,
+        container: Container,
+        most: u64,
+        ready: &CancellationToken,
+    ) -> Result<Fed, Failure> {
         let mut feed = fifo::feed(pipe).await.map_err(|error| scratch::failure(&error))?;
         let mut pieces = self.bytes().await?;
         let (mut length, mut whole) = (0, Whole::of(container));
@@ -121,6 +133,7 @@ impl<'a> Flow<'a> {
         if whole.is_some_and(|whole| whole.is_cut()) {
             return Err(Failure::new(FailureKind::CorruptMedia, "a flow ends before its structure does"));
         }
+        let _ = timeout(READY_WITHIN, ready.cancelled()).await;
         Ok(Fed::Whole)
     }
 }

@@ -8,6 +8,7 @@
 pub mod fifo;
 mod flow;
 mod lane;
+mod mend;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -17,11 +18,12 @@ use futures::future::try_join_all;
 use haul_shared::job::{Failure, FailureKind};
 use tokio_util::sync::CancellationToken;
 
-use crate::ffmpeg::{Ffmpeg, Make};
+use crate::ffmpeg::{Ffmpeg, Index, Make};
 use crate::process::{Activity, Watch};
 use crate::scratch;
 use fifo::Drain;
 use flow::Fed;
+use mend::Keeper;
 
 pub use flow::{Flow, Head};
 pub use lane::{Lane, Place};
@@ -41,16 +43,29 @@ pub struct Shaping<'a> {
 }
 
 impl<'a> Shaping<'a> {
-    /// Makes a file; `on_progress` gets the seconds of the medium that are done.
+    /// Makes a file; `on_progress` gets the seconds of the medium that are done. Its index is in front. Where room was left
+    /// for it, and was too small, the file was put together anew: nothing is where it was before.
     ///
     /// # Errors
     /// As the flows and ffmpeg fail.
-    pub async fn into_file(self, on_progress: impl FnMut(f64)) -> Result<(), Failure> {
+    pub async fn into_file(self, on_progress: impl FnMut(f64)) -> Result<Index, Failure> {
         let (end, arrived) = (End::of(&self.watch), self.arrived());
         let activity = Some(Arc::new(arrived) as Activity);
         let watch = Watch { cancel: end.halt.clone(), activity, ..self.watch.clone() };
-        self.run(&watch, &end, on_progress).await;
-        end.failure().map_or(Ok(()), Err)
+        let keeper = Keeper::of(self.make.output, self.make.room);
+        let running = async {
+            let index = self.run(&watch, &end, &keeper.done, on_progress).await;
+            keeper.done.cancel();
+            index
+        };
+        let (index, ()) = tokio::join!(running, keeper.keep());
+        if let Some(failure) = end.failure() {
+            return Err(failure);
+        }
+        if index == Some(Index::Overflows) {
+            keeper.mend().await?;
+        }
+        Ok(index.unwrap_or(Index::InFront))
     }
 
     /// Gives the result out while it is made. What `take` returns counts only if all went well: what it is given ends
@@ -71,7 +86,10 @@ impl<'a> Shaping<'a> {
         let activity = Some(Arc::new(move || pace.look() + arrived()) as Activity);
         let watch = Watch { cancel: end.halt.clone(), activity, ..self.watch.clone() };
         let running = async {
-            self.run(&watch, &end, on_progress).await;
+            // a pipe keeps what it has
+            let ready = CancellationToken::new();
+            ready.cancel();
+            self.run(&watch, &end, &ready, on_progress).await;
             drop(keeper);
         };
         let taking = async {
@@ -92,24 +110,32 @@ impl<'a> Shaping<'a> {
         move || counts.iter().map(|count| count.load(Ordering::Relaxed)).sum()
     }
 
-    async fn run(self, watch: &Watch, end: &End, on_progress: impl FnMut(f64)) {
+    /// No flow is at its end for ffmpeg before it is `ready` to end.
+    async fn run(
+        self,
+        watch: &Watch,
+        end: &End,
+        ready: &CancellationToken,
+        on_progress: impl FnMut(f64),
+    ) -> Option<Index> {
         let Self { ffmpeg, make, flows, most, .. } = self;
         let over = CancellationToken::new();
         let making = async {
             let made = ffmpeg.make(&make, watch, on_progress).await;
             over.cancel();
-            end.heard(made);
+            end.heard(made)
         };
         let feeding = flows.into_iter().zip(make.inputs);
-        let feeding = feeding.map(|(flow, input)| flow.feed(input.file, input.container, most));
+        let feeding = feeding.map(|(flow, input)| flow.feed(input.file, input.container, most, ready));
         let feeding = async {
             let fed = over.run_until_cancelled(try_join_all(feeding)).await;
             end.heard(fed.transpose())
         };
-        let ((), fed) = tokio::join!(making, feeding);
+        let (made, fed) = tokio::join!(making, feeding);
         if fed.is_some_and(|fed| fed.is_none_or(|fed| fed.contains(&Fed::Cut))) {
             end.heard::<()>(Err(Failure::new(FailureKind::CorruptMedia, "ffmpeg did not read to the end")));
         }
+        made
     }
 }
 

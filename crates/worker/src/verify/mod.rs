@@ -131,24 +131,19 @@ pub async fn look(
     Ok(seen)
 }
 
-/// Judges the result that was made of what was seen, and takes its hash unless somebody has it already.
+/// Judges the result that was made of what was seen, while `hashed` takes its hash.
 ///
 /// # Errors
-/// `corrupt_media` when it is not what the plan says, `too_large`, `too_long`, `internal` when it can't be read.
+/// `corrupt_media` when it is not what the plan says, `too_large`, `too_long`, `internal` when it can't be read; those of
+/// `hashed`.
 pub async fn verify(
     ffmpeg: &Ffmpeg,
     file: &Path,
-    sha256: Option<String>,
+    hashed: impl Future<Output = Result<String, Failure>>,
     (plan, sources): (&Plan, &[Seen]),
     bounds: Bounds,
     watch: &Watch,
 ) -> Result<Verified, Failure> {
-    let hashed = async {
-        match sha256 {
-            Some(sha256) => Ok(sha256),
-            None => hash(file, watch).await,
-        }
-    };
     let (made, sha256) = tokio::try_join!(see(ffmpeg, file, bounds, watch), hashed)?;
     prove(&made, sha256, plan, sources)
 }
@@ -292,6 +287,18 @@ fn is_near(seconds: f64, expected: f64) -> bool {
 /// # Errors
 /// `internal` when it can't be read, and after a stop.
 pub async fn hash(file: &Path, watch: &Watch) -> Result<String, Failure> {
+    hash_and(file, watch, |_| {}).await
+}
+
+/// The same, with somebody who gets all of the bytes, in order.
+///
+/// # Errors
+/// As [`hash`].
+pub async fn hash_and(
+    file: &Path,
+    watch: &Watch,
+    mut hear: impl FnMut(&[u8]) + Send + 'static,
+) -> Result<String, Failure> {
     let (file, cancel) = (file.to_owned(), watch.cancel.clone());
     off_runtime(move || {
         let (mut file, mut hash, mut piece) = (File::open(file)?, Sha256::new(), vec![0; PIECE]);
@@ -301,6 +308,7 @@ pub async fn hash(file: &Path, watch: &Watch) -> Result<String, Failure> {
                 break;
             }
             hash.update(&piece[..read]);
+            hear(&piece[..read]);
         }
         if cancel.is_cancelled() {
             return Err(io::ErrorKind::Interrupted.into());

@@ -45,10 +45,12 @@ async fn made(format: Format, stream: u32) -> (Option<Picture>, usize) {
         inputs: &[Input { file: &file, container }],
         embedded: Embedded { aside: Some(aside), ..Embedded::default() },
         seconds: None,
+        room: None,
         output: &output,
     };
     ffmpeg.make(&make, &watch, |_| {}).await.expect("a picture is no reason to fail");
-    let verified = verify::verify(&ffmpeg, &output, None, (&plan, &seen), bounds, &watch).await;
+    let verified =
+        verify::verify(&ffmpeg, &output, verify::hash(&output, &watch), (&plan, &seen), bounds, &watch).await;
     verified.expect("the result is what it would be without the picture");
     let picture = aside.picture().await;
     if let Some(picture) = &picture {

@@ -50,7 +50,7 @@ async fn fetch(url: &str, format: &str, quality: &str, fallback: &str) -> Result
     let inputs: Vec<_> =
         files.iter().zip(&seen).map(|(file, seen)| Input { file: &file.path, container: seen.container }).collect();
     ffmpeg.make(&crate::plain(&plan, &spec, &inputs, &output), &watch, |_| {}).await?;
-    verify::verify(&ffmpeg, &output, None, (&plan, &seen), limits, &watch).await
+    verify::verify(&ffmpeg, &output, verify::hash(&output, &watch), (&plan, &seen), limits, &watch).await
 }
 
 #[tokio::test]

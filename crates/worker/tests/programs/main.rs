@@ -51,5 +51,5 @@ async fn coded(file: &Path, (size, seconds): (&str, u32), coding: &str) {
 
 /// Without texts of ours, and of a length that nobody knows.
 fn plain<'a>(plan: &'a Plan, spec: &'a DownloadSpec, inputs: &'a [Input<'a>], output: &'a Path) -> Make<'a> {
-    Make { plan, spec, inputs, embedded: Embedded::default(), seconds: None, output }
+    Make { plan, spec, inputs, embedded: Embedded::default(), seconds: None, room: None, output }
 }

@@ -71,7 +71,9 @@ impl Bench {
             self.ffmpeg.make(&make, &watch(), |seconds| reached = reached.max(seconds)).await?;
             assert!(reached > media::DURATION_SECONDS - 1.0, "progress was told up to {reached} s");
         }
-        let verified = verify::verify(&self.ffmpeg, &output, None, (&plan, &seen), BOUNDS, &watch()).await?;
+        let verified =
+            verify::verify(&self.ffmpeg, &output, verify::hash(&output, &watch()), (&plan, &seen), BOUNDS, &watch())
+                .await?;
         Ok((output, verified))
     }
 }

@@ -9,11 +9,13 @@ use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt as _};
 use haul_shared::job::{DownloadSpec, Failure, FailureKind};
 use haul_tests::media;
-use haul_worker::ffmpeg::{Ffmpeg, Input, Make};
+use haul_worker::container::Container;
+use haul_worker::ffmpeg::room::Front;
+use haul_worker::ffmpeg::{Ffmpeg, Index, Input, Make};
 use haul_worker::process::Watch;
 use haul_worker::select::settle;
 use haul_worker::shape::{Flow, Head, Made, Shaping};
-use haul_worker::verify::{Bounds, Expected, Verified, look_ahead, verify};
+use haul_worker::verify::{Bounds, Expected, Verified, hash, index, look_ahead, verify};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
 use tokio_util::sync::CancellationToken;
@@ -63,18 +65,18 @@ async fn shaped(ffmpeg: &Ffmpeg, flows: Vec<Ordered>, spec: &DownloadSpec, dir: 
         file.flush().await.expect("there is room");
         Ok(())
     };
-    shaped_by(ffmpeg, flows, spec, dir, &watch, take).await
+    shaped_by(ffmpeg, flows, (spec, None), dir, &watch, take).await.map(|(verified, _)| verified)
 }
 
-/// The same, with whoever takes what is streamed.
+/// The same, with whoever takes what is streamed, and room for the index of what is not.
 async fn shaped_by(
     ffmpeg: &Ffmpeg,
     ordered: Vec<Ordered>,
-    spec: &DownloadSpec,
+    (spec, room): (&DownloadSpec, Option<u64>),
     dir: &Path,
     watch: &Watch,
     take: impl AsyncFnOnce(Made) -> Result<(), Failure>,
-) -> Result<Verified, Failure> {
+) -> Result<(Verified, Index), Failure> {
     let (mut flows, mut seen, mut pipes) = (Vec::new(), Vec::new(), Vec::new());
     for (at, bytes) in ordered.into_iter().enumerate() {
         let flow = begun(bytes, dir, at).await;
@@ -88,15 +90,25 @@ async fn shaped_by(
         pipes.iter().zip(&seen).map(|(file, seen)| Input { file, container: seen.container }).collect();
     let (output, result) = (dir.join("made"), dir.join("result"));
     let seconds = plan.expected_seconds(&seen);
-    let make = Make { seconds, ..plain(&plan, spec, &inputs, &output) };
+    let make = Make { seconds, room, ..plain(&plan, spec, &inputs, &output) };
     let shaping = Shaping { ffmpeg, watch: watch.clone(), most: 1 << 30, make, flows };
+    let mut index = Index::InFront;
     if plan.streaming {
         shaping.into_hands(take, |_| {}).await?;
     } else {
-        shaping.into_file(|_| {}).await?;
+        index = shaping.into_file(|_| {}).await?;
         fs::rename(&output, &result).expect("it was made");
     }
-    verify(ffmpeg, &result, None, (&plan, &seen), Bounds { size_bytes: 1 << 30, duration: None }, watch).await
+    let verified = verify(
+        ffmpeg,
+        &result,
+        hash(&result, watch),
+        (&plan, &seen),
+        Bounds { size_bytes: 1 << 30, duration: None },
+        watch,
+    )
+    .await;
+    verified.map(|verified| (verified, index))
 }
 
 /// Of all decoded pictures, and of all packets of the sound: how much of its first one is heard is the container's affair.
@@ -187,13 +199,45 @@ async fn a_flow_is_read_on_while_the_other_one_is_late() {
     made.expect("neither waits for the other");
 }
 
+/// Fault: ffmpeg 5.1 writes an index that is larger than its room over the media data, and calls that a success.
+#[tokio::test]
+async fn an_index_is_in_front_whether_or_not_the_room_for_it_was_large_enough() {
+    let watch = Watch::new(LONG, LONG, CancellationToken::new());
+    for (name, parts) in sources() {
+        let made = async |room: u64| {
+            let dir = TempDir::new().expect("there is room");
+            let flows = parts.iter().map(|bytes| flow_of(bytes)).collect();
+            let (ffmpeg, spec) = (ffmpeg(), spec("mp4", false));
+            let idle = async |_| Ok(());
+            let made = shaped_by(&ffmpeg, flows, (&spec, Some(room)), dir.path(), &watch, idle).await;
+            made.map(|(_, index)| (index, dir))
+        };
+        let (_, plenty) = made(100_000).await.expect("it is plenty");
+        let plenty = plenty.path().join("result");
+        let front = |file: &Path| Front::read(fs::File::open(file).expect("it was made")).expect("it can be read");
+        let needs = front(&plenty).expect("it has an index in front").index_bytes;
+        for (room, expected) in
+            [(needs + 8, Index::InFront), (needs + 7, Index::Overflows), (needs / 2, Index::Overflows)]
+        {
+            let (index, dir) = made(room).await.unwrap_or_else(|failure| panic!("{name}, {room}: {failure:?}"));
+            let result = dir.path().join("result");
+            assert_eq!(index, expected, "{name}, room for {room} of {needs}");
+            assert_eq!(sums(&result, &result), sums(&plenty, &plenty), "{name}, room for {room} of {needs}");
+            let plain = index::read(fs::File::open(&result).expect("it was made"), Container::Mp4);
+            assert!(plain.expect("it can be read").is_some(), "{name}, room for {room} of {needs}: no plain index");
+        }
+        let lost = made(needs / 4).await.expect_err("too little of its beginning was kept");
+        assert_eq!(lost.kind, FailureKind::CorruptMedia, "{lost:?}");
+    }
+}
+
 /// Fault: a flow that broke would be the end of the pipe to ffmpeg, and the end of a flawless file.
 #[tokio::test]
 async fn the_first_that_fails_ends_the_others_and_its_failure_is_the_jobs() {
     let dir = TempDir::new().expect("there is room");
     let long = fs::read(media::repeated(dir.path(), "large.mkv", 20)).expect("it was made");
     assert!(long.len() > 6 << 20, "longer than a head: {} bytes", long.len());
-    let kind = |result: Result<Verified, Failure>| result.expect_err("it failed").kind;
+    let kind = |result: Result<(Verified, Index), Failure>| result.expect_err("it failed").kind;
     let failure = |kind| Failure::new(kind, "made to fail");
     let watch = |silence| Watch::new(LONG, silence, CancellationToken::new());
     let idle = async |mut made: Made| {
@@ -211,21 +255,21 @@ async fn the_first_that_fails_ends_the_others_and_its_failure_is_the_jobs() {
         let silence = Duration::from_secs(1);
 
         let broken = begins().chain(stream::iter([Err(failure(FailureKind::Network))])).boxed();
-        let made = shaped_by(&ffmpeg(), vec![broken], &spec, &folder("broken"), &watch(LONG), idle).await;
+        let made = shaped_by(&ffmpeg(), vec![broken], (&spec, None), &folder("broken"), &watch(LONG), idle).await;
         assert_eq!(kind(made), FailureKind::Network);
 
         let stuck = begins().chain(stream::pending()).boxed();
-        let made = shaped_by(&ffmpeg(), vec![stuck], &spec, &folder("stuck"), &watch(silence), idle).await;
+        let made = shaped_by(&ffmpeg(), vec![stuck], (&spec, None), &folder("stuck"), &watch(silence), idle).await;
         assert_eq!(kind(made), FailureKind::Stalled);
 
         let dead = Ffmpeg { ffmpeg: media::program("false"), ..ffmpeg() };
         let stuck = begins().chain(stream::pending()).boxed();
-        let made = shaped_by(&dead, vec![stuck], &spec, &folder("dead"), &watch(LONG), idle).await;
+        let made = shaped_by(&dead, vec![stuck], (&spec, None), &folder("dead"), &watch(LONG), idle).await;
         assert_eq!(kind(made), FailureKind::CorruptMedia);
 
         // it ends as if all were well, and has not read a byte
         let liar = Ffmpeg { ffmpeg: media::program("true"), ..ffmpeg() };
-        let made = shaped_by(&liar, vec![begins()], &spec, &folder("liar"), &watch(LONG), idle).await;
+        let made = shaped_by(&liar, vec![begins()], (&spec, None), &folder("liar"), &watch(LONG), idle).await;
         assert_eq!(kind(made), FailureKind::CorruptMedia);
     }
     // an ffmpeg that waits for the store is not silent: the store has limits of its own
@@ -236,14 +280,14 @@ async fn the_first_that_fails_ends_the_others_and_its_failure_is_the_jobs() {
     let (whole, in_time) =
         (vec![flow_of(&long)], Watch { wall: Duration::from_secs(3), ..watch(Duration::from_secs(1)) });
     let folder = TempDir::new().expect("there is room");
-    let made = shaped_by(&ffmpeg(), whole, &spec("mp4", true), folder.path(), &in_time, waits).await;
+    let made = shaped_by(&ffmpeg(), whole, (&spec("mp4", true), None), folder.path(), &in_time, waits).await;
     assert_eq!(kind(made), FailureKind::Timeout);
     let refuse = async |mut made: Made| {
         made.next().await?;
         Err(failure(FailureKind::StorageUnavailable))
     };
     let stuck = flow_of(&long).chain(stream::pending()).boxed();
-    let made = shaped_by(&ffmpeg(), vec![stuck], &spec("mp4", true), dir.path(), &watch(LONG), refuse).await;
+    let made = shaped_by(&ffmpeg(), vec![stuck], (&spec("mp4", true), None), dir.path(), &watch(LONG), refuse).await;
     assert_eq!(kind(made), FailureKind::StorageUnavailable);
 }
 
