@@ -1,7 +1,7 @@
 //! Streams of segments: the bytes that yt-dlp makes of them, or the reason why not.
 
 use std::path::Path;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -163,13 +163,23 @@ async fn a_segment_that_ends_too_early_is_never_taken_for_whole() {
         match (asked.path.as_str(), asked.range) {
             ("/shrinks", None) => answer(content.clone()).with("Transfer-Encoding", "chunked").cut(400_000),
             ("/shrinks", Some(_)) => answer(content.slice(..1000)).with("Transfer-Encoding", "chunked"),
-            _ => answer(content.clone()).with("Transfer-Encoding", "gzip").cut(400_000),
+            ("/closes", _) => answer(content.clone()).with("Transfer-Encoding", "gzip").cut(400_000),
+            // all but the end of its chunks has come
+            (_, None) => answer(content.clone()).with("Transfer-Encoding", "chunked").cut(500_000),
+            ("/more", Some(_)) => Answer::status(416).with("Content-Range", "bytes */500001"),
+            (_, Some(_)) => Answer::status(416).with("Content-Range", "bytes */500000"),
         }
     })
     .await;
-    for (path, expected) in [("/shrinks", Trouble::Changed), ("/closes", Unfit::NoLength.into())] {
+    let of = |path: &str| {
         let fragments = Manifest::Fragments(vec![(origin.url(path).parse().unwrap(), None)]);
-        assert_eq!(fetch(&[source(&origin.url("/"), fragments)], LIMITS).await, Err(expected), "{path}");
+        [source(&origin.url("/"), fragments)]
+    };
+    // Fault: whoever has come just to its end before it went on was refused.
+    assert_eq!(fetch(&of("/whole"), LIMITS).await.unwrap()[0].len(), 500_000);
+    let more = Trouble::Refused(axum::http::StatusCode::RANGE_NOT_SATISFIABLE);
+    for (path, expected) in [("/shrinks", Trouble::Changed), ("/closes", Unfit::NoLength.into()), ("/more", more)] {
+        assert_eq!(fetch(&of(path), LIMITS).await, Err(expected), "{path}");
     }
 }
 
@@ -195,6 +205,14 @@ async fn what_is_not_understood_is_left_to_yt_dlp() {
                 .into(),
             ..Answer::status(200)
         },
+        "/longer.m3u8" => Answer {
+            body: "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n#EXT-X-BYTERANGE:1@0\nlonger.ts\n#EXT-X-ENDLIST\n"
+                .into(),
+            ..Answer::status(200)
+        },
+        "/longer.ts" => Answer { body: Bytes::from(vec![0; 100]), ..Answer::status(206) }
+            .with("Content-Range", "bytes 0-0/1")
+            .with("Transfer-Encoding", "chunked"),
         "/whole.ts" => Answer { body: Bytes::from(vec![0; 100]), ..Answer::status(200) },
         _ => Answer::status(404),
     })
@@ -206,6 +224,7 @@ async fn what_is_not_understood_is_left_to_yt_dlp() {
         ("/round.m3u8", Unfit::Redirects.into()),
         ("/none.m3u8", Unfit::Status.into()),
         ("/ranges.m3u8", Unfit::WrongRange.into()),
+        ("/longer.m3u8", Unfit::WrongRange.into()),
     ] {
         assert_eq!(playlist(&origin.url(path)).await, Err(Trouble::NotHere(reason)), "{path}");
     }
@@ -222,9 +241,15 @@ fn stream(origin: &RangeOrigin, name: &str) -> Source {
 #[tokio::test]
 async fn streams_share_connections_and_memory_and_none_waits_for_the_other() {
     const SEGMENT: usize = 5 << 20;
-    for at_once in [8, 1] {
+    // Fault: a lane that was given up for somebody was taken away because the origin had asked for fewer; nobody told the next.
+    for (at_once, refused) in [(8, None), (1, None), (8, Some("/one-7"))] {
         let content = Bytes::from(vec![7; SEGMENT]);
-        let origin = RangeOrigin::start(move |asked| asked.served(&content, TAG)).await;
+        let spared = AtomicBool::new(false);
+        let origin = RangeOrigin::start(move |asked| {
+            let is_refused = refused == Some(asked.path.as_str()) && !spared.swap(true, Ordering::Relaxed);
+            if is_refused { Answer::status(429).with("Retry-After", "1") } else { asked.served(&content, TAG) }
+        })
+        .await;
         let limits = Limits { at_once, ..LIMITS };
         let both = [stream(&origin, "one"), stream(&origin, "two")];
         let [mut one, mut two]: [Flow; 2] = segments(limits).open(&both).await.unwrap().try_into().unwrap();

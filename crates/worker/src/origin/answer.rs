@@ -63,6 +63,12 @@ pub(crate) fn content_range(headers: &HeaderMap) -> Option<ContentRange> {
     (first <= last && total.is_none_or(|total| last < total)).then_some(ContentRange { first, last, total })
 }
 
+/// How many bytes there are, as an origin tells whoever asked for bytes behind them (`Content-Range`, RFC 9110 §14.4).
+pub(crate) fn whole_length(headers: &HeaderMap) -> Option<u64> {
+    let text = headers.get(CONTENT_RANGE)?.to_str().ok()?;
+    number(text.trim().strip_prefix("bytes")?.trim_start().strip_prefix("*/")?)
+}
+
 /// Digits alone: Rust's own reading takes a sign as well.
 fn number(text: &str) -> Option<u64> {
     let text = text.trim();

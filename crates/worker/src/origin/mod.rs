@@ -13,7 +13,7 @@ mod unfit;
 
 pub(crate) use address::{MOST_REDIRECTS, headers_for, is_address, target};
 pub use answer::Validator;
-pub(crate) use answer::{Refusal, content_range, is_chunked, is_plain};
+pub(crate) use answer::{Refusal, content_range, is_chunked, is_plain, whole_length};
 pub use connection::NoTrust;
 pub(crate) use connection::{Connection, Dialler, Silence, next_bytes};
 pub use cookies::Cookies;

@@ -13,13 +13,14 @@ use hyper::{HeaderMap, Response, StatusCode};
 use url::Url;
 
 use super::hls::LONGEST_PLAYLIST;
+use super::lanes::Lanes;
 use super::{NotHere, Source, Trouble};
 use crate::origin::{
     Connection, Cookies, Dialler, MOST_REDIRECTS, Refusal, Silence, Unfit, headers_for, is_address, is_chunked,
-    is_plain, next_bytes, target,
+    is_plain, next_bytes, target, whole_length,
 };
 
-/// Connections that are kept for the next question.
+/// Connections of all hosts that are kept for the next question.
 const MOST_IDLE: usize = 64;
 /// A key of AES-128.
 const KEY_BYTES: usize = 16;
@@ -34,22 +35,29 @@ pub(super) struct Fetcher {
     keys: tokio::sync::Mutex<HashMap<Url, [u8; KEY_BYTES]>>,
 }
 
-/// Connections of one job that are kept for the next question, by scheme, host and port. No more can be open to one host
-/// than questions may be under way.
-#[derive(Default)]
-pub(super) struct Idle(Mutex<Vec<(String, Connection)>>);
+/// Connections of one job that are kept for the next question, by scheme, host and port: of one host as many as there are
+/// lanes.
+pub(super) struct Idle {
+    lanes: Arc<Lanes>,
+    connections: Mutex<Vec<(String, Connection)>>,
+}
 
 impl Idle {
+    pub(super) fn new(lanes: Arc<Lanes>) -> Self {
+        Self { lanes, connections: Mutex::default() }
+    }
+
     fn take(&self, origin: &str) -> Option<Connection> {
-        let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
         idle.retain(|(_, connection)| !connection.is_closed());
         let at = idle.iter().rposition(|(of, _)| of == origin)?;
         Some(idle.swap_remove(at).1)
     }
 
     fn put(&self, origin: String, connection: Connection) {
-        let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < MOST_IDLE {
+        let mut idle = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_it = idle.iter().filter(|(of, _)| *of == origin).count();
+        if idle.len() < MOST_IDLE && of_it < self.lanes.width() {
             idle.push((origin, connection));
         }
     }
@@ -64,6 +72,8 @@ pub(super) enum End {
     Refused(Option<Duration>),
     /// Its lane is to be given up: somebody waits for another segment.
     CalledBack,
+    /// It has nothing where it was asked to go on; how many bytes it has, if it said.
+    Beyond(Option<u64>),
     /// There is nothing more to be had.
     Lost(Trouble),
 }
@@ -74,6 +84,7 @@ impl End {
         match self {
             Self::Lost(trouble) => trouble,
             Self::Refused(retry_after) => Trouble::Busy { retry_after },
+            Self::Beyond(_) => Trouble::Refused(StatusCode::RANGE_NOT_SATISFIABLE),
             Self::Cut | Self::CalledBack => Trouble::Broken,
         }
     }
@@ -179,9 +190,8 @@ impl Fetcher {
                 Ok((text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text), base))
             }
             Ok((None, _)) => Err(Trouble::NotHere(NotHere::TooMany)),
-            Err(End::Lost(Trouble::Refused(_))) => Err(Unfit::Status.into()),
+            Err(End::Lost(Trouble::Refused(_)) | End::Refused(_) | End::Beyond(_)) => Err(Unfit::Status.into()),
             Err(End::Lost(trouble)) => Err(trouble),
-            Err(End::Refused(_)) => Err(Unfit::Status.into()),
             Err(End::Cut | End::CalledBack) => Err(Unfit::Unanswered.into()),
         }
     }
@@ -218,6 +228,7 @@ fn read(connection: Connection, answer: Response<Incoming>, url: Url) -> Result<
     let (head, body) = answer.into_parts();
     match head.status {
         StatusCode::OK | StatusCode::PARTIAL_CONTENT => {}
+        StatusCode::RANGE_NOT_SATISFIABLE => return Err(End::Beyond(whole_length(&head.headers))),
         status => match Refusal::of(status, &head.headers) {
             Refusal::Busy(retry_after) => return Err(End::Refused(retry_after)),
             Refusal::Passing => return Err(End::Cut),

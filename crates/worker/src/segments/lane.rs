@@ -59,6 +59,9 @@ impl Errand {
     async fn fetch(&self, progress: &mut Progress) -> Result<(), Trouble> {
         let mut in_vain = 0;
         loop {
+            if progress.is_whole() {
+                return self.finish(progress).await.map_err(End::trouble);
+            }
             if progress.lane.is_none() {
                 progress.lane = self.share.lanes.take(self.rank, &self.due).await;
             }
@@ -67,17 +70,21 @@ impl Errand {
             let last = match self.go_on(progress).await {
                 Ok(()) if progress.taken == 0 => return Err(Trouble::Empty),
                 Ok(()) => return self.finish(progress).await.map_err(End::trouble),
-                Err(End::Lost(trouble)) => return Err(trouble),
+                Err(end @ (End::Lost(_) | End::Beyond(_))) => return Err(end.trouble()),
                 Err(End::CalledBack) => {
                     progress.lane = None;
-                    // it comes back when it can go on
                     self.give(progress).await.map_err(End::trouble)?;
-                    self.make_room(progress).await.map_err(End::trouble)?;
+                    if !progress.is_whole() {
+                        // it comes back when it can go on
+                        self.make_room(progress).await.map_err(End::trouble)?;
+                    }
                     continue;
                 }
                 Err(End::Cut) => Trouble::Broken,
                 Err(End::Refused(retry_after)) => {
                     self.share.refused(&self.segment.url, begun, retry_after)?;
+                    // whoever is to have fewer lanes has them at once
+                    progress.lane = None;
                     Trouble::Busy { retry_after }
                 }
             };
@@ -98,18 +105,23 @@ impl Errand {
             let key = self.fetcher.key(&cipher.key).await?;
             progress.decipher = Some(Decipher::new(&key, cipher.iv).map_err(|_| NotHere::Cipher)?);
         }
-        if progress.taken > 0 && progress.length == Some(progress.taken) {
-            return Ok(());
-        }
         let asked = match self.segment.range {
             Some((first, last)) => Some((first + progress.taken, Some(last))),
             None => (progress.taken > 0).then_some((progress.taken, None)),
         };
-        let mut answer = self.fetcher.get(&self.segment.url, asked).await?;
+        let mut answer = match self.fetcher.get(&self.segment.url, asked).await {
+            // it came without its length, and all of it is there
+            Err(End::Beyond(length)) if progress.may_be(length) => return Ok(()),
+            answer => answer?,
+        };
         let mut skip = self.judge(&answer, progress, asked)?;
         while let Some(bytes) = answer.next().await? {
             let again = usize::try_from(skip).unwrap_or(usize::MAX).min(bytes.len());
             skip -= again as u64;
+            let now = progress.taken + (bytes.len() - again) as u64;
+            if progress.length.is_some_and(|length| now > length) {
+                return Err(Unfit::WrongRange.into());
+            }
             self.share.arrived(bytes.len()).await;
             self.take(progress, bytes.slice(again..)).await?;
         }
@@ -118,11 +130,7 @@ impl Errand {
             return Err(End::Lost(Trouble::Changed));
         }
         self.fetcher.keep(answer);
-        match progress.length {
-            Some(length) if progress.taken < length => Err(End::Cut),
-            Some(length) if progress.taken > length => Err(Unfit::WrongRange.into()),
-            Some(_) | None => Ok(()),
-        }
+        if progress.length.is_some_and(|length| progress.taken < length) { Err(End::Cut) } else { Ok(()) }
     }
 
     /// How many of the bytes that come are there already; refuses what does not fit to them.
@@ -207,7 +215,7 @@ impl Errand {
             Some(lane) => tokio::select! {
                 biased;
                 room = room => room,
-                () = lane.called_back() => return Err(End::CalledBack),
+                () = lane.called_back(progress.taken > 0) => return Err(End::CalledBack),
             },
         };
         let room = room.ok_or(Trouble::Broken).map_err(End::Lost)?;
@@ -242,6 +250,16 @@ struct Progress {
 }
 
 impl Progress {
+    /// Nothing more is to be asked for.
+    fn is_whole(&self) -> bool {
+        self.taken > 0 && self.length == Some(self.taken)
+    }
+
+    /// Whether what has come may be all, of an origin that has nothing behind it: as much as it says, if it does.
+    fn may_be(&self, length: Option<u64>) -> bool {
+        self.taken > 0 && self.length.is_none() && length.is_none_or(|length| length == self.taken)
+    }
+
     /// How many bytes are still to come, about; a whole chunk when nobody knows.
     fn expected(&self) -> usize {
         let to_come = self.length.map(|length| length.saturating_sub(self.given));

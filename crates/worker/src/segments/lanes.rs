@@ -29,6 +29,9 @@ impl Rank {
     }
 }
 
+/// Of those that stand still, who has most to lose is told last to give its lane up.
+type Standing = (bool, Rank);
+
 /// The lanes of one job.
 pub(super) struct Lanes(Mutex<State>);
 
@@ -42,8 +45,8 @@ struct State {
     due: BTreeMap<Rank, oneshot::Sender<Lane>>,
     others: BTreeMap<Rank, oneshot::Sender<Lane>>,
     /// Who has a lane and stands still.
-    still: BTreeMap<Rank, oneshot::Sender<()>>,
-    /// Of those, so many were told to give theirs up, and have not done it yet.
+    still: BTreeMap<Standing, oneshot::Sender<()>>,
+    /// Of those, so many were told to give theirs up, whether or not they have heard it, and have not done it yet.
     called: usize,
 }
 
@@ -90,6 +93,11 @@ impl Lanes {
         coming.await.ok()
     }
 
+    /// How many there are.
+    pub(super) fn width(&self) -> usize {
+        self.state().width
+    }
+
     /// Half of them from now on, and at least one.
     pub(super) fn halve(&self) {
         let mut state = self.state();
@@ -105,10 +113,13 @@ impl Lanes {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn give_back(self: &Arc<Self>) {
+    fn give_back(self: &Arc<Self>, called: bool) {
         let mut state = self.state();
+        state.called -= usize::from(called);
         if state.surplus > 0 {
             state.surplus -= 1;
+            // it was not for whoever it was called back for
+            state.call_back();
             return;
         }
         while let Some((rank, sender)) = state.due.pop_first().or_else(|| state.others.pop_first()) {
@@ -123,12 +134,15 @@ impl Lanes {
 }
 
 impl State {
-    /// Tells as many that stand still as somebody waits for to give up their lanes, those that play last first.
+    /// Tells as many that stand still as somebody waits for to give up their lanes: those of which nothing has come, then
+    /// those that play last.
     fn call_back(&mut self) {
         while self.due.len() > self.called
             && let Some((_, told)) = self.still.pop_last()
         {
-            self.called += usize::from(told.send(()).is_ok());
+            // whoever goes on at this moment takes itself off again
+            let _ = told.send(());
+            self.called += 1;
         }
     }
 }
@@ -147,16 +161,18 @@ impl Lane {
         Self { lanes: Some(Arc::clone(lanes)), rank, called: false }
     }
 
-    /// Whoever holds it stands still. Returns when it is to be given up; may be dropped and called again.
-    pub(super) async fn called_back(&mut self) {
+    /// Whoever holds it stands still, and may have `asked` already, which it would have to do again. Returns when it is to be
+    /// given up; may be dropped and called again.
+    pub(super) async fn called_back(&mut self, asked: bool) {
         let Some(lanes) = self.lanes.clone() else { return };
         let (sender, told) = oneshot::channel();
+        let standing = (!asked, self.rank);
         {
             let mut state = lanes.state();
-            state.still.insert(self.rank, sender);
+            state.still.insert(standing, sender);
             state.call_back();
         }
-        let mut still = Still { lanes, rank: self.rank, goes_on: true };
+        let mut still = Still { lanes, standing, goes_on: true };
         if told.await.is_ok() {
             still.goes_on = false;
             self.called = true;
@@ -171,17 +187,14 @@ impl Lane {
 impl Drop for Lane {
     fn drop(&mut self) {
         let Some(lanes) = self.lanes.take() else { return };
-        if self.called {
-            lanes.state().called -= 1;
-        }
-        lanes.give_back();
+        lanes.give_back(self.called);
     }
 }
 
 /// Somebody who stands still, until dropped.
 struct Still {
     lanes: Arc<Lanes>,
-    rank: Rank,
+    standing: Standing,
     /// It keeps its lane.
     goes_on: bool,
 }
@@ -189,7 +202,7 @@ struct Still {
 impl Drop for Still {
     fn drop(&mut self) {
         let mut state = self.lanes.state();
-        if state.still.remove(&self.rank).is_none() && self.goes_on {
+        if state.still.remove(&self.standing).is_none() && self.goes_on {
             // it was told, and had room in the same moment: another one is to give way
             state.called -= 1;
             state.call_back();

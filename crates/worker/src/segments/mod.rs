@@ -36,7 +36,7 @@ pub use source::{Manifest, Source};
 /// What is asked of every stream of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Segments of all streams of one job under way at the same time, and connections to one host.
+    /// Segments of all streams of one job under way at the same time, and connections to one host that are kept.
     pub at_once: usize,
     /// How often a segment that got no further is tried again.
     pub retries: u32,
@@ -165,7 +165,7 @@ impl Segments {
     /// [`Trouble`].
     pub async fn open(&self, sources: &[Source]) -> Result<Vec<Flow>, Trouble> {
         let share = Arc::new(Share::new(self.limits, sources, self.patience.clone()));
-        let idle = Arc::new(Idle::default());
+        let idle = Arc::new(Idle::new(Arc::clone(&share.lanes)));
         try_join_all(sources.iter().enumerate().map(|source| self.begin(source, &share, &idle))).await
     }
 
