@@ -1,5 +1,5 @@
 //! Asking an origin over HTTP/1.1: which addresses are asked for and with which headers, a connection, one question after the other, what the
-//! head of an answer says, which origins want to be spared, and which can't be fetched from by us.
+//! head of an answer says, how the operator's rate is kept, which origins want to be spared, and which can't be fetched from by us.
 //!
 //! Not here: what is asked for, how often, and by how many connections (`relay`, `segments`); what may be dialled
 //! (`shared::egress`).
@@ -8,6 +8,7 @@ mod address;
 mod answer;
 mod connection;
 mod cookies;
+mod pace;
 mod patience;
 mod unfit;
 
@@ -17,6 +18,7 @@ pub(crate) use answer::{Refusal, content_range, is_chunked, is_plain, whole_leng
 pub use connection::NoTrust;
 pub(crate) use connection::{Connection, Dialler, Silence, next_bytes};
 pub use cookies::Cookies;
+pub(crate) use pace::Pace;
 pub use patience::Patience;
 pub(crate) use patience::{LONGEST_QUIET, QUIET};
 pub use unfit::Unfit;

@@ -20,7 +20,7 @@ use url::Url;
 use super::download::Run;
 use crate::live::{self, NotFollowed, Window};
 use crate::meter::Fetched;
-use crate::relay::Pace;
+use crate::origin::Pace;
 use crate::scratch;
 use crate::small::{self, NotFetched};
 use crate::ytdlp::{DownloadedFile, Place, SiteFormat};

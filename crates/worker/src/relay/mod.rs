@@ -8,7 +8,6 @@
 
 mod driver;
 mod hosts;
-mod pace;
 mod piece;
 mod probe;
 mod room;
@@ -27,10 +26,9 @@ use tokio_rustls::rustls::ClientConfig;
 use tokio_util::task::AbortOnDropHandle;
 use url::Url;
 
-use crate::origin::{Cookies, Dialler, Patience, Unfit};
+use crate::origin::{Cookies, Dialler, Pace, Patience, Unfit};
 pub use crate::origin::{NoTrust, Validator};
 use hosts::Hosts;
-pub(crate) use pace::Pace;
 use piece::Route;
 use room::{Shared, UNIT};
 

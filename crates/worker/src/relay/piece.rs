@@ -15,10 +15,9 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::hosts::Host;
-use super::pace::Pace;
 use super::room::Taken;
 use super::{Trouble, Version};
-use crate::origin::{Connection, Dialler, Refusal, Silence, Unfit, content_range, is_plain, next_bytes};
+use crate::origin::{Connection, Dialler, Pace, Refusal, Silence, Unfit, content_range, is_plain, next_bytes};
 
 /// Where the probe ended, which is where all pieces come from.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use url::Url;
 
 use super::lanes::Lanes;
 use super::{Limits, Source, Trouble};
-use crate::origin::{LONGEST_QUIET, Patience, QUIET};
+use crate::origin::{LONGEST_QUIET, Pace, Patience, QUIET};
 
 /// A piece of memory, in bytes, at most: of what is shorter as much as it needs.
 pub(super) const CHUNK_BYTES: usize = 256 << 10;
@@ -33,8 +33,7 @@ pub(super) struct Share {
     pub(super) lanes: Arc<Lanes>,
     room: Arc<Semaphore>,
     mood: Mutex<Mood>,
-    /// When the next byte may come.
-    next_byte: Mutex<Instant>,
+    pace: Option<Pace>,
     taken_bytes: AtomicU64,
     arrived_bytes: Arc<AtomicU64>,
     patience: Patience,
@@ -67,7 +66,7 @@ impl Share {
             lanes: Lanes::new(patience.at_once(host, most) as usize),
             room: Arc::new(Semaphore::new(ROOM * UNITS)),
             mood: Mutex::default(),
-            next_byte: Mutex::new(Instant::now()),
+            pace: limits.rate.map(Pace::new),
             taken_bytes: AtomicU64::new(0),
             arrived_bytes: Arc::default(),
             patience,
@@ -90,14 +89,8 @@ impl Share {
     /// These bytes have arrived; returns when more may come.
     pub(super) async fn arrived(&self, bytes: usize) {
         self.arrived_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-        if let Some(rate) = self.limits.rate {
-            let took = Duration::from_secs_f64(bytes as f64 / rate.max(1) as f64);
-            let next = {
-                let mut next = self.next_byte.lock().unwrap_or_else(PoisonError::into_inner);
-                *next = (*next).max(Instant::now()) + took;
-                *next
-            };
-            sleep_until(next).await;
+        if let Some(pace) = &self.pace {
+            pace.keep(bytes).await;
         }
     }
 
