@@ -12,6 +12,7 @@ mod look;
 mod progress;
 mod regions;
 mod relay;
+mod seats;
 mod secrets;
 mod sharing;
 mod spoilt;

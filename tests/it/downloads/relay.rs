@@ -14,7 +14,7 @@ use rustix::process::Signal;
 use super::*;
 
 /// Media of about 19 MB, of which the copy that is looked at has holes.
-fn large(times: usize) -> Result<Bytes> {
+pub(super) fn large(times: usize) -> Result<Bytes> {
     let folder = tempfile::tempdir()?;
     Ok(fs::read(media::repeated(folder.path(), "large.mp4", times))?.into())
 }

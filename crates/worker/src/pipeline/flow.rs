@@ -2,20 +2,21 @@
 //!
 //! Not here: where the bytes go, and what happens instead when the relay can't (`fetch`).
 
+use std::pin::pin;
 use std::sync::atomic::Ordering;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use haul_shared::job::{Failure, FailureKind};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use super::download::Run;
 use super::stopped_by;
 use crate::meter::Meter;
 use crate::origin::{LONGEST_QUIET, QUIET};
-use crate::process::Clock;
-use crate::relay::{Relay, Relayed, Source, Trouble, Version};
+use crate::process::{Clock, Ended, Watch};
+use crate::relay::{Relay, Relayed, Source, Trouble, Turn, Version};
 use crate::way::Why;
 use crate::ytdlp::{Place, Report, SiteFormat};
 
@@ -110,7 +111,9 @@ impl<'a> Flow<'a> {
 
     /// Waits for them as long as enough arrives.
     async fn wait(&mut self) -> Result<Result<Option<Bytes>, Trouble>, Failure> {
+        let turn = self.relayed.turn();
         let watch = self.flows.run.limits.watch_of(self.relayed.arrived());
+        let watch = Watch { is_waiting: Some(Arc::new(move || turn.is_awaited())), ..watch };
         let mut clock = Clock::of_running(&watch);
         loop {
             let turn = tokio::select! {
@@ -168,20 +171,9 @@ impl<'a> Flow<'a> {
 impl Flows<'_> {
     /// Asks a source, from the beginning or from a byte on. One that asks for a moment of patience gets it.
     async fn ask(&self, source: &Source, from: Option<(&Version, u64)>) -> Result<Result<Relayed, Trouble>, Failure> {
-        let limits = &self.run.ctx.config.limits;
         let mut tries = self.run.ctx.config.download.retries;
         loop {
-            let asked = async {
-                let asked = async {
-                    match from {
-                        None => self.relay.open(source).await,
-                        Some((version, at)) => self.relay.resume(source, version, at).await,
-                    }
-                };
-                let stalled = || Failure::new(FailureKind::Stalled, "the origin does not answer");
-                timeout(limits.silence, asked).await.map_err(|_| stalled())
-            };
-            let answer = self.run.limits.step(asked).await?;
+            let answer = self.ask_once(source, from).await?;
             let wait = match answer {
                 Err(Trouble::Busy { retry_after, .. }) => retry_after.unwrap_or(QUIET),
                 _ => return Ok(answer),
@@ -195,6 +187,37 @@ impl Flows<'_> {
                 Ok(())
             };
             self.run.limits.step(waited).await?;
+        }
+    }
+
+    /// The origin's time to answer begins when there is a seat at its host.
+    async fn ask_once(
+        &self,
+        source: &Source,
+        from: Option<(&Version, u64)>,
+    ) -> Result<Result<Relayed, Trouble>, Failure> {
+        let turn = Turn::default();
+        let asked = async {
+            match from {
+                None => self.relay.open_in(&turn, source).await,
+                Some((version, at)) => self.relay.resume_in(&turn, source, version, at).await,
+            }
+        };
+        let mut asked = pin!(asked);
+        let turn = turn.clone();
+        let watch = Watch { is_waiting: Some(Arc::new(move || turn.is_awaited())), ..self.run.limits.watch() };
+        let mut clock = Clock::new(&watch);
+        loop {
+            let turn = tokio::select! {
+                biased;
+                answer = &mut asked => return Ok(answer),
+                turn = clock.turn() => turn,
+            };
+            match clock.judge(turn).await {
+                None => {}
+                Some(Ended::Silent) => return Err(Failure::new(FailureKind::Stalled, "the origin does not answer")),
+                Some(ended) => return Err(stopped_by(ended, "the relay")),
+            }
         }
     }
 

@@ -69,6 +69,11 @@ impl<'a> Clock<'a> {
             self.count(bytes);
         }
         let now = Instant::now();
+        if self.watch.is_waiting.as_ref().is_some_and(|is_waiting| is_waiting()) {
+            // the wall clock alone goes on
+            (self.last_sign, self.window) = (now, self.window.map(|_| (now, 0)));
+            return None;
+        }
         if now - self.last_sign >= self.watch.silence {
             return Some(Ended::Silent);
         }
@@ -99,7 +104,31 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::process::Pace;
+    use crate::process::{Pace, Waiting};
+
+    /// Fault: a job that waited for a seat at a busy host had stalled.
+    #[tokio::test(start_paused = true)]
+    async fn waiting_for_a_turn_is_neither_silent_nor_slow_and_ends_with_the_wall_clock() {
+        let slowest = Some(Pace { bytes: 30 << 10, window: Duration::from_secs(30) });
+        for (turn_after, ended, after) in [(300, Ended::Slow, 329..=331), (600, Ended::TimedOut, 400..=400)] {
+            let watch = Watch::new(Duration::from_secs(400), Duration::from_secs(120), CancellationToken::new());
+            let began = Instant::now();
+            let is_waiting: Waiting = Arc::new(move || began.elapsed() < Duration::from_secs(turn_after));
+            let watch = Watch { activity: Some(Arc::new(|| 0)), slowest, is_waiting: Some(is_waiting), ..watch };
+            assert_eq!(end_of(&watch).await, ended);
+            assert!(after.contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+        }
+    }
+
+    async fn end_of(watch: &Watch) -> Ended {
+        let mut clock = Clock::of_running(watch);
+        loop {
+            let turn = clock.turn().await;
+            if let Some(ended) = clock.judge(turn).await {
+                return ended;
+            }
+        }
+    }
 
     /// Fault: what had arrived before counted as the pace of the first half of a minute.
     #[tokio::test(start_paused = true)]
@@ -107,13 +136,7 @@ mod tests {
         let watch = Watch::new(Duration::from_secs(600), Duration::from_secs(120), CancellationToken::new());
         let slowest = Some(Pace { bytes: 30 << 10, window: Duration::from_secs(30) });
         let watch = Watch { activity: Some(Arc::new(|| 5 << 20)), slowest, ..watch };
-        let (began, mut clock) = (Instant::now(), Clock::of_running(&watch));
-        let ended = loop {
-            let turn = clock.turn().await;
-            if let Some(ended) = clock.judge(turn).await {
-                break ended;
-            }
-        };
-        assert_eq!((ended, began.elapsed().as_secs()), (Ended::Slow, 30));
+        let began = Instant::now();
+        assert_eq!((end_of(&watch).await, began.elapsed().as_secs()), (Ended::Slow, 30));
     }
 }

@@ -121,13 +121,15 @@ pub struct Watch {
     pub activity: Option<Activity>,
     /// The slowest pace at which [`Watch::activity`] may grow once it has begun to.
     pub slowest: Option<Pace>,
+    /// Whether it waits for something of ours: what does not come meanwhile is nobody's silence. Asked once a second.
+    pub is_waiting: Option<Waiting>,
 }
 
 impl Watch {
     /// Two clocks and a token.
     #[must_use]
     pub fn new(wall: Duration, silence: Duration, cancel: CancellationToken) -> Self {
-        Self { wall, silence, cancel, activity: None, slowest: None }
+        Self { wall, silence, cancel, activity: None, slowest: None, is_waiting: None }
     }
 }
 
@@ -139,6 +141,9 @@ impl std::fmt::Debug for Watch {
 
 /// A number that grows while something works.
 pub type Activity = Arc<dyn Fn() -> u64 + Send + Sync>;
+
+/// Whether something waits for its turn.
+pub type Waiting = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// So many bytes in so much time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

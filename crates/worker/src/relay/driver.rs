@@ -4,8 +4,8 @@
 //! order of offsets, so the next piece to be given out always has some, and the relay can't wait for itself.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -83,23 +83,30 @@ struct Driver {
 
 /// A piece that is being fetched.
 struct Lane {
-    begun: Instant,
+    /// Since when it has a seat at the host; not set while it waits for one.
+    seated: Arc<OnceLock<Instant>>,
     missing_then: usize,
     missing: Box<dyn Fn() -> usize + Send>,
     stop: CancellationToken,
 }
 
 impl Lane {
-    fn of(piece: &Piece) -> (Self, CancellationToken) {
+    fn of(piece: &Piece) -> Self {
         let (missing, stop) = (Box::new(piece.watch()), CancellationToken::new());
-        (Self { begun: Instant::now(), missing_then: missing(), missing, stop: stop.clone() }, stop)
+        Self { seated: Arc::default(), missing_then: missing(), missing, stop }
     }
 
-    /// Seconds that it still needs if it goes on as it did.
-    fn needs(&self, now: Instant) -> f64 {
+    /// For how long it has had a seat.
+    fn has_had(&self, now: Instant) -> Option<Duration> {
+        self.seated.get().map(|since| now.duration_since(*since))
+    }
+
+    /// Seconds that it still needs if it goes on as it did; `None` for one that it is not the origin's turn to serve, or
+    /// not for longer than this.
+    fn needs(&self, now: Instant, after: Duration) -> Option<f64> {
+        let had = self.has_had(now).filter(|had| *had > after)?;
         let missing = (self.missing)();
-        let since = now.duration_since(self.begun).as_secs_f64();
-        since * missing as f64 / self.missing_then.saturating_sub(missing).max(1) as f64
+        Some(had.as_secs_f64() * missing as f64 / self.missing_then.saturating_sub(missing).max(1) as f64)
     }
 }
 
@@ -147,7 +154,8 @@ impl Driver {
         self.unbegun = first.at + first.length;
         // at most a piece: the probe asked for no more
         let piece = Piece::new(first.at, first.length as usize, room);
-        let (lane, stop) = Lane::of(&piece);
+        let lane = Lane::of(&piece);
+        let (stop, _) = (lane.stop.clone(), lane.seated.set(Instant::now()));
         self.under_way.insert(piece.first, lane);
         let answer = (first.connection, first.body, first.seat);
         self.lanes.spawn(async move { piece::read(&route, piece, answer, &stop).await });
@@ -169,9 +177,10 @@ impl Driver {
 
     fn fetch(&mut self, piece: Piece) {
         let (route, connection) = (Arc::clone(&self.route), self.idle.pop());
-        let (lane, stop) = Lane::of(&piece);
+        let lane = Lane::of(&piece);
+        let (seated, stop) = (Arc::clone(&lane.seated), lane.stop.clone());
         self.under_way.insert(piece.first, lane);
-        self.lanes.spawn(async move { piece::fetch(&route, piece, connection, &stop).await });
+        self.lanes.spawn(async move { piece::fetch(&route, piece, connection, (&seated, &stop)).await });
     }
 
     /// Those that came first go first: everything behind them waits for them.
@@ -256,8 +265,9 @@ impl Driver {
         if !is_over || !has_hands || self.width.quiet_until(now).is_some() {
             return;
         }
-        let slow = self.under_way.values().filter(|lane| (lane.missing)() >= 2 * SMALLEST && lane.begun + SLOW < now);
-        let slowest = slow.map(|lane| (lane.needs(now), lane)).max_by(|one, other| one.0.total_cmp(&other.0));
+        let large = self.under_way.values().filter(|lane| (lane.missing)() >= 2 * SMALLEST);
+        let slow = large.filter_map(|lane| Some((lane.needs(now, SLOW)?, lane)));
+        let slowest = slow.max_by(|one, other| one.0.total_cmp(&other.0));
         if let Some((_, lane)) = slowest.filter(|(needs, _)| *needs > SLOW.as_secs_f64()) {
             lane.stop.cancel();
         }
@@ -269,8 +279,8 @@ impl Driver {
         if self.room.is_free() || self.route.pace.is_some() || self.width.quiet_until(now).is_some() {
             return;
         }
-        let due = self.under_way.get(&self.due).filter(|lane| lane.begun + LATE < now);
-        if let Some(lane) = due.filter(|lane| lane.needs(now) > LATE.as_secs_f64()) {
+        let due = self.under_way.get(&self.due);
+        if let Some(lane) = due.filter(|lane| lane.needs(now, LATE).is_some_and(|needs| needs > LATE.as_secs_f64())) {
             lane.stop.cancel();
         }
     }
@@ -278,7 +288,9 @@ impl Driver {
     fn look(&mut self) {
         self.help_the_slowest(Instant::now());
         self.relieve_the_due(Instant::now());
-        let full = self.lanes.len() >= self.width.lanes();
+        // one that waits for a seat is not at work
+        let at_work = self.under_way.values().filter(|lane| lane.seated.get().is_some()).count();
+        let full = at_work >= self.width.lanes();
         self.width.look(self.route.arrived_bytes.load(Ordering::Relaxed), full, Instant::now());
         self.idle.truncate(self.width.lanes());
     }

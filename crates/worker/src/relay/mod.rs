@@ -29,6 +29,7 @@ use url::Url;
 use crate::origin::{Cookies, Dialler, Pace, Patience, Unfit};
 pub use crate::origin::{NoTrust, Validator};
 use hosts::Hosts;
+pub(crate) use hosts::Turn;
 use piece::Route;
 use room::{Shared, UNIT};
 
@@ -189,7 +190,12 @@ impl Relay {
     /// # Errors
     /// [`Trouble`]. Nothing was given out.
     pub async fn open(&self, source: &Source) -> Result<Relayed, Trouble> {
-        let (route, first) = probe::probe(self, source, 0).await?;
+        self.open_in(&Turn::default(), source).await
+    }
+
+    /// The same, for whoever looks at its turn meanwhile.
+    pub(crate) async fn open_in(&self, turn: &Turn, source: &Source) -> Result<Relayed, Trouble> {
+        let (route, first) = probe::probe(self, turn, source, 0).await?;
         Ok(driver::start(route, first, self.limits, self.memory.room()))
     }
 
@@ -198,7 +204,18 @@ impl Relay {
     /// # Errors
     /// [`Trouble`]; [`Trouble::Changed`] if what is there now is another version.
     pub async fn resume(&self, source: &Source, version: &Version, at: u64) -> Result<Relayed, Trouble> {
-        let (route, first) = probe::probe(self, source, at).await?;
+        self.resume_in(&Turn::default(), source, version, at).await
+    }
+
+    /// The same, for whoever looks at its turn meanwhile.
+    pub(crate) async fn resume_in(
+        &self,
+        turn: &Turn,
+        source: &Source,
+        version: &Version,
+        at: u64,
+    ) -> Result<Relayed, Trouble> {
+        let (route, first) = probe::probe(self, turn, source, at).await?;
         if route.version != *version {
             return Err(Trouble::Changed);
         }
@@ -233,6 +250,11 @@ impl Relayed {
     #[must_use]
     pub fn arrived_bytes(&self) -> u64 {
         self.route.arrived_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether its connections wait for seats at the host.
+    pub(crate) fn turn(&self) -> Turn {
+        self.route.turn.clone()
     }
 
     /// Tells the same from anywhere.

@@ -2,19 +2,18 @@
 //!
 //! Not here: when it is tried again, and how often (`driver`).
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::{HeaderMap, StatusCode};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::hosts::Host;
+use super::hosts::{Host, Seat, Turn};
 use super::room::Taken;
 use super::{Trouble, Version};
 use crate::origin::{Connection, Dialler, Pace, Refusal, Silence, Unfit, content_range, is_plain, next_bytes};
@@ -27,6 +26,7 @@ pub(super) struct Route {
     pub(super) headers: HeaderMap,
     pub(super) version: Version,
     pub(super) host: Host,
+    pub(super) turn: Turn,
     pub(super) pace: Option<Arc<Pace>>,
     /// By all connections together.
     pub(super) arrived_bytes: AtomicU64,
@@ -121,14 +121,17 @@ pub(super) struct Landed {
 }
 
 /// Fetches what is missing of a piece until it is told to stop, over a connection that was used before if there is one.
+/// Says when it got its seat.
 pub(super) async fn fetch(
     route: &Route,
     mut piece: Piece,
     idle: Option<Connection>,
-    stop: &CancellationToken,
+    (seated, stop): (&OnceLock<Instant>, &CancellationToken),
 ) -> Landed {
-    let _seat = route.host.seat().await;
+    let _seat = route.host.seat(&route.turn).await;
     let (begun, before) = (Instant::now(), piece.bytes.len());
+    // told once: a piece of several tries is one of several lanes
+    let _ = seated.set(begun);
     let tried = stop.run_until_cancelled(attempt(route, &mut piece, idle)).await;
     let (connection, end) = tried.unwrap_or((None, End::Stopped));
     piece.in_vain = if piece.bytes.len() > before { 0 } else { piece.in_vain + 1 };
@@ -160,7 +163,7 @@ async fn anew(route: &Route, piece: &mut Piece) -> (Option<Connection>, End) {
 pub(super) async fn read(
     route: &Route,
     mut piece: Piece,
-    (connection, body, _seat): (Connection, Incoming, Option<OwnedSemaphorePermit>),
+    (connection, body, _seat): (Connection, Incoming, Seat),
     stop: &CancellationToken,
 ) -> Landed {
     let begun = Instant::now();

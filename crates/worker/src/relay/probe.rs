@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::{HeaderMap, StatusCode};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
+use super::hosts::{Seat, Turn};
 use super::piece::Route;
 use super::room::UNIT;
 use super::{NotHere, Relay, Source, Trouble, Validator, Version};
@@ -29,11 +29,11 @@ pub(super) struct First {
     /// From dialling to this answer.
     pub(super) reach: Duration,
     /// At the host, for as long as the piece is read.
-    pub(super) seat: Option<OwnedSemaphorePermit>,
+    pub(super) seat: Seat,
 }
 
 /// Asks for the piece at `at`.
-pub(super) async fn probe(relay: &Relay, source: &Source, at: u64) -> Result<(Route, First), Trouble> {
+pub(super) async fn probe(relay: &Relay, turn: &Turn, source: &Source, at: u64) -> Result<(Route, First), Trouble> {
     let last = at.saturating_add(relay.limits.piece_bytes().min(UNIT as u64) - 1);
     let mut url = source.url.clone();
     for _ in 0..=MOST_REDIRECTS {
@@ -42,7 +42,7 @@ pub(super) async fn probe(relay: &Relay, source: &Source, at: u64) -> Result<(Ro
         }
         let host = relay.hosts.host(url.host_str().unwrap_or_default());
         let headers = headers_for((&source.url, &source.headers, &source.cookies), &url);
-        let seat = host.seat().await;
+        let seat = host.seat(turn).await;
         let dialled = Instant::now();
         let mut connection = relay.dialler.connect(&url).await.map_err(trouble)?;
         let answer = connection.ask((&url, &headers), (at, last), None).await.map_err(trouble)?;
@@ -51,9 +51,9 @@ pub(super) async fn probe(relay: &Relay, source: &Source, at: u64) -> Result<(Ro
                 let (version, length) = judge(answer.headers(), at, last).map_err(Trouble::NotHere)?;
                 let (body, reach) = (answer.into_body(), dialled.elapsed());
                 let first = First { at, length, connection, body, reach, seat };
-                let (dialler, pace) = (relay.dialler.clone(), relay.pace.clone());
+                let (dialler, pace, turn) = (relay.dialler.clone(), relay.pace.clone(), turn.clone());
                 let arrived_bytes = AtomicU64::new(0);
-                return Ok((Route { dialler, url, headers, version, host, pace, arrived_bytes }, first));
+                return Ok((Route { dialler, url, headers, version, host, turn, pace, arrived_bytes }, first));
             }
             status if status.is_redirection() => {
                 url = target(&url, answer.headers())?;
