@@ -6,6 +6,7 @@ mod cut;
 mod deaths;
 mod flows;
 mod formats;
+mod haste;
 mod life;
 mod live;
 mod look;

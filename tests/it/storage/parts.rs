@@ -122,6 +122,47 @@ async fn what_is_in_memory_is_sent_again_when_the_server_fails() {
     assert!(read(&site.api, &key, None).await.unwrap().1 == content);
 }
 
+#[tokio::test]
+async fn what_is_sent_in_one_call_while_it_comes_appears_with_its_last_bytes_and_never_without_them() {
+    let site = Site::s3().await;
+    let s3 = site.s3.as_ref().expect("a bucket");
+    let (_, content) = site.file("scratch.mp4", SIZE);
+    let intake = site.worker.intake().expect("a bucket");
+    let send = async |key: &ObjectKey, pieces: usize| {
+        let mut sending = intake.send(key, SIZE as u64, "video/mp4");
+        for piece in content.chunks(MIB - 1).take(pieces) {
+            sending.push(Bytes::copy_from_slice(piece)).await.unwrap();
+        }
+        sending
+    };
+    let all = content.chunks(MIB - 1).count();
+
+    let key = key();
+    let mut sending = send(&key, all).await;
+    sending.has_taken(((all - 1) * (MIB - 1)) as u64).await.unwrap();
+    assert_eq!(s3.counts().done(Call::Put), 0);
+    assert!(matches!(site.api.open(&key, None).await, Err(StorageError::NotFound)));
+    assert!(matches!(sending.push(Bytes::from_static(b"one more")).await, Err(StorageError::Refused(_))));
+    sending.finish().await.unwrap();
+    assert!(read(&site.api, &key, None).await.unwrap().1 == content);
+    let sent = s3.headers(Call::Put);
+    assert_eq!((&sent["content-type"], sent.get("x-amz-meta-sha256")), (&"video/mp4".parse().unwrap(), None));
+    assert_plain(&sent);
+
+    // given up by the server, and by its maker
+    let (refused, dropped, lacking) = (super::key(), super::key(), super::key());
+    s3.fail(Call::Put, 1, Fault::Refused(503));
+    let answer = send(&refused, all).await.finish().await;
+    assert!(matches!(answer, Err(StorageError::Unavailable(_))), "{answer:?}");
+    drop(send(&dropped, all).await);
+    let answer = send(&lacking, all - 1).await.finish().await;
+    assert!(matches!(answer, Err(StorageError::Refused(_))), "{answer:?}");
+    for key in [dropped, lacking, refused] {
+        assert!(matches!(site.api.open(&key, None).await, Err(StorageError::NotFound)));
+    }
+    assert_eq!(s3.counts().done(Call::Put), 1);
+}
+
 impl Site {
     async fn begin(&self, key: &ObjectKey, most_bytes: usize) -> Upload {
         let intake = self.worker.intake().expect("a bucket");

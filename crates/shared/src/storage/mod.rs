@@ -11,6 +11,7 @@ mod key;
 mod link;
 mod name;
 mod s3;
+mod sending;
 mod upload;
 
 use std::error::Error;
@@ -31,6 +32,7 @@ pub use key::{BadObjectKey, ObjectKey};
 pub use link::{LinkError, SignedLink, SigningKey};
 pub use name::{clean_stem, content_disposition, content_type_of};
 pub use s3::{AccessKey, S3Options, S3Store};
+pub use sending::Sending;
 pub use upload::{Intake, Upload};
 
 /// The store of results: one directory, or one bucket. Cheap to clone.

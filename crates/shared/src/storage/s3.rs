@@ -144,20 +144,25 @@ impl S3Store {
         if size_bytes > ONE_PUT {
             return multipart::put(self, key, file, size_bytes, meta, uploaded).await;
         }
-        self.put_bytes(key, body_of(file, 0, size_bytes).await?, meta).await?;
+        let body = body_of(file, 0, size_bytes).await?;
+        self.put_body(key, body, &meta.content_type, Some(&meta.sha256)).await?;
         uploaded(size_bytes);
         Ok(())
     }
 
-    /// Stores a body in one call.
-    pub(super) async fn put_bytes(
+    /// Stores a body in one call. A hash that is not known yet is not kept beside it.
+    pub(super) async fn put_body(
         &self,
         key: &ObjectKey,
         body: ByteStream,
-        meta: &ObjectMeta,
+        content_type: &str,
+        sha256: Option<&str>,
     ) -> Result<(), StorageError> {
-        let put = self.client.put_object().bucket(&self.bucket).key(key.as_str()).body(body);
-        let put = put.content_type(&meta.content_type).cache_control(CACHE_CONTROL).metadata("sha256", &meta.sha256);
+        let mut put = self.client.put_object().bucket(&self.bucket).key(key.as_str()).body(body);
+        if let Some(sha256) = sha256 {
+            put = put.metadata("sha256", sha256);
+        }
+        let put = put.content_type(content_type).cache_control(CACHE_CONTROL);
         let put = put.set_server_side_encryption(self.encryption.clone()).set_ssekms_key_id(self.kms_key.clone());
         put.customize().config_override(slow()).disable_payload_signing().send().await.map(drop).map_err(told)
     }

@@ -8,6 +8,7 @@
 //!
 //! Not here: where the bytes come from, and whether they are what they should be.
 
+mod call;
 mod growing;
 mod parts;
 mod scribe;
@@ -21,6 +22,7 @@ use haul_shared::job::{Failure, FailureKind, Stage};
 use haul_shared::storage::{Intake, ObjectKey, ObjectMeta, StorageError};
 use haul_shared::store::Pulse;
 
+use call::{Call, Haste, Look};
 use parts::Parts;
 use scribe::{Busy, Scribe};
 
@@ -69,6 +71,8 @@ pub(super) struct Coming<'a> {
     pub(super) size: Size,
     /// What is kept for the verification.
     pub(super) keep: Keep,
+    /// It may go in one call, which breaks for good when it breaks.
+    pub(super) may_break: bool,
     /// Where the copy goes: a file that is not there yet.
     pub(super) copy: &'a Path,
 }
@@ -81,6 +85,7 @@ pub(super) struct Outgoing<'a> {
     size: Size,
     most_bytes: u64,
     taken_bytes: u64,
+    look: Look,
     copy: PathBuf,
     scribe: Busy,
     way: Way,
@@ -90,8 +95,10 @@ pub(super) struct Outgoing<'a> {
 enum Way {
     /// As a file.
     Link,
-    /// By one call; what is held so far.
-    Call(Intake, Vec<Bytes>),
+    /// By one call at the end, if no more comes; what is held so far.
+    Held(Intake, Vec<Bytes>),
+    /// By one call, which is under way.
+    Call(Call),
     Parts(Parts),
 }
 
@@ -101,7 +108,7 @@ impl<'a> Outgoing<'a> {
     /// # Errors
     /// `disk_full`, `too_large`.
     pub(super) async fn begin(limits: &'a Limits<'a>, coming: Coming<'_>) -> Result<Self, Failure> {
-        let Coming { container, has_video, size, keep, copy } = coming;
+        let Coming { container, has_video, size, keep, may_break, copy } = coming;
         let most_bytes = most_bytes(limits.ctx).min(size.most());
         if let Size::Exactly(bytes) = size
             && bytes > most_bytes
@@ -114,6 +121,7 @@ impl<'a> Outgoing<'a> {
         }
         // what becomes the object by a link has no holes
         let keep = if intake.is_some() { keep } else { Keep::Whole };
+        let known_bytes = if let Size::Exactly(bytes) = size { Some(bytes) } else { None };
         let (path, outline) = (copy.to_owned(), Outline::of(container, keep));
         let begun = off_runtime(move || Scribe::begin(&path, outline)).await;
         Ok(Self {
@@ -123,9 +131,10 @@ impl<'a> Outgoing<'a> {
             size,
             most_bytes,
             taken_bytes: 0,
+            look: Look::new(known_bytes, may_break),
             copy: copy.to_owned(),
             scribe: Busy::new(begun.map_err(|error| scratch::failure(&error))?),
-            way: intake.map_or(Way::Link, |intake| Way::Call(intake, Vec::new())),
+            way: intake.map_or(Way::Link, |intake| Way::Held(intake, Vec::new())),
         })
     }
 
@@ -142,25 +151,45 @@ impl<'a> Outgoing<'a> {
         self.limits.step(self.scribe.take(bytes.clone())).await?;
         match &mut self.way {
             Way::Link => {}
-            Way::Call(intake, held) => {
+            Way::Held(intake, held) => {
                 held.push(bytes);
                 let known = matches!(self.size, Size::Exactly(all) if all > ONE_CALL);
-                if known || self.taken_bytes > ONE_CALL {
+                let haste = self.look.came(self.taken_bytes);
+                if (known && haste != Haste::Perhaps) || self.taken_bytes > ONE_CALL {
                     let (intake, held) = (intake.clone(), mem::take(held));
-                    let mut parts = self.begin_parts(&intake).await?;
-                    for bytes in held {
-                        self.limits.step(parts.take(bytes)).await?;
-                    }
-                    self.way = Way::Parts(parts);
+                    self.way = self.begin_upload(&intake, held, haste).await?;
                 }
+            }
+            Way::Call(call) => {
+                let taken = async { call.take(bytes).await.map_err(|error| storage_failure(&error)) };
+                self.limits.step(taken).await?;
             }
             Way::Parts(parts) => self.limits.step(parts.take(bytes)).await?,
         }
         Ok(())
     }
 
-    async fn begin_parts(&self, intake: &Intake) -> Result<Parts, Failure> {
+    /// One call broke: what it was to store can be fetched again, to go in parts.
+    pub(super) fn is_broken(&self) -> bool {
+        matches!(&self.way, Way::Call(call) if call.is_lost)
+    }
+
+    async fn begin_upload(&self, intake: &Intake, held: Vec<Bytes>, haste: Haste) -> Result<Way, Failure> {
         reserve(self.limits, &self.key).await?;
+        if haste == Haste::Yes {
+            let begun = Call::begin(intake, (&self.key, self.content_type), self.size.most(), &held);
+            if let Some(call) = self.limits.step(async { Ok(begun.await) }).await? {
+                return Ok(Way::Call(call));
+            }
+        }
+        let mut parts = self.begin_parts(intake).await?;
+        for bytes in held {
+            self.limits.step(parts.take(bytes)).await?;
+        }
+        Ok(Way::Parts(parts))
+    }
+
+    async fn begin_parts(&self, intake: &Intake) -> Result<Parts, Failure> {
         let begun = async {
             let begun = intake.begin(&self.key, self.most_bytes, self.content_type).await;
             begun.map_err(|error| storage_failure(&error))
@@ -213,6 +242,11 @@ impl Arrived<'_> {
         1.0 - self.left_out_bytes as f64 / self.size_bytes.max(1) as f64
     }
 
+    /// Should it not come into the store, it can be fetched again, to go in parts.
+    pub(super) fn may_break(&self) -> bool {
+        matches!(self.way, Way::Call(_))
+    }
+
     /// Something else is to be fetched: its copy makes room for that.
     pub(super) async fn give_up(self) {
         self.limits.job.stores_afterwards();
@@ -227,10 +261,11 @@ impl Arrived<'_> {
         let Self { limits, key, way, copy, size_bytes, .. } = self;
         match way {
             Way::Link => return put_as(limits, key, &copy, verified).await,
-            Way::Call(intake, held) => {
+            Way::Held(intake, held) => {
                 reserve(limits, &key).await?;
                 guarded(limits, &key, intake.put(&key, held, &meta(verified))).await?;
             }
+            Way::Call(call) => guarded(limits, &key, call.finish()).await?,
             Way::Parts(parts) => guarded(limits, &key, parts.finish(size_bytes)).await?,
         }
         limits.ctx.metrics.uploaded(size_bytes);

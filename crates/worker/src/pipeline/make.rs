@@ -240,6 +240,7 @@ fn coming<'a>(plan: &Plan, copy: &'a Path) -> Coming<'a> {
         has_video: plan.video.is_some(),
         size: Size::AtMost(u64::MAX),
         keep: keep(plan),
+        may_break: false,
         copy,
     }
 }
