@@ -17,6 +17,7 @@ pub(crate) struct Clock<'a> {
     watch: &'a Watch,
     end: Instant,
     ticks: Interval,
+    looked: Instant,
     last_sign: Instant,
     bytes: u64,
     /// Bytes since the beginning of this window; `None` until there are any.
@@ -29,7 +30,7 @@ impl<'a> Clock<'a> {
         let now = Instant::now();
         let mut ticks = interval(LOOK.min(watch.silence));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { watch, end: now + watch.wall, ticks, last_sign: now, bytes: 0, window: None }
+        Self { watch, end: now + watch.wall, ticks, looked: now, last_sign: now, bytes: 0, window: None }
     }
 
     /// For something that is under way already: its pace counts from now on, beginning with what there is now. To be
@@ -70,10 +71,14 @@ impl<'a> Clock<'a> {
         }
         let now = Instant::now();
         if self.watch.is_waiting.as_ref().is_some_and(|is_waiting| is_waiting()) {
-            // the wall clock alone goes on
-            (self.last_sign, self.window) = (now, self.window.map(|_| (now, 0)));
+            // the wall clock alone goes on; what the others have counted stays
+            let stood_still = now - self.looked;
+            self.last_sign = now.min(self.last_sign + stood_still);
+            self.window = self.window.map(|(since, grown)| (since + stood_still, grown));
+            self.looked = now;
             return None;
         }
+        self.looked = now;
         if now - self.last_sign >= self.watch.silence {
             return Some(Ended::Silent);
         }
@@ -110,10 +115,18 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn waiting_for_a_turn_is_neither_silent_nor_slow_and_ends_with_the_wall_clock() {
         let slowest = Some(Pace { bytes: 30 << 10, window: Duration::from_secs(30) });
-        for (turn_after, ended, after) in [(300, Ended::Slow, 329..=331), (600, Ended::TimedOut, 400..=400)] {
+        let waits_for = |seconds: u64| move |now: u64| now < seconds;
+        let at_times = |now: u64| now % 10 == 0;
+        let table: [(Box<dyn Fn(u64) -> bool + Send + Sync>, Ended, _); 3] = [
+            (Box::new(waits_for(300)), Ended::Slow, 329..=331),
+            (Box::new(waits_for(600)), Ended::TimedOut, 400..=400),
+            // Fault: who was seen waiting once in half a minute was never slow.
+            (Box::new(at_times), Ended::Slow, 32..=36),
+        ];
+        for (waits, ended, after) in table {
             let watch = Watch::new(Duration::from_secs(400), Duration::from_secs(120), CancellationToken::new());
             let began = Instant::now();
-            let is_waiting: Waiting = Arc::new(move || began.elapsed() < Duration::from_secs(turn_after));
+            let is_waiting: Waiting = Arc::new(move || waits(began.elapsed().as_secs()));
             let watch = Watch { activity: Some(Arc::new(|| 0)), slowest, is_waiting: Some(is_waiting), ..watch };
             assert_eq!(end_of(&watch).await, ended);
             assert!(after.contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
