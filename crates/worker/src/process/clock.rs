@@ -111,13 +111,16 @@ mod tests {
     use super::*;
     use crate::process::{Pace, Waiting};
 
+    /// Whether somebody waits, so many seconds after the beginning.
+    type Waits = Box<dyn Fn(u64) -> bool + Send + Sync>;
+
     /// Fault: a job that waited for a seat at a busy host had stalled.
     #[tokio::test(start_paused = true)]
     async fn waiting_for_a_turn_is_neither_silent_nor_slow_and_ends_with_the_wall_clock() {
         let slowest = Some(Pace { bytes: 30 << 10, window: Duration::from_secs(30) });
         let waits_for = |seconds: u64| move |now: u64| now < seconds;
         let at_times = |now: u64| now % 10 == 0;
-        let table: [(Box<dyn Fn(u64) -> bool + Send + Sync>, Ended, _); 3] = [
+        let table: [(Waits, Ended, _); 3] = [
             (Box::new(waits_for(300)), Ended::Slow, 329..=331),
             (Box::new(waits_for(600)), Ended::TimedOut, 400..=400),
             // Fault: who was seen waiting once in half a minute was never slow.
