@@ -40,6 +40,7 @@ pub struct Board {
 /// One job on the board.
 pub struct Running {
     lease: Lease,
+    attempt: u32,
     state: Mutex<State>,
     stop: CancellationToken,
     reason: OnceLock<StopReason>,
@@ -63,11 +64,12 @@ pub struct Entry {
 impl Board {
     /// Puts a job on the board; its percentage goes on from where an attempt of the same number had `reached`.
     #[must_use]
-    pub fn enter(&self, lease: Lease, reached: Option<Progress>) -> Entry {
+    pub fn enter(&self, lease: Lease, attempt: u32, reached: Option<Progress>) -> Entry {
         let percent = reached.map_or(0.0, |reached| reached.percent);
         let course = Course::begin(self.costs.clone(), percent);
         let running = Arc::new(Running {
             lease: lease.clone(),
+            attempt,
             state: Mutex::new(State { course, fetched: None, heard: Instant::now(), media: None }),
             stop: CancellationToken::new(),
             reason: OnceLock::new(),
@@ -127,6 +129,12 @@ impl Board {
 }
 
 impl Running {
+    /// Which attempt this is, from 1.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
     /// The right to write to the job.
     #[must_use]
     pub fn lease(&self) -> &Lease {
@@ -208,7 +216,12 @@ impl Running {
         self.state().course.bytes()
     }
 
-    /// What was begun was given up: the result is made of files, and goes into the store once it is whole.
+    /// What was begun was given up: the result goes into the store once it is whole.
+    pub fn sends_afterwards(&self) {
+        self.state().course.expect_sending_afterwards();
+    }
+
+    /// The same, and it is made of files.
     pub fn stores_afterwards(&self) {
         self.state().course.expect_storing_afterwards();
     }
@@ -282,7 +295,7 @@ mod tests {
     #[test]
     fn what_was_fetched_stays_known_and_a_stage_that_is_not_under_way_says_nothing() {
         let board = Board::default();
-        let job = board.enter(lease(), None);
+        let job = board.enter(lease(), 1, None);
         let percent = || board.beats()[0].progress.percent;
         job.enter(Stage::Download);
         job.report(Fetched { done: 0.5, speed: Some(9), seconds_left: Some(20.0), ..fetched(34, Some(68)) });
@@ -309,7 +322,7 @@ mod tests {
         let board = Board::default();
         assert_eq!(board.bytes_to_come(50), 0);
         let look = Lease { kind: Kind::Metadata, ..lease() };
-        let jobs = [board.enter(lease(), None), board.enter(lease(), None), board.enter(look, None)];
+        let jobs = [board.enter(lease(), 1, None), board.enter(lease(), 1, None), board.enter(look, 1, None)];
         assert_eq!(board.bytes_to_come(50), 100);
         jobs[0].report(fetched(30, Some(100)));
         jobs[1].report(fetched(60, None));
@@ -321,7 +334,7 @@ mod tests {
     #[test]
     fn a_job_is_stopped_for_the_first_reason_and_leaves_the_board_when_dropped() {
         let board = Board::default();
-        let job = board.enter(lease(), None);
+        let job = board.enter(lease(), 1, None);
         board.heard(job.lease(), Pulse::Ok);
         assert!(!job.stop_token().is_cancelled());
         board.heard(job.lease(), Pulse::Lost);

@@ -151,7 +151,12 @@ impl Course {
         self.sends_meanwhile = true;
     }
 
-    /// Nothing is, after all.
+    /// Nothing goes into the store before the result is whole.
+    pub(crate) fn expect_sending_afterwards(&mut self) {
+        self.sends_meanwhile = false;
+    }
+
+    /// Nothing is done meanwhile, after all.
     pub(crate) fn expect_storing_afterwards(&mut self) {
         (self.makes_meanwhile, self.stores_meanwhile, self.sends_meanwhile) = (false, false, false);
     }

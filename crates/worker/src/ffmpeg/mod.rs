@@ -130,10 +130,10 @@ impl Ffmpeg {
                 }
             })
             .await;
-        if let (Some(room), Ended::Exited(_)) = (job.room, ended)
-            && room::is_too_small(job.output.to_owned(), room).await
+        if let (Some(room), Ended::Exited(0)) = (job.room, ended)
+            && room::is_too_small(job.output.to_owned(), room).await.map_err(|error| crate::scratch::failure(&error))?
         {
-            // ffmpeg 5.1 calls that a success
+            // ffmpeg 5.1 calls that a success; any other code may tell of more than the room
             return Ok(Index::Overflows);
         }
         check(ended, program.stderr_tail()).map(|()| Index::InFront)

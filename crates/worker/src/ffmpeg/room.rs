@@ -80,9 +80,12 @@ fn of_index(contents: &Contents) -> Option<u64> {
 }
 
 /// Was an index written that its room was too small for? ffmpeg writes it last of all.
-pub(super) async fn is_too_small(file: PathBuf, room: u64) -> bool {
-    let looked = off_runtime(move || Front::read(File::open(file)?)).await;
-    looked.ok().flatten().is_some_and(|front| !front.fits(room))
+///
+/// # Errors
+/// When it can't be read.
+pub(super) async fn is_too_small(file: PathBuf, room: u64) -> io::Result<bool> {
+    let front = off_runtime(move || Front::read(File::open(file)?)).await?;
+    Ok(front.is_some_and(|front| !front.fits(room)))
 }
 
 /// How an mp4 begins: with a box that names its kind, and then its index (ISO 14496-12, 4.2).
@@ -95,7 +98,7 @@ pub struct Front {
 }
 
 impl Front {
-    /// `None`: there is something else in front, or nothing yet.
+    /// `None`: there is something else in front, or nothing yet, or it is no longer than that.
     ///
     /// # Errors
     /// When it can't be read.
@@ -107,12 +110,18 @@ impl Front {
             let [a, b, c, d, kind @ ..] = head;
             Ok((u32::from_be_bytes([a, b, c, d]).into(), kind))
         };
-        let (index_at, kind) = head(0)?;
-        if &kind != b"ftyp" {
-            return Ok(None);
+        let mut front = || -> io::Result<Option<Self>> {
+            let (index_at, kind) = head(0)?;
+            if &kind != b"ftyp" {
+                return Ok(None);
+            }
+            let (index_bytes, kind) = head(index_at)?;
+            Ok((&kind == b"moov").then_some(Self { index_at, index_bytes }))
+        };
+        match front() {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+            front => front,
         }
-        let (index_bytes, kind) = head(index_at)?;
-        Ok((&kind == b"moov").then_some(Self { index_at, index_bytes }))
     }
 
     /// What is left over must hold the head of a box.

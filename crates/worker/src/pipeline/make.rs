@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use futures::{FutureExt as _, StreamExt as _};
 use haul_shared::job::{Failure, Stage};
-use haul_shared::storage::ObjectKey;
+use haul_shared::storage::{Intake, ObjectKey};
 
 use super::Limits;
 use super::deliver::{self, Arrived, Coming, Growing, Outgoing, Size};
@@ -51,7 +51,11 @@ impl Run<'_> {
             material.inputs.iter().map(|(file, container)| Input { file, container: *container }).collect();
         let embedded = texts.embedded(with);
         let front = self.front(plan, material, (&embedded, info.chapters.len()), seconds).await;
-        let room = front.filter(|_| matches!(plan.container, Container::Mp4 | Container::M4a));
+        let is_mp4 = matches!(plan.container, Container::Mp4 | Container::M4a);
+        // files are copied in no time, and only a flow can be held back until the beginning is kept; a guess that
+        // has failed an attempt is not made again
+        let front = front.filter(|_| !is_mp4 || (!flows.is_empty() && self.job.attempt() == 1));
+        let room = front.filter(|_| is_mp4);
         let make = Make { plan, spec: self.spec, inputs: &inputs, embedded, seconds, room, output: &output };
         let most = self.ctx.config.limits.max_file_bytes;
         let seconds = seconds.filter(|seconds| *seconds > 0.0 && flows.is_empty());
@@ -71,7 +75,7 @@ impl Run<'_> {
             return match (growing, index) {
                 (Some(growing), Index::InFront) => Ok(Outcome::Growing(growing.made())),
                 (Some(_), Index::Overflows) => {
-                    self.job.stores_afterwards();
+                    self.job.sends_afterwards();
                     Ok(Outcome::File(output))
                 }
                 (None, _) => Ok(Outcome::File(output)),
@@ -111,6 +115,9 @@ impl Run<'_> {
             true => self.job.likely_bytes()?,
             false => material.seen.iter().map(|seen| seen.size_bytes).sum(),
         };
+        if bytes > Intake::MOST_BYTES {
+            return None;
+        }
         let mut texts_bytes = 0;
         let subtitles = embedded.subtitles.iter().map(|subtitle| &*subtitle.file);
         for file in embedded.file.into_iter().chain(embedded.cover).chain(subtitles) {

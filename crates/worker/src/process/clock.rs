@@ -119,7 +119,7 @@ mod tests {
     async fn waiting_for_a_turn_is_neither_silent_nor_slow_and_ends_with_the_wall_clock() {
         let slowest = Some(Pace { bytes: 30 << 10, window: Duration::from_secs(30) });
         let waits_for = |seconds: u64| move |now: u64| now < seconds;
-        let at_times = |now: u64| now % 10 == 0;
+        let at_times = |now: u64| now.is_multiple_of(10);
         let table: [(Waits, Ended, _); 3] = [
             (Box::new(waits_for(300)), Ended::Slow, 329..=331),
             (Box::new(waits_for(600)), Ended::TimedOut, 400..=400),

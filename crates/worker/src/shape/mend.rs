@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::ffmpeg::room::Front;
+use crate::process::Watch;
 use crate::scratch::{self, off_runtime};
 
 /// Of the beginning, so many times the room is kept: that much larger may an index be than it was thought to be.
@@ -52,7 +53,9 @@ impl Keeper {
                 let copied = off_runtime(move || {
                     let mut file = File::open(file)?;
                     file.seek(SeekFrom::Start(room))?;
-                    io::copy(&mut file.take(until - room), &mut File::create_new(kept)?)
+                    io::copy(&mut (&mut file).take(until - room), &mut File::create_new(&kept)?)?;
+                    // an index that is there already may lie over what was copied: it begins in front of that
+                    if Front::read(&mut file)?.is_some() { std::fs::remove_file(kept) } else { Ok(()) }
                 });
                 if let Err(error) = copied.await {
                     tracing::warn!(%error, "the beginning of a result could not be kept");
@@ -66,23 +69,48 @@ impl Keeper {
     /// Makes a right file of one whose index has overflown, in its place.
     ///
     /// # Errors
-    /// `corrupt_media` when too little of its beginning was kept; `disk_full`.
-    pub(super) async fn mend(&self) -> Result<(), Failure> {
-        let (file, kept, room) = (self.file.clone(), self.kept.clone(), self.room);
+    /// `corrupt_media` when too little of its beginning was kept: another attempt leaves no room. `disk_full`; as the watch
+    /// ends it.
+    pub(super) async fn mend(&self, watch: &Watch) -> Result<(), Failure> {
+        let (file, kept, room, halt) = (self.file.clone(), self.kept.clone(), self.room, watch.cancel.child_token());
+        let _halted = halt.clone().drop_guard();
         let mended = off_runtime(move || {
             let whole = file.with_added_extension("mended");
-            let is_whole = mend(&mut File::open(&file)?, File::open(kept)?, room, &mut File::create_new(&whole)?)?;
+            let mut media = Halting { file: File::open(&file)?, halt };
+            let is_whole = mend(&mut media, File::open(kept)?, room, &mut File::create_new(&whole)?)?;
             if is_whole {
                 std::fs::rename(whole, file)?;
             }
             Ok(is_whole)
         });
-        match mended.await {
+        let late = |_| Failure::new(FailureKind::Timeout, "putting the index in front took too long");
+        match timeout(watch.wall, mended).await.map_err(late)? {
             Ok(true) => Ok(()),
             Ok(false) => Err(lost()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(lost()),
             Err(error) => Err(scratch::failure(&error)),
         }
+    }
+}
+
+/// A file that is read until it is halted.
+struct Halting {
+    file: File,
+    halt: CancellationToken,
+}
+
+impl Read for Halting {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        if self.halt.is_cancelled() {
+            return Err(io::Error::other("halted"));
+        }
+        self.file.read(bytes)
+    }
+}
+
+impl Seek for Halting {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
     }
 }
 
@@ -92,8 +120,8 @@ fn lost() -> Failure {
 
 /// Puts the index in front of all media data. `kept` has what was in the file from `room` on, before there was an index.
 /// `false`: it has too little, or the index is not as ffmpeg writes it.
-fn mend(file: &mut File, mut kept: File, room: u64, whole: &mut File) -> io::Result<bool> {
-    let length = file.metadata()?.len();
+fn mend(file: &mut Halting, mut kept: File, room: u64, whole: &mut File) -> io::Result<bool> {
+    let length = file.file.metadata()?.len();
     let Some(Front { index_at, index_bytes }) = Front::read(&mut *file)? else { return Ok(false) };
     let (index_ends, data_at) = (index_at + index_bytes, index_at + room + HEADS);
     let from = index_ends.max(data_at);

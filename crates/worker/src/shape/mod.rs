@@ -12,6 +12,7 @@ mod mend;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures::future::try_join_all;
@@ -49,7 +50,7 @@ impl<'a> Shaping<'a> {
     /// # Errors
     /// As the flows and ffmpeg fail.
     pub async fn into_file(self, on_progress: impl FnMut(f64)) -> Result<Index, Failure> {
-        let (end, arrived) = (End::of(&self.watch), self.arrived());
+        let (began, end, arrived) = (Instant::now(), End::of(&self.watch), self.arrived());
         let activity = Some(Arc::new(arrived) as Activity);
         let watch = Watch { cancel: end.halt.clone(), activity, ..self.watch.clone() };
         let keeper = Keeper::of(self.make.output, self.make.room);
@@ -63,7 +64,8 @@ impl<'a> Shaping<'a> {
             return Err(failure);
         }
         if index == Some(Index::Overflows) {
-            keeper.mend().await?;
+            let wall = watch.wall.saturating_sub(began.elapsed());
+            keeper.mend(&Watch { wall, ..watch }).await?;
         }
         Ok(index.unwrap_or(Index::InFront))
     }

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use haul_shared::job::{Failure, Stage};
+use haul_shared::job::{Failure, FailureKind, Stage};
 use haul_shared::storage::{Intake, ObjectKey, StorageError, Upload};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
@@ -134,24 +134,32 @@ impl Growing {
             }
         };
         let proven = proven.into_inner().unwrap_or_default();
+        let id = limits.job.lease().job;
         match limits.step(sent).await? {
             Ok(Ok(Some(sent))) if sent.sums.values().eq(&proven) => {
-                guarded(limits, &key, sent.upload.finish(size_bytes)).boxed().await?;
-                limits.ctx.metrics.uploaded(size_bytes);
-                Ok(key)
-            }
-            sent => {
-                let id = limits.job.lease().job;
-                match sent {
-                    Ok(Ok(Some(_))) => tracing::error!(job.id = %id, "a part of the result of job {id} has changed"),
-                    Ok(Ok(None)) => {}
-                    Ok(Err(error)) => tracing::warn!(job.id = %id, %error, "the result of job {id} is sent again"),
-                    Err(error) => tracing::error!(job.id = %id, %error, "the result of job {id} is sent again"),
+                // noted again: making may have taken longer than a note lasts
+                reserve(limits, &key).await?;
+                match guarded(limits, &key, sent.upload.finish(size_bytes)).boxed().await {
+                    Ok(()) => {
+                        limits.ctx.metrics.uploaded(size_bytes);
+                        return Ok(key);
+                    }
+                    Err(failure) if failure.kind == FailureKind::StorageUnavailable => {
+                        tracing::warn!(job.id = %id, "the result of job {id} is sent again: {}", failure.detail);
+                    }
+                    Err(failure) => return Err(failure),
                 }
-                limits.job.stores_afterwards();
-                put_as(limits, key, &file, verified).boxed().await
             }
+            Ok(Ok(Some(changed))) => {
+                tracing::error!(job.id = %id, "a part of the result of job {id} has changed");
+                drop(changed);
+            }
+            Ok(Ok(None)) => {}
+            Ok(Err(error)) => tracing::warn!(job.id = %id, %error, "the result of job {id} is sent again"),
+            Err(error) => tracing::error!(job.id = %id, %error, "the result of job {id} is sent again"),
         }
+        limits.job.sends_afterwards();
+        put_as(limits, key, &file, verified).boxed().await
     }
 }
 
