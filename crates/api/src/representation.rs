@@ -35,7 +35,7 @@ const LARGEST: usize = 8 * 1024;
 pub struct Representation {
     etag: HeaderValue,
     body: Bytes,
-    /// Will it change no more, but for being deleted?
+    /// Is the job at its end? What may change after that: its thumbnail's link, and that the result expires or is deleted.
     pub has_ended: bool,
 }
 

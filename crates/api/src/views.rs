@@ -1,7 +1,8 @@
 //! How a job looks to a client: the contract's shape, made from the job and nothing else.
 //!
-//! Absent values are `null`, never missing, and a link that leads nowhere yet is `null`. No type of the domain is
-//! serialised as it is: what is renamed inside must not change what clients read.
+//! Absent values are `null`, never missing, and a link that leads nowhere yet is `null`; that of a thumbnail is there while it
+//! may come, for its route waits. No type of the domain is serialised as it is: what is renamed inside must not change what
+//! clients read.
 
 use haul_shared::job::{Artifact, Delivery, Failure, Job, JobState, Progress, Stage, Text, Thumbnail};
 use haul_shared::media::MediaInfo;

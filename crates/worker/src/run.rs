@@ -196,7 +196,7 @@ async fn build(config: WorkerConfig) -> anyhow::Result<Context> {
         segments,
         ffmpeg,
         coding: Lane::for_cores(cores),
-        thumbnails: Thumbnails::default(),
+        thumbnails: Thumbnails::on_cores(cores),
         config,
     })
 }

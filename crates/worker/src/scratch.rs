@@ -106,14 +106,14 @@ impl Folder {
     pub async fn keep_only(&self, name: &'static str) {
         let dir = self.path().to_owned();
         let removed = off_runtime(move || {
+            let mut kept = Ok(());
             for entry in fs::read_dir(dir)?.flatten().filter(|entry| entry.file_name() != name) {
-                if entry.file_type()?.is_dir() {
-                    fs::remove_dir_all(entry.path())?;
-                } else {
-                    fs::remove_file(entry.path())?;
-                }
+                let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
+                let place = entry.path();
+                // what can't be removed keeps nothing else
+                kept = kept.and(if is_dir { fs::remove_dir_all(place) } else { fs::remove_file(place) });
             }
-            Ok(())
+            kept
         });
         if let Err(error) = removed.await {
             tracing::debug!(%error, "what an attempt leaves stays in scratch until its thumbnail is made");

@@ -1,8 +1,10 @@
-//! Small files of strangers, most of them fetched whole into memory: pictures, subtitles, answers of other services.
+//! Small files of strangers: subtitles and answers of other services, whole in memory, and pictures, in files.
 //!
 //! Every hop is judged by the egress policy, and the judged addresses are the ones that are dialled. Time and bytes are
 //! bounded. Not here: media, which are `ytdlp`'s and the relay's to fetch; what the bytes are (whoever asked).
 
+use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,6 +13,8 @@ use haul_shared::source::SourceUrl;
 use reqwest::header::{AUTHORIZATION, COOKIE, HeaderMap, LOCATION};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response};
+use tokio::fs::File;
+use tokio::io::AsyncWriteExt as _;
 use tokio::time::{Instant, timeout_at};
 use url::{Host, Url};
 
@@ -19,6 +23,9 @@ const MOST_HOPS: usize = 5;
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// Some sites answer nobody who does not say who asks.
 const WHO: &str = "Mozilla/5.0 (compatible; Haul)";
+
+/// First bytes that tell what a file is.
+const HEAD: usize = 32;
 
 /// How far one fetch may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,6 +127,22 @@ impl Answer {
             bytes.extend_from_slice(&piece);
         }
         Ok(bytes)
+    }
+
+    /// All of it, into a new file as it comes: no more of it is in memory than a piece. Gives its first bytes, by which
+    /// kinds of files are told apart.
+    ///
+    /// # Errors
+    /// Those of the file, and [`NotFetched`] as one of them. Some of it may be in the file.
+    pub async fn save(mut self, file: &Path) -> io::Result<Vec<u8>> {
+        let mut file = File::create(file).await?;
+        let mut head = Vec::with_capacity(HEAD);
+        while let Some(piece) = self.next().await.map_err(io::Error::other)? {
+            head.extend(piece.iter().take(HEAD - head.len()));
+            file.write_all(&piece).await?;
+        }
+        file.flush().await?;
+        Ok(head)
     }
 
     /// The next bytes; `None` at the end.

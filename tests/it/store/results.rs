@@ -1,5 +1,7 @@
 //! How long results stay, and who may fetch them meanwhile.
 
+use anyhow::Context as _;
+
 use super::*;
 
 #[tokio::test]
@@ -104,7 +106,9 @@ async fn a_thumbnail_is_noted_before_it_is_written_and_lives_and_goes_with_its_r
         JobState::Completed { artifact, .. } => anyhow::Ok(artifact.beside.thumbnail),
         other => anyhow::bail!("not completed: {other:?}"),
     };
-    assert!(matches!(thumbnail(ticket).await?, Thumbnail::Coming { .. }));
+    let Thumbnail::Coming { until } = thumbnail(ticket).await? else { anyhow::bail!("it is to come") };
+    let held = noted(format!("-0:{object}")).await?.context("its note")? - until.as_millisecond();
+    assert!((60_000..600_000).contains(&held), "{held} ms after its time");
     let follower_ticket = follower.ticket;
     reused(bench.store.submit(&follower).await?, follower_ticket);
 
@@ -132,5 +136,31 @@ async fn a_thumbnail_is_noted_before_it_is_written_and_lives_and_goes_with_its_r
     assert!(bench.store.forget(ticket).await?);
     assert!(!bench.store.thumbnail(&leased.lease, &made.object.thumbnail(), Some(7)).await?);
     assert!(noted(format!("-0:{}", made.object.thumbnail())).await?.is_some());
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_said_of_a_thumbnail_after_its_time_is_not_heard() -> Result<()> {
+    let bench = Bench::new().await?;
+    for (url, within) in [("https://example.com/over", Duration::from_millis(1)), ("https://example.com/said", MINUTE)]
+    {
+        let ticket = bench.submit("a", url).await?;
+        let leased = bench.must_lease().await?;
+        let (made, lease) = (artifact(&leased), &leased.lease);
+        bench.store.complete_before_thumbnail(lease, &made, &[], within).await?;
+        let is_none = async || match bench.job(ticket).await?.state {
+            JobState::Completed { artifact, .. } => anyhow::Ok(artifact.beside.thumbnail == Thumbnail::None),
+            other => anyhow::bail!("not completed: {other:?}"),
+        };
+        let object = made.object.thumbnail();
+        if within == MINUTE {
+            for _ in 0..2 {
+                assert!(bench.store.thumbnail(lease, &object, None).await?, "an answer may be lost");
+            }
+        }
+        haul_tests::processes::until("none comes", async || is_none().await.unwrap_or(false)).await?;
+        assert!(!bench.store.thumbnail(lease, &object, Some(7)).await?);
+        assert!(is_none().await?, "{url}");
+    }
     Ok(())
 }

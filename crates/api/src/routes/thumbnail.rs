@@ -27,7 +27,7 @@ const ASK_AGAIN: Duration = Duration::from_secs(2);
 pub const MOST_WAITING: usize = 256;
 
 /// A JPEG that stands for the result, at most 640 pixels wide and high. It is made once the download is completed; the
-/// answer waits for it up to 10 s.
+/// answer waits for it up to 10 s, and is then `409 not_ready`: at once where too many wait already, or the API stops.
 #[utoipa::path(
     get, path = "/api/v1/downloads/{id}/thumbnail", tag = "results",
     params(("id" = String, Path, description = "The job's id.")),

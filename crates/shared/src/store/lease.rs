@@ -20,6 +20,10 @@ use crate::storage::ObjectKey;
 /// How long a reserved object is kept when its job is never completed: longer than any upload.
 const RESERVATION: Duration = Duration::from_secs(24 * 3600);
 
+/// How long the object of a thumbnail is kept after its time when nobody says that it is there: longer than a call takes
+/// that writes it.
+const UNSAID: Duration = Duration::from_secs(300);
+
 /// How long whoever asks for what has just failed for good is told so at once: page reloads do not reach the site.
 const KNOWN_FAILURE: Duration = Duration::from_secs(60);
 
@@ -176,7 +180,7 @@ impl JobStore {
             .arg(if artifact.is_recording { 0 } else { ms(shared) })
             .arg(ms(within))
             .arg(artifact.object.thumbnail().as_str())
-            .arg(ms(RESERVATION));
+            .arg(ms(within + UNSAID));
         for (name, duration) in stages {
             call.arg(*name).arg(format!("{:.3}", duration.as_secs_f64()));
         }
@@ -194,7 +198,8 @@ impl JobStore {
     }
 
     /// Says that the thumbnail of a completed job is in the store, with this size in bytes, or (none) that it will not
-    /// come. An unanswered call may be sent again. `false`: the job is gone, and nothing leads to the object.
+    /// come. An unanswered call may be sent again. `false`: the job is gone, or the time is over, and nothing leads to the
+    /// object.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].

@@ -4,6 +4,7 @@
 //! fetched while its medium is; where it has none, a frame stands for it. A cover is made before the result that it goes
 //! into; the thumbnail by the run that makes the result, or after its job (`thumbnails`).
 
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use haul_shared::job::Stored;
 use haul_shared::storage::{ObjectKey, ObjectMeta, content_type_of};
 use haul_shared::store::Pulse;
 use sha2::{Digest as _, Sha256};
+use tokio::time::timeout;
 
 use super::download::{Run, With};
 use super::make::Outcome;
@@ -19,7 +21,7 @@ use crate::process::Watch;
 use crate::select::{Plan, Seen};
 use crate::shape::Head;
 use crate::small;
-use crate::thumbnails::{KeptFrame, RUN_WITHIN, SitePicture, Still};
+use crate::thumbnails::{KeptFrame, LARGEST_MEDIUM, RUN_WITHIN, SitePicture, Still, Subject};
 use crate::ytdlp::{DownloadedFile, Info};
 
 /// For a picture to come.
@@ -38,19 +40,37 @@ impl Run<'_> {
         let url = info.thumbnail_url.clone()?;
         let bounds = small::Bounds { bytes: PICTURE_BYTES, wall: PICTURE_WITHIN.min(self.limits.left()) };
         let (egress, headers) = (self.ctx.config.egress.clone(), info.asked_with());
-        let (id, file) = (self.job.lease().job, dir.join("site"));
+        let (id, file, fetches) = (self.job.lease().job, dir.join("site"), self.ctx.thumbnails.fetches());
         Some(SitePicture::fetch(async move {
-            let bytes = match small::fetch(&egress, &url, &headers, bounds).await {
-                Ok(bytes) => bytes,
+            let fetched = timeout(bounds.wall, async {
+                // so many hosts of strangers are asked at once, and no more
+                let _fetch = fetches.acquire().await;
+                small::open(&egress, &url, &headers, bounds).await.map_err(io::Error::other)?.save(&file).await
+            });
+            match fetched.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+                Ok(head) => still(&head).map(|demuxer| Still { file, demuxer }),
                 Err(error) => {
                     tracing::debug!(job.id = %id, "job {id} has no picture of its site: {error}");
-                    return None;
+                    None
                 }
-            };
-            let demuxer = still(&bytes)?;
-            tokio::fs::write(&file, &bytes).await.ok()?;
-            Some(Still { file, demuxer })
+            }
         }))
+    }
+
+    /// What the thumbnail will be made of, where it can stay until then. A large medium can't: the picture of the site has
+    /// to do, and where there is none, the frame is drawn now.
+    pub(super) async fn for_thumbnail(&self, mut subject: Subject, with: With) -> Subject {
+        subject.site = with.picture;
+        if subject.made.is_none()
+            && subject.bytes().await > LARGEST_MEDIUM
+            && let Some(frame) = subject.frame.take()
+            && subject.site.is_none()
+        {
+            let picture = self.picture(Source::Frame(frame.borrowed()), &with.pictures, false).await;
+            subject.made = picture.map(|picture| picture.thumbnail);
+        }
+        subject.move_into(&with.pictures).await;
+        subject
     }
 
     /// Which frame of what was downloaded stands for it. Of a file only this share may be there, its beginning.
@@ -91,20 +111,20 @@ impl Run<'_> {
     pub(super) async fn with_cover(&self, with: &With, frame: Option<&KeptFrame>) -> Option<Picture> {
         if let Some(site) = &with.picture
             && let Some(Some(still)) = self.job.stop_token().run_until_cancelled(site.still()).await
-            && let Some(picture) = self.picture(Source::Still(&still.file, still.demuxer), &with.pictures).await
+            && let Some(picture) = self.picture(Source::Still(&still.file, still.demuxer), &with.pictures, true).await
         {
             return Some(picture);
         }
-        self.picture(Source::Frame(frame?.borrowed()), &with.pictures).await
+        self.picture(Source::Frame(frame?.borrowed()), &with.pictures, true).await
     }
 
-    async fn picture(&self, source: Source<'_>, dir: &Path) -> Option<Picture> {
+    async fn picture(&self, source: Source<'_>, dir: &Path, with_cover: bool) -> Option<Picture> {
         let wall = RUN_WITHIN.min(self.limits.left());
         let watch = Watch::new(wall, wall, self.job.stop_token().clone());
-        let made = self.ctx.ffmpeg.picture(source, dir, true, &watch).await;
+        let made = self.ctx.ffmpeg.picture(source, dir, with_cover, &watch).await;
         made.inspect_err(|failure| {
             let id = self.job.lease().job;
-            tracing::debug!(job.id = %id, "job {id} goes on without a cover: {}", failure.detail);
+            tracing::debug!(job.id = %id, "job {id} goes on without a picture: {}", failure.detail);
         })
         .ok()
     }
@@ -123,7 +143,7 @@ impl Run<'_> {
             self.ctx.storage.put(&object, file, &meta, |_| {}).await.ok()?;
             Some(Stored { size_bytes: bytes.len() as u64, object })
         };
-        tokio::time::timeout(STORE_WITHIN.min(self.limits.left()), stored).await.ok().flatten()
+        timeout(STORE_WITHIN.min(self.limits.left()), stored).await.ok().flatten()
     }
 }
 

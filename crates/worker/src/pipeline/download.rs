@@ -70,7 +70,7 @@ pub async fn download(ctx: &Context, job: &Running, spec: &DownloadSpec, scratch
         (fetched, way) = run.fetch(&info, &mut session, &ids, aim).boxed().await?;
     };
 
-    let Finished { verified, object, mut subject, texts } = finished;
+    let Finished { verified, object, subject, texts } = finished;
     let beside = match run.store_texts(&object, texts).boxed().await {
         Ok(subtitles) => Beside { subtitles, ..Beside::default() },
         Err(failure) => {
@@ -81,8 +81,7 @@ pub async fn download(ctx: &Context, job: &Running, spec: &DownloadSpec, scratch
     let stem = clean_stem(info.title.as_deref().unwrap_or_default());
     let is_recording = info.live == Live::Now;
     let artifact = Artifact { is_recording, ..verified.into_artifact(object, stem, beside, way) };
-    subject.site = with.picture;
-    subject.move_into(&with.pictures).await;
+    let subject = run.for_thumbnail(subject, with).boxed().await;
     Ok(Made { artifact, subject, stages: stages.finish(), way })
 }
 

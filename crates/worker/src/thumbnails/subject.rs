@@ -1,5 +1,6 @@
 //! What a thumbnail is made of, kept until then.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use futures::FutureExt as _;
@@ -98,14 +99,31 @@ impl Subject {
         }
     }
 
-    /// Bytes of disk that it takes.
+    /// Bytes of disk that its medium takes. One that is the stored result as well, by another name, takes none.
     pub async fn bytes(&self) -> u64 {
-        use std::os::unix::fs::MetadataExt as _;
         /// `stat(2)`: what `st_blocks` counts.
         const BLOCK: u64 = 512;
-        match &self.frame {
-            Some(frame) => tokio::fs::metadata(&frame.file).await.map_or(0, |file| file.blocks() * BLOCK),
-            None => 0,
+        let Some(frame) = &self.frame else { return 0 };
+        match tokio::fs::metadata(&frame.file).await {
+            Ok(file) if file.nlink() == 1 => file.blocks() * BLOCK,
+            Ok(_) | Err(_) => 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_medium_that_is_the_stored_result_by_another_name_takes_no_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("medium");
+        std::fs::write(&file, vec![1; 1 << 20]).unwrap();
+        let frame = KeptFrame { file: file.clone(), container: Container::Mp4, stream: 0, at: 0.0 };
+        let subject = Subject { frame: Some(frame), ..Subject::default() };
+        assert!(subject.bytes().await >= 1 << 20);
+        std::fs::hard_link(&file, dir.path().join("object")).unwrap();
+        assert_eq!((subject.bytes().await, Subject::default().bytes().await), (0, 0));
     }
 }
