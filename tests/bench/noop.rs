@@ -166,7 +166,7 @@ async fn context(order: &Order, scratch: &str) -> Result<Context> {
             threads: 1,
         },
         coding: Lane::for_cores(NonZeroUsize::MIN),
-        thumbnails: Thumbnails::default(),
+        thumbnails: Thumbnails::on_cores(NonZeroUsize::MIN),
         id,
         config,
     })

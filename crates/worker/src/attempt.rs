@@ -208,7 +208,7 @@ async fn sitting(
     scratch: Option<Folder>,
 ) -> Option<Sitting> {
     let (id, folder) = (lease.job, scratch?);
-    let Some(place) = ctx.thumbnails.place(subject.bytes().await).await else {
+    let Some(place) = ctx.thumbnails.place(subject.bytes().await) else {
         ctx.metrics.thumbnail(Fate::Crowded);
         tracing::warn!(job.id = %id, "job {id} gets no thumbnail: too many others are still to be made");
         folder.remove().await;

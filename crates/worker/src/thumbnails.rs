@@ -9,7 +9,6 @@
 
 mod subject;
 
-use std::future::{Ready, ready};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -101,12 +100,6 @@ impl Fate {
     }
 }
 
-impl Default for Thumbnails {
-    fn default() -> Self {
-        Self::on_cores(std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))
-    }
-}
-
 impl Thumbnails {
     /// None yet, to be made on half of these cores.
     #[must_use]
@@ -120,9 +113,10 @@ impl Thumbnails {
     }
 
     /// A place for one whose medium takes so many bytes of scratch, if there is one now: it does not wait.
-    pub fn place(&self, bytes: u64) -> Ready<Option<Place>> {
+    #[must_use]
+    pub fn place(&self, bytes: u64) -> Option<Place> {
         let mib = u32::try_from(bytes.div_ceil(1 << 20)).unwrap_or(MOST_MIB).saturating_add(LEAST_MIB);
-        ready(Arc::clone(&self.held).try_acquire_many_owned(mib).ok().map(Place))
+        Arc::clone(&self.held).try_acquire_many_owned(mib).ok().map(Place)
     }
 
     /// Who fetches the picture of a site has one of these.
@@ -270,11 +264,11 @@ mod tests {
     #[test]
     fn what_pictures_are_made_of_is_bounded_in_number_and_in_bytes() {
         let thumbnails = Thumbnails::on_cores(NonZeroUsize::MIN);
-        let held: Vec<_> = std::iter::from_fn(|| thumbnails.place(0).into_inner()).collect();
+        let held: Vec<_> = std::iter::from_fn(|| thumbnails.place(0)).collect();
         assert_eq!(held.len(), 64);
         drop(held);
-        let held: Vec<_> = std::iter::from_fn(|| thumbnails.place(LARGEST_MEDIUM).into_inner()).collect();
+        let held: Vec<_> = std::iter::from_fn(|| thumbnails.place(LARGEST_MEDIUM)).collect();
         assert_eq!(held.len(), 3);
-        assert!(thumbnails.place(1).into_inner().is_some() && thumbnails.place(u64::MAX).into_inner().is_none());
+        assert!(thumbnails.place(1).is_some() && thumbnails.place(u64::MAX).is_none());
     }
 }
