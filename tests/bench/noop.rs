@@ -93,7 +93,7 @@ pub async fn run(order: Order) -> Result<()> {
 
 /// What a job needs on its way from leased to completed, and no work.
 async fn complete(ctx: &Context, leased: Leased) -> Result<()> {
-    let _entry = ctx.board.enter(leased.lease.clone(), leased.attempt, leased.reached);
+    let _entry = ctx.board.enter(leased.lease.clone(), (leased.attempt, leased.max_attempts), leased.reached);
     let artifact = Artifact {
         object: ObjectKey::new(leased.lease.job, leased.lease.fence, "mp4"),
         stem: "A talk about nothing in particular".to_owned(),

@@ -41,7 +41,7 @@ pub type Work = for<'a> fn(&'a Context, &'a Running, &'a JobSpec, &'a Path) -> B
 
 /// Runs and settles one attempt. What is left to do for a completed job needs no slot.
 pub async fn run(ctx: &Context, leased: Leased, work: Work) -> Option<Sitting> {
-    let entry = ctx.board.enter(leased.lease.clone(), leased.attempt, leased.reached);
+    let entry = ctx.board.enter(leased.lease.clone(), (leased.attempt, leased.max_attempts), leased.reached);
     if leased.lease.kind == Kind::Download {
         ctx.metrics.waited(leased.waited);
     }

@@ -41,6 +41,7 @@ pub struct Board {
 pub struct Running {
     lease: Lease,
     attempt: u32,
+    attempts: u32,
     state: Mutex<State>,
     stop: CancellationToken,
     reason: OnceLock<StopReason>,
@@ -62,14 +63,15 @@ pub struct Entry {
 }
 
 impl Board {
-    /// Puts a job on the board; its percentage goes on from where an attempt of the same number had `reached`.
+    /// Puts an attempt at a job on the board, by its number and how many there may be; its percentage goes on from where an attempt of the same number had `reached`.
     #[must_use]
-    pub fn enter(&self, lease: Lease, attempt: u32, reached: Option<Progress>) -> Entry {
+    pub fn enter(&self, lease: Lease, (attempt, attempts): (u32, u32), reached: Option<Progress>) -> Entry {
         let percent = reached.map_or(0.0, |reached| reached.percent);
         let course = Course::begin(self.costs.clone(), percent);
         let running = Arc::new(Running {
             lease: lease.clone(),
             attempt,
+            attempts,
             state: Mutex::new(State { course, fetched: None, heard: Instant::now(), media: None }),
             stop: CancellationToken::new(),
             reason: OnceLock::new(),
@@ -133,6 +135,12 @@ impl Running {
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.attempt
+    }
+
+    /// Should it fail, will there be no other?
+    #[must_use]
+    pub fn is_last_attempt(&self) -> bool {
+        self.attempt >= self.attempts
     }
 
     /// The right to write to the job.
@@ -295,7 +303,7 @@ mod tests {
     #[test]
     fn what_was_fetched_stays_known_and_a_stage_that_is_not_under_way_says_nothing() {
         let board = Board::default();
-        let job = board.enter(lease(), 1, None);
+        let job = board.enter(lease(), (1, 3), None);
         let percent = || board.beats()[0].progress.percent;
         job.enter(Stage::Download);
         job.report(Fetched { done: 0.5, speed: Some(9), seconds_left: Some(20.0), ..fetched(34, Some(68)) });
@@ -322,7 +330,8 @@ mod tests {
         let board = Board::default();
         assert_eq!(board.bytes_to_come(50), 0);
         let look = Lease { kind: Kind::Metadata, ..lease() };
-        let jobs = [board.enter(lease(), 1, None), board.enter(lease(), 1, None), board.enter(look, 1, None)];
+        let jobs =
+            [board.enter(lease(), (1, 3), None), board.enter(lease(), (1, 3), None), board.enter(look, (1, 3), None)];
         assert_eq!(board.bytes_to_come(50), 100);
         jobs[0].report(fetched(30, Some(100)));
         jobs[1].report(fetched(60, None));
@@ -334,7 +343,7 @@ mod tests {
     #[test]
     fn a_job_is_stopped_for_the_first_reason_and_leaves_the_board_when_dropped() {
         let board = Board::default();
-        let job = board.enter(lease(), 1, None);
+        let job = board.enter(lease(), (1, 3), None);
         board.heard(job.lease(), Pulse::Ok);
         assert!(!job.stop_token().is_cancelled());
         board.heard(job.lease(), Pulse::Lost);

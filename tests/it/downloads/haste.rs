@@ -9,7 +9,7 @@ use super::*;
 /// Whether one call is tried is a matter of how quick this machine is: it ends in the same.
 #[tokio::test]
 async fn what_comes_quickly_is_stored_in_one_call_or_in_parts_and_only_when_it_is_proven() -> Result<()> {
-    let house = House::open(Store::S3, &[("HAUL_MAX_ATTEMPTS", "1")]).await?;
+    let house = House::open(Store::S3, &[("HAUL_MAX_ATTEMPTS", "2")]).await?;
     let _worker = house.worker(&[]).await?;
     let (content, twice) = (large(50)?, large(100)?);
     let halved = twice.slice(..twice.len() / 2);
@@ -29,7 +29,7 @@ async fn what_comes_quickly_is_stored_in_one_call_or_in_parts_and_only_when_it_i
     assert_eq!(house.stored(), 0);
     for refused in [false, true] {
         if refused {
-            // fetched again, and sent in parts
+            // the next attempt sends it in parts
             s3.fail(Call::Put, usize::MAX, Refusal::Refused(503));
         }
         let job = order(&format!("whole-{refused}")).await?;

@@ -19,6 +19,7 @@ use aws_sdk_s3::config::{
     Credentials, RequestChecksumCalculation, ResponseChecksumValidation, StalledStreamProtectionConfig,
 };
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::{ByteStream, Length};
 use aws_sdk_s3::types::ServerSideEncryption;
@@ -36,7 +37,7 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// One attempt of a call without a big body.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// One attempt to send a part: 8 MiB at 28 KiB/s. What stops altogether is ended after [`STALLED_AFTER`].
-const SEND_WITHIN: Duration = Duration::from_secs(300);
+pub(super) const SEND_WITHIN: Duration = Duration::from_secs(300);
 const STALLED_AFTER: Duration = Duration::from_secs(20);
 const ATTEMPTS: u32 = 3;
 /// Where credentials come over the network, a link may have to wait for them.
@@ -145,26 +146,39 @@ impl S3Store {
             return multipart::put(self, key, file, size_bytes, meta, uploaded).await;
         }
         let body = body_of(file, 0, size_bytes).await?;
-        self.put_body(key, body, &meta.content_type, Some(&meta.sha256)).await?;
+        self.put_body(key, body, &meta.content_type, &meta.sha256).await?;
         uploaded(size_bytes);
         Ok(())
     }
 
-    /// Stores a body in one call. A hash that is not known yet is not kept beside it.
+    /// Stores a body in one call.
     pub(super) async fn put_body(
         &self,
         key: &ObjectKey,
         body: ByteStream,
         content_type: &str,
-        sha256: Option<&str>,
+        sha256: &str,
     ) -> Result<(), StorageError> {
-        let mut put = self.client.put_object().bucket(&self.bucket).key(key.as_str()).body(body);
-        if let Some(sha256) = sha256 {
-            put = put.metadata("sha256", sha256);
-        }
+        let put = self.put_object(key, body, content_type).metadata("sha256", sha256).customize();
+        put.config_override(slow()).disable_payload_signing().send().await.map(drop).map_err(told)
+    }
+
+    /// Stores a body that is still being made: it has no limit of time, which is that of whoever makes it. No hash is kept
+    /// beside it.
+    pub(super) async fn put_coming(
+        &self,
+        key: &ObjectKey,
+        body: ByteStream,
+        content_type: &str,
+    ) -> Result<(), StorageError> {
+        let put = self.put_object(key, body, content_type).customize();
+        put.config_override(unhurried()).disable_payload_signing().send().await.map(drop).map_err(told)
+    }
+
+    fn put_object(&self, key: &ObjectKey, body: ByteStream, content_type: &str) -> PutObjectFluentBuilder {
+        let put = self.client.put_object().bucket(&self.bucket).key(key.as_str()).body(body);
         let put = put.content_type(content_type).cache_control(CACHE_CONTROL);
-        let put = put.set_server_side_encryption(self.encryption.clone()).set_ssekms_key_id(self.kms_key.clone());
-        put.customize().config_override(slow()).disable_payload_signing().send().await.map(drop).map_err(told)
+        put.set_server_side_encryption(self.encryption.clone()).set_ssekms_key_id(self.kms_key.clone())
     }
 
     pub(super) async fn read(
@@ -264,4 +278,12 @@ fn attempt(within: Duration) -> TimeoutConfig {
 /// For calls that send a big body, or wait until the server has put parts together.
 fn slow() -> aws_sdk_s3::config::Builder {
     aws_sdk_s3::Config::builder().timeout_config(attempt(SEND_WITHIN))
+}
+
+/// For a body that comes as slowly as it is made.
+fn unhurried() -> aws_sdk_s3::config::Builder {
+    let never = StalledStreamProtectionConfig::enabled().upload_enabled(false).build();
+    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_WITHIN).disable_read_timeout();
+    let timeouts = timeouts.disable_operation_attempt_timeout().build();
+    aws_sdk_s3::Config::builder().stalled_stream_protection(never).timeout_config(timeouts)
 }

@@ -6,18 +6,23 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use aws_sdk_s3::primitives::{ByteStream, SdkBody};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::s3::SEND_WITHIN;
 use super::upload::Intake;
 use super::{ObjectKey, StorageError};
 
 /// Pieces that wait until the connection takes them.
 const WAITING: usize = 8;
+/// The connection takes nothing.
+const STUCK_AFTER: Duration = Duration::from_secs(60);
 
 impl Intake {
     /// Begins to store an object of exactly so many bytes, at most 5 GiB, in one call, while they come. It is tried once:
@@ -28,8 +33,8 @@ impl Intake {
         let (tell, taken) = watch::channel(0);
         let body = ByteStream::new(SdkBody::from_body_1_x(Coming { waiting, to_come: size_bytes, taken: tell }));
         let (store, key, content_type) = (self.0.clone(), key.clone(), content_type.to_owned());
-        let answer = tokio::spawn(async move { store.put_body(&key, body, &content_type, None).await });
-        Sending { bytes, taken, answer: AbortOnDropHandle::new(answer), to_come: size_bytes, last: None }
+        let answer = tokio::spawn(async move { store.put_coming(&key, body, &content_type).await });
+        Sending { bytes, taken, answer: AbortOnDropHandle::new(answer), size_bytes, to_come: size_bytes, last: None }
     }
 }
 
@@ -40,6 +45,7 @@ pub struct Sending {
     /// By the connection, in bytes.
     taken: watch::Receiver<u64>,
     answer: AbortOnDropHandle<Result<(), StorageError>>,
+    size_bytes: u64,
     /// Bytes that were not given yet.
     to_come: u64,
     /// The last ones, until it is finished.
@@ -62,9 +68,14 @@ impl Sending {
             self.last = Some(bytes);
             return Ok(());
         }
-        match self.bytes.send(bytes).await {
-            Ok(()) => Ok(()),
-            Err(_) => Err(self.lost().await),
+        self.give(bytes).await
+    }
+
+    async fn give(&mut self, bytes: Bytes) -> Result<(), StorageError> {
+        match timeout(STUCK_AFTER, self.bytes.send(bytes)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(self.lost().await),
+            Err(_) => Err(StorageError::Unavailable("it takes no more bytes".into())),
         }
     }
 
@@ -86,19 +97,26 @@ impl Sending {
     /// is no object then, save that one whose answer was lost may appear.
     pub async fn finish(mut self) -> Result<(), StorageError> {
         let last = self.last.take().ok_or_else(|| StorageError::Refused("bytes are missing".into()))?;
-        // refused before its end: the answer tells why
-        let _ = self.bytes.send(last).await;
-        self.answer.await.unwrap_or_else(|stopped| Err(StorageError::Unavailable(stopped.into())))
+        self.give(last).await?;
+        let answer = timeout(SEND_WITHIN, &mut self.answer).await;
+        let answer = answer.map_err(|_| StorageError::Unavailable("no answer in time".into()))?;
+        answer.unwrap_or_else(|stopped| Err(StorageError::Unavailable(stopped.into())))?;
+        if *self.taken.borrow() == self.size_bytes { Ok(()) } else { Err(early()) }
     }
 
     /// Why nobody takes its bytes.
     async fn lost(&mut self) -> StorageError {
         match (&mut self.answer).await {
             Ok(Err(error)) => error,
-            Ok(Ok(())) => StorageError::Unavailable("an answer before the last bytes".into()),
+            Ok(Ok(())) => early(),
             Err(stopped) => StorageError::Unavailable(stopped.into()),
         }
     }
+}
+
+/// It says that it has what it has not.
+fn early() -> StorageError {
+    StorageError::Unavailable("an answer before the last bytes".into())
 }
 
 /// The body of the call.

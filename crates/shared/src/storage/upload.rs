@@ -48,7 +48,7 @@ impl Intake {
     /// # Errors
     /// [`StorageError::Full`], [`StorageError::Refused`], [`StorageError::Unavailable`].
     pub async fn put(&self, key: &ObjectKey, body: Vec<Bytes>, meta: &ObjectMeta) -> Result<(), StorageError> {
-        self.0.put_body(key, stream_of(body), &meta.content_type, Some(&meta.sha256)).await
+        self.0.put_body(key, stream_of(body), &meta.content_type, &meta.sha256).await
     }
 
     /// Begins to store an object of at most so many bytes, and at most [`Self::MOST_BYTES`], that comes in parts. Nothing is reachable before

@@ -40,11 +40,12 @@ impl Run<'_> {
         let url = info.thumbnail_url.clone()?;
         let bounds = small::Bounds { bytes: PICTURE_BYTES, wall: PICTURE_WITHIN.min(self.limits.left()) };
         let (egress, headers) = (self.ctx.config.egress.clone(), info.asked_with());
+        let is_cover = self.spec.embed_thumbnail;
         let (id, file, fetches) = (self.job.lease().job, dir.join("site"), self.ctx.thumbnails.fetches());
         Some(SitePicture::fetch(async move {
             let fetched = timeout(bounds.wall, async {
-                // so many hosts of strangers are asked at once, and no more
-                let _fetch = fetches.acquire().await;
+                // so many hosts of strangers are asked at once, and no more; who waits for a cover has a slot, which is a bound
+                let _fetch = if is_cover { None } else { fetches.acquire().await.ok() };
                 small::open(&egress, &url, &headers, bounds).await.map_err(io::Error::other)?.save(&file).await
             });
             match fetched.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {

@@ -71,7 +71,7 @@ pub(super) struct Coming<'a> {
     pub(super) size: Size,
     /// What is kept for the verification.
     pub(super) keep: Keep,
-    /// It may go in one call, which breaks for good when it breaks.
+    /// It may go in one call, which can't be made again when it breaks: that is `storage_unavailable`.
     pub(super) may_break: bool,
     /// Where the copy goes: a file that is not there yet.
     pub(super) copy: &'a Path,
@@ -169,11 +169,6 @@ impl<'a> Outgoing<'a> {
         Ok(())
     }
 
-    /// One call broke: what it was to store can be fetched again, to go in parts.
-    pub(super) fn is_broken(&self) -> bool {
-        matches!(&self.way, Way::Call(call) if call.is_lost)
-    }
-
     async fn begin_upload(&self, intake: &Intake, held: Vec<Bytes>, haste: Haste) -> Result<Way, Failure> {
         reserve(self.limits, &self.key).await?;
         if haste == Haste::Yes {
@@ -240,11 +235,6 @@ impl Arrived<'_> {
     /// How much of the result is in the copy, 0 to 1.
     pub(super) fn share_kept(&self) -> f64 {
         1.0 - self.left_out_bytes as f64 / self.size_bytes.max(1) as f64
-    }
-
-    /// Should it not come into the store, it can be fetched again, to go in parts.
-    pub(super) fn may_break(&self) -> bool {
-        matches!(self.way, Way::Call(_))
     }
 
     /// Something else is to be fetched: its copy makes room for that.

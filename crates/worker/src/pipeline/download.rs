@@ -2,7 +2,7 @@
 
 use std::mem;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use futures::FutureExt as _;
 use haul_shared::job::{Artifact, Beside, DownloadSpec, Failure, FailureKind, Stage};
@@ -33,8 +33,7 @@ use crate::ytdlp::{DownloadedFile, Info, Live, Session};
 /// Why there is none. After a stop the failure has no meaning.
 pub async fn download(ctx: &Context, job: &Running, spec: &DownloadSpec, scratch: &Path) -> Result<Made, Failure> {
     let limits = Limits::new(ctx, job, ctx.config.limits.timeout);
-    let (has_renewed, in_parts) = (AtomicBool::new(false), AtomicBool::new(false));
-    let run = Run { limits, ctx, job, spec, scratch, has_renewed, in_parts };
+    let run = Run { limits, ctx, job, spec, scratch, has_renewed: AtomicBool::new(false) };
     let mut stages = Stages::new(job, &ctx.metrics);
 
     stages.enter(Stage::Extract);
@@ -121,8 +120,6 @@ pub(super) struct Run<'a> {
     pub(super) scratch: &'a Path,
     /// An address was used up: what the session knows is out of date.
     pub(super) has_renewed: AtomicBool,
-    /// One call that took bytes while they came has broken: the next upload goes in parts, which can be sent again.
-    pub(super) in_parts: AtomicBool,
 }
 
 impl Run<'_> {
@@ -257,7 +254,6 @@ impl Run<'_> {
         let texts = self.place_texts((with.asked.clone(), None), &plan, &seen, &with.texts).await?;
 
         stages.enter(Stage::Upload);
-        let may_break = arrived.may_break();
         let frame = Self::frame(&plan, &files, (&seen, arrived.share_kept()));
         let ended = async {
             if let Some(session) = session.take() {
@@ -265,15 +261,8 @@ impl Run<'_> {
             }
         };
         let (object, ()) = tokio::join!(arrived.finish(&verified), ended);
-        let object = match object {
-            Err(failure) if may_break && failure.kind == FailureKind::StorageUnavailable => {
-                self.in_parts.store(true, Ordering::Relaxed);
-                return Ok(Err(Aim::Result(Keep::Outline)));
-            }
-            object => object?,
-        };
         let subject = Subject { frame, ..Subject::default() };
-        Ok(Ok(Finished { verified, object, subject, texts }))
+        Ok(Ok(Finished { verified, object: object?, subject, texts }))
     }
 }
 

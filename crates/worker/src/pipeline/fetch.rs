@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
 use futures::future::try_join_all;
 use haul_shared::job::{Failure, FailureKind};
 use haul_shared::media::Format;
@@ -138,31 +137,27 @@ impl<'a> Run<'a> {
 
     /// What does not come to its end leaves nothing in the way of what is fetched instead.
     async fn relay_once(&'a self, flows: &Flows<'_>, chosen: &[&SiteFormat], aim: Aim) -> Result<Fetched<'a>, NoFlow> {
-        loop {
-            let folder = fresh(self.scratch, "relay").await?;
-            let fetched = self.relay_into(&folder, flows, chosen, aim).await;
-            if let Ok(Some(fetched)) = fetched {
-                return Ok(fetched);
-            }
+        let folder = fresh(self.scratch, "relay").await?;
+        let fetched = self.relay_into(&folder, flows, chosen, aim).await;
+        if fetched.is_err() {
             self.job.stores_afterwards();
             scratch::make_room(&folder).await;
-            fetched?;
         }
+        fetched
     }
 
-    /// `None`: it is to be begun again, for the one call that took its bytes broke.
     async fn relay_into(
         &'a self,
         folder: &Path,
         flows: &Flows<'_>,
         chosen: &[&SiteFormat],
         aim: Aim,
-    ) -> Result<Option<Fetched<'a>>, NoFlow> {
+    ) -> Result<Fetched<'a>, NoFlow> {
         let mut opened = try_join_all(chosen.iter().map(|format| Flow::open(flows, format))).await?;
         if let (Aim::Result(keep), [only], true) = (aim, chosen, self.stays())
             && let Some(flow) = opened.pop_if(|flow| flow.length() <= deliver::most_bytes(self.ctx))
         {
-            return Ok(self.send_on(flow, only, keep, folder).await?.map(Fetched::Result));
+            return Ok(Fetched::Result(self.send_on(flow, only, keep, folder).await?));
         }
         let place = |at: usize| folder.join(format!("media.{at}"));
         let land = opened.into_iter().enumerate().map(|(at, flow)| land(flow, place(at)));
@@ -173,17 +168,17 @@ impl<'a> Run<'a> {
             ext: format.ext.clone(),
             seconds: None,
         };
-        Ok(Some(Fetched::Files(chosen.iter().enumerate().map(file).collect())))
+        Ok(Fetched::Files(chosen.iter().enumerate().map(file).collect()))
     }
 
-    /// From the origin into the store; `None`: it is to be begun again.
+    /// From the origin into the store.
     async fn send_on(
         &'a self,
         mut flow: Flow<'_>,
         format: &SiteFormat,
         keep: Keep,
         folder: &Path,
-    ) -> Result<Option<Arrived<'a>>, NoFlow> {
+    ) -> Result<Arrived<'a>, NoFlow> {
         let (mut head, mut first) = (Vec::with_capacity(sniff::WINDOW), Vec::new());
         // an origin may give out less at first than it was asked for
         while head.len() < sniff::WINDOW
@@ -196,20 +191,17 @@ impl<'a> Run<'a> {
             return Err(Failure::new(FailureKind::InvalidMedia, "no container that we know").into());
         };
         let (has_video, size) = (format.video.may_be(), Size::Exactly(flow.length()));
-        let may_break = !self.in_parts.load(Ordering::Relaxed);
+        // what breaks fails the attempt; the next one, which has an object of its own, goes in parts. No store waits for texts
+        let may_break = self.job.attempt() == 1 && !self.job.is_last_attempt() && self.spec.subtitles.is_none();
         let coming = Coming { container, has_video, size, keep, may_break, copy: &folder.join("media") };
         let mut outgoing = Outgoing::begin(&self.limits, coming).await?;
-        let mut first = first.into_iter();
-        while let Some(bytes) = next_of(&mut first, &mut flow).await? {
-            match outgoing.push(bytes).await {
-                Err(_) if outgoing.is_broken() => {
-                    self.in_parts.store(true, Ordering::Relaxed);
-                    return Ok(None);
-                }
-                pushed => pushed?,
-            }
+        for bytes in first {
+            outgoing.push(bytes).await?;
         }
-        Ok(Some(outgoing.end().await?))
+        while let Some(bytes) = flow.next().await? {
+            outgoing.push(bytes).await?;
+        }
+        Ok(outgoing.end().await?)
     }
 
     /// Will a single file be the result as it is? By what was asked; when it is there, `settle` decides.
@@ -223,14 +215,6 @@ impl<'a> Run<'a> {
         let (info, session) = self.extract(&folder).await?;
         session.end().await;
         Ok(info.formats.into_iter().find(|format| format.format_id == format_id))
-    }
-}
-
-/// What was taken off already comes first.
-async fn next_of(first: &mut impl Iterator<Item = Bytes>, flow: &mut Flow<'_>) -> Result<Option<Bytes>, NoFlow> {
-    match first.next() {
-        Some(bytes) => Ok(Some(bytes)),
-        None => flow.next().await,
     }
 }
 

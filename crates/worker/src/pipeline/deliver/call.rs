@@ -51,10 +51,7 @@ impl Look {
 }
 
 /// One call on its way.
-pub(super) struct Call {
-    sending: Sending,
-    pub(super) is_lost: bool,
-}
+pub(super) struct Call(Sending);
 
 impl Call {
     /// Begins with what came first. `None`: it is not taken quickly, and nothing of it is left in the store.
@@ -74,17 +71,15 @@ impl Call {
             sending.has_taken(given).await
         });
         let is_taken = matches!(taken.await, Ok(Ok(())));
-        is_taken.then_some(Self { sending, is_lost: false })
+        is_taken.then_some(Self(sending))
     }
 
     pub(super) async fn take(&mut self, bytes: Bytes) -> Result<(), StorageError> {
-        let taken = self.sending.push(bytes).await;
-        self.is_lost = taken.is_err();
-        taken
+        self.0.push(bytes).await
     }
 
     pub(super) async fn finish(self) -> Result<(), StorageError> {
-        self.sending.finish().await
+        self.0.finish().await
     }
 }
 
