@@ -37,6 +37,13 @@ impl Rounds {
         sorted.get(index).copied().unwrap_or(f64::NAN)
     }
 
+    /// The middle one of what each is as part of the one that was measured beside it: what comes and goes on the machine hits
+    /// both.
+    #[must_use]
+    pub fn beside(&self, floor: &Self) -> f64 {
+        self.0.iter().zip(&floor.0).map(|(value, floor)| value / floor).collect::<Self>().median()
+    }
+
     /// Distance between the farthest, as part of the median.
     #[must_use]
     pub fn noise(&self) -> f64 {
@@ -79,7 +86,12 @@ pub fn tell(name: &str, value: f64) {
 
 /// Tells a figure beside its floor. `aim` is what the ratio should be, for people.
 pub fn compare(name: &str, value: f64, floor: f64, aim: &str) {
-    show(name, value, Some(floor), aim);
+    show(name, value, Some((floor, value / floor)), aim);
+}
+
+/// Tells what was measured in turns with its floor: both medians, and the median of the ratios.
+pub fn compare_pairs(name: &str, value: &Rounds, floor: &Rounds, aim: &str) {
+    show(name, value.median(), Some((floor.median(), value.beside(floor))), aim);
 }
 
 /// A remark below the table: what explains a figure, and is none.
@@ -87,15 +99,18 @@ pub fn remark(text: &str) {
     eprintln!("  {text}");
 }
 
-fn show(name: &str, value: f64, floor: Option<f64>, aim: &str) {
-    let ratio = floor.map(|floor| value / floor);
+fn show(name: &str, value: f64, beside: Option<(f64, f64)>, aim: &str) {
+    let (floor, ratio) = beside.unzip();
     let text = |number: Option<f64>, digits| number.map_or_else(String::new, |n| format!("{n:.digits$}"));
     eprintln!("{name:<58} {value:>12.3} {:>12} {:>7}  {aim}", text(floor, 3), text(ratio, 2));
-    line(name, value, floor);
+    say(name, value, floor, ratio);
 }
 
 /// The line of JSON of a figure; for people it stands in a table of another shape.
 pub fn line(name: &str, value: f64, floor: Option<f64>) {
-    let ratio = floor.map(|floor| value / floor);
+    say(name, value, floor, floor.map(|floor| value / floor));
+}
+
+fn say(name: &str, value: f64, floor: Option<f64>, ratio: Option<f64>) {
     println!("{}", json!({ "name": name, "value": value, "floor": floor, "ratio": ratio }));
 }

@@ -16,6 +16,7 @@ mod noop;
 mod queue;
 mod roles;
 mod stage;
+mod start;
 mod status;
 mod submit;
 
@@ -45,9 +46,13 @@ enum What {
     Submit(Plan),
     /// Bytes of Redis per queued and per finished job
     Memory(Plan),
+    /// Starts of programs in each tier of the sandbox, against the launcher alone
+    Start,
     /// Downloads from POST to link, against what others do with the same media
     Engine(engine::Plan),
-    /// All of them but the engine
+    /// One big file through the guard and the sandbox, against the same without
+    Guarded(engine::guarded::Plan),
+    /// All of them but the engine, the big file and the starts
     All(Plan),
     /// A part of a benchmark, started by it
     #[command(hide = true, subcommand)]
@@ -90,7 +95,9 @@ fn main() -> Result<()> {
         What::Status(plan) => measure(async { status::run(&plan).await }),
         What::Submit(plan) => measure(async { submit::run(&plan).await }),
         What::Memory(_) => measure(memory::run()),
+        What::Start => measure(start::run()),
         What::Engine(plan) => measure(engine::run(plan)),
+        What::Guarded(plan) => measure(engine::guarded::run(&plan)),
         What::All(plan) => measure(async {
             queue::run(&plan).await?;
             status::run(&plan).await?;

@@ -19,10 +19,11 @@ use haul_worker::claim::Slot;
 use haul_worker::config::WorkerConfig;
 use haul_worker::context::Context;
 use haul_worker::ffmpeg::Ffmpeg;
+use haul_worker::guard::{Caps, Guards};
 use haul_worker::metrics::Metrics;
 use haul_worker::origin::Patience;
 use haul_worker::process::Limits;
-use haul_worker::relay::{self, Relay};
+use haul_worker::relay::{self, Relays};
 use haul_worker::scratch::Scratch;
 use haul_worker::segments::{self, Segments};
 use haul_worker::shape::Lane;
@@ -138,12 +139,12 @@ async fn context(order: &Order, scratch: &str) -> Result<Context> {
     let id = WorkerId::on_host("bench");
     let limits = relay::Limits { connections: 1, retries: 0, range_bytes: None, bytes_per_second: None };
     Ok(Context {
-        relay: Relay::new(config.egress.clone(), limits, Patience::default())?,
+        guards: Guards::new(config.egress.clone(), Caps::for_files_of(1))?,
+        relays: Relays::new(limits, Patience::default()),
         segments: Segments::new(
-            config.egress.clone(),
             segments::Limits { at_once: 1, retries: 0, rate: None, most_bytes: 1 },
             Patience::default(),
-        )?,
+        ),
         store: stage::store(&order.redis)?,
         storage: Arc::new(Storage::connect(&config.storage, Role::Worker).await?),
         cache: MetadataCache::new(Server::at(&order.redis, 1)?, config.lives.metadata),
@@ -151,17 +152,20 @@ async fn context(order: &Order, scratch: &str) -> Result<Context> {
         board: Board::default(),
         scratch: Scratch::open(config.work_dir.clone().into(), &id).await?,
         metrics: Metrics::new(config.slots, "none"),
+        jars: haul_worker::jar::Jars::default(),
+        sandbox: haul_worker::sandbox::Sandbox::off(),
         ytdlp: Ytdlp::new(YtdlpSettings {
             concurrent_fragments: config.download.concurrent_fragments,
             retries: config.download.retries,
             fragment_retries: config.download.fragment_retries,
             ..haul_tests::ytdlp(program.into())
         }),
-        ytdlp_version: "none".to_owned(),
         ffmpeg: Ffmpeg {
             ffmpeg: program.into(),
             ffprobe: program.into(),
+            made_of: Vec::new(),
             launcher: None,
+            sandbox: haul_worker::sandbox::Sandbox::off(),
             limits: Limits::default(),
             threads: 1,
         },

@@ -3,6 +3,7 @@
 //! A part says `ready` once it could begin, is told `go`, and then tells one line per result. It ends when its standard
 //! input does, so that none outlives the benchmark.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -39,6 +40,13 @@ pub enum Role {
         /// Where the objects go
         folder: PathBuf,
     },
+    /// A guard, as programs have it
+    Guard,
+    /// The site over TLS
+    Secure {
+        /// Where the site is
+        site: SocketAddr,
+    },
 }
 
 impl Role {
@@ -53,6 +61,8 @@ impl Role {
                 Self::Floor { redis } => floor::run(&redis).await,
                 Self::Origin { folder } => engine::origin::run(&folder).await,
                 Self::Store { folder } => engine::store::run(&folder).await,
+                Self::Guard => engine::ways::guard().await,
+                Self::Secure { site } => engine::ways::secure(site).await,
             }
         })
     }

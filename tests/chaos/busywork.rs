@@ -18,6 +18,7 @@ use haul_worker::attempt::Outcome;
 use haul_worker::board::Running;
 use haul_worker::config::WorkerConfig;
 use haul_worker::context::Context;
+use haul_worker::guard::Guard;
 use haul_worker::insist::surely;
 use haul_worker::pipeline::Made;
 use haul_worker::thumbnails::Subject;
@@ -46,7 +47,7 @@ async fn run() -> anyhow::Result<()> {
 
 fn busywork<'a>(
     ctx: &'a Context,
-    job: &'a Running,
+    (job, _): (&'a Running, &'a Guard),
     _: &'a JobSpec,
     scratch: &'a Path,
 ) -> BoxFuture<'a, Result<Outcome, Failure>> {

@@ -150,6 +150,9 @@ async fn node() -> Result<Redis> {
         "0",
         "--repl-ping-replica-period",
         "1",
+        // one that is killed and comes back has whatever it has answered to
+        "--appendfsync",
+        "always",
     ])
     .await
 }

@@ -75,7 +75,15 @@ impl House {
     /// # Errors
     /// When a part does not start.
     pub async fn open(store: Store, variables: &[(&str, &str)]) -> Result<Self> {
-        let (redis, origin, data) = (Redis::start().await?, Origin::start().await, tempfile::tempdir()?);
+        Self::over(Redis::start().await?, Origin::start().await, store, variables).await
+    }
+
+    /// A service over this Redis and this site.
+    ///
+    /// # Errors
+    /// When a part does not start.
+    pub async fn over(redis: Redis, origin: Origin, store: Store, variables: &[(&str, &str)]) -> Result<Self> {
+        let data = tempfile::tempdir()?;
         let s3 = match store {
             Store::Disk => None,
             Store::S3 => Some(S3::start().await),
@@ -288,6 +296,15 @@ impl House {
     #[must_use]
     pub fn stored_beside(&self) -> usize {
         files_below(&self.objects(), &|name| name.starts_with("thumbnail.") || name.starts_with("subtitles-"))
+    }
+
+    /// The scratch of the only worker, in which each job has a folder.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn scratch(&self) -> Result<PathBuf> {
+        let mut workers = std::fs::read_dir(self.data.path().join("work"))?.flatten();
+        Ok(workers.next().context("a worker has scratch")?.path())
     }
 
     /// Files in the scratch of all workers; each keeps a lock there while it lives.

@@ -3,6 +3,8 @@
 pub mod chaos;
 pub mod cluster;
 pub mod crowd;
+pub mod door;
+pub mod fuzz;
 pub mod house;
 pub mod media;
 pub mod origin;
@@ -10,17 +12,38 @@ pub mod processes;
 pub mod proxy;
 pub mod ranges;
 pub mod redis;
+pub mod registries;
 mod resp;
 pub mod s3;
 pub mod sentinel;
 pub mod site;
 pub mod small_disk;
 pub mod worker;
+pub mod world;
 
 /// Where `tests/run` installs the pinned yt-dlp and its JavaScript runtime.
 #[must_use]
 pub fn tools() -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools/venv/bin")
+}
+
+/// A program in Python that tries to get out of the sandbox. Its argument names what belongs to others: `worker` (its
+/// number), `home`, `file`, `guard`, `greets` (the guard says so), `elsewhere`. Of each try it says `name: outcome`; what
+/// it needs comes before a line of `--`, what must be denied behind it.
+pub const ESCAPE: &str = include_str!("escape.py");
+
+/// What in the words of [`ESCAPE`] is not as it has to be.
+#[must_use]
+pub fn escaped(said: &str) -> Vec<String> {
+    let (needed, forbidden) = said.split_once("--\n").unwrap_or((said, ""));
+    let not = |part: &str, outcome: &str| {
+        part.lines().filter(|line| !line.ends_with(outcome)).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let mut wrong = [not(needed, ": possible"), not(forbidden, ": denied")].concat();
+    if needed.lines().count() != 4 || forbidden.lines().count() < 50 {
+        wrong.push(format!("it did not try all: {said}"));
+    }
+    wrong
 }
 
 /// This yt-dlp, without a JavaScript runtime, trying everything once.
@@ -35,8 +58,25 @@ pub fn ytdlp(program: std::path::PathBuf) -> haul_worker::ytdlp::YtdlpSettings {
         retries: 0,
         fragment_retries: 0,
         rate_limit: None,
-        extractors: "all".to_owned(),
+        meets_strangers: false,
+        extractors: haul_worker::ytdlp::Extractors::default(),
+        with_cookies: false,
     }
+}
+
+/// What lets pass what these blocks have, to any number of bytes that a test would send.
+#[must_use]
+pub fn guards(allow: &[&str]) -> haul_worker::guard::Guards {
+    let allow = allow.iter().map(|block| block.parse().expect("a block")).collect();
+    let policy = haul_shared::egress::EgressPolicy { allow, ports: vec![80, 443] };
+    let caps = haul_worker::guard::Caps::for_files_of(1 << 40);
+    haul_worker::guard::Guards::new(policy, caps).expect("this machine trusts somebody")
+}
+
+/// A guard that lets pass what is on loopback, until it is dropped.
+#[must_use]
+pub fn guard() -> haul_worker::guard::Guard {
+    guards(&["127.0.0.1/32"]).attempt(&tokio_util::sync::CancellationToken::new())
 }
 
 /// An order that names an address and leaves all else as it usually is.

@@ -18,14 +18,15 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::StreamExt as _;
 use jiff::{SignedDuration, Timestamp};
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
+use crate::door::Door;
 use crate::media;
 
 const PIECE_BYTES: usize = 16 * 1024;
@@ -89,7 +90,7 @@ impl fmt::Display for Fault {
 pub struct Origin {
     address: SocketAddr,
     site: Arc<Site>,
-    task: JoinHandle<()>,
+    tasks: Mutex<JoinSet<()>>,
 }
 
 #[derive(Debug, Default)]
@@ -97,23 +98,38 @@ struct Site {
     hits: Mutex<HashMap<String, Vec<Instant>>>,
     /// Files that one test put there, by path.
     own: Mutex<HashMap<String, Bytes>>,
+    /// Answers that one test put there, by path.
+    answers: Mutex<HashMap<String, (StatusCode, HeaderMap, Bytes)>>,
     /// What everybody is answered, whatever they ask for.
     turns_away: Mutex<Option<StatusCode>>,
+    /// Who is let in, and where to.
+    door: Door,
 }
 
 impl Origin {
     /// Starts a site on a free port of 127.0.0.1. Beside the media it has `/page.html` (a page without media),
     /// `/empty.mp4` (zero bytes), and `/endless.mp4` (a video without end).
     pub async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
+        Self::start_at("127.0.0.1").await
+    }
+
+    /// The same on a free port of another address of loopback.
+    pub async fn start_at(address: &str) -> Self {
+        let listener = TcpListener::bind((address, 0)).await.expect("loopback has a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
         let site = Arc::new(Site::default());
-        let router = Router::new().fallback(serve).with_state(Arc::clone(&site));
         tokio::task::spawn_blocking(media::folder).await.expect("the media can be made");
-        let task = tokio::spawn(async move {
+        let origin = Self { address, site, tasks: Mutex::default() };
+        origin.serve_also(listener);
+        origin
+    }
+
+    /// Answers here as well.
+    pub fn serve_also(&self, listener: TcpListener) {
+        let router = Router::new().fallback(serve).with_state(Arc::clone(&self.site));
+        self.tasks.lock().expect("no holder panics").spawn(async move {
             axum::serve(listener, router).await.expect("a server without limit does not end");
         });
-        Self { address, site, task }
     }
 
     /// The address of a path that begins with `/`.
@@ -131,6 +147,14 @@ impl Origin {
     /// Serves bytes of the test's own at a path; the media type follows from the name.
     pub fn put(&self, path: &str, body: impl Into<Bytes>) {
         self.site.own.lock().expect("no holder panics").insert(path.to_owned(), body.into());
+    }
+
+    /// Answers at a path with this status and these headers.
+    pub fn answer(&self, path: &str, status: u16, headers: &[(HeaderName, &str)], body: impl Into<Bytes>) {
+        let status = StatusCode::from_u16(status).expect("a status");
+        let header = |(name, value): &(HeaderName, &str)| (name.clone(), value.parse().expect("a header's value"));
+        let answer = (status, headers.iter().map(header).collect(), body.into());
+        self.site.answers.lock().expect("no holder panics").insert(path.to_owned(), answer);
     }
 
     /// Serves, at a path that ends in `.mp4`, a playlist that names a file of the machine: what a stock
@@ -158,6 +182,12 @@ impl Origin {
         *self.site.turns_away.lock().expect("no holder panics") = status;
     }
 
+    /// Who is let in, and where to.
+    #[must_use]
+    pub fn door(&self) -> &Door {
+        &self.site.door
+    }
+
     /// How often anything was asked for.
     #[must_use]
     pub fn all_hits(&self) -> usize {
@@ -171,18 +201,19 @@ impl Origin {
     }
 }
 
-impl Drop for Origin {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
 async fn serve(State(site): State<Arc<Site>>, request: Request) -> Response {
     let path = request.uri().path().to_owned();
     let hit = site.hit(&path);
     let turned_away = *site.turns_away.lock().expect("no holder panics");
     if let Some(status) = turned_away {
         return status.into_response();
+    }
+    if let Some(answer) = site.door.answer(request.headers()) {
+        return answer;
+    }
+    let own = site.answers.lock().expect("no holder panics").get(&path).cloned();
+    if let Some((status, headers, body)) = own {
+        return (status, headers, body).into_response();
     }
     let (fault, path) = match path[1..].split_once('/') {
         Some((first, rest)) if first.contains('=') => (first.split_once('='), format!("/{rest}")),

@@ -41,6 +41,12 @@ impl Seen {
         fs::read_to_string(format!("/proc/{}/comm", self.pid)).is_ok_and(|name| name.trim_end() == program)
     }
 
+    /// Its number.
+    #[must_use]
+    pub fn id(self) -> i32 {
+        self.pid
+    }
+
     /// Kills it.
     ///
     /// # Errors

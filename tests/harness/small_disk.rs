@@ -1,11 +1,14 @@
-//! A file system of a few MiB that can really be full: a tmpfs in a mount namespace of its own, reached through
-//! `/proc`. Needs no root where user namespaces are allowed.
+//! A file system of a few MiB that can really be full: a tmpfs in a mount namespace of its own. Needs no root where user
+//! namespaces are allowed.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// A small file system, gone when dropped.
+use anyhow::{Result, ensure};
+use tempfile::TempDir;
+
+/// A small file system, reached through `/proc` and gone when dropped.
 pub struct SmallDisk {
     keeper: Child,
     path: PathBuf,
@@ -39,5 +42,36 @@ impl Drop for SmallDisk {
     fn drop(&mut self) {
         // it is our own child, and gone at the latest when its input ends with this process
         let _ended = self.keeper.kill().and_then(|()| self.keeper.wait());
+    }
+}
+
+/// The same at a path like any other, for a test [inside a world](crate::world::inside): programs under the launcher reach
+/// nothing through the `/proc` of others.
+pub struct MountedDisk(TempDir);
+
+impl MountedDisk {
+    /// A new one of `size_bytes`.
+    ///
+    /// # Errors
+    /// Outside of a world.
+    pub fn mount(size_bytes: u64) -> Result<Self> {
+        let place = tempfile::tempdir()?;
+        let size = format!("size={size_bytes}");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "small"]).arg(place.path()).status()?;
+        ensure!(mounted.success(), "nothing can be mounted here: {mounted}");
+        Ok(Self(place))
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for MountedDisk {
+    fn drop(&mut self) {
+        // the world would see to it; the folder below can be removed now
+        let _ended = Command::new("umount").arg("--lazy").arg(self.path()).status();
     }
 }

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use axum::http::HeaderMap;
 use bytes::Bytes;
-use haul_shared::egress::EgressPolicy;
 use haul_tests::ranges::{Answer, Asked, RangeOrigin, TAG};
+use haul_worker::guard::Guards;
 use haul_worker::origin::{Cookies, Patience, Unfit};
-use haul_worker::relay::{Limits, NotHere, Relay, Relayed, Source, Trouble};
+use haul_worker::relay::{Limits, NotHere, Relay, Relayed, Relays, Source, Trouble};
 use sha2::{Digest as _, Sha256};
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 const MIB: usize = 1024 * 1024;
 
@@ -26,14 +27,19 @@ fn relay() -> Relay {
 }
 
 fn relay_with_retries(retries: u32) -> Relay {
-    Relay::new(egress(), Limits { retries, ..LIMITS }, Patience::default()).unwrap()
+    relay_with(Limits { retries, ..LIMITS })
+}
+
+fn relay_with(limits: Limits) -> Relay {
+    Relays::new(limits, Patience::default()).for_job(&guards().attempt(&CancellationToken::new()))
 }
 
 const LIMITS: Limits = Limits { connections: 16, retries: 10, range_bytes: None, bytes_per_second: None };
 
-fn egress() -> EgressPolicy {
-    let allow = ["127.0.0.1/32", "127.0.0.3/32"].map(|block| block.parse().unwrap()).to_vec();
-    EgressPolicy { allow, ports: vec![] }
+const REACHED: [&str; 2] = ["127.0.0.1/32", "127.0.0.3/32"];
+
+fn guards() -> Guards {
+    haul_tests::guards(&REACHED)
 }
 
 fn source(url: &str) -> Source {
@@ -274,7 +280,7 @@ async fn a_redirect_is_followed_without_the_cookies_of_another_host_and_not_wher
     });
     let origin = origin.await;
     let mut source = source(&origin.url("/public"));
-    source.cookies = Cookies::read("session=1; Domain=127.0.0.1; Path=/");
+    source.cookies = Cookies::read("session=1; Domain=127.0.0.1; Path=/").expect("one");
     let mut relayed = relay().open(&source).await.unwrap();
     assert_same(rest(&mut relayed).await, &content);
     assert_eq!(origin.asked()[0].cookie.as_deref(), Some("session=1"));

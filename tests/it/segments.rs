@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use haul_shared::egress::EgressPolicy;
 use haul_tests::media;
 use haul_tests::origin::{Fault, Origin, Wait};
 use haul_tests::processes::until;
@@ -21,8 +20,7 @@ use crate::ytdlp::{bounds, read, warm};
 const LIMITS: Limits = Limits { at_once: 8, retries: 3, rate: None, most_bytes: 1 << 30 };
 
 fn segments(limits: Limits) -> Segments {
-    let egress = EgressPolicy { allow: vec!["127.0.0.1/32".parse().unwrap()], ports: vec![] };
-    Segments::new(egress, limits, Patience::default()).unwrap()
+    Segments::new(limits, Patience::default())
 }
 
 /// A stream at an address, without headers and cookies.
@@ -40,7 +38,7 @@ async fn all(flow: &mut Flow) -> Result<Vec<u8>, Trouble> {
 
 /// All streams of a job, read at the same time.
 async fn fetch(sources: &[Source], limits: Limits) -> Result<Vec<Vec<u8>>, Trouble> {
-    let mut flows = segments(limits).open(sources).await?;
+    let mut flows = segments(limits).open(&haul_tests::guard(), sources).await?;
     futures::future::try_join_all(flows.iter_mut().map(all)).await
 }
 
@@ -114,7 +112,7 @@ async fn segments_give_the_bytes_that_yt_dlp_makes_of_them() {
         let (formats, expected) = by_ytdlp(&ytdlp, &origin.url(path), is_360p_or_sound).await;
         assert_eq!(formats.len(), streams, "{path}");
         let sources: Vec<_> = formats.iter().map(|format| Source::of(format).unwrap()).collect();
-        let mut flows = segments(LIMITS).open(&sources).await.unwrap();
+        let mut flows = segments(LIMITS).open(&haul_tests::guard(), &sources).await.unwrap();
         for (flow, expected) in flows.iter_mut().zip(&expected) {
             let seconds = flow.seconds().unwrap();
             assert!((seconds - media::DURATION_SECONDS).abs() < 0.2, "{path} {seconds}");
@@ -252,7 +250,8 @@ async fn streams_share_connections_and_memory_and_none_waits_for_the_other() {
         .await;
         let limits = Limits { at_once, ..LIMITS };
         let both = [stream(&origin, "one"), stream(&origin, "two")];
-        let [mut one, mut two]: [Flow; 2] = segments(limits).open(&both).await.unwrap().try_into().unwrap();
+        let [mut one, mut two]: [Flow; 2] =
+            segments(limits).open(&haul_tests::guard(), &both).await.unwrap().try_into().unwrap();
         // nobody reads: it fills up, and stops
         let arrived = one.arrived_bytes();
         until("memory is in use", async || arrived.load(Ordering::Relaxed) > 18 << 20).await.unwrap();
@@ -279,7 +278,7 @@ async fn what_plays_first_is_fetched_first_of_whichever_stream() {
     })
     .await;
     let both = [stream(&origin, "picture"), stream(&origin, "sound")];
-    let flows = segments(Limits { at_once: 4, ..LIMITS }).open(&both).await.unwrap();
+    let flows = segments(Limits { at_once: 4, ..LIMITS }).open(&haul_tests::guard(), &both).await.unwrap();
     let asked = async || origin.asked().iter().any(|asked| asked.path == "/picture-4");
     until("all connections have a picture", asked).await.unwrap();
     let mut paths: Vec<_> = origin.asked().into_iter().map(|asked| asked.path).collect();

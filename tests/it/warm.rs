@@ -3,6 +3,8 @@
 //! Deaths that the real yt-dlp can't be made to show come from a zip file of ours as the program: the real one with
 //! another `extract_info`, which does as the last part of the address says.
 
+mod sandbox;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -79,10 +81,15 @@ def unruly(self, url, *args, **kwargs):
 yt_dlp.YoutubeDL.extract_info = unruly
 "#;
 
+/// The beginning of a package that stands before the real one: from there on `yt_dlp` is the real one.
+pub(crate) fn gives_way() -> &'static str {
+    UNRULY.split_once("CHILD =").unwrap().0
+}
+
 /// Stands before the real package, as a version of its own.
 fn of_version(version: &str) -> String {
-    let (gives_way, _) = UNRULY.split_once("CHILD =").unwrap();
-    format!("{gives_way}\nyt_dlp.version.__version__ = {version:?}\n")
+    // what it says of itself it has taken over when it was loaded
+    format!("{}\nyt_dlp.version.__version__ = yt_dlp.options.__version__ = {version:?}\n", gives_way())
 }
 
 /// Makes the program of a zip file that holds [`UNRULY`].
@@ -91,7 +98,7 @@ fn unruly(dir: &Path) -> PathBuf {
 }
 
 /// Makes the program of a zip file that holds a package of this text.
-fn program(dir: &Path, package: &str) -> PathBuf {
+pub(crate) fn program(dir: &Path, package: &str) -> PathBuf {
     let python = haul_tests::tools().join("python3");
     let (program, fresh) = (dir.join("yt-dlp"), dir.join("fresh"));
     let make = "import sys, zipfile; z = zipfile.ZipFile(sys.argv[1] + '.zip', 'w'); \
@@ -268,7 +275,10 @@ async fn a_job_knows_no_folder_but_its_own() {
     for (found, own) in [(first, &one), (second, &two)] {
         let (info, _session) = found.unwrap();
         assert_eq!(info.title.unwrap(), own.path().to_str().unwrap());
-        assert_eq!(info.id.unwrap(), "HOME LANG PATH TMPDIR XDG_CACHE_HOME YTDLP_NO_PLUGINS");
+        assert_eq!(
+            info.id.unwrap(),
+            "HOME HTTPS_PROXY HTTP_PROXY LANG PATH TMPDIR XDG_CACHE_HOME YTDLP_NO_PLUGINS http_proxy https_proxy"
+        );
     }
 }
 

@@ -24,8 +24,10 @@ pub(crate) fn bounds() -> Bounds {
     Bounds {
         wall: Duration::from_secs(100),
         silence: Duration::from_secs(60),
+        cpu: Duration::from_secs(60),
         file_size: None,
         cancel: CancellationToken::new(),
+        guard: haul_tests::guard(),
     }
 }
 
@@ -299,6 +301,20 @@ async fn a_file_over_the_limit_is_too_large() {
             let failed = download(&ytdlp, &origin.url(path), &[id], &small).await;
             assert_eq!(failed.unwrap_err(), FailureKind::TooLarge, "{path}");
         }
+    }
+}
+
+/// A page that is small enough to be read, and in which the patterns of an extractor get lost.
+#[tokio::test]
+async fn a_page_that_takes_too_much_thought_is_invalid_by_both_ways() {
+    let origin = Origin::start().await;
+    origin.put("/page.html", format!("<!doctype html><title>x</title>{}", "<a href=\"x".repeat(3 << 20)));
+    for ytdlp in both().await {
+        let short = Bounds { cpu: Duration::from_secs(2), ..bounds() };
+        let dir = TempDir::new().unwrap();
+        let failure =
+            ytdlp.extract(&read(&origin.url("/page.html")), 1, dir.path(), &short).await.map(|_| ()).unwrap_err();
+        assert_eq!(failure.kind, FailureKind::InvalidMedia, "{}", failure.detail);
     }
 }
 

@@ -18,6 +18,7 @@ use crate::metadata::MetadataService;
 use crate::metrics::Metrics;
 use crate::representation::Representations;
 use crate::request::{DownloadRequest, Rules};
+use crate::waits::Waits;
 
 /// The parts of one running API. It keeps no state that a second API would miss, caches and limits aside.
 pub struct App {
@@ -33,6 +34,8 @@ pub struct App {
     pub representations: Representations,
     /// Their results.
     pub storage: Storage,
+    /// Answers that are held.
+    pub waits: Waits,
     /// Places for those who wait for a thumbnail.
     pub waiting_for_thumbnails: Semaphore,
     /// Metadata.

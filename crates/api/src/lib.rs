@@ -29,11 +29,13 @@ pub mod views;
 
 pub mod auth;
 pub mod client_ip;
+pub mod host;
 pub mod limits;
 pub mod metadata;
 pub mod metrics;
 pub mod observe;
 pub mod place;
+pub mod waits;
 
 mod run;
 

@@ -4,13 +4,15 @@
 //! own [`ByCaller`]; its layer is not used, because it rounds `Retry-After` down (to 0, even) and charges one per
 //! request, where a batch costs as much as its items.
 //!
-//! Not here: the rate of downloads over all processes, and what a client may have in the queue. The store counts these, and
-//! its refusals are told as ours are ([`over`], [`Standing::agree`]).
+//! Who shares a bucket in a flood is `seats`' to say. Not here: the rate of downloads over all processes, and what a client
+//! may have in the queue. The store counts these, and its refusals are told as ours are ([`over`], [`Standing::agree`]).
+
+mod seats;
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
@@ -28,6 +30,7 @@ use tower_governor::key_extractor::KeyExtractor;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::error::{ApiError, Code};
+use seats::Seats;
 
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
@@ -83,11 +86,18 @@ impl KeyExtractor for ByCaller {
     }
 }
 
-type Buckets = Arc<GovernorConfig<ByCaller, StateInformationMiddleware>>;
+/// The buckets of one rate.
+#[derive(Debug)]
+struct Buckets {
+    governor: GovernorConfig<ByCaller, StateInformationMiddleware>,
+    seats: Mutex<Seats>,
+}
 
 /// All buckets of this process.
 #[derive(Debug, Default)]
-pub struct Limits(Mutex<HashMap<(Class, NonZeroU32, Duration), Buckets>>);
+pub struct Limits {
+    buckets: Mutex<HashMap<(Class, NonZeroU32, Duration), Arc<Buckets>>>,
+}
 
 /// How a caller stands after a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,11 +160,16 @@ impl Limits {
         let limit = rate.count.get();
         // what is missing in the bucket comes back one by one
         let reset = |remaining: u32| rate.per.mul_f64(f64::from(limit - remaining.min(limit)) / f64::from(limit));
-        match self.buckets(class, rate).limiter().check_key(&caller.client) {
+        let buckets = self.buckets(class, rate);
+        let mut seats = buckets.seats();
+        let bucket = seats.bucket_of(&caller.client);
+        match buckets.governor.limiter().check_key(&bucket) {
             Ok(state) => {
                 let remaining = state.remaining_burst_capacity();
                 let next = if remaining > 0 { Duration::ZERO } else { each(rate) };
-                Ok(Some(Standing { limit, remaining, reset: reset(remaining), next }))
+                let reset = reset(remaining);
+                seats.fills(&bucket, Instant::now() + reset);
+                Ok(Some(Standing { limit, remaining, reset, next }))
             }
             Err(refused) => Err(over(rate, refused.wait_time_from(DefaultClock::default().now()))),
         }
@@ -164,13 +179,14 @@ impl Limits {
     pub async fn tidy(&self, shutdown: CancellationToken) {
         let mut ticks = tokio::time::interval(FORGET);
         while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
-            let all: Vec<Buckets> = self.0.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
-            all.iter().for_each(|buckets| buckets.limiter().retain_recent());
+            let all: Vec<Arc<Buckets>> =
+                self.buckets.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+            all.iter().for_each(|buckets| buckets.forget(Instant::now()));
         }
     }
 
-    fn buckets(&self, class: Class, rate: Rate) -> Buckets {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    fn buckets(&self, class: Class, rate: Rate) -> Arc<Buckets> {
+        let mut all = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         let made = all.entry((class, rate.count, rate.per)).or_insert_with(|| {
             let config = GovernorConfigBuilder::default()
                 .period(each(rate))
@@ -178,9 +194,21 @@ impl Limits {
                 .key_extractor(ByCaller)
                 .use_headers()
                 .finish();
-            Arc::new(config.expect("a rate is at least one, and a period longer than nothing"))
+            let governor = config.expect("a rate is at least one, and a period longer than nothing");
+            Arc::new(Buckets { governor, seats: Mutex::default() })
         });
         Arc::clone(made)
+    }
+}
+
+impl Buckets {
+    fn seats(&self) -> MutexGuard<'_, Seats> {
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn forget(&self, now: Instant) {
+        self.seats().forget(now);
+        self.governor.limiter().retain_recent();
     }
 }
 
@@ -210,8 +238,10 @@ pub async fn limit(State((app, class)): State<(Arc<App>, Class)>, request: Reque
 #[cfg(test)]
 mod tests {
     use axum::http::StatusCode;
+    use haul_shared::cookies::Jars;
     use haul_shared::store::ClientLimits;
 
+    use super::seats::{CROWDS, MOST, OF_A_SITE};
     use super::*;
     use crate::auth::Sight;
     use crate::config::Rates;
@@ -223,6 +253,7 @@ mod tests {
             rates: Rates { metadata: None, downloads, reads: None },
             region: "default".parse().unwrap(),
             sight: Sight::All,
+            jars: Jars::All,
         }
     }
 
@@ -239,6 +270,41 @@ mod tests {
         assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
         assert!(limits.charge(Class::Downloads, &caller("192.0.2.2", rate)).is_ok());
         assert_eq!(limits.charge(Class::Metadata, &one).unwrap(), None);
+    }
+
+    #[test]
+    fn a_flood_of_addresses_takes_no_more_memory_and_is_limited_all_the_same() {
+        let limits = Limits::default();
+        let rate: Rate = "3/h".parse().unwrap();
+        let many = |at: u32| caller(&std::net::Ipv4Addr::from(at).to_string(), Some(rate));
+        let allowed = (0..4 * MOST as u32).filter(|at| limits.charge(Class::Downloads, &many(*at)).is_ok());
+        let (most_allowed, allowed) = (MOST + 3 * CROWDS as usize, allowed.count());
+        assert!((MOST..=most_allowed).contains(&allowed), "{allowed}");
+        let kept = limits.buckets(Class::Downloads, rate).governor.limiter().len();
+        assert!(kept <= MOST + CROWDS as usize, "{kept}");
+        for remaining in [1, 0] {
+            let standing = limits.charge(Class::Downloads, &many(7)).unwrap().unwrap();
+            assert_eq!(standing.remaining, remaining, "who came before has what it had");
+        }
+    }
+
+    #[test]
+    fn a_flood_from_one_site_takes_no_bucket_of_others() {
+        let limits = Limits::default();
+        let rate: Rate = "3/h".parse().unwrap();
+        let is_let_in = |address: &str| limits.charge(Class::Downloads, &caller(address, Some(rate))).is_ok();
+        assert!(is_let_in("192.0.2.1"));
+        let flood = |site: u16| (0..=u16::MAX).filter(|at| is_let_in(&format!("2001:db8:{site:x}:{at:x}::1"))).count();
+        assert_eq!(flood(1), OF_A_SITE + 3, "its clients have one bucket beside their own");
+        assert_eq!(flood(2), OF_A_SITE + 3);
+        assert!(is_let_in("2001:db8:1::2"), "a client of the site that has its own keeps it");
+        for known_and_new in ["192.0.2.1", "192.0.2.2", "2001:db8:3::1"] {
+            assert!(is_let_in(known_and_new) && is_let_in(known_and_new), "{known_and_new}");
+        }
+        let buckets = limits.buckets(Class::Downloads, rate);
+        assert_eq!(buckets.governor.limiter().len(), 2 * OF_A_SITE + 5);
+        buckets.forget(Instant::now() + rate.per);
+        assert!(is_let_in("2001:db8:1:ffff::1"), "a place that is given up is there for others");
     }
 
     #[test]

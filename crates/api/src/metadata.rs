@@ -14,12 +14,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
+use haul_shared::cookies::Cookies;
 use haul_shared::ids::Ticket;
 use haul_shared::job::{FailureKind, JobSpec, JobState};
 use haul_shared::media::Priority;
-use haul_shared::metadata::{Cached, Finding, KEPT_FOR, MetadataCache};
+use haul_shared::metadata::{Cached, Finding, KEPT_FOR, Look, MetadataCache};
 use haul_shared::redis::Listener;
-use haul_shared::source::SourceUrl;
 use haul_shared::store::{ClientLimits, JobStore, Submission};
 use jiff::Timestamp;
 use moka::Expiry;
@@ -92,13 +92,13 @@ struct Remembered {
 /// Finds metadata. Cheap to clone.
 #[derive(Clone)]
 pub struct MetadataService {
-    memory: Cache<SourceUrl, Remembered>,
+    memory: Cache<Look, Remembered>,
     redis: MetadataCache,
     jobs: JobStore,
     /// How long a finding is fresh.
     fresh: Duration,
     /// Addresses that are looked at, or were, behind a caller's back, and for how long not again.
-    renewed: Cache<SourceUrl, Duration>,
+    renewed: Cache<Look, Duration>,
     tasks: TaskTracker,
     _forgotten_elsewhere: Arc<Listener>,
 }
@@ -108,17 +108,17 @@ impl MetadataService {
     #[must_use]
     pub fn new(config: &ApiConfig, redis: MetadataCache, jobs: JobStore, tasks: TaskTracker) -> Self {
         let memory = Cache::builder()
-            .weigher(|source: &SourceUrl, remembered: &Remembered| {
-                u32::try_from(source.expose().len() + remembered.body.len()).unwrap_or(u32::MAX)
+            .weigher(|what: &Look, remembered: &Remembered| {
+                u32::try_from(what.url.expose().len() + remembered.body.len()).unwrap_or(u32::MAX)
             })
             .max_capacity(config.metadata_cache_bytes)
             .time_to_live(BELIEVED)
             .build();
         let (fresh, forgetting) = (config.lives.metadata, memory.clone());
         let listener = redis.listen(move |forgotten| match forgotten {
-            Some(source) => {
+            Some(what) => {
                 let memory = forgetting.clone();
-                tokio::spawn(async move { memory.invalidate(&source).await });
+                tokio::spawn(async move { memory.invalidate(&what).await });
             }
             None => forgetting.invalidate_all(),
         });
@@ -128,29 +128,29 @@ impl MetadataService {
     }
 
     /// What is known of an address; asks a worker if nothing is.
-    pub async fn get(&self, source: &SourceUrl, caller: &Caller) -> Answer {
-        if let Some(known) = self.memory.get(source).await {
+    pub async fn get(&self, what: &Look, caller: &Caller) -> Answer {
+        if let Some(known) = self.memory.get(what).await {
             if known.found.elapsed() < self.fresh * KEPT_FOR {
-                return self.known(source, caller, known).await;
+                return self.known(what, caller, known).await;
             }
-            self.memory.invalidate(source).await;
+            self.memory.invalidate(what).await;
         }
-        match self.redis.get(source).await {
+        match self.redis.get(what).await {
             Ok(Some(Cached { finding: Finding::Refused { kind, retry_after }, age, .. })) => {
                 let left = retry_after.map(|asked| asked.saturating_sub(age));
                 return Answer { outcome: Err(ApiError::no_metadata(kind, left)), origin: Origin::Hit, age };
             }
             Ok(Some(cached)) => {
                 if let Some(known) = Remembered::of(cached) {
-                    self.memory.insert(source.clone(), known.clone()).await;
-                    return self.known(source, caller, known).await;
+                    self.memory.insert(what.clone(), known.clone()).await;
+                    return self.known(what, caller, known).await;
                 }
             }
             Ok(None) => {}
             // a cache that does not answer is a cache that does not know
             Err(error) => tracing::warn!("the metadata cache does not answer: {error}"),
         }
-        let looked = self.memory.try_get_with_by_ref(source, self.look(source, caller)).await;
+        let looked = self.memory.try_get_with_by_ref(what, self.look(what, caller)).await;
         let outcome = looked.map(|known| known.body).map_err(|error| ApiError::clone(&error));
         Answer { outcome, origin: Origin::Miss, age: Duration::ZERO }
     }
@@ -159,57 +159,57 @@ impl MetadataService {
     ///
     /// # Errors
     /// `service_unavailable`.
-    pub async fn forget(&self, source: &SourceUrl) -> ApiResult<()> {
-        self.redis.forget(source).await?;
-        self.memory.invalidate(source).await;
-        self.renewed.invalidate(source).await;
+    pub async fn forget(&self, what: &Look) -> ApiResult<()> {
+        self.redis.forget(what).await?;
+        self.memory.invalidate(what).await;
+        self.renewed.invalidate(what).await;
         Ok(())
     }
 
-    async fn known(&self, source: &SourceUrl, caller: &Caller, known: Remembered) -> Answer {
+    async fn known(&self, what: &Look, caller: &Caller, known: Remembered) -> Answer {
         let age = known.found.elapsed();
         let origin = if age > self.fresh { Origin::Stale } else { Origin::Hit };
         if origin == Origin::Stale {
-            self.renew(source, caller).await;
+            self.renew(what, caller).await;
         }
         Answer { outcome: Ok(known.body), origin, age }
     }
 
     /// Looks again, unless somebody does, or did and failed.
-    async fn renew(&self, source: &SourceUrl, caller: &Caller) {
-        if !self.renewed.entry_by_ref(source).or_insert(RENEWED_EVERY).await.is_fresh() {
+    async fn renew(&self, what: &Look, caller: &Caller) {
+        if !self.renewed.entry_by_ref(what).or_insert(RENEWED_EVERY).await.is_fresh() {
             return;
         }
-        let (service, source, caller) = (self.clone(), source.clone(), caller.clone());
+        let (service, what, caller) = (self.clone(), what.clone(), caller.clone());
         self.tasks.spawn(async move {
-            match service.look_again(&source, &caller).await {
+            match service.look_again(&what, &caller).await {
                 Ok(known) => {
-                    service.memory.insert(source.clone(), known).await;
-                    service.renewed.invalidate(&source).await;
+                    service.memory.insert(what.clone(), known).await;
+                    service.renewed.invalidate(&what).await;
                 }
                 Err(refusal) => {
                     tracing::debug!("stale metadata could not be renewed: {refusal:?}");
                     if let Some(wait) = refusal.asks_to_wait().filter(|wait| *wait > RENEWED_EVERY) {
-                        service.renewed.insert(source.clone(), wait).await;
+                        service.renewed.insert(what.clone(), wait).await;
                     }
                     // a refusal that will not pass has taken its place
-                    service.memory.invalidate(&source).await;
+                    service.memory.invalidate(&what).await;
                 }
             }
         });
     }
 
     /// What another API has found meanwhile, or else what a worker finds now.
-    async fn look_again(&self, source: &SourceUrl, caller: &Caller) -> ApiResult<Remembered> {
-        match self.redis.get(source).await? {
+    async fn look_again(&self, what: &Look, caller: &Caller) -> ApiResult<Remembered> {
+        match self.redis.get(what).await? {
             Some(cached) if !cached.stale => self.told(Some(cached)),
-            _ => self.look(source, caller).await,
+            _ => self.look(what, caller).await,
         }
     }
 
     /// Has a worker look, and waits for what it finds.
-    async fn look(&self, source: &SourceUrl, caller: &Caller) -> ApiResult<Remembered> {
-        let ticket = job_of(self.jobs.submit(&self.submission(source, caller)).await?)?.1.ticket;
+    async fn look(&self, what: &Look, caller: &Caller) -> ApiResult<Remembered> {
+        let ticket = job_of(self.jobs.submit(&self.submission(what, caller)).await?)?.1.ticket;
         let ended = timeout(LONGEST_WAIT, self.end_of(ticket)).await;
         let ended = ended.unwrap_or_else(|_| Err(ApiError::new(Code::Timeout)));
         // the finding is in the cache; the ticket has served. A failure here is mended by its short life.
@@ -220,7 +220,12 @@ impl MetadataService {
         if let JobState::Failed { failure, .. } = ended? {
             return Err(ApiError::no_metadata(failure.kind, failure.retry_after));
         }
-        self.told(self.redis.get(source).await?)
+        let mut found = self.redis.get(what).await?;
+        if found.is_none() && what.cookies == Cookies::Any {
+            // a worker of before there were jars has used none, and left it where such findings are
+            found = self.redis.get(&Look { cookies: Cookies::None, ..what.clone() }).await?;
+        }
+        self.told(found)
     }
 
     /// What a worker has left in the cache.
@@ -247,8 +252,8 @@ impl MetadataService {
         }
     }
 
-    fn submission(&self, source: &SourceUrl, caller: &Caller) -> Submission {
-        let spec = JobSpec::Metadata { url: source.clone() };
+    fn submission(&self, what: &Look, caller: &Caller) -> Submission {
+        let spec = JobSpec::Metadata { url: what.url.clone(), cookies: what.cookies.clone() };
         Submission {
             ticket: self.jobs.draw(&spec, &caller.region),
             client: caller.client.clone(),
@@ -280,12 +285,12 @@ impl Remembered {
 /// Each entry lives as long as it says.
 struct EachItsTime;
 
-impl Expiry<SourceUrl, Duration> for EachItsTime {
-    fn expire_after_create(&self, _: &SourceUrl, time: &Duration, _: Instant) -> Option<Duration> {
+impl Expiry<Look, Duration> for EachItsTime {
+    fn expire_after_create(&self, _: &Look, time: &Duration, _: Instant) -> Option<Duration> {
         Some(*time)
     }
 
-    fn expire_after_update(&self, _: &SourceUrl, time: &Duration, _: Instant, _: Option<Duration>) -> Option<Duration> {
+    fn expire_after_update(&self, _: &Look, time: &Duration, _: Instant, _: Option<Duration>) -> Option<Duration> {
         Some(*time)
     }
 }

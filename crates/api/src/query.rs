@@ -8,6 +8,9 @@ use axum::http::request::Parts;
 
 use crate::error::{ApiError, ApiResult, Fault};
 
+/// Parameters that are read of one query; no route has as many.
+const MOST: usize = 32;
+
 /// The parameters that are still to be read. Whoever reads the last one calls [`Params::end`].
 #[derive(Debug)]
 pub struct Params {
@@ -41,6 +44,10 @@ impl Params {
     pub fn of(query: &str) -> Self {
         let mut params = Self { left: Vec::new(), faults: Vec::new() };
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            if params.left.len() + params.faults.len() == MOST {
+                params.fault(&name, "is one too many");
+                break;
+            }
             if params.left.iter().any(|(known, _)| *known == name) {
                 params.fault(&name, "is there more than once");
             } else {
@@ -106,6 +113,13 @@ impl Params {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_query_of_thousands_of_parameters_is_not_read_to_its_end() {
+        let query: String = (0..10_000).map(|at| format!("p{at}&")).collect();
+        let faults = format!("{:?}", Params::of(&query).end().unwrap_err());
+        assert!(faults.contains("/p32\", detail: \"is one too many\"") && !faults.contains("/p33\""), "{faults}");
+    }
 
     #[test]
     fn every_fault_of_a_query_is_told() {

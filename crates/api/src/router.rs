@@ -23,7 +23,7 @@ use crate::compression::compress;
 use crate::config::CorsOrigins;
 use crate::limits::{Class, limit};
 use crate::routes::{batch, downloads, files, health, list, metadata, operators, thumbnail};
-use crate::{error, observe, openapi};
+use crate::{error, host, observe, openapi};
 
 /// Bytes of a request's body.
 const LARGEST_BODY: usize = 64 * 1024;
@@ -32,11 +32,11 @@ const SOON: Duration = Duration::from_secs(30);
 /// For an answer that waits up to a minute for a change or a worker.
 const PATIENT: Duration = Duration::from_secs(75);
 
-/// The page brings its own scripts and styles, some of them inline.
-const PAGE_POLICY: &str =
-    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'";
+/// The page brings its own scripts, none of them inline, and styles, some of which are; it talks to us and to nobody else.
+const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+    img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'self'; form-action 'none'; frame-ancestors 'none'";
 /// Everything else is data.
-const DATA_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
+const DATA_POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// The routes of the API, and those of the listener for operators.
 pub struct Routers {
@@ -121,7 +121,8 @@ fn finish(app: &Arc<App>, router: Router<Arc<App>>, cors: Option<CorsLayer>) -> 
         .layer(from_fn(compress))
         .option_layer(cors)
         .layer(from_fn(error::render))
-        .layer(CatchPanicLayer::custom(error::of_panic));
+        .layer(CatchPanicLayer::custom(error::of_panic))
+        .layer(from_fn(host::named_once));
     router.layer(around).with_state(Arc::clone(app))
 }
 

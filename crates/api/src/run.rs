@@ -23,6 +23,7 @@ use crate::representation::Representations;
 use crate::request::Rules;
 use crate::router::{Routers, routers};
 use crate::routes::thumbnail::MOST_WAITING;
+use crate::waits::Waits;
 use haul_shared::serve::serve;
 
 /// Why an API does not start.
@@ -96,12 +97,13 @@ pub async fn run(config: ApiConfig, listeners: Listeners, shutdown: Shutdown) ->
     tasks.spawn(async move { stop.run_until_cancelled(moves).await });
 
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening on {address}");
+    let proxies = &app.config.trusted_proxies;
     let serve_admin = async {
         if let Some(listener) = listeners.admin {
-            serve(listener, admin, shutdown.clone()).await;
+            serve(listener, admin, proxies, shutdown.clone()).await;
         }
     };
-    tokio::join!(serve(listeners.public, public, shutdown.clone()), serve_admin);
+    tokio::join!(serve(listeners.public, public, proxies, shutdown.clone()), serve_admin);
     tasks.close();
     tokio::select! {
         () = tasks.wait() => {}
@@ -140,6 +142,7 @@ async fn build(
         storage,
         keys,
         representations: Representations::default(),
+        waits: Waits::default(),
         waiting_for_thumbnails: Semaphore::new(MOST_WAITING),
         limits: Limits::default(),
         metrics: Metrics::new(&config.regions),

@@ -32,7 +32,7 @@ pub async fn submit(app: &App, caller: &Caller, body: &Node, key: Option<String>
     // what has to be the same is what was asked: not how it was spelled, nor where the client was when it asked
     let body_sha256 = hex(&Sha256::digest(order.request.stored()));
     let region = order.request.region.get_or_insert_with(|| caller.region.clone()).clone();
-    let ticket = app.jobs.draw(&order.spec(), &region);
+    let ticket = app.jobs.draw(&order.spec(&caller.jars), &region);
     let mut submission = submission(app, caller, ticket, &order);
     submission.idempotency = key.map(|key| Idempotency { key, body_sha256 });
     let submitted = app.jobs.submit(&submission).await?;
@@ -56,7 +56,7 @@ fn submission(app: &App, caller: &Caller, ticket: Ticket, order: &Order) -> Subm
         ticket,
         client: caller.client.clone(),
         limits: caller.limits,
-        spec: order.spec(),
+        spec: order.spec(&caller.jars),
         region: request.region.clone().unwrap_or_else(|| caller.region.clone()),
         priority: request.priority,
         request: request.stored(),

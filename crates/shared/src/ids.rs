@@ -181,6 +181,13 @@ impl ClientKey {
         }
     }
 
+    /// The /48 that this client is a part of, as a client; only addresses of IPv6 are part of one.
+    #[must_use]
+    pub fn site(&self) -> Option<Self> {
+        let (site, _) = self.0.strip_prefix("a-")?.rsplit_once('-')?;
+        Some(Self(format!("a-{site}")))
+    }
+
     /// Reads a client back from the store.
     #[must_use]
     pub fn stored(text: &str) -> Self {
@@ -311,5 +318,8 @@ mod tests {
         assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
         assert_eq!(of("::ffff:192.0.2.7"), of("192.0.2.7"));
         assert_ne!(of("192.0.2.7"), of("192.0.2.8"));
+        assert_eq!(of("2001:db8:1:2::1").site(), of("2001:db8:1:3::1").site());
+        assert_ne!(of("2001:db8:1:2::1").site(), of("2001:db8:2:2::1").site());
+        assert_eq!([of("192.0.2.7").site(), ClientKey::of_api_key("a").site()], [None, None]);
     }
 }

@@ -5,6 +5,7 @@
 //! [`storage`], and completes the job; only then does a link exist.
 
 pub mod config;
+pub mod cookies;
 pub mod egress;
 pub mod healthcheck;
 pub mod ids;
@@ -19,3 +20,4 @@ pub mod source;
 pub mod storage;
 pub mod store;
 pub mod telemetry;
+mod unseen;

@@ -11,14 +11,17 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use haul_shared::ids::JobId;
 use haul_shared::job::{Failure, FailureKind, JobSpec};
+use haul_shared::metadata::Look;
 use haul_shared::storage::ObjectKey;
 use haul_shared::store::{Done, Ended, Kind, Lease, Leased, StoreError};
+use tokio_util::sync::CancellationToken;
 
 use crate::board::{Running, StopReason};
 use crate::context::Context;
+use crate::guard::{Guard, Tally};
 use crate::insist::surely;
 use crate::pipeline::{self, Made};
-use crate::scratch::{self, Folder};
+use crate::scratch::{self, Folder, Quota};
 use crate::thumbnails::{self, Fate, Sitting, Subject};
 
 /// Before a job that this version cannot read is offered again.
@@ -37,7 +40,8 @@ pub enum Outcome {
 
 /// Does the work of an attempt in a folder of its own: with programs ([`by_programs`]), or without any where it is all
 /// around the work that is tried.
-pub type Work = for<'a> fn(&'a Context, &'a Running, &'a JobSpec, &'a Path) -> BoxFuture<'a, Result<Outcome, Failure>>;
+pub type Work =
+    for<'a> fn(&'a Context, (&'a Running, &'a Guard), &'a JobSpec, &'a Path) -> BoxFuture<'a, Result<Outcome, Failure>>;
 
 /// Runs and settles one attempt. What is left to do for a completed job needs no slot.
 pub async fn run(ctx: &Context, leased: Leased, work: Work) -> Option<Sitting> {
@@ -56,21 +60,27 @@ pub async fn run(ctx: &Context, leased: Leased, work: Work) -> Option<Sitting> {
     };
     tracing::info!(job.id = %id, attempt = leased.attempt, "job {id} begins, attempt {}", leased.attempt);
     let began = Instant::now();
-    let (outcome, scratch) = in_scratch(ctx, &entry, spec, work).await;
-    settle(ctx, &entry, &leased, (outcome, scratch), began.elapsed()).await
+    let halt = entry.stop_token().child_token();
+    let guard = match spec {
+        JobSpec::Download(_) => ctx.guards.attempt(&halt),
+        JobSpec::Metadata { .. } => ctx.guards.look(&halt),
+    };
+    let (outcome, scratch) = in_scratch(ctx, (&entry, &guard), spec, (work, halt)).await;
+    settle(ctx, &entry, &leased, (outcome, scratch), (began.elapsed(), guard.tally())).await
 }
 
 /// Does the work in a folder of its own. All that is left of it is what a thumbnail is made of.
-async fn in_scratch(ctx: &Context, job: &Running, spec: &JobSpec, work: Work) -> (Outcome, Option<Folder>) {
+async fn in_scratch(
+    ctx: &Context,
+    held: (&Running, &Guard),
+    spec: &JobSpec,
+    (work, halt): (Work, CancellationToken),
+) -> (Outcome, Option<Folder>) {
     let scratch = match ctx.scratch.attempt().await {
         Ok(scratch) => scratch,
         Err(error) => return (Outcome::Failed(scratch::failure(&error)), None),
     };
-    let outcome = match AssertUnwindSafe(work(ctx, job, spec, scratch.path())).catch_unwind().await {
-        Ok(Ok(outcome)) => outcome,
-        Ok(Err(failure)) => Outcome::Failed(failure),
-        Err(_) => Outcome::Failed(Failure::new(FailureKind::Internal, "the worker panicked")),
-    };
+    let outcome = within_quota(ctx, scratch.path(), work(ctx, held, spec, scratch.path()), halt).await;
     match &outcome {
         Outcome::Made(made) if !made.subject.is_nothing() => {
             scratch.keep_only(pipeline::PICTURES).await;
@@ -83,21 +93,48 @@ async fn in_scratch(ctx: &Context, job: &Running, spec: &JobSpec, work: Work) ->
     }
 }
 
+/// Does the work as long as its folder holds no more than it may.
+async fn within_quota(
+    ctx: &Context,
+    scratch: &Path,
+    work: BoxFuture<'_, Result<Outcome, Failure>>,
+    halt: CancellationToken,
+) -> Outcome {
+    let quota = Quota::of(ctx.config.limits.max_file_bytes);
+    let mut working = AssertUnwindSafe(work).catch_unwind();
+    let (ended, over) = tokio::select! {
+        biased;
+        ended = &mut working => (ended, None),
+        over = quota.exceeded(scratch) => {
+            // its programs are ended in order, so that nobody writes any more
+            halt.cancel();
+            (working.await, Some(over))
+        }
+    };
+    match (ended, over) {
+        (Ok(Ok(outcome)), _) => outcome,
+        (_, Some(over)) => Outcome::Failed(over),
+        (Ok(Err(failure)), None) => Outcome::Failed(failure),
+        (Err(_), None) => Outcome::Failed(Failure::new(FailureKind::Internal, "the worker panicked")),
+    }
+}
+
 /// With yt-dlp and ffmpeg: a download, or a look at metadata.
 pub fn by_programs<'a>(
     ctx: &'a Context,
-    job: &'a Running,
+    held: (&'a Running, &'a Guard),
     spec: &'a JobSpec,
     scratch: &'a Path,
 ) -> BoxFuture<'a, Result<Outcome, Failure>> {
     Box::pin(async move {
         match spec {
             JobSpec::Download(spec) => {
-                let made = pipeline::download(ctx, job, spec, scratch).await?;
+                let made = pipeline::download(ctx, held, spec, scratch).await?;
                 Ok(Outcome::Made(Box::new(made)))
             }
-            JobSpec::Metadata { url } => {
-                pipeline::metadata(ctx, job, url, scratch).await?;
+            JobSpec::Metadata { url, cookies } => {
+                let look = Look { url: url.clone(), cookies: cookies.clone() };
+                pipeline::metadata(ctx, held, &look, scratch).await?;
                 Ok(Outcome::Found)
             }
         }
@@ -109,11 +146,12 @@ async fn settle(
     job: &Running,
     leased: &Leased,
     (outcome, scratch): (Outcome, Option<Folder>),
-    took: Duration,
+    (took, passed): (Duration, Tally),
 ) -> Option<Sitting> {
     let id = leased.lease.job;
     let (reason, lease) = (job.stop_reason(), &leased.lease);
     let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    let Tally { received_bytes, sent_bytes, requests, refused } = passed;
     match (reason, outcome) {
         (Some(StopReason::LeaseLost), outcome) => {
             ctx.metrics.lost();
@@ -128,10 +166,15 @@ async fn settle(
         }
         // A result that is there already is worth completing, whoever wants the worker to stop.
         (None | Some(StopReason::Shutdown | StopReason::Cancelled), Outcome::Made(made)) => {
-            return complete(ctx, lease, (*made, scratch), duration_ms).await;
+            return complete(ctx, lease, (*made, scratch), (duration_ms, passed)).await;
         }
         (_, Outcome::Found) => match surely(|| ctx.store.found(lease)).await {
-            Ok(_) => tracing::info!(job.id = %id, duration_ms, "job {id} done"),
+            Ok(_) => {
+                tracing::info!(
+                    job.id = %id, duration_ms, received_bytes, sent_bytes, requests, refused,
+                    "job {id} done"
+                );
+            }
             Err(error) => untold(ctx, id, &error),
         },
         (Some(StopReason::Shutdown), Outcome::Failed(_)) => {
@@ -143,21 +186,33 @@ async fn settle(
         (None | Some(StopReason::Cancelled), Outcome::Failed(failure)) => {
             let delay = ctx.config.retry.delay(leased.attempt, failure.retry_after);
             match surely(|| ctx.store.fail(lease, &failure, delay)).await {
-                Ok(Ended::Cancelled) => tracing::info!(job.id = %id, duration_ms, "job {id} was cancelled"),
+                Ok(Ended::Cancelled) => {
+                    tracing::info!(
+                        job.id = %id, duration_ms, received_bytes, sent_bytes, requests, refused,
+                        "job {id} was cancelled"
+                    );
+                }
                 Ok(Ended::Waiting) => {
                     if lease.kind == Kind::Download {
                         ctx.metrics.retried(failure.kind);
                     }
                     let (code, detail) = (failure.kind.code(), &failure.detail);
                     let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
-                    tracing::warn!(job.id = %id, code, detail, duration_ms, delay_ms, "job {id} is tried again: {code}");
+                    tracing::warn!(
+                        job.id = %id, code, detail, duration_ms, delay_ms,
+                        received_bytes, sent_bytes, requests, refused,
+                        "job {id} is tried again: {code}"
+                    );
                 }
                 Ok(Ended::Failed) => {
                     if lease.kind == Kind::Download {
                         ctx.metrics.failed(failure.kind);
                     }
                     let (code, detail) = (failure.kind.code(), &failure.detail);
-                    tracing::warn!(job.id = %id, code, detail, duration_ms, "job {id} has failed: {code}");
+                    tracing::warn!(
+                        job.id = %id, code, detail, duration_ms, received_bytes, sent_bytes, requests, refused,
+                        "job {id} has failed: {code}"
+                    );
                 }
                 Err(error) => untold(ctx, id, &error),
             }
@@ -170,9 +225,10 @@ async fn complete(
     ctx: &Context,
     lease: &Lease,
     (made, scratch): (Made, Option<Folder>),
-    duration_ms: u64,
+    (duration_ms, passed): (u64, Tally),
 ) -> Option<Sitting> {
     let id = lease.job;
+    let Tally { received_bytes, sent_bytes, requests, refused } = passed;
     let sitting = sitting(ctx, lease, (made.artifact.object.thumbnail(), made.subject), scratch).await;
     let within = sitting.as_ref().map_or(Duration::ZERO, |_| thumbnails::COMING);
     let complete = || ctx.store.complete_before_thumbnail(lease, &made.artifact, &made.stages, within);
@@ -182,7 +238,10 @@ async fn complete(
             let size_bytes = made.artifact.size_bytes;
             let (way, reason) = made.way.words();
             ctx.metrics.delivered(made.way);
-            tracing::info!(job.id = %id, duration_ms, size_bytes, way, reason, "job {id} done");
+            tracing::info!(
+                job.id = %id, duration_ms, size_bytes, way, reason, received_bytes, sent_bytes, requests, refused,
+                "job {id} done"
+            );
             return sitting;
         }
         Ok(Done::Cancelled) | Err(StoreError::LeaseLost) => {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use haul_shared::config::parse::{self, Parsed};
+use haul_shared::config::parse;
 use haul_shared::config::{
     Env, Faults, Lives, LogConfig, Mode, Process, QueueConfig, Reader, RedisConfig, Regions, StorageConfig,
     check_reserved, egress_policy, mode, vars, vars::Var,
@@ -14,6 +14,10 @@ use haul_shared::ids::{EgressName, Region};
 use haul_shared::job::RetryPolicy;
 use haul_shared::store::Outlet;
 use url::Url;
+
+use crate::guard::Upstream;
+use crate::sandbox::{Tier, Wanted};
+use crate::ytdlp::{Extractors, NotExtractors};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -35,8 +39,12 @@ pub struct WorkerConfig {
     pub work_dir: Utf8PathBuf,
     /// The programs.
     pub programs: Programs,
+    /// How they are confined.
+    pub sandbox: Wanted,
     /// Warm yt-dlp servers; 0: the plain command line.
     pub warm_extractors: usize,
+    /// Directory of the jars of cookies.
+    pub cookies_dir: Option<Utf8PathBuf>,
     /// How they download.
     pub download: DownloadConfig,
     /// What a job may take.
@@ -57,6 +65,8 @@ pub struct WorkerConfig {
     pub sponsorblock_api: Url,
     /// What may be reached.
     pub egress: EgressPolicy,
+    /// The operator's own proxy.
+    pub proxy: Option<Upstream>,
     /// How it gets there.
     pub outlet: Outlet,
     /// What is logged.
@@ -87,8 +97,8 @@ pub struct DownloadConfig {
     pub fragment_retries: u32,
     /// `--limit-rate`, in bytes per second.
     pub rate_limit_bytes: Option<u64>,
-    /// `--use-extractors`; `None`: all.
-    pub extractors: Option<String>,
+    /// `--use-extractors`.
+    pub extractors: Extractors,
 }
 
 /// What one job may take.
@@ -113,8 +123,10 @@ impl WorkerConfig {
     /// All faults at once.
     pub fn from_env(env: &Env) -> Result<Self, Faults> {
         let reader = &mut Reader::new(env, Process::Worker);
+        let mode = mode(reader);
         let config = Self {
-            mode: mode(reader),
+            mode,
+            sandbox: sandbox(reader, mode),
             listen: reader.value(&vars::WORKER_LISTEN, parse::socket_address),
             slots: reader.value(&vars::SLOTS, parse::number(1, 256)),
             shutdown_grace: reader.value(&vars::SHUTDOWN_GRACE, parse::duration(Duration::ZERO, HOUR)),
@@ -126,6 +138,7 @@ impl WorkerConfig {
             },
             sponsorblock_api: reader.value(&vars::SPONSORBLOCK_API, parse::http_url),
             warm_extractors: reader.value(&vars::WARM_EXTRACTORS, parse::number(0, 64)),
+            cookies_dir: cookies_dir(reader),
             download: DownloadConfig::read(reader),
             limits: JobLimits::read(reader),
             retry: RetryPolicy::default(),
@@ -135,10 +148,11 @@ impl WorkerConfig {
             queue: QueueConfig::read(reader),
             regions: Regions::read(reader).own,
             egress: egress_policy(reader),
+            proxy: reader.optional(&vars::PROXY, Upstream::read),
             outlet: outlet(reader),
             log: LogConfig::read(reader),
         };
-        check_later(reader, config.mode);
+        check_later(reader);
         reader.finish(config)
     }
 }
@@ -146,6 +160,29 @@ impl WorkerConfig {
 fn work_dir(reader: &mut Reader<'_>) -> Utf8PathBuf {
     let own = reader.optional(&vars::WORK_DIR, parse::path);
     own.unwrap_or_else(|| reader.value(&vars::DATA_DIR, parse::path).join("work"))
+}
+
+fn cookies_dir(reader: &mut Reader<'_>) -> Option<Utf8PathBuf> {
+    let dir = reader.optional(&vars::COOKIES_DIR, parse::path)?;
+    if !dir.is_dir() {
+        reader.fault(&vars::COOKIES_DIR, "is no directory that can be reached");
+    }
+    Some(dir)
+}
+
+/// Whether what is wanted can be had is seen at the start.
+fn sandbox(reader: &mut Reader<'_>, mode: Mode) -> Wanted {
+    let words = [
+        ("auto", Wanted::Auto),
+        ("a", Wanted::Exactly(Tier::A)),
+        ("b", Wanted::Exactly(Tier::B)),
+        ("off", Wanted::Exactly(Tier::Off)),
+    ];
+    let wanted = reader.value(&vars::SANDBOX, parse::word(&words));
+    if mode == Mode::Public && wanted == Wanted::Exactly(Tier::Off) {
+        reader.fault(&vars::SANDBOX, "off is for HAUL_MODE=private only");
+    }
+    wanted
 }
 
 fn outlet(reader: &mut Reader<'_>) -> Outlet {
@@ -192,7 +229,8 @@ impl DownloadConfig {
             retries: reader.value(&vars::RETRIES, parse::number(0, 100)),
             fragment_retries: reader.value(&vars::FRAGMENT_RETRIES, parse::number(0, 100)),
             rate_limit_bytes: reader.optional(&vars::RATE_LIMIT, size()).flatten(),
-            extractors: reader.value(&vars::EXTRACTORS, extractors),
+            extractors: reader
+                .value(&vars::EXTRACTORS, |text| text.parse().map_err(|error: NotExtractors| error.to_string())),
         }
     }
 }
@@ -210,31 +248,9 @@ impl JobLimits {
     }
 }
 
-/// yt-dlp's `--use-extractors` takes regular expressions; ours are names, `all`, and a trailing `.*`.
-fn extractors(text: &str) -> Parsed<Option<String>> {
-    let name = |text: &str| {
-        let name = text.strip_prefix('-').unwrap_or(text);
-        let name = name.strip_suffix(".*").unwrap_or(name);
-        let fits = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_:+.".contains(&b));
-        if fits { Ok(text.to_owned()) } else { Err("names of extractors, all, or -name".to_owned()) }
-    };
-    let names = parse::list(name)(text)?;
-    Ok(if names == ["all"] { None } else { Some(names.join(",")) })
-}
-
-/// Checks the variables that nothing follows from yet, and refuses those that it would be wrong to ignore.
-fn check_later(reader: &mut Reader<'_>, mode: Mode) {
+/// Checks the variables that nothing follows from yet.
+fn check_later(reader: &mut Reader<'_>) {
     check_reserved(reader);
-    let off = reader.value(&vars::SANDBOX, parse::word(&[("auto", false), ("off", true)]));
-    if off && mode == Mode::Public {
-        reader.fault(&vars::SANDBOX, "off is for HAUL_MODE=private only");
-    }
-    if reader.optional(&vars::COOKIES_DIR, parse::path).is_some() {
-        reader.fault(&vars::COOKIES_DIR, "cookies are not supported yet; remove it");
-    }
-    if reader.optional(&vars::PROXY, parse::secret).is_some() {
-        reader.fault(&vars::PROXY, "a proxy is not supported yet; remove it");
-    }
 }
 
 #[cfg(test)]
@@ -257,7 +273,7 @@ mod tests {
         assert_eq!((config.limits.max_file_bytes, config.warm_extractors), (10 << 30, 1));
         assert_eq!((config.limits.max_duration, config.download.rate_limit_bytes), (None, None));
         assert_eq!((config.download.concurrent_fragments, config.download.retries), (8, 5));
-        assert_eq!(config.download.extractors, None);
+        assert_eq!(config.download.extractors, Extractors::default());
     }
 
     #[test]
@@ -270,26 +286,16 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_honoured_yet_is_refused() {
-        let refusal = read(&[("HAUL_COOKIES_DIR", "/c"), ("HAUL_PROXY", "http://u:hunter2@p")]).unwrap_err();
+    fn what_cannot_be_honoured_is_refused_and_no_secret_is_told() {
+        let refusal = read(&[("HAUL_COOKIES_DIR", "/no/such"), ("HAUL_PROXY", "socks5://u:hunter2@p")]).unwrap_err();
         expect_test::expect![[r#"
             the configuration is not usable
-              HAUL_COOKIES_DIR: cookies are not supported yet; remove it
-              HAUL_PROXY: a proxy is not supported yet; remove it"#]]
+              HAUL_COOKIES_DIR: is no directory that can be reached
+              HAUL_PROXY: expected http://[user:password@]host:port"#]]
         .assert_eq(&refusal);
         read(&[("HAUL_SANDBOX", "off"), ("HAUL_WARM_EXTRACTORS", "0")]).unwrap();
         let refusal = read(&[("HAUL_SANDBOX", "off"), ("HAUL_MODE", "public")]).unwrap_err();
         assert!(refusal.contains("HAUL_SANDBOX: off is for HAUL_MODE=private only"), "{refusal}");
-    }
-
-    #[test]
-    fn extractors_are_names_and_no_options() {
-        assert_eq!(extractors("all"), Ok(None));
-        assert_eq!(extractors("all, -generic"), Ok(Some("all,-generic".to_owned())));
-        assert_eq!(extractors("youtube.*,vimeo:album"), Ok(Some("youtube.*,vimeo:album".to_owned())));
-        for wrong in ["--exec", "", "a b", "-", "(a|b)", "youtube;rm"] {
-            assert!(extractors(wrong).is_err(), "{wrong}");
-        }
     }
 
     #[test]

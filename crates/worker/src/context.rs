@@ -1,20 +1,26 @@
 //! What every job of this worker is given.
 
+use std::ffi::OsStr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use haul_shared::ids::WorkerId;
-use haul_shared::job::Artifact;
+use haul_shared::job::{Artifact, Stored};
 use haul_shared::metadata::MetadataCache;
-use haul_shared::storage::{ObjectKey, Storage};
+use haul_shared::storage::{ObjectKey, ObjectMeta, Storage, StorageError, content_type_of};
 use haul_shared::store::JobStore;
+use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
 
 use crate::board::Board;
 use crate::config::WorkerConfig;
 use crate::ffmpeg::Ffmpeg;
+use crate::guard::Guards;
+use crate::jar::Jars;
 use crate::metrics::Metrics;
-use crate::relay::Relay;
+use crate::relay::Relays;
+use crate::sandbox::Sandbox;
 use crate::scratch::Scratch;
 use crate::segments::Segments;
 use crate::shape::Lane;
@@ -47,12 +53,16 @@ pub struct Context {
     pub scratch: Scratch,
     /// What is counted.
     pub metrics: Metrics,
+    /// The cookies that jobs may use.
+    pub jars: Jars,
+    /// How programs are confined.
+    pub sandbox: Sandbox,
     /// Finds and fetches.
     pub ytdlp: Ytdlp,
-    /// Which of it.
-    pub ytdlp_version: String,
+    /// What everything that is fetched goes through.
+    pub guards: Guards,
     /// Fetches single files.
-    pub relay: Relay,
+    pub relays: Relays,
     /// Fetches streams of segments.
     pub segments: Segments,
     /// Shapes and looks.
@@ -80,6 +90,19 @@ impl Context {
     pub async fn free_disk(&self) -> u64 {
         let free = tokio::time::timeout(DISK_WITHIN, self.scratch.free_bytes()).await;
         free.ok().and_then(Result::ok).unwrap_or(0)
+    }
+
+    /// Puts a small file of ours into the store. The object's name was noted before.
+    ///
+    /// # Errors
+    /// When the file can't be read, or the store does not take it.
+    pub async fn put_small(&self, object: &ObjectKey, file: &Path) -> Result<Stored, StorageError> {
+        let bytes = tokio::fs::read(file).await.map_err(StorageError::File)?;
+        let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let extension = file.extension().and_then(OsStr::to_str).unwrap_or_default();
+        let meta = ObjectMeta { content_type: content_type_of(extension).to_owned(), sha256 };
+        self.storage.put(object, file, &meta, |_| {}).await?;
+        Ok(Stored { object: object.clone(), size_bytes: bytes.len() as u64 })
     }
 
     /// Removes a result that no job will lead to, with all that belongs to it.

@@ -68,6 +68,7 @@ async fn ready(State(probe): State<Probe>) -> Response {
         "redis": word(redis.is_ok()),
         "storage": word(storage),
         "disk": if room { "ok" } else { "full" },
+        "sandbox": probe.ctx.sandbox.tier().word(),
     });
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(body)).into_response()

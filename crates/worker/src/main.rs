@@ -37,6 +37,8 @@ fn main() -> ExitCode {
 const LINGER: Duration = Duration::from_secs(2);
 
 fn work(config: WorkerConfig, warnings: &[String]) -> anyhow::Result<()> {
+    // it holds the keys of the stores: no program of the same user may look into it, and no core file is written
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
     let runtime = tokio::runtime::Runtime::new()?;
     let result = runtime.block_on(run(config, warnings));
     runtime.shutdown_timeout(LINGER);

@@ -5,16 +5,16 @@
 
 use std::time::Duration;
 
-use haul_shared::egress::Denied;
 use haul_shared::job::{FailureKind, Stage};
+use prometheus::core::Collector;
 use prometheus::{
     Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
 };
 
+use crate::sandbox::Tier;
 use crate::thumbnails::Fate;
 use crate::way::Way;
-use crate::ytdlp::counts::Counts;
 
 /// Seconds; from a small file to a long film.
 const STAGE_BUCKETS: &[f64] = &[0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0];
@@ -39,9 +39,9 @@ pub struct Metrics {
     uploaded: IntCounter,
     deliveries: IntCounterVec,
     thumbnails: IntCounterVec,
-    egress_denied: IntCounterVec,
     version_skew: IntCounter,
     pool: IntGaugeVec,
+    sandbox: IntGaugeVec,
 }
 
 impl Metrics {
@@ -82,11 +82,11 @@ impl Metrics {
             .expect(VALID),
             uploaded: counter("haul_uploaded_bytes_total", "Bytes of results stored."),
             thumbnails: counters("haul_thumbnails_total", "Thumbnails that were to come.", "fate"),
-            egress_denied: counters("haul_egress_denied_total", "Addresses refused.", "reason"),
             version_skew: counter(
                 "haul_spec_version_skew_total",
                 "Jobs handed back because their orders are newer than this worker.",
             ),
+            sandbox: gauges("haul_worker_sandbox", "1 for the tier of the sandbox that programs run in.", &["tier"]),
             pool: gauges("haul_redis_pool_connections", "Connections to Redis.", &["state"]),
         };
         metrics.runs_with(ytdlp_version);
@@ -106,9 +106,6 @@ impl Metrics {
         for fate in Fate::ALL {
             metrics.thumbnails.with_label_values(&[fate.word()]);
         }
-        for denied in Denied::ALL {
-            metrics.egress_denied.with_label_values(&[denied.word()]);
-        }
         metrics.slots.set(i64::try_from(slots).unwrap_or(i64::MAX));
         metrics.register(metrics.build.clone());
         metrics.register(metrics.failures.clone());
@@ -123,9 +120,9 @@ impl Metrics {
         metrics.register(metrics.uploaded.clone());
         metrics.register(metrics.queue_wait.clone());
         metrics.register(metrics.thumbnails.clone());
-        metrics.register(metrics.egress_denied.clone());
         metrics.register(metrics.version_skew.clone());
         metrics.register(metrics.pool.clone());
+        metrics.register(metrics.sandbox.clone());
         metrics
     }
 
@@ -135,17 +132,24 @@ impl Metrics {
         self.build.with_label_values(&[env!("CARGO_PKG_VERSION"), ytdlp_version]).set(1);
     }
 
-    /// Shows what is counted of yt-dlp, too.
+    /// Shows what a part of the worker counts, too.
     ///
     /// # Panics
     /// When it is shown already.
-    pub fn show_extractors(&self, counts: &Counts) {
-        for collector in counts.collectors() {
+    pub fn show(&self, collectors: impl IntoIterator<Item = Box<dyn Collector>>) {
+        for collector in collectors {
             self.registry.register(collector).expect(VALID);
         }
     }
 
-    fn register(&self, collector: impl prometheus::core::Collector + 'static) {
+    /// Programs run in a sandbox of this tier.
+    pub fn confines_by(&self, tier: Tier) {
+        for one in Tier::ALL {
+            self.sandbox.with_label_values(&[one.word()]).set(i64::from(one == tier));
+        }
+    }
+
+    fn register(&self, collector: impl Collector + 'static) {
         self.registry.register(Box::new(collector)).expect(VALID);
     }
 
@@ -203,11 +207,6 @@ impl Metrics {
     /// A job was handed back because this worker is too old for it.
     pub fn met_newer_order(&self) {
         self.version_skew.inc();
-    }
-
-    /// An address was refused.
-    pub fn egress_denied(&self, denied: Denied) {
-        self.egress_denied.with_label_values(&[denied.word()]).inc();
     }
 
     /// All of them in Prometheus' text format 0.0.4, with what is under way now.

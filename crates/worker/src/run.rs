@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use haul_shared::config::Mode;
 use haul_shared::ids::WorkerId;
 use haul_shared::metadata::MetadataCache;
 use haul_shared::shutdown::Shutdown;
@@ -25,14 +26,17 @@ use crate::claim::Slot;
 use crate::config::{WorkerConfig, host};
 use crate::context::Context;
 use crate::ffmpeg::Ffmpeg;
+use crate::guard::{Caps, Guards};
+use crate::jar::Jars;
 use crate::metrics::Metrics;
 use crate::process::Limits;
-use crate::relay::{self, Relay};
+use crate::relay::{self, Relays};
+use crate::sandbox::{Sandbox, libraries_beside};
 use crate::scratch::Scratch;
 use crate::segments::{self, Segments};
 use crate::shape::Lane;
 use crate::thumbnails::Thumbnails;
-use crate::ytdlp::{WarmSettings, Ytdlp, YtdlpSettings};
+use crate::ytdlp::{Unusable, WarmSettings, Ytdlp, YtdlpSettings};
 use crate::{claim, health, heartbeat, sweep};
 
 /// Looks at metadata at once, for each processor: the time of a look is half its own work and half the site's.
@@ -51,8 +55,10 @@ const FFMPEG_MEMORY: u64 = 2 << 30;
 
 /// Between two words of a worker about itself, should there be something to say.
 const ANNOUNCE_EVERY: Duration = Duration::from_secs(2);
+/// Between two looks at whether yt-dlp was replaced.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// For jobs that were told to stop: their programs end within two seconds, the store is told, and what they have sent to
+/// For jobs that were told to stop: their programs end within two seconds, or are killed within five, the store is told, and what they have sent to
 /// the bucket is removed.
 const STOPPING: Duration = Duration::from_secs(10);
 
@@ -94,9 +100,10 @@ pub async fn run_with(
     helper(Box::pin(beat(Arc::clone(&ctx))));
     helper(Box::pin(remove_old_objects(Arc::clone(&ctx))));
     helper(Box::pin(announce(Arc::clone(&ctx), info.clone())));
+    helper(Box::pin(look_at_replacements(Arc::clone(&ctx))));
     let router = health::router(Arc::clone(&ctx), shutdown.stop.clone());
     let probes = Shutdown { stop: ended.clone(), kill: ended.clone(), grace: Duration::ZERO };
-    helpers.spawn(haul_shared::serve::serve(listener, router, probes));
+    helpers.spawn(async move { haul_shared::serve::serve(listener, router, &[], probes).await });
 
     let attempt = |ctx: Arc<Context>, leased, slot: Slot| async move {
         let sitting = attempt::run(&ctx, leased, work).await;
@@ -155,32 +162,29 @@ async fn build(config: WorkerConfig) -> anyhow::Result<Context> {
     let scratch = Scratch::open(config.work_dir.clone().into(), &id)
         .await
         .with_context(|| format!("no scratch can be made in {}", config.work_dir))?;
+    let sandbox = sandbox(&config, &scratch).await?;
     let warm = WarmSettings {
         servers: config.warm_extractors,
         jobs_each: JOBS_OF_AN_EXTRACTOR,
         home: scratch.dir().to_owned(),
     };
-    let ytdlp = Ytdlp::new(ytdlp_settings(&config)).warmed(warm);
-    // the first job would take the slower way, and be slowed down by their start
-    let (version, ()) = tokio::join!(ytdlp_version(&ytdlp, &scratch), ytdlp.begun());
-    let version = version?;
-    let relay = Relay::new(config.egress.clone(), relay_limits(&config), ytdlp.patience())?;
-    let segments = Segments::new(config.egress.clone(), segments_limits(&config), ytdlp.patience())?;
-    let metrics = Metrics::new(config.slots, &version);
-    metrics.show_extractors(ytdlp.counts());
+    let ytdlp = Ytdlp::new(ytdlp_settings(&config)).confined(&sandbox).warmed(warm);
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let ffmpeg = Ffmpeg {
-        ffmpeg: config.programs.ffmpeg.clone().into(),
-        ffprobe: config.programs.ffprobe.clone().into(),
-        launcher: None,
-        limits: Limits {
-            // Twice, for what is made may be larger than what came; the result is measured afterwards.
-            file_size: Some(config.limits.max_file_bytes.saturating_mul(2)),
-            data: Some(FFMPEG_MEMORY),
-            ..Limits::default()
-        },
-        threads: (cores.get() / config.slots.max(1)).max(1),
-    };
+    let ffmpeg = ffmpeg(&config, &sandbox, cores);
+    // the first job would take the slower way, and be slowed down by their start
+    let (version, tried, ()) = tokio::join!(look(&ytdlp, &scratch), try_out(&ffmpeg, &scratch), ytdlp.begun());
+    let version = version?;
+    tried?;
+    let caps = Caps::for_files_of(config.limits.max_file_bytes);
+    let caps = caps.for_fragments(config.download.concurrent_fragments as usize);
+    let guards = Guards::new(config.egress.clone(), caps)?;
+    let guards = guards.through(config.proxy.clone()).found_at(sandbox.guard_inside());
+    let relays = Relays::new(relay_limits(&config), ytdlp.patience());
+    let segments = Segments::new(segments_limits(&config), ytdlp.patience());
+    let metrics = Metrics::new(config.slots, &version);
+    metrics.show(ytdlp.counts().collectors());
+    metrics.show(guards.counts().collectors());
+    metrics.confines_by(sandbox.tier());
     Ok(Context {
         id,
         store,
@@ -190,15 +194,48 @@ async fn build(config: WorkerConfig) -> anyhow::Result<Context> {
         board: Board::default(),
         scratch,
         metrics,
+        jars: Jars::in_dir(config.cookies_dir.clone().map(Into::into)),
+        sandbox,
         ytdlp,
-        ytdlp_version: version,
-        relay,
+        guards,
+        relays,
         segments,
         ffmpeg,
         coding: Lane::for_cores(cores),
         thumbnails: Thumbnails::on_cores(cores),
         config,
     })
+}
+
+/// The best that works here. Strangers are not served without one.
+async fn sandbox(config: &WorkerConfig, scratch: &Scratch) -> anyhow::Result<Sandbox> {
+    let sandbox = Sandbox::establish(config.sandbox, scratch.dir(), None).await?;
+    match config.mode {
+        Mode::Public if !sandbox.tier().confines() => anyhow::bail!(
+            "HAUL_MODE=public needs a sandbox, and none works here ({}). It takes a kernel with Landlock (Linux 6.7), or \
+             with Landlock (Linux 6.2) and unprivileged user namespaces; a container must not forbid the calls",
+            sandbox.why_no_better()
+        ),
+        Mode::Public | Mode::Private => Ok(sandbox),
+    }
+}
+
+fn ffmpeg(config: &WorkerConfig, sandbox: &Sandbox, cores: NonZeroUsize) -> Ffmpeg {
+    let files = [&config.programs.ffmpeg, &config.programs.ffprobe].map(|program| program.canonicalize().ok());
+    Ffmpeg {
+        made_of: files.iter().flatten().flat_map(|file| libraries_beside(file)).collect(),
+        ffmpeg: config.programs.ffmpeg.clone().into(),
+        ffprobe: config.programs.ffprobe.clone().into(),
+        launcher: None,
+        sandbox: sandbox.clone(),
+        limits: Limits {
+            // Twice, for what is made may be larger than what came; the result is measured afterwards.
+            file_size: Some(config.limits.max_file_bytes.saturating_mul(2)),
+            data: Some(FFMPEG_MEMORY),
+            ..Limits::default()
+        },
+        threads: (cores.get() / config.slots.max(1)).max(1),
+    }
 }
 
 /// As yt-dlp is told of fragments.
@@ -236,16 +273,26 @@ fn ytdlp_settings(config: &WorkerConfig) -> YtdlpSettings {
         retries: download.retries,
         fragment_retries: download.fragment_retries,
         rate_limit: download.rate_limit_bytes,
-        extractors: download.extractors.clone().unwrap_or_else(|| "all".to_owned()),
+        meets_strangers: config.mode == Mode::Public,
+        extractors: download.extractors.clone(),
+        with_cookies: false,
     }
 }
 
 /// Also proves, before a job is taken, that programs can be started at all.
-async fn ytdlp_version(ytdlp: &Ytdlp, scratch: &Scratch) -> anyhow::Result<String> {
+async fn look(ytdlp: &Ytdlp, scratch: &Scratch) -> anyhow::Result<String> {
     let dir = scratch.attempt().await.context("no scratch can be made")?;
-    let version = ytdlp.version(dir.path()).await;
+    let version = ytdlp.look(dir.path()).await;
     dir.remove().await;
-    version.map_err(|failure| anyhow::anyhow!("yt-dlp cannot be run: {}", failure.detail))
+    Ok(version?)
+}
+
+/// The same of the programs that work on what yt-dlp has found.
+async fn try_out(ffmpeg: &Ffmpeg, scratch: &Scratch) -> anyhow::Result<()> {
+    let dir = scratch.attempt().await.context("no scratch can be made")?;
+    let tried = ffmpeg.look(dir.path()).await;
+    dir.remove().await;
+    Ok(tried?)
 }
 
 /// What this worker says of itself.
@@ -257,7 +304,8 @@ fn about(ctx: &Context) -> WorkerInfo {
         running: 0,
         disk_full: false,
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        ytdlp: ctx.ytdlp_version.clone(),
+        ytdlp: ctx.ytdlp.version().unwrap_or_default(),
+        sandbox: Some(ctx.sandbox.tier().word().to_owned()),
         started: Timestamp::now(),
     }
 }
@@ -270,14 +318,30 @@ async fn remove_old_objects(ctx: Arc<Context>) {
     sweep::run(&ctx.store, &ctx.storage, &ctx.objects_due).await;
 }
 
-/// Says so until it is dropped: when what it says has changed, and twice in the time until it counts as gone.
-/// Not more often: an idle worker costs Redis at most twelve commands a minute.
+/// Looks at each yt-dlp that is put in the place of the last one, until one may not be used: then the worker stops, and is not
+/// started again with it.
+async fn look_at_replacements(ctx: Arc<Context>) {
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        if !ctx.ytdlp.was_replaced().await {
+            continue;
+        }
+        let looked = look(&ctx.ytdlp, &ctx.scratch).await.map_err(anyhow::Error::downcast::<Unusable>);
+        // a broken one is being replaced just now: the next look tells more
+        if let Err(Ok(unusable @ (Unusable::Unfit(_) | Unusable::Extractors(_)))) = looked {
+            return tracing::error!("yt-dlp was replaced: {unusable}");
+        }
+    }
+}
+
+/// Says so until it is dropped: when what it says has changed, and twice in the time until it counts as gone. It waits for no
+/// program. Not more often: an idle worker costs Redis at most twelve commands a minute.
 async fn announce(ctx: Arc<Context>, mut info: WorkerInfo) {
     let mut said: Option<Instant> = None;
     loop {
         let running = u32::try_from(ctx.board.downloads()).unwrap_or(u32::MAX);
         let disk_full = !ctx.has_room().await;
-        if let Some(version) = ctx.ytdlp.warm_version().filter(|version| *version != info.ytdlp) {
+        if let Some(version) = ctx.ytdlp.version().filter(|version| *version != info.ytdlp) {
             tracing::info!(ytdlp = version, "yt-dlp was replaced by {version}");
             ctx.metrics.runs_with(&version);
             (info.ytdlp, said) = (version, None);

@@ -5,6 +5,9 @@
 //!
 //! A slow disk holds up who asks it, so that none of this is done on the threads that the heartbeat needs.
 
+mod quota;
+mod remove;
+
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -13,7 +16,10 @@ use std::path::{Path, PathBuf};
 use haul_shared::ids::WorkerId;
 use haul_shared::job::{Failure, FailureKind};
 use rustix::fs::{FlockOperation, flock};
-use tempfile::TempDir;
+
+pub(crate) use quota::Quota;
+
+use remove::remove_tree;
 
 /// The file that a living worker keeps locked.
 const LOCK: &str = "lock";
@@ -58,8 +64,11 @@ impl Scratch {
     /// When it cannot be made.
     pub async fn attempt(&self) -> io::Result<Folder> {
         let dir = self.dir.clone();
-        let made = off_runtime(move || tempfile::Builder::new().prefix("job-").rand_bytes(12).tempdir_in(dir));
-        made.await.map(Folder)
+        off_runtime(move || {
+            let made = tempfile::Builder::new().prefix("job-").rand_bytes(12).tempdir_in(dir)?;
+            Ok(Folder(made.keep()))
+        })
+        .await
     }
 
     /// Bytes free for scratch.
@@ -93,13 +102,13 @@ pub fn failure(error: &io::Error) -> Failure {
 
 /// The directory of one attempt. Dropped, it is removed on the spot, which may take long: [`Folder::remove`] is better.
 #[derive(Debug)]
-pub struct Folder(TempDir);
+pub struct Folder(PathBuf);
 
 impl Folder {
     /// Where it is; absolute.
     #[must_use]
     pub fn path(&self) -> &Path {
-        self.0.path()
+        &self.0
     }
 
     /// Removes everything in it but the folder of this name, as far as that can be done.
@@ -111,7 +120,7 @@ impl Folder {
                 let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
                 let place = entry.path();
                 // what can't be removed keeps nothing else
-                kept = kept.and(if is_dir { fs::remove_dir_all(place) } else { fs::remove_file(place) });
+                kept = kept.and(if is_dir { remove_tree(&place) } else { fs::remove_file(place) });
             }
             kept
         });
@@ -122,7 +131,18 @@ impl Folder {
 
     /// Removes it with everything in it.
     pub async fn remove(self) {
-        if let Err(error) = off_runtime(move || self.0.close()).await {
+        // by what drops it
+        let _ = off_runtime(move || {
+            drop(self);
+            Ok(())
+        })
+        .await;
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if let Err(error) = remove_tree(&self.0) {
             tracing::warn!(%error, "the scratch of an attempt could not be removed; the next start sweeps it");
         }
     }
@@ -139,7 +159,7 @@ pub(crate) async fn off_runtime<T: Send + 'static>(
 /// it goes with the rest.
 pub(crate) async fn make_room(place: &Path) {
     let place = place.to_owned();
-    let removed = off_runtime(move || if place.is_dir() { fs::remove_dir_all(place) } else { fs::remove_file(place) });
+    let removed = off_runtime(move || if place.is_dir() { remove_tree(&place) } else { fs::remove_file(place) });
     if let Err(error) = removed.await {
         tracing::debug!(%error, "what was given up stays in scratch until the attempt ends");
     }
@@ -165,10 +185,10 @@ fn remove(dir: &Path) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
-            fs::remove_dir_all(entry.path())?;
+            remove_tree(&entry.path())?;
         }
     }
-    fs::remove_dir_all(dir)
+    remove_tree(dir)
 }
 
 #[cfg(test)]

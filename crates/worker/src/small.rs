@@ -1,26 +1,27 @@
 //! Small files of strangers: subtitles and answers of other services, whole in memory, and pictures, in files.
 //!
-//! Every hop is judged by the egress policy, and the judged addresses are the ones that are dialled. Time and bytes are
-//! bounded. Not here: media, which are `ytdlp`'s and the relay's to fetch; what the bytes are (whoever asked).
+//! Every hop goes through the guard, and is told what headers and cookies are meant for it. Time and bytes are bounded.
+//! Not here: media, which are `ytdlp`'s and the relay's to fetch; what the bytes are (whoever asked).
 
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use haul_shared::egress::{EgressPolicy, Unreachable};
-use haul_shared::source::SourceUrl;
-use reqwest::header::{AUTHORIZATION, COOKIE, HeaderMap, LOCATION};
-use reqwest::redirect::Policy;
-use reqwest::{Client, Response};
+use haul_shared::egress::Unreachable;
+use hyper::HeaderMap;
+use hyper::body::Incoming;
+use hyper::header::{ACCEPT, HeaderValue, USER_AGENT};
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::{Instant, timeout_at};
-use url::{Host, Url};
+use url::Url;
+
+use crate::guard::Guard;
+use crate::origin::{Asker, Connection, Silence, is_address, is_plain, next_bytes, target};
 
 /// Of one address.
 const MOST_HOPS: usize = 5;
-const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// Some sites answer nobody who does not say who asks.
 const WHO: &str = "Mozilla/5.0 (compatible; Haul)";
 
@@ -57,55 +58,77 @@ pub enum NotFetched {
     /// Not in time.
     #[error("took too long")]
     TooLate,
+    /// Compressed for the way, which was not asked for.
+    #[error("the answer is encoded")]
+    Encoded,
     /// The connection failed.
     #[error("the connection failed")]
-    Failed(#[source] reqwest::Error),
+    Failed,
 }
 
-/// Fetches what is at an address, with these headers; cookies among them go to the first host only.
+impl From<Silence> for NotFetched {
+    fn from(silence: Silence) -> Self {
+        match silence {
+            Silence::Denied(unreachable) => Self::Unreachable(unreachable),
+            Silence::Unresolved => Self::Unreachable(Unreachable::Unresolved),
+            Silence::Broken => Self::Failed,
+        }
+    }
+}
+
+/// Fetches what is at an address.
 ///
 /// # Errors
 /// [`NotFetched`].
-pub async fn fetch(
-    egress: &EgressPolicy,
-    url: &str,
-    headers: &HeaderMap,
-    bounds: Bounds,
-) -> Result<Vec<u8>, NotFetched> {
-    open(egress, url, headers, bounds).await?.whole().await
+pub async fn fetch(guard: &Guard, asker: &Asker, url: &str, bounds: Bounds) -> Result<Vec<u8>, NotFetched> {
+    open(guard, asker, url, bounds).await?.whole().await
 }
 
 /// The same, to be read piece by piece.
 ///
 /// # Errors
 /// [`NotFetched`].
-pub async fn open(egress: &EgressPolicy, url: &str, headers: &HeaderMap, bounds: Bounds) -> Result<Answer, NotFetched> {
+pub async fn open(guard: &Guard, asker: &Asker, url: &str, bounds: Bounds) -> Result<Answer, NotFetched> {
     let until = Instant::now() + bounds.wall;
     let opened = async {
-        let mut url = SourceUrl::read(url).map_err(|_| NotFetched::Address)?;
-        let mut headers = headers.clone();
+        let mut url = Url::parse(url).map_err(|_| NotFetched::Address)?;
         for _ in 0..=MOST_HOPS {
-            let answer = ask(egress, &url, &headers).await?;
-            let Some(next) = redirect(&url, &answer)? else {
-                let url = Url::parse(url.expose()).map_err(|_| NotFetched::Address)?;
-                return Ok(Answer { url, body: answer, left_bytes: bounds.bytes, until });
-            };
-            if next.host() != url.host() {
-                headers.remove(COOKIE);
-                headers.remove(AUTHORIZATION);
+            if !is_address(&url) {
+                return Err(NotFetched::Address);
             }
-            url = next;
+            let mut connection = Connection::open(guard, &url).await?;
+            let (head, body) = connection.get(&url, said(asker, &url)).await?.into_parts();
+            match head.status {
+                status if status.is_success() && is_plain(&head.headers) => {
+                    return Ok(Answer { url, body, _connection: connection, left_bytes: bounds.bytes, until });
+                }
+                status if status.is_success() => return Err(NotFetched::Encoded),
+                status if status.is_redirection() => {
+                    url = target(&url, &head.headers).map_err(|_| NotFetched::Redirects)?;
+                }
+                status => return Err(NotFetched::Status(status.as_u16())),
+            }
         }
         Err(NotFetched::Redirects)
     };
     timeout_at(until, opened).await.map_err(|_| NotFetched::TooLate)?
 }
 
+/// What is said to an origin: by who asks, and by everybody.
+fn said(asker: &Asker, url: &Url) -> HeaderMap {
+    let mut headers = asker.headers_for(url);
+    for (name, usual) in [(USER_AGENT, WHO), (ACCEPT, "*/*")] {
+        headers.entry(name).or_insert(HeaderValue::from_static(usual));
+    }
+    headers
+}
+
 /// An answer that comes, within its bounds.
 #[derive(Debug)]
 pub struct Answer {
     url: Url,
-    body: Response,
+    body: Incoming,
+    _connection: Connection,
     left_bytes: usize,
     until: Instant,
 }
@@ -150,38 +173,10 @@ impl Answer {
     /// # Errors
     /// [`NotFetched`].
     pub async fn next(&mut self) -> Result<Option<Bytes>, NotFetched> {
-        let next = timeout_at(self.until, self.body.chunk()).await.map_err(|_| NotFetched::TooLate)?.map_err(failed)?;
+        let next = timeout_at(self.until, next_bytes(&mut self.body)).await.map_err(|_| NotFetched::TooLate)??;
         if let Some(piece) = &next {
             self.left_bytes = self.left_bytes.checked_sub(piece.len()).ok_or(NotFetched::TooLarge)?;
         }
         Ok(next)
     }
-}
-
-async fn ask(egress: &EgressPolicy, url: &SourceUrl, headers: &HeaderMap) -> Result<Response, NotFetched> {
-    let addresses = egress.addresses(url.host(), url.port()).await?;
-    let mut client =
-        Client::builder().no_proxy().user_agent(WHO).redirect(Policy::none()).connect_timeout(CONNECT_WITHIN);
-    if let Host::Domain(name) = url.host() {
-        client = client.resolve_to_addrs(name, &addresses);
-    }
-    let client = client.build().map_err(failed)?;
-    client.get(url.expose()).headers(headers.clone()).send().await.map_err(failed)
-}
-
-/// Where to go on; `None`: the answer is here.
-fn redirect(url: &SourceUrl, answer: &Response) -> Result<Option<SourceUrl>, NotFetched> {
-    let status = answer.status();
-    if status.is_success() {
-        return Ok(None);
-    }
-    let target = answer.headers().get(LOCATION).filter(|_| status.is_redirection());
-    let target = target.ok_or(NotFetched::Status(status.as_u16()))?.to_str().map_err(|_| NotFetched::Redirects)?;
-    let next = Url::parse(url.expose()).and_then(|url| url.join(target)).map_err(|_| NotFetched::Redirects)?;
-    SourceUrl::read(next.as_str()).map(Some).map_err(|_| NotFetched::Redirects)
-}
-
-/// An error of the client shows the address.
-fn failed(error: reqwest::Error) -> NotFetched {
-    NotFetched::Failed(error.without_url())
 }

@@ -15,9 +15,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use haul_shared::job::Stored;
-use haul_shared::storage::{ObjectKey, ObjectMeta, content_type_of};
+use haul_shared::storage::ObjectKey;
 use haul_shared::store::Lease;
-use sha2::{Digest as _, Sha256};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -204,7 +203,7 @@ async fn make(
         return store(ctx, made, object).await;
     }
     if let Some(still) = subject.still().await {
-        match drawn(ctx, Source::Still(&still.file, still.demuxer), (dir, end)).await {
+        match drawn(ctx, Source::Still(&still.file, still.image), (dir, end)).await {
             Ok(thumbnail) => return store(ctx, &thumbnail, object).await,
             Err(Fate::Failed) => {}
             Err(fate) => return Err(fate),
@@ -232,16 +231,10 @@ async fn drawn(ctx: &Context, source: Source<'_>, (dir, end): (&Path, Instant)) 
 
 /// Puts it where its job will lead to it; its name was noted when the job was completed.
 async fn store(ctx: &Context, file: &Path, object: &ObjectKey) -> Result<Stored, Fate> {
-    let bytes = tokio::fs::read(file).await.map_err(|_| Fate::Failed)?;
-    let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    let meta = ObjectMeta { content_type: content_type_of("jpg").to_owned(), sha256 };
-    match ctx.storage.put(object, file, &meta, |_| {}).await {
-        Ok(()) => Ok(Stored { object: object.clone(), size_bytes: bytes.len() as u64 }),
-        Err(error) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "a thumbnail could not be stored");
-            Err(Fate::Failed)
-        }
-    }
+    ctx.put_small(object, file).await.map_err(|error| {
+        tracing::warn!(error = &error as &dyn std::error::Error, "a thumbnail could not be stored");
+        Fate::Failed
+    })
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 
 mod cases;
 mod commands;
+pub mod guarded;
 mod lookups;
 mod media;
 pub mod origin;
@@ -17,6 +18,7 @@ mod services;
 mod shaper;
 mod spent;
 pub mod store;
+pub mod ways;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -123,7 +125,7 @@ async fn measure(plan: &Plan) -> Result<()> {
     }
     if plan.takes(METADATA) {
         let folder = bench.scene.fresh("haul")?;
-        let haul = Haul::start(&bench.scene.endpoint(false), &folder).await?;
+        let haul = Haul::start(&bench.scene.endpoint(false), &folder, &[]).await?;
         let medium = made(Kind::HlsFmp4, plan.stream_size()).await?;
         lookups::run(&mut bench.scene, &haul, &medium, plan.rounds()).await?;
     }
@@ -144,7 +146,7 @@ impl Bench<'_> {
         let medium = made(case.kind, case.megabytes).await?;
         let haul = if case.rivals.iter().any(|rival| is_ours(*rival)) {
             let folder = self.scene.fresh("haul")?;
-            Some(Haul::start(&self.scene.endpoint(case.throttled), &folder).await?)
+            Some(Haul::start(&self.scene.endpoint(case.throttled), &folder, &[]).await?)
         } else {
             None
         };

@@ -2,7 +2,8 @@
 //! one with a slow line before it.
 //!
 //! It costs next to nothing beside what is measured: a thread per connection, and the kernel sends the files. It knows
-//! what downloaders ask for: `GET` and `HEAD`, one range, `If-Range` with the entity tag.
+//! what downloaders ask for: `GET` and `HEAD`, one range, `If-Range` with the entity tag. To an address that ends in `&whole`
+//! it answers like a site that knows neither ranges nor tags.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -102,7 +103,8 @@ fn answer(connection: &mut TcpStream, folder: &Path, head: &str) -> Result<()> {
     let (length, modified) = (about.len(), about.modified()?.duration_since(UNIX_EPOCH)?.as_secs());
     let tag = format!("\"{length:x}-{modified:x}\"");
     let is_same = header(head, "if-range").is_none_or(|value| value == tag);
-    let range = header(head, "range").filter(|_| is_same).map(|range| read_range(range, length));
+    let is_plain = target.ends_with("&whole");
+    let range = header(head, "range").filter(|_| is_same && !is_plain).map(|range| read_range(range, length));
     let mut text = String::new();
     let (from, until) = match range {
         Some(Some((from, until))) => {
@@ -119,7 +121,10 @@ fn answer(connection: &mut TcpStream, folder: &Path, head: &str) -> Result<()> {
         }
     };
     write!(text, "Content-Length: {}\r\nContent-Type: {}\r\n", until - from, content_type(&path))?;
-    write!(text, "Accept-Ranges: bytes\r\nETag: {tag}\r\n\r\n")?;
+    if !is_plain {
+        write!(text, "Accept-Ranges: bytes\r\nETag: {tag}\r\n")?;
+    }
+    text.push_str("\r\n");
     connection.write_all(text.as_bytes())?;
     let mut at = from;
     while method == "GET" && at < until {

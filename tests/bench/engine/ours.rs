@@ -28,11 +28,11 @@ pub struct Haul {
 }
 
 impl Haul {
-    /// Starts it over a store, its scratch and its log in a folder.
+    /// Starts it over a store, its scratch and its log in a folder, told more by these variables.
     ///
     /// # Errors
     /// When a part does not start.
-    pub async fn start(endpoint: &str, folder: &Path) -> Result<Self> {
+    pub async fn start(endpoint: &str, folder: &Path, more: &[(&'static str, &str)]) -> Result<Self> {
         let redis = Redis::start().await?;
         let of = |name: &str| folder.join(name).display().to_string();
         let mut variables = vec![
@@ -49,6 +49,7 @@ impl Haul {
             ("HAUL_SLOTS", "4".to_owned()),
         ];
         variables.extend(unlimited());
+        variables.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
         let variables: Vec<_> = variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let log = || Ok(File::options().create(true).append(true).open(folder.join("haul.log"))?.into());
         let api = Process::start_telling("haul-api", "HAUL_LISTEN", &variables, log).await?;
@@ -104,6 +105,15 @@ impl Haul {
         };
         try_join_all(jobs.iter().map(|(path, _)| settled(path.clone()))).await?;
         Ok(())
+    }
+
+    /// By which way the bytes of a finished job came.
+    ///
+    /// # Errors
+    /// When it is not told.
+    pub async fn delivery(&self, path: &str) -> Result<String> {
+        let job = asked(self.http.get(self.url(path))).await?;
+        Ok(job["result"]["delivery"].as_str().context("a result tells its delivery")?.to_owned())
     }
 
     async fn download_one(&self, request: &Value) -> Result<(String, u64)> {

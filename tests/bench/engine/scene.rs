@@ -59,6 +59,12 @@ impl Scene {
         format!("http://{site}{path}?job={}", self.keys)
     }
 
+    /// Where the fast site is.
+    #[must_use]
+    pub fn site(&self) -> SocketAddr {
+        self.site.plain
+    }
+
     /// A name for an object that has none yet.
     pub fn key(&mut self) -> String {
         self.keys += 1;

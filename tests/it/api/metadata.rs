@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use haul_shared::egress::EgressPolicy;
+use haul_shared::cookies::Cookies;
 use haul_shared::ids::WorkerId;
 use haul_shared::job::{Failure, FailureKind, JobSpec};
-use haul_shared::metadata::{Finding, Metadata, MetadataCache};
+use haul_shared::metadata::{Finding, Look, Metadata, MetadataCache};
 use haul_shared::source::SourceUrl;
 use haul_shared::store::{Kind, Leased};
 use haul_tests::site::{Answer, Site};
@@ -19,8 +19,9 @@ fn cache(site: &Site) -> Result<MetadataCache> {
     Ok(MetadataCache::new(site.redis.server(2)?, Duration::from_secs(3600)))
 }
 
-fn source() -> Result<SourceUrl> {
-    Ok(SourceUrl::parse(MEDIA, &EgressPolicy { allow: vec!["127.0.0.0/8".parse()?], ports: vec![80] })?)
+/// As the caller of a private service without keys.
+fn source() -> Result<Look> {
+    Ok(Look { url: SourceUrl::read(MEDIA)?, cookies: Cookies::Any })
 }
 
 fn found(title: &str) -> Finding {
@@ -42,8 +43,8 @@ async fn asked(site: &Site) -> Result<Leased> {
 
 async fn answer(site: &Site, finding: Finding) -> Result<()> {
     let leased = asked(site).await?;
-    let Some(JobSpec::Metadata { url }) = &leased.spec else { anyhow::bail!("a question") };
-    cache(site)?.put(url, &finding).await?;
+    let Some(JobSpec::Metadata { url, cookies }) = leased.spec else { anyhow::bail!("a question") };
+    cache(site)?.put(&Look { url, cookies }, &finding).await?;
     site.jobs.found(&leased.lease).await?;
     Ok(())
 }

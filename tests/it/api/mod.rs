@@ -2,9 +2,13 @@
 
 mod access;
 mod downloads;
+mod edge;
 mod faults;
+mod flood;
+mod jars;
 mod limits;
 mod metadata;
+mod odd;
 mod operators;
 mod pressure;
 mod regions;

@@ -155,6 +155,11 @@ async fn answers_are_compressed_for_who_asks() -> Result<()> {
         let answer = send(site.request(Method::GET, "/openapi.json").header("accept-encoding", coding)).await?;
         assert_eq!(answer.header("content-encoding"), coding);
     }
+    // Fault: the answer, whatever it was, became an empty 406.
+    for refusing in ["*;q=0", "identity;q=0", "identity; q=0.0, br;q=0", "*;q=0, identity;q=0"] {
+        let answer = send(site.request(Method::GET, "/openapi.json").header("accept-encoding", refusing)).await?;
+        assert_eq!((answer.status.as_u16(), answer.header("content-encoding")), (200, ""), "{refusing}");
+    }
     let job = site.submit("http://127.0.0.1/v.mp4").await?;
     let packed = send(site.request(Method::GET, &job).header("accept-encoding", "gzip")).await?;
     assert!(packed.header("etag").starts_with("W/\""), "{packed:?}");

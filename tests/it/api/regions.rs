@@ -126,6 +126,7 @@ async fn a_region_without_a_live_worker_is_told_to_operators() -> Result<()> {
         slots: 4,
         running: 0,
         disk_full: false,
+        sandbox: None,
         version: "1.0.0".to_owned(),
         ytdlp: "none".to_owned(),
         started: jiff::Timestamp::now(),

@@ -1,6 +1,7 @@
 //! Metadata without a download, found by a real worker.
 
-use haul_shared::metadata::{Finding, Metadata, MetadataCache};
+use haul_shared::cookies::Cookies;
+use haul_shared::metadata::{Finding, Look, Metadata, MetadataCache};
 use haul_shared::source::SourceUrl;
 
 use super::*;
@@ -86,7 +87,8 @@ async fn what_is_cached_is_shown_and_never_downloaded_from() -> Result<()> {
         "qualities": [], "subtitles": [], "chapters": [], "entries": [],
     }))?;
     let cache = MetadataCache::new(house.redis.server(2)?, std::time::Duration::from_secs(3600));
-    cache.put(&SourceUrl::read(&url)?, &Finding::Found(Box::new(poisoned))).await?;
+    let look = Look { url: SourceUrl::read(&url)?, cookies: Cookies::Any };
+    cache.put(&look, &Finding::Found(Box::new(poisoned))).await?;
     let shown = house.ask(Method::POST, METADATA, &json!({ "url": url })).await?;
     assert_eq!((shown.header("haul-cache"), &shown.json()["title"]), ("hit", &json!("poisoned")));
     let job = house.order(&request(&url, json!({ "format": "original" }))).await?;

@@ -1,15 +1,20 @@
 //! Downloads from the order to the bytes: over HTTP, through the built binaries, with real media.
 
 mod beside;
+mod bombs;
 mod choice;
+mod confined;
+mod cookies;
 mod cut;
 mod deaths;
 mod flows;
 mod formats;
+mod guarded;
 mod haste;
 mod life;
 mod live;
 mod look;
+mod posing;
 mod progress;
 mod regions;
 mod relay;

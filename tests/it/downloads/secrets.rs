@@ -1,5 +1,6 @@
-//! What an operator's log and metrics must not tell.
+//! What an operator's log and metrics must not tell, and what no program is told.
 
+use haul_tests::s3;
 use rustix::process::Signal;
 
 use super::*;
@@ -48,6 +49,37 @@ async fn no_log_line_and_no_metric_holds_a_link_a_secret_or_a_source_query() -> 
     {
         let line = told.lines().find(|line| line.contains(secret));
         assert!(line.is_none(), "{secret} is in: {line:?}");
+    }
+    Ok(())
+}
+
+/// Whoever takes a program over finds in it, and in those that started it, whatever they were told.
+#[tokio::test]
+async fn no_program_and_no_launcher_is_told_a_secret_of_the_worker() -> Result<()> {
+    let house = House::open(Store::S3, &[("HAUL_SLOTS", "2")]).await?;
+    let secrets =
+        [s3::ACCESS_KEY_ID, s3::SECRET_ACCESS_KEY, "the key of the tests", &house.redis.url()].map(str::to_owned);
+    // an ffmpeg that waits for segments, beside a warm extractor, and a yt-dlp that waits for its site
+    for (warm, fault, path, program) in [
+        ("1", Fault::Throttle(40_000), "/hls-ts/360p.m3u8", "ffmpeg"),
+        ("0", Fault::Hang, "/progressive.mp4", "yt-dlp"),
+    ] {
+        let worker = house.worker(&[("HAUL_WARM_EXTRACTORS", warm)]).await?;
+        house.order(&request(&house.origin.spoilt(fault, path), json!({}))).await?;
+        let runs = |name: &str| worker.programs().iter().any(|one| one.runs(name));
+        processes::until("its program runs", async || runs(program) && runs("haul-jail")).await?;
+        let mut looked_at = 0;
+        for one in worker.descendants() {
+            for name in ["environ", "cmdline"] {
+                // who has just ended tells nothing any more
+                let told = std::fs::read(format!("/proc/{}/{name}", one.id())).unwrap_or_default();
+                let told = String::from_utf8_lossy(&told).replace('\0', " ");
+                looked_at += usize::from(!told.is_empty());
+                let secret = secrets.iter().find(|secret| told.contains(secret.as_str()));
+                assert!(secret.is_none(), "{secret:?} is in {name}: {told}");
+            }
+        }
+        assert!(looked_at >= 4, "{looked_at}");
     }
     Ok(())
 }

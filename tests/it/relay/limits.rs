@@ -1,5 +1,12 @@
 //! What a relay may hold, wait for, and ask of a host.
 
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use haul_shared::egress::EgressPolicy;
+use haul_worker::guard::Caps;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpListener, TcpStream};
+
 use super::*;
 
 /// Fault: room was counted in pieces, so that of short ones less could be held than is held up to the first part.
@@ -10,7 +17,7 @@ async fn of_short_ranges_as_many_bytes_may_be_held_as_of_long_ones() {
     let served = content.clone();
     let origin = RangeOrigin::start(move |asked| asked.served(&served, TAG)).await;
     let limits = Limits { range_bytes: Some(RANGE as u64), ..LIMITS };
-    let relay = Relay::new(egress(), limits, Patience::default()).unwrap();
+    let relay = relay_with(limits);
     let mut relayed = relay.open(&source(&origin.url("/"))).await.unwrap();
     let mut bytes = Vec::new();
     while bytes.len() < content.len() / RANGE {
@@ -42,7 +49,7 @@ async fn who_begins_waits_for_a_seat_at_the_host() {
     let served = content(MIB);
     // the heads come at once, and the pieces never to their ends
     let origin = RangeOrigin::start(move |asked| asked.served(&served, TAG).rate(1000)).await;
-    let relay = Relay::new(egress(), Limits { connections: 1, ..LIMITS }, Patience::default()).unwrap();
+    let relay = relay_with(Limits { connections: 1, ..LIMITS });
     let source = source(&origin.url("/"));
     let mut open = Vec::new();
     for _ in 0..SEATS {
@@ -52,4 +59,53 @@ async fn who_begins_waits_for_a_seat_at_the_host() {
     assert_eq!(origin.asked().len(), SEATS);
     open.pop();
     timeout(Duration::from_secs(20), relay.open(&source)).await.expect("there is a seat").unwrap();
+}
+
+/// Fault: what our own questions might have taken and did not was free to programs.
+#[tokio::test]
+async fn what_is_asked_by_ourselves_lets_no_program_send_more() {
+    let content = content(3 * MIB);
+    let served = content.clone();
+    let origin = RangeOrigin::start(move |asked| asked.served(&served, TAG)).await;
+    let policy = EgressPolicy { allow: vec!["127.0.0.1/32".parse().unwrap()], ports: vec![] };
+    let caps = Caps { sent_bytes: 1000, ..Caps::for_files_of(1 << 30) };
+    let guard = Guards::new(policy, caps).unwrap().attempt(&CancellationToken::new());
+    let limits = Limits { range_bytes: Some(64 * 1024), ..LIMITS };
+    let relay = Relays::new(limits, Patience::default()).for_job(&guard);
+    let mut relayed = relay.open(&source(&origin.url("/"))).await.unwrap();
+    assert_same(rest(&mut relayed).await, &content);
+    assert!(guard.tally().sent_bytes > 2 * caps.sent_bytes && guard.refused().is_none(), "{:?}", guard.tally());
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut program = TcpStream::connect(guard.address().unwrap()).await.unwrap();
+    let question = format!("CONNECT {} HTTP/1.1\r\n\r\n{}", silent.local_addr().unwrap(), "x".repeat(2000));
+    program.write_all(question.as_bytes()).await.unwrap();
+    timeout(Duration::from_secs(20), guard.stop_token().cancelled()).await.expect("it ends");
+}
+
+/// Fault: who waited for a connection of its own guard sat at the host meanwhile, and kept the relays of other jobs waiting.
+#[tokio::test]
+async fn a_job_that_has_no_connection_left_keeps_no_other_job_from_the_host() {
+    const SEATS: usize = 32;
+    let served = content(MIB);
+    let origin = RangeOrigin::start(move |asked| asked.served(&served, TAG)).await;
+    let (relays, source) = (Relays::new(LIMITS, Patience::default()), source(&origin.url("/")));
+    let policy = EgressPolicy { allow: vec!["127.0.0.1/32".parse().unwrap()], ports: vec![] };
+    let caps = Caps { connections: 1, ..Caps::for_files_of(1 << 30) };
+    let crowded = Guards::new(policy, caps).unwrap().attempt(&CancellationToken::new());
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = silent.local_addr().unwrap();
+    let mut program = TcpStream::connect(crowded.address().unwrap()).await.unwrap();
+    program.write_all(format!("CONNECT {address} HTTP/1.1\r\n\r\n").as_bytes()).await.unwrap();
+    timeout(Duration::from_secs(20), silent.accept()).await.expect("it has the only connection").unwrap();
+    let mut waiting = FuturesUnordered::new();
+    for _ in 0..SEATS {
+        let relay = relays.for_job(&crowded);
+        let source = &source;
+        waiting.push(async move { relay.open(source).await.map(drop) });
+    }
+    let none_came = timeout(Duration::from_millis(300), waiting.next()).await;
+    assert!(none_came.is_err(), "each waits for a connection");
+    let other = relays.for_job(&guards().attempt(&CancellationToken::new()));
+    timeout(Duration::from_secs(20), other.open(&source)).await.expect("there is a seat").unwrap();
+    assert_eq!(origin.asked().len(), 1);
 }

@@ -100,8 +100,11 @@ async fn a_look_at_metadata_does_not_stand_behind_the_same_clients_downloads() -
     bench.must_lease().await?;
     bench.store.submit(&Submission { limits, ..order("a", "https://example.com/w") }).await?;
     let JobSpec::Download(spec) = &download.spec else { panic!("a download") };
-    let look =
-        Submission { limits, spec: JobSpec::Metadata { url: spec.url.clone() }, ..order("a", "https://example.com/v") };
+    let look = Submission {
+        limits,
+        spec: JobSpec::Metadata { url: spec.url.clone(), cookies: spec.cookies.clone() },
+        ..order("a", "https://example.com/v")
+    };
     accepted(bench.store.submit(&look).await?, look.ticket);
     let mut claims = bench.store.claims(&bench.worker, Kind::Metadata, &["default".parse()?]);
     assert_eq!(claims.take(1).await?.len(), 1);

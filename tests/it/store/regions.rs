@@ -15,6 +15,7 @@ pub(super) fn worker(id: &str, names: &[&str]) -> WorkerInfo {
         slots: 1,
         running: 0,
         disk_full: false,
+        sandbox: None,
         version: "1.0.0".to_owned(),
         ytdlp: "none".to_owned(),
         started: jiff::Timestamp::now(),

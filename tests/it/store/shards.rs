@@ -136,6 +136,7 @@ async fn workers_that_were_killed_are_forgotten_on_every_shard() -> Result<()> {
         slots: 1,
         running: 0,
         disk_full: false,
+        sandbox: None,
         version: "1".to_owned(),
         ytdlp: "1".to_owned(),
         started: jiff::Timestamp::now(),

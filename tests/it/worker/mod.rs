@@ -3,6 +3,9 @@
 mod deaths;
 mod disk;
 mod ends;
+mod ffmpeg;
+mod programs;
+mod sandbox;
 
 use std::time::Duration;
 
@@ -59,7 +62,11 @@ impl Shop {
 
     /// Asks what is at an address.
     async fn look(&self, url: &str) -> Result<Ticket> {
-        self.order(JobSpec::Metadata { url: haul_shared::source::SourceUrl::read(url)? }).await
+        self.order(JobSpec::Metadata {
+            url: haul_shared::source::SourceUrl::read(url)?,
+            cookies: haul_shared::cookies::Cookies::None,
+        })
+        .await
     }
 
     async fn order(&self, spec: JobSpec) -> Result<Ticket> {

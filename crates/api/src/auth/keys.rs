@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use haul_shared::config::Rate;
+use haul_shared::cookies::JarName;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
@@ -35,6 +36,8 @@ pub struct ApiKey {
     pub max_running: Option<u32>,
     /// Limits of its own; absent: the defaults.
     pub rates: OwnRates,
+    /// The sites whose cookies its jobs may use.
+    pub cookies: Vec<JarName>,
 }
 
 /// Rates that a key has instead of the defaults: `Some(None)` is no limit at all.
@@ -150,6 +153,8 @@ struct Entry {
     rate_metadata: Option<String>,
     rate_reads: Option<String>,
     #[serde(default)]
+    cookies: Vec<String>,
+    #[serde(default)]
     webhook_secrets: Vec<String>,
 }
 
@@ -183,6 +188,10 @@ fn parse(text: &str) -> Result<Vec<ApiKey>, KeysError> {
         if !entry.webhook_secrets.iter().all(|secret| secret.starts_with("whsec_")) {
             fault("a webhook secret begins with whsec_");
         }
+        let cookies: Result<Vec<JarName>, _> = entry.cookies.iter().map(|name| name.parse()).collect();
+        if cookies.is_err() {
+            fault("cookies must be names of sites such as video.example");
+        }
         let mut rate = |text: &Option<String>, what: &str| {
             let rate = text.as_deref().map(|text| if text == "off" { Ok(None) } else { text.parse().map(Some) });
             rate.and_then(|rate| rate.map_err(|_| fault(&format!("{what} must be a rate such as 60/m, or off"))).ok())
@@ -200,7 +209,8 @@ fn parse(text: &str) -> Result<Vec<ApiKey>, KeysError> {
             fault("the key is that of another name");
         }
         let Entry { name, admin, weight, max_queued, max_running, .. } = entry;
-        keys.push(ApiKey { name, sha256, admin, weight, max_queued, max_running, rates });
+        let cookies = cookies.unwrap_or_default();
+        keys.push(ApiKey { name, sha256, admin, weight, max_queued, max_running, rates, cookies });
     }
     if faults.is_empty() { Ok(keys) } else { Err(KeysError::Faulty(faults)) }
 }

@@ -16,8 +16,12 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use haul_shared::config::Mode;
+use haul_shared::cookies::Jars;
 use haul_shared::ids::{ClientKey, Region};
+use haul_shared::metadata::Look;
+use haul_shared::source::SourceUrl;
 use haul_shared::store::{ClientLimits, Scope};
+use ipnet::IpNet;
 
 use crate::app::App;
 use crate::client_ip::{client_ip, is_trusted};
@@ -37,6 +41,8 @@ pub struct Caller {
     pub region: Region,
     /// What it may see.
     pub sight: Sight,
+    /// Whose cookies its orders may use.
+    pub jars: Jars,
 }
 
 /// What a caller sees.
@@ -73,6 +79,12 @@ impl Caller {
             Sight::All => Ok(Scope::Everyone),
             Sight::Known => Err(ApiError::new(Code::Forbidden).detail("Lists are not shown without an API key.")),
         }
+    }
+
+    /// An address, as it shows itself with the cookies that it may use.
+    #[must_use]
+    pub fn look(&self, url: SourceUrl) -> Look {
+        Look { cookies: self.jars.for_url(&url), url }
     }
 
     /// May it read what programs said?
@@ -133,12 +145,13 @@ fn by_key(app: &App, request: &Request, key: ApiKey) -> Caller {
         rates,
         region: region(app, request),
         sight: Sight::Own { admin: key.admin },
+        jars: Jars::These(key.cookies),
     }
 }
 
 fn by_address(app: &App, request: &Request) -> Caller {
     Caller {
-        client: ClientKey::of_address(client_ip(peer(request), request.headers(), &app.config.trusted_proxies)),
+        client: client_of(request, &app.config.trusted_proxies),
         limits: ClientLimits {
             max_queued: app.config.queue.client_max_queued,
             max_running: app.config.queue.client_max_running,
@@ -151,7 +164,17 @@ fn by_address(app: &App, request: &Request) -> Caller {
             Mode::Private => Sight::All,
             Mode::Public => Sight::Known,
         },
+        // without keys, a private service is one person's own
+        jars: match app.config.mode {
+            Mode::Private if app.keys.is_none() => Jars::All,
+            Mode::Private | Mode::Public => Jars::None,
+        },
     }
+}
+
+/// Whose address it is, as far as these proxies are believed.
+fn client_of(request: &Request, trusted: &[IpNet]) -> ClientKey {
+    ClientKey::of_address(client_ip(peer(request), request.headers(), trusted))
 }
 
 /// Who is connected to us: the client, or a proxy.
@@ -179,6 +202,17 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Our server says of every request who sent it; with another, nobody would be without a limit.
+    #[test]
+    fn requests_that_come_from_nowhere_are_one_client() {
+        let client = |claimed: &'static str| {
+            let mut request = Request::new(axum::body::Body::empty());
+            request.headers_mut().insert("x-forwarded-for", HeaderValue::from_static(claimed));
+            client_of(&request, &["127.0.0.0/8".parse().unwrap()])
+        };
+        assert_eq!(client("192.0.2.1"), client("192.0.2.2"));
+    }
 
     #[test]
     fn a_key_is_sent_as_a_bearer_token() {

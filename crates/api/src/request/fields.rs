@@ -6,6 +6,9 @@ use crate::error::Fault;
 /// What a field's reader answers: the value, or what is wrong, for people.
 pub(super) type Read<T> = Result<T, String>;
 
+/// Fields of one object; none that is known has half as many. Each further one would be compared with all others, and told.
+const MOST_FIELDS: usize = 100;
+
 /// The fields of one object that are still to be read. Whoever reads the last one calls [`Fields::end`].
 pub(super) struct Fields<'a, 'f> {
     at: String,
@@ -20,6 +23,10 @@ impl<'a, 'f> Fields<'a, 'f> {
             faults.push(Fault::new(at, "must be an object"));
             return None;
         };
+        if entries.len() > MOST_FIELDS {
+            faults.push(Fault::new(at, format!("has {} fields; at most {MOST_FIELDS} are read", entries.len())));
+            return None;
+        }
         let mut left: Vec<(&str, &Node)> = Vec::with_capacity(entries.len());
         for (key, value) in entries {
             if left.iter().any(|(known, _)| known == key) {

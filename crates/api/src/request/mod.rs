@@ -15,6 +15,7 @@ pub use wire::{Clip, DownloadRequest, SponsorBlock, SubtitleMode, Subtitles, Web
 
 use std::time::Duration;
 
+use haul_shared::cookies::Jars;
 use haul_shared::egress::EgressPolicy;
 use haul_shared::ids::Region;
 use haul_shared::job::{DownloadSpec, JobSpec};
@@ -54,12 +55,13 @@ pub struct Order {
 }
 
 impl Order {
-    /// What a worker is told.
+    /// What a worker is told, for a caller who may use these jars.
     #[must_use]
-    pub fn spec(&self) -> JobSpec {
+    pub fn spec(&self, jars: &Jars) -> JobSpec {
         let request = &self.request;
         JobSpec::Download(DownloadSpec {
             url: self.source.clone(),
+            cookies: jars.for_url(&self.source),
             format: request.format,
             quality: request.quality,
             codec: request.codec,

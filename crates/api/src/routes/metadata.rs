@@ -51,7 +51,7 @@ pub async fn look(
     JsonBody(body): JsonBody,
 ) -> ApiResult<Response> {
     let source = read_address(&body, &app.rules.egress).inspect_err(|refusal| app.count_refusal(refusal))?;
-    let answer = app.metadata.get(&source, &caller).await;
+    let answer = app.metadata.get(&caller.look(source), &caller).await;
     app.metrics.saw_metadata(answer.origin);
     let cache = HeaderValue::from_static(answer.origin.word());
     let age = HeaderValue::from(answer.age.as_secs());
@@ -73,10 +73,10 @@ pub async fn look(
         (status = 422, description = "`invalid_request`, `unsupported_url`, `egress_denied`", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub async fn forget(State(app): State<Arc<App>>, mut params: Params) -> ApiResult<StatusCode> {
+pub async fn forget(State(app): State<Arc<App>>, caller: Caller, mut params: Params) -> ApiResult<StatusCode> {
     let url = params.text("url");
     params.end()?;
     let url = url.ok_or_else(|| ApiError::invalid_parameter("url", "is required"))?;
-    app.metadata.forget(&check_address(&url, &app.rules.egress)?).await?;
+    app.metadata.forget(&caller.look(check_address(&url, &app.rules.egress)?)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -82,6 +82,9 @@ struct WorkerView {
     disk: &'static str,
     version: String,
     ytdlp: String,
+    /// How its programs are confined: `a`, `b`, `c` or `off`; `null`: it is too old to say.
+    #[schema(example = "a")]
+    sandbox: Option<String>,
     #[schema(format = DateTime)]
     started_at: String,
 }
@@ -225,6 +228,7 @@ impl WorkerView {
             disk: if worker.disk_full { "full" } else { "ok" },
             version: worker.version,
             ytdlp: worker.ytdlp,
+            sandbox: worker.sandbox,
             started_at: time(worker.started),
         }
     }

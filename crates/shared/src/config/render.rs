@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use super::vars::{ALL, Effect, Group, Process, Var};
 
 const CHECKED: &str = "Checked at start; no effect yet.";
-const REFUSED: &str = "Not supported yet: setting it is refused.";
 
 /// `.env.example`: every variable, commented out, at its default.
 #[must_use]
@@ -82,7 +81,6 @@ fn sentence(var: &Var) -> String {
     match var.effect {
         Effect::Now => format!("{}{secret}", var.doc),
         Effect::Checked => format!("{}{secret} {CHECKED}", var.doc),
-        Effect::Refused => format!("{}{secret} {REFUSED}", var.doc),
     }
 }
 

@@ -3,7 +3,7 @@
 //! `--help`, `.env.example` and `docs/CONFIGURATION.md` are made from this table ([`super::render`]). Not here:
 //! how a text becomes a value (`super::parse`), which values must agree (`super::sections` and the processes' own).
 
-use Effect::{Checked, Refused};
+use Effect::Checked;
 use Group::{Egress, Http, Limits, Lives, Logs, Network, Programs, Queue, Redis, Regions, Service, Storage};
 use Process::{Api, Both, Worker};
 
@@ -74,8 +74,6 @@ pub enum Effect {
     Now,
     /// It is read and checked, but nothing follows from it yet.
     Checked,
-    /// Setting it is refused: ignoring it would mislead.
-    Refused,
 }
 
 /// One variable.
@@ -288,14 +286,14 @@ table! {
         "The ffprobe program: a path, or a name on `PATH`.",
         .or("ffprobe");
     EXTRACTORS = "HAUL_EXTRACTORS", Programs, Worker,
-        "Sites that may be asked: `all`, or yt-dlp's names separated by commas, `-` before one that may not (`all,-generic`).",
+        "Extractors of yt-dlp that may be used: `all`, or their names (`yt-dlp --list-extractors`) separated by commas and read from the left. A name stands for its family (`vimeo`: also `vimeo:album`), with `.*` for all that begin so; `-` takes it away, and a list that begins so takes from all (`-generic`). What only others know is `unsupported_url`, also where another extractor leads to it. A name that yt-dlp does not know is refused at start.",
         .or("all");
     WARM_EXTRACTORS = "HAUL_WARM_EXTRACTORS", Programs, Worker,
         "Warm yt-dlp servers, 0 to 64: each has yt-dlp loaded and forks a child for every job. `0`, or a `HAUL_YTDLP` that is no Python script of yt-dlp's: the plain command line.",
         .or("1");
     SANDBOX = "HAUL_SANDBOX", Programs, Worker,
-        "`auto`: the best confinement of the programs that works here. `off` only in private mode.",
-        .or("auto"), .effect(Checked);
+        "How the programs are confined: `a` (namespaces, Landlock, seccomp), `b` (Landlock, seccomp), or no start; `auto`: the best that works here, which `HAUL_MODE=public` needs to be one of them; `off`: not at all, in private mode only.",
+        .or("auto");
 
     CONCURRENT_FRAGMENTS = "HAUL_CONCURRENT_FRAGMENTS", Network, Worker,
         "Fragments of one stream fetched at once, 1 to 64 (`--concurrent-fragments`); half as many for an hour from a host that answered 429.",
@@ -318,11 +316,10 @@ table! {
     EGRESS_NAME = "HAUL_EGRESS_NAME", Network, Worker,
         "Name of the address that sites see this worker under, 1-64 of `A-Z`, `a-z`, `0-9`, `.`, `_`, `-`. Workers behind one address have to share it: what a site allows, or that it turns us away, counts for all of them. Without it: the name of the host.";
     COOKIES_DIR = "HAUL_COOKIES_DIR", Network, Worker,
-        "Directory of cookie files by site.",
-        .effect(Refused);
+        "Directory of cookies: of each site a file `<site>.txt` in the form of Netscape, such as `video.example.txt` for video.example and what is below it. Keys name the sites whose cookies they may use; in private mode without keys every job may. Read when a job begins, never written; mode 0600.";
     PROXY = "HAUL_PROXY", Network, Worker,
-        "Proxy through which sites are reached.",
-        .secret(), .effect(Refused);
+        "Proxy through which sites are reached, `http://[user:password@]host:port`. It is asked by `CONNECT` for addresses that were resolved and judged here, on all ports of `HAUL_EGRESS_PORTS`.",
+        .secret();
 
     JOB_TIMEOUT = "HAUL_JOB_TIMEOUT", Limits, Worker,
         "Wall clock of one attempt.",

@@ -2,15 +2,11 @@
 //!
 //! Decides from an address, a port and a name alone: public unicast on the usual ports, and what
 //! `HAUL_EGRESS_ALLOW` adds. A name is judged twice, at submit by its spelling and in the worker by what it
-//! resolves to ([`EgressPolicy::judge_resolved`]); only the second judgement makes a name safe.
+//! resolves to ([`EgressPolicy::addresses`]); only the second judgement makes a name safe.
 //!
-//! [`EgressPolicy::dial`] is the only way to a socket for what a stranger named: what it dials is a literal address
-//! that was judged.
-//!
-//! Not here: how a URL is read (`source`), what is said over the connection (`worker::relay`).
+//! Not here: how a URL is read (`source`), who dials what was judged (`worker::guard`).
 
 mod blocks;
-mod dial;
 mod resolve;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -19,7 +15,6 @@ use ipnet::IpNet;
 use url::Host;
 
 pub use blocks::is_public;
-pub use dial::NotDialled;
 pub use resolve::Unreachable;
 
 use crate::source::SourceUrl;

@@ -1,18 +1,20 @@
 //! What a name leads to, judged: the second half of the policy, which needs a resolver.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
-use tokio::net::lookup_host;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use url::Host;
 
 use super::{Denied, EgressPolicy, NameKind, name_kind};
-use crate::source::SourceUrl;
 
 const RESOLVE_WITHIN: Duration = Duration::from_secs(5);
 /// No honest name has more; those behind it are not dialled.
 const MOST_ADDRESSES: usize = 32;
+
+/// Of all jobs of a process: the threads for what blocks are for files, too.
+static LOOKUPS: Semaphore = Semaphore::const_new(64);
 
 /// Why a URL leads nowhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -26,35 +28,31 @@ pub enum Unreachable {
 }
 
 impl EgressPolicy {
-    /// Judges a URL by what its name resolves to now. Every answer has to be reachable: whoever dials later
-    /// chooses among them.
-    ///
-    /// # Errors
-    /// [`Unreachable`].
-    pub async fn judge_resolved(&self, url: &SourceUrl) -> Result<(), Unreachable> {
-        self.judge_url(url).map_err(Unreachable::Denied)?;
-        let name = match url.host() {
-            Host::Ipv4(_) | Host::Ipv6(_) => return Ok(()),
-            Host::Domain(name) => name,
-        };
-        if let NameKind::Loopback = name_kind(name) {
-            // resolves to 127.0.0.1 and ::1 by definition, of which one is enough
-            return Ok(());
-        }
-        self.judge_answers(look_up(name, url.port()).await?)
-    }
-
     /// The addresses that a host leads to now, all of them judged.
     ///
     /// # Errors
     /// [`Unreachable`].
     pub async fn addresses(&self, host: Host<&str>, port: u16) -> Result<Vec<SocketAddr>, Unreachable> {
+        self.addresses_holding(host, port, ()).await
+    }
+
+    /// The same, for somebody who counts his lookups: `held` is dropped when the resolver has ended, which may be long
+    /// after nobody waits for it any more.
+    ///
+    /// # Errors
+    /// [`Unreachable`].
+    pub async fn addresses_holding(
+        &self,
+        host: Host<&str>,
+        port: u16,
+        held: impl Send + 'static,
+    ) -> Result<Vec<SocketAddr>, Unreachable> {
         self.judge_host(host.clone(), port).map_err(Unreachable::Denied)?;
         match host {
             Host::Ipv4(address) => Ok(vec![(address, port).into()]),
             Host::Ipv6(address) => Ok(vec![(address, port).into()]),
             Host::Domain(name) => {
-                let mut answers = look_up(name, port).await?;
+                let mut answers = look_up(name, port, held).await?;
                 if let NameKind::Loopback = name_kind(name) {
                     // 127.0.0.1 and ::1, of which one may be allowed
                     answers.retain(|answer| self.judge_address(answer.ip(), port).is_ok());
@@ -75,10 +73,18 @@ impl EgressPolicy {
     }
 }
 
-async fn look_up(name: &str, port: u16) -> Result<Vec<SocketAddr>, Unreachable> {
-    let answers = timeout(RESOLVE_WITHIN, lookup_host((name, port))).await;
-    let answers = answers.map_err(|_| Unreachable::Unresolved)?.map_err(|_| Unreachable::Unresolved)?;
-    Ok(answers.take(MOST_ADDRESSES).collect())
+/// The resolver of the system holds a thread, and does not let go of it when nobody waits any more.
+async fn look_up(name: &str, port: u16, held: impl Send + 'static) -> Result<Vec<SocketAddr>, Unreachable> {
+    let name = name.to_owned();
+    let answers = async {
+        let turn = LOOKUPS.acquire().await.map_err(|_| Unreachable::Unresolved)?;
+        let looked = tokio::task::spawn_blocking(move || {
+            let _held = (turn, held);
+            (name.as_str(), port).to_socket_addrs().map(|answers| answers.take(MOST_ADDRESSES).collect())
+        });
+        looked.await.map_err(|_| Unreachable::Unresolved)?.map_err(|_| Unreachable::Unresolved)
+    };
+    timeout(RESOLVE_WITHIN, answers).await.map_err(|_| Unreachable::Unresolved)?
 }
 
 #[cfg(test)]
@@ -100,17 +106,5 @@ mod tests {
         assert_eq!(judge(&["10.0.0.0/8"], &["8.8.8.8:80", "10.1.2.3:80"]), Ok(()));
         assert_eq!(judge(&["10.0.0.0/8"], &["10.1.2.3:22"]), Ok(()));
         assert_eq!(judge(&[], &[]), Err(Unreachable::Unresolved));
-    }
-
-    #[tokio::test]
-    async fn what_the_text_tells_needs_no_resolver() {
-        for (allow, url, expected) in [
-            ("10.0.0.0/8", "http://localhost/", Err(Unreachable::Denied(Denied::Name))),
-            ("127.0.0.0/8", "http://localhost:9/", Ok(())),
-            ("127.0.0.0/8", "http://127.0.0.1:9/", Ok(())),
-            ("127.0.0.0/8", "http://169.254.169.254/", Err(Unreachable::Denied(Denied::Address))),
-        ] {
-            assert_eq!(policy(&[allow]).judge_resolved(&SourceUrl::read(url).unwrap()).await, expected, "{url}");
-        }
     }
 }

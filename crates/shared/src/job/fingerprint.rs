@@ -17,8 +17,8 @@ impl Fingerprint {
     /// Raised when the same order would no longer give the same bytes.
     const VERSION: u8 = 1;
 
-    /// Of an order in a region. Credentials, once there are any, belong here too: what was fetched with
-    /// somebody's cookies is never shared.
+    /// Of an order in a region. The jar whose cookies it may use is a part of the order: what was fetched with them is
+    /// never shared with who may not use them.
     #[must_use]
     pub fn of(spec: &JobSpec, region: &Region) -> Self {
         let order = serde_json::to_vec(spec).expect("a spec has only plain fields");

@@ -3,6 +3,7 @@
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
+use crate::cookies::Cookies;
 use crate::media::{Clip, Codec, Fallback, Format, Quality, SponsorBlock, Subtitles, USUAL_AUDIO_BITRATE_KBPS};
 use crate::source::SourceUrl;
 
@@ -16,6 +17,9 @@ pub enum JobSpec {
     Metadata {
         /// Where.
         url: SourceUrl,
+        /// With whose cookies.
+        #[serde(default, skip_serializing_if = "Cookies::is_none")]
+        cookies: Cookies,
     },
 }
 
@@ -29,13 +33,15 @@ struct Versioned<T> {
 
 impl JobSpec {
     /// The newest version that this build can do.
-    pub const NEWEST: u32 = 2;
+    pub const NEWEST: u32 = 3;
 
     /// The lowest version that does this order right: orders that want nothing new stay old, so that workers that are not
     /// replaced yet do them. In which order processes are replaced matters all the same (`docs/ARCHITECTURE.md`, Upgrades).
     #[must_use]
     pub fn version(&self) -> u32 {
         match self {
+            // who does not know the jar would ask without it
+            _ if matches!(self.cookies(), Cookies::Jar(_)) => 3,
             Self::Download(spec) if spec.wants_more() => 2,
             Self::Download(_) | Self::Metadata { .. } => 1,
         }
@@ -46,7 +52,15 @@ impl JobSpec {
     pub fn url(&self) -> &SourceUrl {
         match self {
             Self::Download(spec) => &spec.url,
-            Self::Metadata { url } => url,
+            Self::Metadata { url, .. } => url,
+        }
+    }
+
+    /// With whose cookies it is asked for.
+    #[must_use]
+    pub fn cookies(&self) -> &Cookies {
+        match self {
+            Self::Download(DownloadSpec { cookies, .. }) | Self::Metadata { cookies, .. } => cookies,
         }
     }
 
@@ -72,6 +86,9 @@ impl JobSpec {
 pub struct DownloadSpec {
     /// Where the medium is.
     pub url: SourceUrl,
+    /// With whose cookies it is asked for.
+    #[serde(default, skip_serializing_if = "Cookies::is_none")]
+    pub cookies: Cookies,
     /// What the result shall be.
     #[serde(default, skip_serializing_if = "is_usual")]
     pub format: Format,
@@ -162,6 +179,7 @@ mod tests {
         let url = serde_json::from_value("https://example.com/".into()).unwrap();
         let usual = DownloadSpec {
             url,
+            cookies: Cookies::None,
             format: Format::default(),
             quality: Quality::default(),
             codec: Codec::default(),
@@ -180,6 +198,7 @@ mod tests {
         let stored = JobSpec::Download(usual.clone()).encode();
         assert_eq!(stored, br#"{"v":1,"order":{"kind":"download","url":"https://example.com/"}}"#);
         let other = DownloadSpec {
+            cookies: Cookies::Jar("video.example".parse().unwrap()),
             format: Format::Mp3,
             quality: Quality::AtMost(720),
             codec: Codec::Av1,
@@ -207,10 +226,29 @@ mod tests {
 
     #[test]
     fn an_order_is_read_back_and_a_newer_one_is_not() {
-        let spec = JobSpec::Metadata { url: serde_json::from_value("https://example.com/".into()).unwrap() };
+        let url = serde_json::from_value("https://example.com/".into()).unwrap();
+        let spec = JobSpec::Metadata { url, cookies: Cookies::None };
         let stored = String::from_utf8(spec.encode()).unwrap();
         assert_eq!(JobSpec::decode(stored.as_bytes()), Some(spec));
         let newer = stored.replace(r#""v":1"#, &format!(r#""v":{}"#, JobSpec::NEWEST + 1));
         assert!(newer != stored && JobSpec::decode(newer.as_bytes()).is_none());
+    }
+
+    #[test]
+    fn only_a_jar_that_is_named_asks_for_a_worker_that_knows_jars() {
+        let url: SourceUrl = serde_json::from_value("https://video.example/".into()).unwrap();
+        for (cookies, version, stored) in [
+            (Cookies::None, 1, r#"{"kind":"metadata","url":"https://video.example/"}"#),
+            (Cookies::Any, 1, r#"{"kind":"metadata","url":"https://video.example/","cookies":"any"}"#),
+            (
+                Cookies::Jar("video.example".parse().unwrap()),
+                3,
+                r#"{"kind":"metadata","url":"https://video.example/","cookies":"video.example"}"#,
+            ),
+        ] {
+            let spec = JobSpec::Metadata { url: url.clone(), cookies };
+            assert_eq!(spec.encode(), format!(r#"{{"v":{version},"order":{stored}}}"#).as_bytes());
+            assert_eq!(JobSpec::decode(&spec.encode()), Some(spec));
+        }
     }
 }

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Cached, Finding};
+use super::{Cached, Finding, Look};
+use crate::cookies::Cookies;
 use crate::job::{FailureKind, LONGEST_ASKED};
 use crate::redis::{Heard, Listener, Server};
 use crate::source::SourceUrl;
@@ -38,8 +39,8 @@ impl MetadataCache {
     ///
     /// # Errors
     /// [`StoreError::Unavailable`]. An entry of an unknown form counts as none.
-    pub async fn get(&self, url: &SourceUrl) -> Result<Option<Cached>, StoreError> {
-        let key = key(url);
+    pub async fn get(&self, look: &Look) -> Result<Option<Cached>, StoreError> {
+        let key = key(look);
         let (entry, left_ms): (Option<Vec<u8>>, i64) = self.server.query(redis::pipe().get(&key).pttl(&key)).await?;
         let Some((finding, life)) = entry.as_deref().and_then(read) else { return Ok(None) };
         let left = Duration::from_millis(u64::try_from(left_ms).unwrap_or(0));
@@ -52,7 +53,7 @@ impl MetadataCache {
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
-    pub async fn put(&self, url: &SourceUrl, finding: &Finding) -> Result<(), StoreError> {
+    pub async fn put(&self, look: &Look, finding: &Finding) -> Result<(), StoreError> {
         let (life, passes) = match finding {
             Finding::Found(_) => (self.ttl * KEPT_FOR, false),
             Finding::Refused { kind, retry_after } => {
@@ -63,7 +64,7 @@ impl MetadataCache {
         let Some(entry) = write(finding, life) else { return Ok(()) };
         let life_ms = u64::try_from(life.as_millis()).unwrap_or(u64::MAX);
         let mut set = redis::cmd("SET");
-        set.arg(key(url)).arg(entry).arg("PX").arg(life_ms);
+        set.arg(key(look)).arg(entry).arg("PX").arg(life_ms);
         if passes {
             set.arg("NX");
         }
@@ -74,17 +75,17 @@ impl MetadataCache {
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
-    pub async fn forget(&self, url: &SourceUrl) -> Result<(), StoreError> {
-        self.server.query::<()>(redis::pipe().del(key(url)).ignore()).await?;
-        Ok(self.server.query(redis::pipe().publish(forgotten_channel(), url.expose()).ignore()).await?)
+    pub async fn forget(&self, look: &Look) -> Result<(), StoreError> {
+        self.server.query::<()>(redis::pipe().del(key(look)).ignore()).await?;
+        Ok(self.server.query(redis::pipe().publish(forgotten_channel(), told(look)).ignore()).await?)
     }
 
     /// Hears, until what is returned is dropped, which addresses are forgotten, by whichever process. `None`: any of them
     /// may have been.
     #[must_use]
-    pub fn listen(&self, hear: impl Fn(Option<SourceUrl>) + Send + Sync + 'static) -> Listener {
+    pub fn listen(&self, hear: impl Fn(Option<Look>) + Send + Sync + 'static) -> Listener {
         self.server.listen(vec![forgotten_channel()], move |heard| match heard {
-            Heard::Message(url) => hear(std::str::from_utf8(&url).ok().and_then(|url| SourceUrl::read(url).ok())),
+            Heard::Message(text) => hear(std::str::from_utf8(&text).ok().and_then(read_back)),
             Heard::Gap => hear(None),
         })
     }
@@ -119,9 +120,26 @@ pub fn refusal_life(kind: FailureKind, asked: Option<Duration>) -> Option<Durati
     Some(asked.unwrap_or(Duration::from_secs(seconds)))
 }
 
-fn key(url: &SourceUrl) -> String {
-    let digest = Sha256::digest(url.expose().as_bytes());
+/// One for each address and jar.
+fn key(look: &Look) -> String {
+    let digest = Sha256::digest(told(look).as_bytes());
     metadata_key(&digest[..16].iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+}
+
+/// An address, and on a line of its own whose cookies: no address has two lines, so that a process which knows of no
+/// cookies takes it for none, and forgets all.
+fn told(look: &Look) -> String {
+    let url = look.url.expose();
+    match &look.cookies {
+        Cookies::None => url.to_owned(),
+        cookies => format!("{url}\n{}", String::from(cookies.clone())),
+    }
+}
+
+/// Reads that.
+fn read_back(text: &str) -> Option<Look> {
+    let (url, cookies) = text.split_once('\n').unwrap_or((text, ""));
+    Some(Look { url: SourceUrl::read(url).ok()?, cookies: cookies.to_owned().try_into().ok()? })
 }
 
 /// The life in ms, 8 bytes big-endian, then the compressed JSON.
@@ -150,6 +168,20 @@ mod tests {
         assert_eq!(read(&write(&finding, life).unwrap()), Some((finding, life)));
         assert_eq!(read(b"short"), None);
         assert_eq!(read(b"12345678 not zstd"), None);
+    }
+
+    #[test]
+    fn each_jar_has_a_finding_of_its_own_and_is_forgotten_by_itself() {
+        let url = SourceUrl::read("https://video.example/a").unwrap();
+        let look = |cookies| Look { url: url.clone(), cookies };
+        let jar = |name: &str| Cookies::Jar(name.parse().unwrap());
+        let all = [Cookies::None, Cookies::Any, jar("video.example"), jar("other.example")].map(look);
+        for (at, one) in all.iter().enumerate() {
+            assert_eq!(read_back(&told(one)).as_ref(), Some(one));
+            assert!(all[..at].iter().all(|other| key(other) != key(one)), "{one:?}");
+        }
+        assert_eq!(told(&all[0]), url.expose(), "as it was before there were jars");
+        assert!(SourceUrl::read(&told(&all[1])).is_err(), "no address to who knows of no jars");
     }
 
     #[test]

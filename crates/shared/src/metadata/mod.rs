@@ -11,7 +11,18 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::cookies::Cookies;
 use crate::job::FailureKind;
+use crate::source::SourceUrl;
+
+/// What is looked at: an address, as it shows itself with these cookies.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Look {
+    /// Where.
+    pub url: SourceUrl,
+    /// What was found with somebody's cookies is for nobody else.
+    pub cookies: Cookies,
+}
 
 /// The metadata of the contract.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]

@@ -1,13 +1,16 @@
 //! Connections: how many, for how long, and how they end.
 //!
-//! A client that sends half a head, or reads nothing of its answer, costs a connection; each such wait has a limit.
-//! On a stop no connection is taken any more, those that are busy may finish until the grace is over, and then all
+//! No client has all connections (`shares`). One that sends half a head, reads nothing of its answer, or asks for nothing
+//! (`activity`), costs a connection; each such wait has a limit. On a stop no connection is taken any more, those that are busy may finish until the grace is over, and then all
 //! are dropped. `axum::serve` has none of these limits. Both processes open their ports through here.
+
+mod activity;
+mod shares;
 
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -19,16 +22,19 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
+use ipnet::IpNet;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, Sleep};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 use url::Url;
 
 use crate::shutdown::Shutdown;
+use activity::Activity;
+use shares::Shares;
 
 /// Connections at once; below the usual limit of 1,024 open files.
 const MOST_CONNECTIONS: usize = 800;
@@ -45,10 +51,9 @@ const MOST_HEADERS_BYTES: u32 = 32 * 1024;
 /// Until the next attempt when no connection can be taken: no open file is left, most likely.
 const BREATHE: Duration = Duration::from_millis(100);
 
-/// Serves until the shutdown is over.
-pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) {
-    let slots = Arc::new(Semaphore::new(MOST_CONNECTIONS));
-    let graceful = GracefulShutdown::new();
+/// Serves until the shutdown is over. Many clients may come from the address of each of these proxies.
+pub async fn serve(listener: TcpListener, router: Router, proxies: &[IpNet], shutdown: Shutdown) {
+    let (slots, shares) = (Arc::new(Semaphore::new(MOST_CONNECTIONS)), Shares::new(proxies));
     let (tasks, drop_all) = (TaskTracker::new(), shutdown.kill.child_token());
     loop {
         // the slot first: a connection that cannot be served waits in the kernel, not here
@@ -65,25 +70,47 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) {
                 continue;
             }
         };
-        let watcher = graceful.watcher();
-        let (router, drop_all) = (router.clone(), drop_all.clone());
+        // closed at once: it waits for nothing, and neither do others
+        let Some(share) = shares.take(peer.ip(), stream.local_addr().ok().map(|local| local.ip())) else { continue };
+        // answers are written whole; waiting for more to send would only delay them
+        let _ = stream.set_nodelay(true);
+        let (router, stop, drop_all) = (router.clone(), shutdown.stop.clone(), drop_all.clone());
         tasks.spawn(async move {
-            let _slot = slot;
-            let builder = builder();
-            let connection = builder.serve_connection(TokioIo::new(Guarded::new(stream)), service(router, peer));
-            // why a connection broke is the client's affair
-            let _ = drop_all.run_until_cancelled(watcher.watch(connection)).await;
+            let (_slot, _share) = (slot, share);
+            drop_all.run_until_cancelled(converse(stream, peer, router, stop)).await;
         });
     }
     drop(listener);
     tasks.close();
     tokio::select! {
-        () = graceful.shutdown() => {}
+        () = tasks.wait() => {}
         () = tokio::time::sleep(shutdown.grace) => tracing::warn!("connections are dropped: the grace is over"),
         () = shutdown.kill.cancelled() => {}
     }
     drop_all.cancel();
     tasks.wait().await;
+}
+
+/// Answers one client until it goes, or has nothing to ask, or there is a stop; what is under way then is finished.
+async fn converse<S>(stream: S, peer: SocketAddr, router: Router, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (builder, activity) = (builder(), Activity::default());
+    let guarded = TokioIo::new(Guarded::new(stream, activity.clone()));
+    let mut connection = pin!(builder.serve_connection(guarded, service(router, peer, activity.clone())));
+    tokio::select! {
+        // why a connection broke is the client's affair
+        _ = connection.as_mut() => return,
+        () = stop.cancelled() => {}
+        () = activity.silence() => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    tokio::select! {
+        _ = connection => {}
+        // it was asked, and does not go
+        () = activity.silence() => {}
+    }
 }
 
 /// The address that was bound, for clients on this machine. A wildcard address is nothing that a client could connect
@@ -120,6 +147,7 @@ type Answer = Result<axum::response::Response, Infallible>;
 fn service(
     router: Router,
     peer: SocketAddr,
+    activity: Activity,
 ) -> impl hyper::service::Service<
     hyper::Request<Incoming>,
     Response = axum::response::Response,
@@ -129,7 +157,8 @@ fn service(
     service_fn(move |request: hyper::Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
-        router.clone().oneshot(request)
+        let (busy, answer) = (activity.begin(), router.clone().oneshot(request));
+        async move { answer.await.map(|answer| answer.map(|body| busy.until_taken(body))) }
     })
 }
 
@@ -137,8 +166,9 @@ fn service(
 ///
 /// hyper limits the time for a head, but only once it knows the version of HTTP, for which it reads up to 24 bytes
 /// without any limit; and it waits for ever for a client that reads nothing.
-struct Guarded {
-    stream: TcpStream,
+struct Guarded<S> {
+    stream: S,
+    activity: Activity,
     /// Until the version is known.
     first_bytes: Option<Pin<Box<Sleep>>>,
     read_bytes: usize,
@@ -149,11 +179,10 @@ struct Guarded {
 /// Length of the HTTP/2 preface (RFC 9113 §3.4).
 const PREFACE_BYTES: usize = 24;
 
-impl Guarded {
-    fn new(stream: TcpStream) -> Self {
-        // answers are written whole; waiting for more to send would only delay them
-        let _ = stream.set_nodelay(true);
-        Self { stream, first_bytes: Some(Box::pin(tokio::time::sleep(HEAD))), read_bytes: 0, stalled: None }
+impl<S> Guarded<S> {
+    fn new(stream: S, activity: Activity) -> Self {
+        let first_bytes = Some(Box::pin(tokio::time::sleep(HEAD)));
+        Self { stream, activity, first_bytes, read_bytes: 0, stalled: None }
     }
 
     /// Passes on what a write came to, and ends the connection when it has come to nothing for too long.
@@ -168,11 +197,15 @@ impl Guarded {
     }
 }
 
-impl AsyncRead for Guarded {
+impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
-        self.read_bytes = self.read_bytes.saturating_add(buf.filled().len() - before);
+        let came = buf.filled().len() - before;
+        if !self.activity.read(came) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        self.read_bytes = self.read_bytes.saturating_add(came);
         if self.read_bytes >= PREFACE_BYTES {
             self.first_bytes = None;
         }
@@ -186,7 +219,7 @@ impl AsyncRead for Guarded {
     }
 }
 
-impl AsyncWrite for Guarded {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.watch_write(cx, written)

@@ -1,8 +1,13 @@
 //! Connections that misbehave, over real sockets.
 
+use axum::body::{Bytes, HttpBody as _};
 use axum::routing::get;
+use futures::stream;
+use hyper::client::conn::http2;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
+use super::activity::{IDLE, STUCK};
 use super::*;
 
 struct Server {
@@ -15,8 +20,12 @@ async fn start(router: Router, grace: Duration) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let shutdown = Shutdown::new(grace);
-    let done = tokio::spawn(serve(listener, router, shutdown.clone()));
+    let done = tokio::spawn(served(listener, router, shutdown.clone()));
     Server { address, shutdown, done }
+}
+
+async fn served(listener: TcpListener, router: Router, shutdown: Shutdown) {
+    serve(listener, router, &[], shutdown).await;
 }
 
 /// All that comes until the server closes.
@@ -84,4 +93,78 @@ async fn a_second_signal_waits_for_nobody() {
     server.shutdown.kill.cancel();
     server.done.await.unwrap();
     assert_eq!(busy.await.unwrap(), "");
+}
+
+/// Asks over a new connection of HTTP/2, which answers every ping, and takes so many bytes of an answer unasked. The
+/// connection is one in memory: the paused clock does not wait for the kernel. The task is the server's side.
+async fn ask(router: Router, window: u32) -> (hyper::Response<Incoming>, tokio::task::JoinHandle<()>) {
+    let (here, there) = tokio::io::duplex(64 << 10);
+    let served = tokio::spawn(converse(there, ([192, 0, 2, 1], 1).into(), router, CancellationToken::new()));
+    let stream = TokioIo::new(here);
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder.timer(TokioTimer::new()).initial_stream_window_size(window);
+    let (mut sender, connection) = builder.handshake(stream).await.unwrap();
+    tokio::spawn(async move { drop(connection.await) });
+    let request = hyper::Request::get("http://a/").body(Body::empty()).unwrap();
+    let answer = sender.send_request(request).await.unwrap();
+    // or the client would go by itself
+    tokio::spawn(async move {
+        let _sender = sender;
+        std::future::pending::<()>().await;
+    });
+    (answer, served)
+}
+
+async fn length(answer: hyper::Response<Incoming>) -> usize {
+    axum::body::to_bytes(Body::new(answer.into_body()), 1 << 20).await.unwrap().len()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_asks_for_nothing_is_ended_though_it_answers_pings() {
+    let (answer, served) = ask(Router::new().route("/", get(|| async { "soon" })), 1 << 20).await;
+    assert_eq!(length(answer).await, 4);
+    let began = Instant::now();
+    served.await.unwrap();
+    let took = began.elapsed();
+    assert!(took >= IDLE - Duration::from_secs(1) && took < IDLE + HEAD, "held for {took:?}");
+
+    // a client that asks for much and takes none of it
+    let (answer, served) = ask(Router::new().route("/", get(|| async { vec![0; 1 << 20] })), 0).await;
+    let began = Instant::now();
+    served.await.unwrap();
+    assert!(began.elapsed() < 3 * STUCK, "held for {:?}", began.elapsed());
+    drop(answer);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_takes_long_to_come_or_to_be_made_is_not_cut() {
+    const PIECES: usize = 20;
+    let slow = get(|| async {
+        let pause = || tokio::time::sleep(IDLE + HEAD);
+        pause().await;
+        Body::from_stream(stream::unfold(PIECES, move |left| async move {
+            pause().await;
+            let rest = left.checked_sub(1)?;
+            Some((Ok::<_, Infallible>(Bytes::from_static(b"piece")), rest))
+        }))
+    });
+    let (answer, _) = ask(Router::new().route("/", slow), 1 << 20).await;
+    assert!(!answer.body().is_end_stream());
+    assert_eq!(length(answer).await, PIECES * 5);
+}
+
+/// CVE-2019-9512: each ping is answered, and costs us more than the client.
+#[tokio::test]
+async fn frames_without_end_that_ask_for_nothing_end_the_connection() {
+    let server = start(Router::new(), Duration::from_secs(1)).await;
+    let (mut reader, mut writer) = TcpStream::connect(server.address).await.unwrap().into_split();
+    let reading = tokio::spawn(async move { tokio::io::copy(&mut reader, &mut tokio::io::sink()).await });
+    writer.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    let pings = b"\0\0\x08\x06\0\0\0\0\0pingpong".repeat(1000);
+    let mut sent = 0;
+    while sent < 16 << 20 && writer.write_all(&pings).await.is_ok() {
+        sent += pings.len();
+    }
+    assert!(sent < 16 << 20, "pings are taken without end");
+    drop(reading.await);
 }

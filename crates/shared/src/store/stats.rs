@@ -39,6 +39,9 @@ pub struct WorkerInfo {
     pub version: String,
     /// yt-dlp's version.
     pub ytdlp: String,
+    /// The tier of its sandbox. Older workers say none.
+    #[serde(default)]
+    pub sandbox: Option<String>,
     /// Since when.
     pub started: Timestamp,
 }

@@ -3,6 +3,7 @@
 //! Text on a terminal and JSON elsewhere, to standard error or to files of bounded size. Not here: what may stand
 //! in a log line (no link, secret, full source URL or client address: kept by the types that are logged).
 
+mod escape;
 mod rotate;
 
 use std::io::{self, BufWriter, IsTerminal as _, Write};
@@ -14,6 +15,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::{LogConfig, LogFormat};
+use escape::Escaping;
 use rotate::RotatingFile;
 
 /// Lines that wait for a slow disk or a slow reader; more are dropped, for a log must not stop the service.
@@ -68,8 +70,10 @@ where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let filter = EnvFilter::builder().parse(&config.filter).map_err(|error| start_fault(error.into()))?;
+    let format = config.format.unwrap_or(preferred);
+    let writer = Escaping { inner: writer, format, colours };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(colours);
-    Ok(match config.format.unwrap_or(preferred) {
+    Ok(match format {
         LogFormat::Text => Box::new(builder.finish()),
         LogFormat::Json => Box::new(builder.json().flatten_event(true).finish()),
     })
@@ -121,14 +125,27 @@ mod tests {
 
     #[test]
     fn what_an_origin_sends_cannot_forge_a_line() {
-        let config = LogConfig { filter: "info".to_owned(), format: None, dir: None };
-        let memory = Memory::default();
-        let writer = memory.clone();
-        let subscriber = subscriber(&config, LogFormat::Json, false, move || writer.clone()).unwrap();
-        let title = "a\nb\u{1b}[31m";
-        tracing::subscriber::with_default(subscriber, || tracing::info!(title, "title {title}"));
-        let bytes = memory.0.lock().unwrap().clone();
-        assert_eq!(bytes.iter().filter(|byte| **byte == b'\n').count(), 1);
-        assert!(!bytes.contains(&0x1b));
+        let titles = [
+            "a\nb\u{1b}[31m\r\0\u{7f}",
+            "c1 \u{85}\u{9b}31m \u{2028}\u{2029}",
+            "\u{202e}gpj.exe \u{2066}x\u{2069} \u{200f}\u{61c}\u{feff}\u{e0001}",
+        ];
+        for (format, colours) in [(LogFormat::Json, false), (LogFormat::Text, false), (LogFormat::Text, true)] {
+            for title in titles {
+                let config = LogConfig { filter: "info".to_owned(), format: Some(format), dir: None };
+                let memory = Memory::default();
+                let writer = memory.clone();
+                let subscriber = subscriber(&config, format, colours, move || writer.clone()).unwrap();
+                tracing::subscriber::with_default(subscriber, || tracing::info!(title, "title {title}"));
+                let line = String::from_utf8(memory.0.lock().unwrap().clone()).unwrap();
+                let inner = line.strip_suffix('\n').unwrap();
+                let forged = |c: char| crate::unseen::is_unseen(c) && !(colours && c == '\u{1b}');
+                assert!(!inner.contains(forged), "{line:?}");
+                if format == LogFormat::Json {
+                    let told: serde_json::Value = serde_json::from_str(inner).unwrap();
+                    assert_eq!(told["title"], title, "nothing is lost");
+                }
+            }
+        }
     }
 }

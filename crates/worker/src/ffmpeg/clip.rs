@@ -8,8 +8,7 @@ use std::path::Path;
 
 use haul_shared::job::Failure;
 
-use super::command::input;
-use super::probe::words;
+use super::line::{Line, What, words};
 use super::{Ffmpeg, check, internal};
 use crate::container::Container;
 use crate::process::{Stream, Supervised, Watch};
@@ -46,11 +45,7 @@ impl Ffmpeg {
         times: &[f64],
         watch: &Watch,
     ) -> Result<Vec<f64>, Failure> {
-        let mut arguments = words("-hide_banner -loglevel error -print_format compact=print_section=0 -show_entries");
-        arguments.push("packet=pts_time,flags".into());
-        arguments.extend(words(&format!("-select_streams {stream}")));
-        arguments.extend(input(file, container));
-        let spec = self.spec(&self.ffprobe, file, arguments);
+        let spec = self.spec(&self.ffprobe, file, asked(file, container, stream));
         let mut last = vec![0.0_f64; times.len()];
         let mut program = Supervised::start(&spec).map_err(|error| internal(&error))?;
         let ended = program
@@ -67,6 +62,14 @@ impl Ffmpeg {
         check(ended, program.stderr_tail())?;
         Ok(last)
     }
+}
+
+/// Arguments that make ffprobe tell of each packet of a stream when it is shown, and whether it is a key frame.
+pub(super) fn asked(file: &Path, container: Container, stream: u32) -> Line {
+    let mut line = Line::of("-hide_banner -loglevel error -print_format compact=print_section=0");
+    line.words(&format!("-show_entries packet=pts_time,flags -select_streams {stream}"));
+    line.input(file, What::Medium(container));
+    line
 }
 
 /// The time of a key frame, from a line about a packet.

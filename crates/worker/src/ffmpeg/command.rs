@@ -1,25 +1,17 @@
 //! Argument lists of ffmpeg. Pure: from a plan to words.
 //!
-//! Every input names its demuxer, so that ffmpeg does not guess by content, and stands behind both allow-lists: a site
-//! can send a playlist under the name of a video, and ffmpeg would open what it names. The one that can't name it is the
-//! list of [`super::parts`], which allows one demuxer instead. File names are ours, never a site's, and marked `file:`, so
-//! that none is read as a protocol.
+//! Not here: what an input may be, and lead to (`line`).
 
-use std::ffi::OsString;
 use std::path::Path;
 
 use haul_shared::job::DownloadSpec;
 
-use super::muxer::{self, demuxer};
+use super::line::{Line, What};
 use super::picture::Aside;
-use super::probe::words;
 use super::subtitles::Subtitle;
-use super::{clip, picture, sound, subtitles};
+use super::{clip, muxer, picture, sound, subtitles};
 use crate::container::{Container, VideoCodec};
 use crate::select::Plan;
-
-/// The demuxers that may run, wherever an input leads.
-pub(super) const FORMATS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mp3,aac,ogg,flac,wav,avi,flv,ffmetadata";
 
 /// Packets of an input that wait inside ffmpeg where there are several inputs. Its own eight are too few: up to version 6 it
 /// sleeps 10 ms whenever it wants one of a pipe and none is there, and of packets of 5 KB that is no more than 4 MB/s.
@@ -70,42 +62,25 @@ pub struct Embedded<'a> {
     pub aside: Option<Aside<'a>>,
 }
 
-/// The options of one input, for ffmpeg and ffprobe alike, with the `-i` that ends them.
-pub(super) fn input(file: &Path, container: Container) -> Vec<OsString> {
-    guarded(file, demuxer(container))
-}
-
-fn guarded(file: &Path, demuxer: &str) -> Vec<OsString> {
-    let mut arguments = words("-protocol_whitelist file,pipe -format_whitelist");
-    arguments.extend([FORMATS.into(), "-f".into(), demuxer.into(), "-i".into(), file_url(file)]);
-    arguments
-}
-
-pub(super) fn file_url(file: &Path) -> OsString {
-    let mut url = OsString::from("file:");
-    url.push(file);
-    url
-}
-
 /// Arguments that make the result of one or two inputs, picture first: everything in one pass.
 #[must_use]
-pub fn make(make: &Make<'_>, threads: usize) -> Vec<OsString> {
+pub fn make(make: &Make<'_>, threads: usize) -> Line {
     let Make { plan, spec, inputs, embedded, .. } = *make;
-    let mut arguments = words("-nostdin -hide_banner -loglevel error -nostats -progress pipe:1 -stats_period 0.5 -y");
-    arguments.extend(words(&format!("-filter_threads {threads}")));
+    let mut line = Line::of("-nostdin -hide_banner -loglevel error -nostats -progress pipe:1 -stats_period 0.5 -y");
+    line.words(&format!("-filter_threads {threads}"));
     let beside = [embedded.file.is_some(), embedded.cover.is_some(), embedded.aside.is_some()];
     let beside = embedded.subtitles.len() + beside.into_iter().filter(|is_there| *is_there).count();
     for one in inputs {
         // a single one is read without a queue, which is best
         if inputs.len() + beside > 1 {
-            arguments.extend(words(READ_AHEAD));
+            line.words(READ_AHEAD);
         }
         // of its decoders
-        arguments.extend(words(&format!("-threads {threads}")));
-        arguments.extend(input(one.file, one.container));
+        line.words(&format!("-threads {threads}"));
+        line.input(one.file, What::Medium(one.container));
     }
     if let Some(file) = embedded.file {
-        arguments.extend(guarded(file, "ffmetadata"));
+        line.input(file, What::Tags);
     }
     let ours = inputs.len();
     let from = plan.cut.map_or(0.0, |cut| cut.from);
@@ -118,41 +93,40 @@ pub fn make(make: &Make<'_>, threads: usize) -> Vec<OsString> {
     let (cover_input, cover_output) = covers.unwrap_or_default();
     let aside = embedded.aside.map(|aside| aside.words(next + embedded.subtitles.len()));
     let (aside_input, aside_output) = aside.unwrap_or_default();
-    arguments.extend(text_inputs);
-    arguments.extend(cover_input);
-    arguments.extend(aside_input);
+    line.join(text_inputs);
+    line.join(cover_input);
+    line.join(aside_input);
     // a stream is copied unless said otherwise
-    arguments.extend(words(&format!("-threads {threads} -c copy")));
+    line.words(&format!("-threads {threads} -c copy"));
     if let Some(video) = &plan.video {
-        arguments.extend(map(video.input, video.index));
+        line.words(&map(video.input, video.index));
         if plan.cut.is_some_and(|cut| cut.recode) {
-            arguments.extend(clip::recoded(plan.container));
+            line.extend(clip::recoded(plan.container));
         } else if video.codec == VideoCodec::H265 && plan.container == Container::Mp4 {
-            arguments.extend(words("-tag:v hvc1"));
+            line.words("-tag:v hvc1");
         }
     }
     if let Some(audio) = &plan.audio {
-        arguments.extend(map(audio.input, audio.index));
+        line.words(&map(audio.input, audio.index));
         let (kbps, from) = (u32::from(spec.audio_bitrate_kbps), inputs.get(audio.input).map(|one| one.container));
-        arguments.extend(sound::arguments(audio.sound, audio.channels, kbps, from, plan.container));
+        line.extend(sound::arguments(audio.sound, audio.channels, kbps, from, plan.container));
     }
-    arguments.extend(text_outputs);
-    arguments.extend(cover_output);
-    arguments.extend(plan.cut.map(clip::bounds).unwrap_or_default());
+    line.extend(text_outputs);
+    line.join(cover_output);
+    line.extend(plan.cut.map(clip::bounds).unwrap_or_default());
     let source = |is_ours: bool, otherwise: &str| if is_ours { ours.to_string() } else { otherwise.to_owned() };
     // what is not wanted is not kept from the source either
     let tags = source(embedded.tags, if spec.embed_metadata { "0" } else { "-1" });
-    arguments.extend(["-map_metadata".into(), tags.into()]);
     let chapters = source(embedded.chapters, if spec.embed_chapters { "0" } else { "-1" });
-    arguments.extend(["-map_chapters".into(), chapters.into()]);
-    arguments.extend(muxer::output(plan.container, plan.streaming, make.seconds, make.room));
-    arguments.push(file_url(make.output));
-    arguments.extend(aside_output);
-    arguments
+    line.words(&format!("-map_metadata {tags} -map_chapters {chapters}"));
+    line.extend(muxer::output(plan.container, plan.streaming, make.seconds, make.room));
+    line.file(make.output);
+    line.join(aside_output);
+    line
 }
 
-fn map(input: usize, index: u32) -> [OsString; 2] {
-    ["-map".into(), format!("{input}:{index}").into()]
+fn map(input: usize, index: u32) -> String {
+    format!("-map {input}:{index}")
 }
 
 /// How far ffmpeg is, in seconds of the medium, from a line of its `-progress`.

@@ -7,6 +7,8 @@
 
 pub mod clip;
 pub mod command;
+pub mod line;
+mod look;
 mod muxer;
 pub mod parts;
 pub mod picture;
@@ -16,7 +18,6 @@ mod sound;
 pub mod subtitles;
 pub mod tags;
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
@@ -25,7 +26,9 @@ use haul_shared::job::{Failure, FailureKind};
 
 use crate::container::Container;
 use crate::process::{self, Ended, Limits, Spec, Stream, Supervised, Watch};
+use crate::sandbox::Sandbox;
 use crate::verify::packets::Timeline;
+use line::Line;
 use probe::{Answer, Probe, ProbeError};
 
 pub use command::{Embedded, Input, Make};
@@ -39,8 +42,12 @@ pub struct Ffmpeg {
     pub ffmpeg: PathBuf,
     /// Absolute path of ffprobe.
     pub ffprobe: PathBuf,
+    /// What they are made of beside their own files.
+    pub made_of: Vec<PathBuf>,
     /// The launcher, if it is not beside this executable.
     pub launcher: Option<PathBuf>,
+    /// What it sees; it never reaches anything.
+    pub sandbox: Sandbox,
     /// Of each run.
     pub limits: Limits,
     /// Threads of each coder and filter of a run; at least 1.
@@ -48,22 +55,26 @@ pub struct Ffmpeg {
 }
 
 impl Ffmpeg {
-    /// What ffprobe sees in the beginning of a file of this container.
+    /// What ffprobe sees in the beginning of a file of this container; `None`: it does not tell enough, and the rest might.
+    ///
+    /// # Errors
+    /// `invalid_media` when there is something absurd.
+    pub async fn probe(&self, file: &Path, container: Container, watch: &Watch) -> Result<Option<Probe>, Failure> {
+        match self.ask(file, container, None, watch).await? {
+            Ok(probe) => Ok(Some(probe)),
+            Err(ProbeError::Unreadable | ProbeError::Empty | ProbeError::Sizeless) => Ok(None),
+            Err(error @ ProbeError::Absurd(_)) => Err(not_taken(error)),
+        }
+    }
+
+    /// The same of all of it, and when each of its packets is shown; reads it to its end, decodes next to nothing.
     ///
     /// # Errors
     /// `corrupt_media` when it can't read the file, `invalid_media` when there is nothing to play or something absurd.
-    pub async fn probe(&self, file: &Path, container: Container, watch: &Watch) -> Result<Probe, Failure> {
-        self.ask(file, container, None, watch).await
-    }
-
-    /// The same, and when all its packets are shown; reads it to its end, decodes next to nothing.
-    ///
-    /// # Errors
-    /// As [`Self::probe`].
     pub async fn read(&self, file: &Path, container: Container, watch: &Watch) -> Result<(Probe, Timeline), Failure> {
         let mut timeline = Timeline::of(container);
         let probe = self.ask(file, container, Some(&mut timeline), watch).await?;
-        Ok((probe, timeline))
+        Ok((probe.map_err(not_taken)?, timeline))
     }
 
     async fn ask(
@@ -72,7 +83,7 @@ impl Ffmpeg {
         container: Container,
         mut timeline: Option<&mut Timeline>,
         watch: &Watch,
-    ) -> Result<Probe, Failure> {
+    ) -> Result<Result<Probe, ProbeError>, Failure> {
         let mut answer = Answer::default();
         let spec = self.spec(&self.ffprobe, file, probe::arguments(file, container, timeline.is_some()));
         let mut program = Supervised::start(&spec).map_err(|error| internal(&error))?;
@@ -86,13 +97,11 @@ impl Ffmpeg {
             })
             .await;
         check(ended, program.stderr_tail())?;
-        answer.probe().map_err(|error| {
-            let kind = match error {
-                ProbeError::Unreadable => FailureKind::CorruptMedia,
-                ProbeError::Empty | ProbeError::Absurd(_) => FailureKind::InvalidMedia,
-            };
-            Failure::new(kind, format!("ffprobe: {error}"))
-        })
+        // a track may say that it is small, and have a large picture
+        if program.stderr_tail().contains(TOO_MANY_PIXELS) {
+            return Ok(Err(ProbeError::Absurd("size of the picture")));
+        }
+        Ok(answer.probe())
     }
 
     /// Makes the result; `on_progress` gets the seconds of the medium that are done. The growth of the output is a sign of
@@ -139,9 +148,13 @@ impl Ffmpeg {
         check(ended, program.stderr_tail()).map(|()| Index::InFront)
     }
 
-    fn spec(&self, program: &Path, file: &Path, arguments: Vec<OsString>) -> Spec {
-        let folder = file.parent().unwrap_or(Path::new("/"));
-        let spec = Spec::new(program, folder).args(arguments).limits(self.limits);
+    fn spec(&self, program: &Path, file: &Path, arguments: Line) -> Spec {
+        self.spec_in(program, file.parent().unwrap_or(Path::new("/")), arguments)
+    }
+
+    fn spec_in(&self, program: &Path, folder: &Path, arguments: Line) -> Spec {
+        let spec = Spec::new(program, folder).args(arguments.into_words()).limits(self.limits).sandbox(&self.sandbox);
+        let spec = spec.made_of(self.made_of.iter().cloned());
         let spec = spec.env("LANG", "C.UTF-8").env("HOME", folder).env("TMPDIR", folder);
         match &self.launcher {
             Some(launcher) => spec.launcher(launcher),
@@ -166,6 +179,18 @@ fn written_at(file: &Path) -> u64 {
     since.and_then(|since| u64::try_from(since.as_millis()).ok()).unwrap_or_default()
 }
 
+/// What ffprobe says of a file, as the reason why it is not taken.
+fn not_taken(error: ProbeError) -> Failure {
+    let kind = match error {
+        ProbeError::Unreadable => FailureKind::CorruptMedia,
+        ProbeError::Empty | ProbeError::Sizeless | ProbeError::Absurd(_) => FailureKind::InvalidMedia,
+    };
+    Failure::new(kind, format!("ffprobe: {error}"))
+}
+
+/// What libavutil says of a picture beyond `-max_pixels` (`av_image_check_size2`).
+const TOO_MANY_PIXELS: &str = "exceeds specified max pixel count";
+
 /// How a run ended, as a failure. Whoever cancelled it knows so and does not ask.
 fn check(ended: Ended, stderr: &str) -> Result<(), Failure> {
     let last = stderr.lines().last().unwrap_or_default();
@@ -174,6 +199,7 @@ fn check(ended: Ended, stderr: &str) -> Result<(), Failure> {
         Ended::Cancelled => FailureKind::Internal,
         _ if ended.is_not_started() => FailureKind::Internal,
         _ if ended.is_too_large() => FailureKind::TooLarge,
+        Ended::Exited(_) if stderr.contains(TOO_MANY_PIXELS) => FailureKind::InvalidMedia,
         Ended::Exited(_) | Ended::Signalled(_) if stderr.contains("No space left on device") => FailureKind::DiskFull,
         Ended::Exited(_) | Ended::Signalled(_) => FailureKind::CorruptMedia,
         Ended::TimedOut => FailureKind::Timeout,

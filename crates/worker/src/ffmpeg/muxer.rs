@@ -6,7 +6,7 @@
 
 use std::ffi::OsString;
 
-use super::probe::words;
+use super::line::words;
 use crate::container::Container;
 
 /// Fragments begin at key frames. The head waits for the first one (`delay_moov`): some codecs are only described by

@@ -1,16 +1,15 @@
 //! Parts of a file, one behind the other, copied into a file of their own.
 //!
-//! By ffmpeg's list of files (`concat`), which is a text of ours and names one file that was sniffed before. It is the one
-//! input whose demuxer ffmpeg finds by content: for each part the list allows that of the sniffed container and no other.
+//! By ffmpeg's list of files (`concat`), which is a text of ours and names one file that was sniffed before. ffmpeg finds the
+//! demuxer of each part by content: the list allows that of the sniffed container and no other.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
 use haul_shared::job::Failure;
 
-use super::command::file_url;
+use super::line::{Line, What};
 use super::muxer::demuxer;
-use super::probe::words;
 use super::{Ffmpeg, check, growing, internal};
 use crate::container::Container;
 use crate::process::{self, Watch};
@@ -53,15 +52,17 @@ impl Ffmpeg {
         }
         let script = output.with_extension("parts");
         tokio::fs::write(&script, list).await.map_err(|error| crate::scratch::failure(&error))?;
-        let mut arguments =
-            words("-nostdin -hide_banner -loglevel error -y -protocol_whitelist file -format_whitelist");
-        arguments.push(format!("concat,{}", demuxer(container)).into());
-        arguments.extend(words("-safe 0 -f concat -i"));
-        arguments.push(file_url(&script));
-        arguments.extend(words("-map 0:v? -map 0:a? -c copy -f matroska"));
-        arguments.push(file_url(output));
+        let arguments = copied(&script, container, output);
         let output = process::output(&self.spec(&self.ffmpeg, output, arguments), &growing(watch, output)).await;
         let output = output.map_err(|error| internal(&error))?;
         check(output.ended, &output.stderr_tail)
     }
+}
+
+pub(super) fn copied(script: &Path, container: Container, output: &Path) -> Line {
+    let mut line = Line::of("-nostdin -hide_banner -loglevel error -y -safe 0");
+    line.input(script, What::Parts(container));
+    line.words("-map 0:v? -map 0:a? -c copy -f matroska");
+    line.file(output);
+    line
 }

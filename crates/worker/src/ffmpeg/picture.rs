@@ -3,15 +3,13 @@
 //! Argument lists without IO, and the one call that makes the pictures. A site's picture is judged by its first bytes
 //! before ffmpeg sees it, and its demuxer is named. Not here: where it comes from and whether it is wanted (`pipeline`).
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use haul_shared::job::{Failure, FailureKind};
 
-use super::command::{file_url, input};
-use super::probe::words;
+use super::line::{Line, What};
 use super::{Ffmpeg, check, internal};
 use crate::container::Container;
 use crate::process::{self, Watch};
@@ -20,10 +18,6 @@ use crate::process::{self, Watch};
 const THUMBNAIL: u32 = 640;
 /// The cover of a file, in pixels of either side.
 const COVER: u32 = 1280;
-/// Pixels of a site's picture; more is a bomb.
-const MOST_PIXELS: u32 = 64_000_000;
-/// Pictures that sites have, by ffmpeg's demuxers.
-const FORMATS: &str = "jpeg_pipe,png_pipe,webp_pipe,gif";
 
 /// The same picture, for the API and for the file. JPEG both.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,8 +31,8 @@ pub struct Picture {
 /// What a picture is made of.
 #[derive(Debug, Clone, Copy)]
 pub enum Source<'a> {
-    /// A picture, by its demuxer.
-    Still(&'a Path, &'static str),
+    /// A picture.
+    Still(&'a Path, Image),
     /// A key frame of a medium.
     Frame(Frame<'a>),
 }
@@ -67,7 +61,7 @@ pub struct Aside<'a> {
 
 impl Aside<'_> {
     /// The words for it: its input, which gets this number, and its output.
-    pub(super) fn words(&self, input: usize) -> (Vec<OsString>, Vec<OsString>) {
+    pub(super) fn words(&self, input: usize) -> (Line, Line) {
         let source = Source::Frame(self.frame);
         (opened(source, false), scaled((input, self.frame.stream), THUMBNAIL, self.thumbnail))
     }
@@ -83,15 +77,33 @@ async fn is_there(picture: &Path) -> bool {
     tokio::fs::metadata(picture).await.is_ok_and(|file| file.len() > 0)
 }
 
-/// The demuxer of a picture by its first bytes; none: it is no picture that we take.
-#[must_use]
-pub fn still(head: &[u8]) -> Option<&'static str> {
-    match head {
-        [0xff, 0xd8, 0xff, ..] => Some("jpeg_pipe"),
-        [0x89, b'P', b'N', b'G', ..] => Some("png_pipe"),
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some("webp_pipe"),
-        [b'G', b'I', b'F', b'8', ..] => Some("gif"),
-        _ => None,
+/// What a picture is; there are no others that we take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the well-known name of a format")]
+pub enum Image {
+    Jpeg,
+    Png,
+    Webp,
+}
+
+impl Image {
+    /// By its first bytes.
+    #[must_use]
+    pub fn of(head: &[u8]) -> Option<Self> {
+        match head {
+            [0xff, 0xd8, 0xff, ..] => Some(Self::Jpeg),
+            [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Some(Self::Png),
+            [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some(Self::Webp),
+            _ => None,
+        }
+    }
+
+    pub(super) fn demuxer(self) -> &'static str {
+        match self {
+            Self::Jpeg => "jpeg_pipe",
+            Self::Png => "png_pipe",
+            Self::Webp => "webp_pipe",
+        }
     }
 }
 
@@ -109,16 +121,7 @@ impl Ffmpeg {
     ) -> Result<Picture, Failure> {
         let thumbnail = dir.join("thumbnail.jpg");
         let cover = with_cover.then(|| dir.join("cover.jpg"));
-        let mut arguments = words("-nostdin -hide_banner -loglevel error -y -filter_threads 1");
-        arguments.extend(opened(source, with_cover));
-        let stream = match source {
-            Source::Still(..) => 0,
-            Source::Frame(frame) => frame.stream,
-        };
-        arguments.extend(scaled((0, stream), THUMBNAIL, &thumbnail));
-        if let Some(cover) = &cover {
-            arguments.extend(scaled((0, stream), COVER, cover));
-        }
+        let arguments = drawn(source, &thumbnail, cover.as_deref());
         let output = process::output(&self.spec(&self.ffmpeg, &thumbnail, arguments), watch).await;
         let output = output.map_err(|error| internal(&error))?;
         check(output.ended, &output.stderr_tail)?;
@@ -129,74 +132,74 @@ impl Ffmpeg {
     }
 }
 
-fn opened(source: Source<'_>, with_cover: bool) -> Vec<OsString> {
-    let mut arguments = words(&format!("-threads 1 -max_pixels {MOST_PIXELS}"));
+pub(super) fn drawn(source: Source<'_>, thumbnail: &Path, cover: Option<&Path>) -> Line {
+    let mut line = Line::of("-nostdin -hide_banner -loglevel error -y -filter_threads 1");
+    line.join(opened(source, cover.is_some()));
+    let stream = match source {
+        Source::Still(..) => 0,
+        Source::Frame(frame) => frame.stream,
+    };
+    line.join(scaled((0, stream), THUMBNAIL, thumbnail));
+    if let Some(cover) = cover {
+        line.join(scaled((0, stream), COVER, cover));
+    }
+    line
+}
+
+fn opened(source: Source<'_>, with_cover: bool) -> Line {
+    let mut line = Line::of("-threads 1");
     match source {
-        Source::Still(file, demuxer) => {
-            arguments.extend(words(&format!("-protocol_whitelist file -format_whitelist {FORMATS} -f {demuxer} -i")));
-            arguments.push(file_url(file));
-        }
+        Source::Still(file, image) => line.input(file, What::Image(image)),
         Source::Frame(Frame { file, container, at, .. }) => {
             if matches!(container, Container::Mp4 | Container::M4a | Container::Webm | Container::Mkv) {
                 // its head says all: nothing need be decoded to learn what there is
-                arguments.extend(words("-probesize 32 -analyzeduration 0"));
+                line.words("-probesize 32 -analyzeduration 0");
             }
-            arguments.extend(words(&format!("-skip_frame nokey -noaccurate_seek -ss {at:.3}")));
+            line.words(&format!("-skip_frame nokey -noaccurate_seek -ss {at:.3}"));
             if !with_cover {
                 // in a picture this small nobody sees the edges of blocks
-                arguments.extend(words("-skip_loop_filter all"));
+                line.words("-skip_loop_filter all");
             }
-            arguments.extend(input(file, container));
+            line.input(file, What::Medium(container));
         }
     }
-    arguments
+    line
 }
 
-fn scaled((input, stream): (usize, u32), side: u32, output: &Path) -> Vec<OsString> {
-    let mut arguments = words(&format!("-map {input}:{stream} -frames:v 1 -map_metadata -1 -threads 1 -vf"));
-    // a key frame before the time that was asked for would be left out as too late; never enlarged; pixels need not be
-    // square in the source
-    arguments.push(
-        format!(
-            "setpts=0,scale=iw*sar:ih,setsar=1,scale=w='min({side},iw)':h='min({side},ih)':force_original_aspect_ratio=decrease"
-        )
-        .into(),
-    );
+fn scaled((input, stream): (usize, u32), side: u32, output: &Path) -> Line {
+    let mut line = Line::of(&format!("-map {input}:{stream} -frames:v 1 -map_metadata -1 -threads 1 -vf"));
+    // a key frame before the time that was asked for would be left out as too late; never enlarged; pixels need not be square
+    // in the source, and may be as odd as anybody likes: there is one step to the final size, and nothing larger on the way
+    let share = format!("min(1,min({side}/(iw*sar),{side}/ih))");
+    line.words(&format!("setpts=0,scale=w='max(1,round({share}*iw*sar))':h='max(1,round({share}*ih))',setsar=1"));
     // the key frame that was sought lies before the time that was asked for: it is the one, and is not to be waited past
-    arguments.extend(words("-fps_mode passthrough -pix_fmt yuvj420p -c:v mjpeg -q:v 4 -f mjpeg"));
-    arguments.push(file_url(output));
-    arguments
+    line.words("-fps_mode passthrough -pix_fmt yuvj420p -c:v mjpeg -q:v 4 -f mjpeg");
+    line.file(output);
+    line
 }
 
 /// The words that put a cover into a file that begins at `from` of the medium: before the outputs, and among them.
 /// `input` is the number that its input gets, `video` that its stream gets among the pictures of the file. Nothing, where
 /// the container has no place for one.
-pub(super) fn cover(
-    container: Container,
-    cover: &Path,
-    from: f64,
-    input: usize,
-    video: usize,
-) -> (Vec<OsString>, Vec<OsString>) {
+pub(super) fn cover(container: Container, cover: &Path, from: f64, input: usize, video: usize) -> (Line, Line) {
     match container {
         Container::Mp4 | Container::M4a | Container::Mp3 | Container::Flac => {
             // what has an earlier time than the beginning would be cut off
-            let mut before = words(&format!("-itsoffset {from:.3}"));
-            before.extend(words("-protocol_whitelist file -format_whitelist jpeg_pipe -f jpeg_pipe -i"));
-            before.push(file_url(cover));
+            let mut before = Line::of(&format!("-itsoffset {from:.3}"));
+            before.input(cover, What::Image(Image::Jpeg));
             let among = format!("-map {input}:0 -c:v:{video} copy -disposition:v:{video} attached_pic");
-            (before, words(&among))
+            (before, Line::of(&among))
         }
         Container::Mkv => {
-            let mut among = words("-attach");
-            among.push(file_url(cover));
-            among.extend(words("-metadata:s:t:0 mimetype=image/jpeg -metadata:s:t:0 filename=cover.jpg"));
-            (Vec::new(), among)
+            let mut among = Line::of("-attach");
+            among.file(cover);
+            among.words("-metadata:s:t:0 mimetype=image/jpeg -metadata:s:t:0 filename=cover.jpg");
+            (Line::default(), among)
         }
         // as text, among the tags: `Tags::cover`
-        Container::Ogg => (Vec::new(), Vec::new()),
+        Container::Ogg => Default::default(),
         Container::Webm | Container::MpegTs | Container::Aac | Container::Wav | Container::Avi | Container::Flv => {
-            (Vec::new(), Vec::new())
+            Default::default()
         }
     }
 }
@@ -223,17 +226,18 @@ mod tests {
 
     #[test]
     fn only_pictures_are_pictures() {
-        for (head, demuxer) in [
-            (&b"\xff\xd8\xff\xe0"[..], Some("jpeg_pipe")),
-            (b"\x89PNG\r\n\x1a\n", Some("png_pipe")),
-            (b"RIFF\0\0\0\0WEBPVP8 ", Some("webp_pipe")),
-            (b"GIF89a", Some("gif")),
+        for (head, image) in [
+            (&b"\xff\xd8\xff\xe0"[..], Some(Image::Jpeg)),
+            (b"\x89PNG\r\n\x1a\n", Some(Image::Png)),
+            (b"RIFF\0\0\0\0WEBPVP8 ", Some(Image::Webp)),
+            (b"GIF89a", None),
+            (b"\x89PNG\n\x1a\n", None),
             (b"#EXTM3U\n", None),
             (b"<svg xmlns='http://www.w3.org/2000/svg'>", None),
             (b"RIFF\0\0\0\0WAVE", None),
             (b"", None),
         ] {
-            assert_eq!(still(head), demuxer, "{}", head.escape_ascii());
+            assert_eq!(Image::of(head), image, "{}", head.escape_ascii());
         }
     }
 }

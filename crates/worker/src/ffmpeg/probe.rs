@@ -2,16 +2,15 @@
 //!
 //! Not here: running it (`ffmpeg`), and whether what it says is good enough (`verify`).
 
-use std::ffi::OsString;
 use std::path::Path;
 
-use super::command::input;
+use super::line::{Line, What};
 use crate::container::{AudioCodec, Container, VideoCodec};
 
 /// Streams of one file; more is no medium that anybody plays.
 const MOST_STREAMS: usize = 64;
-/// Pixels of either side.
-const LARGEST_SIDE: u32 = 16_384;
+/// Pixels of either side: 8K is 7680 by 4320, upright or not.
+pub(super) const LARGEST_SIDE: u32 = 8192;
 /// A year in seconds.
 const LONGEST: f64 = 366.0 * 86_400.0;
 
@@ -65,6 +64,9 @@ pub enum ProbeError {
     /// Neither picture nor sound.
     #[error("neither picture nor sound")]
     Empty,
+    /// It does not say how large its picture is.
+    #[error("a picture without a size")]
+    Sizeless,
     /// Beyond what any real medium has.
     #[error("absurd: {0}")]
     Absurd(&'static str),
@@ -73,8 +75,8 @@ pub enum ProbeError {
 /// Arguments that make ffprobe describe a file of a container that was sniffed before, and with `packets` tell when each
 /// of them is shown, for which it reads the file to its end. Each section is a line, those of packets first.
 #[must_use]
-pub fn arguments(file: &Path, container: Container, packets: bool) -> Vec<OsString> {
-    let mut arguments = words("-hide_banner -loglevel error -print_format compact -show_entries");
+pub fn arguments(file: &Path, container: Container, packets: bool) -> Line {
+    let mut line = Line::of("-hide_banner -loglevel error -print_format compact -show_entries");
     let mut entries = "format=start_time,duration\
         :stream=index,codec_type,codec_name,width,height,r_frame_rate,channels,duration\
         :stream_disposition=attached_pic"
@@ -82,17 +84,13 @@ pub fn arguments(file: &Path, container: Container, packets: bool) -> Vec<OsStri
     if packets {
         entries.push_str(":packet=stream_index,pts_time,dts_time,duration_time");
     }
-    arguments.push(entries.into());
+    line.words(&entries);
     if packets && matches!(container, Container::Mp4 | Container::M4a) {
         // its index says it all: what lies in the media data is not asked, which costs time and may have been left out
-        arguments.extend(words("-fflags +noparse"));
+        line.words("-fflags +noparse");
     }
-    arguments.extend(input(file, container));
-    arguments
-}
-
-pub(super) fn words(text: &str) -> Vec<OsString> {
-    text.split_ascii_whitespace().map(OsString::from).collect()
+    line.input(file, What::Medium(container));
+    line
 }
 
 /// What ffprobe says, line by line (its writer `compact`).
@@ -175,6 +173,10 @@ impl Answer {
             |kind: &'static str| self.streams.iter().find(|stream| stream.codec_type == kind && !stream.is_cover);
         let video = of_kind("video").map(Described::video).transpose()?;
         let audio = of_kind("audio").map(Described::audio);
+        // what nobody wants is read, too
+        if self.streams.iter().any(|stream| stream.width.max(stream.height) > LARGEST_SIDE) {
+            return Err(ProbeError::Absurd("size of the picture"));
+        }
         if video.is_none() && audio.is_none() {
             return Err(ProbeError::Empty);
         }
@@ -191,9 +193,12 @@ impl Video {
     /// A picture of so many pixels, wide and high, in a coding by ffprobe's name.
     ///
     /// # Errors
-    /// When its size is absurd.
+    /// When it has no size, or an absurd one.
     pub fn new(index: u32, name: String, (width, height): (u32, u32), rate: Option<f64>) -> Result<Self, ProbeError> {
-        if width == 0 || height == 0 || width > LARGEST_SIDE || height > LARGEST_SIDE {
+        if width == 0 || height == 0 {
+            return Err(ProbeError::Sizeless);
+        }
+        if width > LARGEST_SIDE || height > LARGEST_SIDE {
             return Err(ProbeError::Absurd("size of the picture"));
         }
         Ok(Self { index, codec: VideoCodec::of_name(&name), codec_name: name, width, height, rate })
@@ -260,7 +265,9 @@ mod tests {
 
     #[test]
     fn absurd_answers_are_refused() {
-        let huge = PROGRAM.replace("640", "20000");
+        let [huge, none] = ["8193", "0"].map(|width| PROGRAM.replace("=640", &format!("={width}")));
+        let other = "stream|index=2|codec_type=video|codec_name=png|width=9000|height=8000|disposition:attached_pic=0";
+        let second = format!("{other}\n{PROGRAM}").replace("index=0", "index=3");
         let long = PROGRAM.replace("8.021333", "1e9");
         let stream = "stream|index=0|codec_type=audio|codec_name=aac|disposition:attached_pic=0\n";
         let many = format!("{}format|start_time=0", stream.repeat(65));
@@ -269,6 +276,8 @@ mod tests {
             (stream, ProbeError::Unreadable),
             ("format|duration=1", ProbeError::Empty),
             (huge.as_str(), ProbeError::Absurd("size of the picture")),
+            (none.as_str(), ProbeError::Sizeless),
+            (second.as_str(), ProbeError::Absurd("size of the picture")),
             (long.as_str(), ProbeError::Absurd("longer than a year")),
             (many.as_str(), ProbeError::Absurd("too many streams")),
         ] {

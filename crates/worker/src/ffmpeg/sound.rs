@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use super::probe::words;
+use super::line::words;
 use crate::container::{AudioCodec, Container};
 use crate::select::Sound;
 

@@ -8,17 +8,13 @@ use std::path::{Path, PathBuf};
 
 use haul_shared::job::Failure;
 
-use super::command::file_url;
-use super::probe::words;
+use super::line::{Line, What, words};
 use super::tags::one_line;
 use super::{Ffmpeg, check, internal};
 use crate::captions::three_letters;
 use crate::container::Container;
 use crate::process::{self, Watch};
 use crate::ytdlp::captions::CaptionForm;
-
-/// Texts that may be read, by ffmpeg's demuxers.
-const FORMATS: &str = "webvtt,srt,ass";
 
 /// A text of ours, in WebVTT, whose times count from the beginning of the result.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,44 +56,30 @@ impl Ffmpeg {
     /// # Errors
     /// `corrupt_media` when it is no such text.
     pub async fn to_vtt(&self, file: &Path, form: CaptionForm, output: &Path, watch: &Watch) -> Result<(), Failure> {
-        let mut arguments = words("-nostdin -hide_banner -loglevel error -y");
-        arguments.extend(opened(file, demuxer(form)));
-        arguments.extend(words("-map 0:s:0 -c:s webvtt -f webvtt"));
-        arguments.push(file_url(output));
+        let arguments = converted(file, form, output);
         let output = process::output(&self.spec(&self.ffmpeg, output, arguments), watch).await;
         let output = output.map_err(|error| internal(&error))?;
         check(output.ended, &output.stderr_tail)
     }
 }
 
-fn demuxer(form: CaptionForm) -> &'static str {
-    match form {
-        CaptionForm::Vtt => "webvtt",
-        CaptionForm::Srt => "srt",
-        CaptionForm::Ass => "ass",
-    }
-}
-
-fn opened(file: &Path, demuxer: &str) -> Vec<OsString> {
-    let mut arguments = words(&format!("-protocol_whitelist file -format_whitelist {FORMATS} -f {demuxer} -i"));
-    arguments.push(file_url(file));
-    arguments
+pub(super) fn converted(file: &Path, form: CaptionForm, output: &Path) -> Line {
+    let mut line = Line::of("-nostdin -hide_banner -loglevel error -y");
+    line.input(file, What::Text(form));
+    line.words("-map 0:s:0 -c:s webvtt -f webvtt");
+    line.file(output);
+    line
 }
 
 /// The words that put texts into a file that begins at `from` of the medium: before the outputs, and among them. Their
 /// inputs get numbers from `input` on.
-pub(super) fn texts(
-    container: Container,
-    texts: &[Subtitle],
-    from: f64,
-    input: usize,
-) -> (Vec<OsString>, Vec<OsString>) {
-    let (mut before, mut among) = (Vec::new(), Vec::new());
+pub(super) fn texts(container: Container, texts: &[Subtitle], from: f64, input: usize) -> (Line, Vec<OsString>) {
+    let (mut before, mut among) = (Line::default(), Vec::new());
     let Some(coder) = coder(container) else { return (before, among) };
     for (at, text) in texts.iter().enumerate() {
         // the beginning of the result is taken off again, as of everything
-        before.extend(words(&format!("-itsoffset {from:.3}")));
-        before.extend(opened(&text.file, "webvtt"));
+        before.words(&format!("-itsoffset {from:.3}"));
+        before.input(&text.file, What::Text(CaptionForm::Vtt));
         among.extend(words(&format!("-map {}:0 -c:s:{at} {coder}", input + at)));
         among.push(format!("-metadata:s:s:{at}").into());
         among.push(format!("language={}", three_letters(&text.language)).into());

@@ -25,42 +25,45 @@ struct Cookie {
     domain: Option<String>,
     /// It may go to hosts below the domain.
     below: bool,
-    path: String,
+    /// `None`: any.
+    path: Option<String>,
     secure: bool,
 }
 
 impl Cookies {
     /// Reads what yt-dlp writes into `cookies` of a format: `name=value; Domain=.site.example; Path=/; Secure; name=...`.
+    /// `None`: more than anybody else should keep apart.
     #[must_use]
-    pub fn read(text: &str) -> Self {
+    pub fn read(text: &str) -> Option<Self> {
         let mut cookies: Vec<Cookie> = Vec::new();
         for part in text.split("; ") {
             let (name, value) = part.split_once('=').unwrap_or((part, ""));
             let attribute = ATTRIBUTES.iter().find(|known| name.eq_ignore_ascii_case(known));
             if attribute.is_none() && part.contains('=') {
                 let name_and_value = format!("{name}={}", unquoted(value));
-                let (domain, path) = (None, "/".to_owned());
-                cookies.push(Cookie { name_and_value, domain, below: false, path, secure: false });
+                cookies.push(Cookie { name_and_value, domain: None, below: false, path: None, secure: false });
             }
             match (attribute.copied(), cookies.last_mut()) {
-                (Some("domain"), Some(cookie)) => {
+                // yt-dlp says both right after the value: a second one is a cookie of this name, and sends no other elsewhere
+                (Some("domain"), Some(cookie)) if cookie.domain.is_none() => {
                     cookie.below = value.starts_with('.');
                     cookie.domain = Some(value.trim_start_matches('.').to_ascii_lowercase());
                 }
-                (Some("path"), Some(cookie)) => value.clone_into(&mut cookie.path),
+                (Some("path"), Some(cookie)) if cookie.path.is_none() => cookie.path = Some(value.to_owned()),
                 (Some("secure"), Some(cookie)) => cookie.secure = true,
                 (Some(_) | None, _) => {}
             }
         }
-        cookies.truncate(MOST);
-        Self(cookies)
+        (cookies.len() <= MOST).then_some(Self(cookies))
     }
 
     /// The header for a question about this address; `None`: there is nothing to say.
     #[must_use]
     pub fn of(&self, url: &Url) -> Option<HeaderValue> {
-        let meant: Vec<_> =
-            self.0.iter().filter(|cookie| cookie.is_for(url)).map(|c| c.name_and_value.as_str()).collect();
+        // one that no header can have keeps no other from going
+        let can_go = |text: &&str| HeaderValue::from_str(text).is_ok();
+        let meant = self.0.iter().filter(|cookie| cookie.is_for(url)).map(|c| c.name_and_value.as_str());
+        let meant: Vec<_> = meant.filter(can_go).collect();
         let value = (!meant.is_empty()).then(|| HeaderValue::from_str(&meant.join("; ")).ok()).flatten();
         value.map(|mut value| {
             value.set_sensitive(true);
@@ -76,10 +79,10 @@ impl Cookie {
             let below = host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'));
             host == domain || (self.below && below && url.domain().is_some())
         });
-        let path = url.path();
-        let path_fits = path
-            .strip_prefix(self.path.as_str())
-            .is_some_and(|rest| rest.is_empty() || self.path.ends_with('/') || rest.starts_with('/'));
+        let path_fits = self.path.as_deref().is_none_or(|path| {
+            let rest = url.path().strip_prefix(path);
+            rest.is_some_and(|rest| rest.is_empty() || path.ends_with('/') || rest.starts_with('/'))
+        });
         host_fits && path_fits && (!self.secure || url.scheme() == "https")
     }
 }
@@ -114,10 +117,14 @@ mod tests {
 
     #[test]
     fn a_cookie_goes_where_it_is_meant_to_go() {
+        let many = "a=1; Domain=a.example; ".repeat(MOST + 1);
+        assert_eq!(Cookies::read(&many), None, "a part of them is none of them");
         let cookies = Cookies::read(
             "a=1; Domain=.site.example; Path=/; Expires=9999999999; b=\"x\\073y\"; Domain=cdn.site.example; Path=/v; \
-             Secure; c=3; Domain=127.0.0.1; Path=/; d=4",
-        );
+             Secure; c=3; Domain=127.0.0.1; Path=/; d=4; e=5; Domain=.login.example; Path=/in; Domain=evil.example; \
+             Domain=.login.example; Path=/; f=6; Domain=host.example; Path=/; g=\"\\001\"; Domain=host.example; Path=/",
+        )
+        .expect("few");
         for (url, header) in [
             ("https://cdn.site.example/v/1", Some("a=1; b=x;y")),
             ("https://cdn.site.example/v2", Some("a=1")),
@@ -125,7 +132,16 @@ mod tests {
             ("https://x.cdn.site.example/v", Some("a=1")),
             ("https://site.example/", Some("a=1")),
             ("https://evilsite.example/", None),
+            ("https://site.example.evil.example/", None),
+            ("https://example/", None),
             ("http://127.0.0.1:80/", Some("c=3")),
+            ("http://1.127.0.0.1.example/", None),
+            ("https://www.login.example/in/x", Some("e=5")),
+            ("https://www.login.example/inner", None),
+            // Fault: a cookie that a site had called `Domain` sent the one before to the host that it named.
+            ("https://evil.example/in", None),
+            ("https://host.example/", Some("f=6")),
+            ("https://www.host.example/", None),
         ] {
             let said = cookies.of(&Url::parse(url).expect("an address"));
             assert_eq!(said.as_ref().map(|value| value.to_str().expect("text")), header, "{url}");

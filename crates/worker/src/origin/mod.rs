@@ -2,7 +2,7 @@
 //! head of an answer says, how the operator's rate is kept, which origins want to be spared, and which can't be fetched from by us.
 //!
 //! Not here: what is asked for, how often, and by how many connections (`relay`, `segments`); what may be dialled
-//! (`shared::egress`).
+//! (`guard`).
 
 mod address;
 mod answer;
@@ -12,11 +12,11 @@ mod pace;
 mod patience;
 mod unfit;
 
+pub use address::Asker;
 pub(crate) use address::{MOST_REDIRECTS, headers_for, is_address, target};
 pub use answer::Validator;
 pub(crate) use answer::{Refusal, content_range, is_chunked, is_plain, whole_length};
-pub use connection::NoTrust;
-pub(crate) use connection::{Connection, Dialler, Silence, next_bytes};
+pub(crate) use connection::{Connection, Silence, next_bytes};
 pub use cookies::Cookies;
 pub(crate) use pace::Pace;
 pub use patience::Patience;

@@ -9,14 +9,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use haul_shared::job::Stored;
-use haul_shared::storage::{ObjectKey, ObjectMeta, content_type_of};
+use haul_shared::storage::ObjectKey;
 use haul_shared::store::Pulse;
-use sha2::{Digest as _, Sha256};
 use tokio::time::timeout;
 
 use super::download::{Run, With};
 use super::make::Outcome;
-use crate::ffmpeg::picture::{Picture, Source, still};
+use crate::ffmpeg::picture::{Image, Picture, Source};
 use crate::process::Watch;
 use crate::select::{Plan, Seen};
 use crate::shape::Head;
@@ -39,17 +38,17 @@ impl Run<'_> {
     pub(super) fn picture_of_site(&self, info: &Info, dir: &Path) -> Option<SitePicture> {
         let url = info.thumbnail_url.clone()?;
         let bounds = small::Bounds { bytes: PICTURE_BYTES, wall: PICTURE_WITHIN.min(self.limits.left()) };
-        let (egress, headers) = (self.ctx.config.egress.clone(), info.asked_with());
+        let (guard, asker) = (self.limits.guard.for_what_is_optional(), info.asker());
         let is_cover = self.spec.embed_thumbnail;
         let (id, file, fetches) = (self.job.lease().job, dir.join("site"), self.ctx.thumbnails.fetches());
         Some(SitePicture::fetch(async move {
             let fetched = timeout(bounds.wall, async {
                 // so many hosts of strangers are asked at once, and no more; who waits for a cover has a slot, which is a bound
                 let _fetch = if is_cover { None } else { fetches.acquire().await.ok() };
-                small::open(&egress, &url, &headers, bounds).await.map_err(io::Error::other)?.save(&file).await
+                small::open(&guard, &asker, &url, bounds).await.map_err(io::Error::other)?.save(&file).await
             });
             match fetched.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
-                Ok(head) => still(&head).map(|demuxer| Still { file, demuxer }),
+                Ok(head) => Image::of(&head).map(|image| Still { file, image }),
                 Err(error) => {
                     tracing::debug!(job.id = %id, "job {id} has no picture of its site: {error}");
                     None
@@ -111,8 +110,8 @@ impl Run<'_> {
     /// is made; any other job's thumbnail comes after it (`thumbnails`).
     pub(super) async fn with_cover(&self, with: &With, frame: Option<&KeptFrame>) -> Option<Picture> {
         if let Some(site) = &with.picture
-            && let Some(Some(still)) = self.job.stop_token().run_until_cancelled(site.still()).await
-            && let Some(picture) = self.picture(Source::Still(&still.file, still.demuxer), &with.pictures, true).await
+            && let Some(Some(still)) = self.limits.guard.stop_token().run_until_cancelled(site.still()).await
+            && let Some(picture) = self.picture(Source::Still(&still.file, still.image), &with.pictures, true).await
         {
             return Some(picture);
         }
@@ -121,7 +120,7 @@ impl Run<'_> {
 
     async fn picture(&self, source: Source<'_>, dir: &Path, with_cover: bool) -> Option<Picture> {
         let wall = RUN_WITHIN.min(self.limits.left());
-        let watch = Watch::new(wall, wall, self.job.stop_token().clone());
+        let watch = Watch::new(wall, wall, self.limits.guard.stop_token().clone());
         let made = self.ctx.ffmpeg.picture(source, dir, with_cover, &watch).await;
         made.inspect_err(|failure| {
             let id = self.job.lease().job;
@@ -133,16 +132,11 @@ impl Run<'_> {
     /// Noted first, as every object: should the job not be completed, it is removed.
     pub(super) async fn store(&self, object: ObjectKey, file: &Path) -> Option<Stored> {
         let stored = async {
-            let bytes = tokio::fs::read(file).await.ok()?;
-            let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-            let extension = file.extension()?.to_str()?;
-            let meta = ObjectMeta { content_type: content_type_of(extension).to_owned(), sha256 };
             let pulse = self.ctx.store.reserve(self.job.lease(), &object).await.ok()?;
             if pulse != Pulse::Ok {
                 return None;
             }
-            self.ctx.storage.put(&object, file, &meta, |_| {}).await.ok()?;
-            Some(Stored { size_bytes: bytes.len() as u64, object })
+            self.ctx.put_small(&object, file).await.ok()
         };
         timeout(STORE_WITHIN.min(self.limits.left()), stored).await.ok().flatten()
     }

@@ -18,6 +18,7 @@ use crate::board::Running;
 use crate::context::Context;
 use crate::ffmpeg::Embedded;
 use crate::ffmpeg::picture::Aside;
+use crate::guard::Guard;
 use crate::scratch;
 use crate::select::{Plan, Selection, select, settle};
 use crate::sponsorblock::Segment;
@@ -25,15 +26,26 @@ use crate::stages::Stages;
 use crate::thumbnails::{SitePicture, Subject};
 use crate::verify::outline::Keep;
 use crate::verify::{self, Verified};
-use crate::ytdlp::{DownloadedFile, Info, Live, Session};
+use crate::ytdlp::{DownloadedFile, Info, Live, Session, Ytdlp};
 
 /// Makes a verified result of an order, in an empty folder for scratch, and puts it into the store.
 ///
 /// # Errors
 /// Why there is none. After a stop the failure has no meaning.
-pub async fn download(ctx: &Context, job: &Running, spec: &DownloadSpec, scratch: &Path) -> Result<Made, Failure> {
-    let limits = Limits::new(ctx, job, ctx.config.limits.timeout);
-    let run = Run { limits, ctx, job, spec, scratch, has_renewed: AtomicBool::new(false) };
+pub async fn download(
+    ctx: &Context,
+    (job, guard): (&Running, &Guard),
+    spec: &DownloadSpec,
+    scratch: &Path,
+) -> Result<Made, Failure> {
+    let limits = Limits::new(ctx, (job, guard), ctx.config.limits.timeout);
+    let ytdlp = ctx.ytdlp.with(limits.step(limits.jar(&spec.cookies, &spec.url)).await?);
+    let run = Run { limits, ctx, job, spec, scratch, ytdlp, has_renewed: AtomicBool::new(false) };
+    make(&run).await.map_err(|failure| guard.explain(failure))
+}
+
+async fn make(run: &Run<'_>) -> Result<Made, Failure> {
+    let (ctx, job, scratch) = (run.ctx, run.job, run.scratch);
     let mut stages = Stages::new(job, &ctx.metrics);
 
     stages.enter(Stage::Extract);
@@ -66,6 +78,7 @@ pub async fn download(ctx: &Context, job: &Running, spec: &DownloadSpec, scratch
             }
         };
         stages.enter(Stage::Download);
+        run.limits.guard.begin_anew();
         (fetched, way) = run.fetch(&info, &mut session, &ids, aim).boxed().await?;
     };
 
@@ -118,6 +131,8 @@ pub(super) struct Run<'a> {
     pub(super) spec: &'a DownloadSpec,
     /// The folder of the attempt.
     pub(super) scratch: &'a Path,
+    /// With the cookies of the order.
+    pub(super) ytdlp: Ytdlp,
     /// An address was used up: what the session knows is out of date.
     pub(super) has_renewed: AtomicBool,
 }
@@ -125,9 +140,10 @@ pub(super) struct Run<'a> {
 impl Run<'_> {
     /// What is at the address?
     pub(super) async fn extract(&self, dir: &Path) -> Result<(Info, Session), Failure> {
-        self.limits.step(self.limits.judge(&self.spec.url)).await?;
+        self.limits.judge(&self.spec.url)?;
         let entry = self.spec.playlist_index;
-        let (info, session) = self.ctx.ytdlp.extract(&self.spec.url, entry, dir, &self.limits.bounds()).await?;
+        let (info, session) = self.ytdlp.extract(&self.spec.url, entry, dir, &self.limits.bounds_of_look()).await?;
+        self.limits.guard.has_done_without();
         self.job.describe(info.media());
         let longest = self.ctx.config.limits.max_duration;
         let too_long = info.duration_seconds.zip(longest).filter(|(seconds, longest)| *seconds > longest.as_secs_f64());
@@ -267,6 +283,6 @@ impl Run<'_> {
 }
 
 /// Does it say that the file is not what it should be?
-pub(super) fn is_of_media(failure: &Failure) -> bool {
+fn is_of_media(failure: &Failure) -> bool {
     matches!(failure.kind, FailureKind::CorruptMedia | FailureKind::InvalidMedia)
 }

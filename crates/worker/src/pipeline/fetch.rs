@@ -74,6 +74,7 @@ impl<'a> Run<'a> {
                 if let Some(session) = session.take_if(|_| self.has_renewed.load(Ordering::Relaxed)) {
                     session.end().await;
                 }
+                self.limits.guard.begin_anew();
                 let files = self.by_ytdlp(session.take(), ids, &meter).await;
                 files.map(|files| (Fetched::Files(files), Way::Ytdlp(why)))
             }
@@ -127,10 +128,13 @@ impl<'a> Run<'a> {
         for format in chosen {
             source(format).map_err(NoFlow::Ytdlp)?;
         }
-        let relay = self.ctx.relay.for_job();
+        let relay = self.ctx.relays.for_job(self.limits.guard);
         let flows = Flows { run: self, relay: &relay, meter };
         match self.relay_once(&flows, chosen, aim).await {
-            Err(NoFlow::Changed) => self.relay_once(&flows, chosen, aim).await,
+            Err(NoFlow::Changed) => {
+                self.limits.guard.begin_anew();
+                self.relay_once(&flows, chosen, aim).await
+            }
             ended => ended,
         }
     }

@@ -12,7 +12,7 @@ use haul_shared::job::{Failure, FailureKind};
 use tokio::time::{Instant, sleep};
 
 use super::download::Run;
-use super::stopped_by;
+use super::{denied, stopped_by};
 use crate::meter::Meter;
 use crate::origin::{LONGEST_QUIET, QUIET};
 use crate::process::{Clock, Ended, Watch};
@@ -227,7 +227,7 @@ impl Flows<'_> {
             Trouble::Expired => NoFlow::Ytdlp(Why::Expired),
             Trouble::Broken => NoFlow::Ytdlp(Why::Broken),
             Trouble::NotHere(not_here) => NoFlow::Ytdlp(Why::Relay(not_here)),
-            Trouble::Denied(unreachable) => self.run.limits.unreachable(unreachable).into(),
+            Trouble::Denied(unreachable) => denied(unreachable).into(),
             Trouble::Busy { status, retry_after } => {
                 let kind = if status == 429 { FailureKind::SiteRateLimited } else { FailureKind::Network };
                 Failure { retry_after, ..Failure::new(kind, format!("the origin answers {status}")) }.into()

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use futures::FutureExt as _;
 use haul_shared::job::{Failure, Stage};
 
-use super::download::{Finished, Run, With, is_of_media};
+use super::download::{Finished, Run, With};
 use super::fetch::{Aim, fresh};
 use super::material::Material;
 use super::native::Streams;
@@ -63,11 +63,8 @@ impl Run<'_> {
         if self.spec.clip.is_some() || removes {
             return Ok(None);
         }
-        let material = match self.look_ahead(info, selection, heads).await {
-            // what its beginning lacks may come later: the whole of it is judged
-            Err(failure) if is_of_media(&failure) => return Ok(None),
-            material => material?,
-        };
+        // what its beginning lacks may come later: the whole of it is judged
+        let Some(material) = self.look_ahead(info, selection, heads).await? else { return Ok(None) };
         let plan = settle(&material.seen, self.spec).ok().filter(|plan| flows_into(plan, &material.seen));
         Ok(plan.map(|plan| (material, plan)))
     }

@@ -1,6 +1,6 @@
 //! Recording a live stream from now on: the segments of its playlists, one after the other, as they appear.
 //!
-//! Every segment is fetched through the egress policy and written behind the last one as it comes; what comes out is a
+//! Every segment is fetched through the guard and written behind the last one as it comes; what comes out is a
 //! file like any that was downloaded, and is looked at, cut to the asked length, and proven as such. A stream that ends
 //! before is recorded up to its end. Picture and sound that come apart begin at the same moment.
 //!
@@ -20,7 +20,7 @@ use url::Url;
 use super::download::Run;
 use crate::live::{self, NotFollowed, Window};
 use crate::meter::Fetched;
-use crate::origin::Pace;
+use crate::origin::{Asker, Pace};
 use crate::scratch;
 use crate::small::{self, NotFetched};
 use crate::ytdlp::{DownloadedFile, Place, SiteFormat};
@@ -54,7 +54,8 @@ impl Run<'_> {
             if place.quirks {
                 return Err(unsupported("the site has ways of its own"));
             }
-            tracks.push(Track { run: self, place, pace: pace.as_ref(), file: dir.join(format!("live.{at}")) });
+            let file = dir.join(format!("live.{at}"));
+            tracks.push(Track { run: self, place, asker: place.asker(), pace: pace.as_ref(), file });
         }
         let firsts = self.limits.step(starts(&tracks)).await?;
         let whole = f64::from(seconds);
@@ -97,6 +98,7 @@ async fn starts(tracks: &[Track<'_>]) -> Result<Vec<u64>, Failure> {
 struct Track<'a> {
     run: &'a Run<'a>,
     place: &'a Place,
+    asker: Asker,
     pace: Option<&'a Pace>,
     file: PathBuf,
 }
@@ -178,8 +180,7 @@ impl Track<'_> {
     /// Its text, and where it was found, redirects followed.
     async fn list(&self) -> Result<(Vec<u8>, Url), NotFetched> {
         let (url, bounds) = (&self.place.url, small::Bounds { bytes: PLAYLIST_BYTES, wall: ANSWER_WITHIN });
-        let egress = &self.run.ctx.config.egress;
-        let answer = small::open(egress, url.as_str(), &self.place.headers_for(url), bounds).await?;
+        let answer = small::open(self.run.limits.guard, &self.asker, url.as_str(), bounds).await?;
         let base = answer.url().clone();
         Ok((answer.whole().await?, base))
     }
@@ -204,10 +205,10 @@ impl Track<'_> {
         // what a try before has left
         file.set_len(bytes).await.map_err(|error| scratch::failure(&error))?;
         file.seek(SeekFrom::Start(bytes)).await.map_err(|error| scratch::failure(&error))?;
-        let (egress, most) = (&self.run.ctx.config.egress, self.run.ctx.config.limits.max_file_bytes);
+        let most = self.run.ctx.config.limits.max_file_bytes;
         let left = usize::try_from(most.saturating_sub(bytes).min(SEGMENT_BYTES)).unwrap_or(usize::MAX);
         let bounds = small::Bounds { bytes: left, wall: ANSWER_WITHIN };
-        let mut answer = match small::open(egress, url.as_str(), &self.place.headers_for(url), bounds).await {
+        let mut answer = match small::open(self.run.limits.guard, &self.asker, url.as_str(), bounds).await {
             Ok(answer) => answer,
             Err(error) => return Ok(Err(error)),
         };
@@ -229,7 +230,7 @@ impl Track<'_> {
     /// Waits for another try, if it is worth one.
     async fn again(&self, error: &NotFetched, tries: &mut u32) -> Result<(), Failure> {
         let passes =
-            matches!(error, NotFetched::Failed(_) | NotFetched::TooLate | NotFetched::Status(404 | 429 | 500..=599));
+            matches!(error, NotFetched::Failed | NotFetched::TooLate | NotFetched::Status(404 | 429 | 500..=599));
         if !passes || *tries == TRIES {
             return Err(self.failure(error));
         }
@@ -241,10 +242,7 @@ impl Track<'_> {
     fn failure(&self, error: &NotFetched) -> Failure {
         use haul_shared::egress::Unreachable;
         let kind = match error {
-            NotFetched::Unreachable(Unreachable::Denied(denied)) => {
-                self.run.ctx.metrics.egress_denied(*denied);
-                FailureKind::EgressDenied
-            }
+            NotFetched::Unreachable(Unreachable::Denied(_)) => FailureKind::EgressDenied,
             NotFetched::Status(429) => FailureKind::SiteRateLimited,
             NotFetched::Status(401 | 403) => FailureKind::SiteBlocked,
             NotFetched::TooLarge => FailureKind::TooLarge,
@@ -253,7 +251,8 @@ impl Track<'_> {
             | NotFetched::Redirects
             | NotFetched::Status(_)
             | NotFetched::TooLate
-            | NotFetched::Failed(_) => FailureKind::Network,
+            | NotFetched::Encoded
+            | NotFetched::Failed => FailureKind::Network,
         };
         Failure::new(kind, format!("a live stream: {error}"))
     }

@@ -41,21 +41,25 @@ impl Run<'_> {
         Ok(material)
     }
 
-    /// Judges the beginnings of what is still being fetched. What `make` does with it ends the fetching.
+    /// Judges the beginnings of what is still being fetched. What `make` does with it ends the fetching. `None`: they do not
+    /// tell enough.
     pub(super) async fn look_ahead(
         &self,
         info: &Info,
         selection: &Selection,
         heads: &[Head],
-    ) -> Result<Material, Failure> {
+    ) -> Result<Option<Material>, Failure> {
         let watch = &self.limits.watch();
         let look = heads.iter().zip(selection.take.ids()).enumerate().map(|(at, (head, id))| async move {
             let expected = expected(info, selection, (at, id), head.seconds);
             let seen = verify::look_ahead(&self.ctx.ffmpeg, &head.file, expected, watch).await?;
-            Ok(((head.pipe()?, seen.container), seen))
+            seen.map(|seen| Ok(((head.pipe()?, seen.container), seen))).transpose()
         });
-        let (inputs, seen) = try_join_all(look).await?.into_iter().unzip();
-        Ok(Material { inputs, seen })
+        let looked: Option<Vec<_>> = try_join_all(look).await?.into_iter().collect();
+        Ok(looked.map(|looked| {
+            let (inputs, seen) = looked.into_iter().unzip();
+            Material { inputs, seen }
+        }))
     }
 }
 

@@ -23,6 +23,7 @@ mod texts;
 use std::sync::Arc;
 use std::time::Duration;
 
+use haul_shared::cookies::Cookies;
 use haul_shared::egress::Unreachable;
 use haul_shared::job::{Artifact, Failure, FailureKind};
 use haul_shared::source::SourceUrl;
@@ -31,6 +32,8 @@ use tokio::time::Instant;
 
 use crate::board::Running;
 use crate::context::Context;
+use crate::guard::Guard;
+use crate::jar::Jar;
 use crate::process::{Ended, Watch};
 use crate::thumbnails::Subject;
 use crate::way::Way;
@@ -59,12 +62,13 @@ pub struct Made {
 struct Limits<'a> {
     ctx: &'a Context,
     job: &'a Running,
+    guard: &'a Guard,
     deadline: Instant,
 }
 
 impl<'a> Limits<'a> {
-    fn new(ctx: &'a Context, job: &'a Running, longest: Duration) -> Self {
-        Self { ctx, job, deadline: Instant::now() + longest.min(ctx.config.limits.timeout) }
+    fn new(ctx: &'a Context, (job, guard): (&'a Running, &'a Guard), longest: Duration) -> Self {
+        Self { ctx, job, guard, deadline: Instant::now() + longest.min(ctx.config.limits.timeout) }
     }
 
     /// Time left for whatever comes next.
@@ -77,14 +81,22 @@ impl<'a> Limits<'a> {
         ytdlp::Bounds {
             wall: self.left(),
             silence: self.ctx.config.limits.silence,
+            cpu: ytdlp::LOOK_CPU,
             file_size: Some(self.ctx.config.limits.max_file_bytes),
-            cancel: self.job.stop_token().clone(),
+            cancel: self.guard.stop_token().clone(),
+            guard: self.guard.clone(),
         }
+    }
+
+    /// For a look of yt-dlp's. It says nothing while it looks, so that an operator who grants more silence grants it more.
+    fn bounds_of_look(&self) -> ytdlp::Bounds {
+        let bounds = self.bounds();
+        ytdlp::Bounds { wall: bounds.wall.min(ytdlp::LOOK_WITHIN.max(bounds.silence)), ..bounds }
     }
 
     /// For ffmpeg and ffprobe.
     fn watch(&self) -> Watch {
-        Watch::new(self.left(), self.ctx.config.limits.silence, self.job.stop_token().clone())
+        Watch::new(self.left(), self.ctx.config.limits.silence, self.guard.stop_token().clone())
     }
 
     /// For bytes that a fetcher of ours waits for: they are life, and too few of them in half a minute none.
@@ -92,31 +104,33 @@ impl<'a> Limits<'a> {
         Watch { activity: Some(Arc::new(arrived)), slowest: Some(ytdlp::SLOWEST), ..self.watch() }
     }
 
-    /// A step of our own: ended when the job is stopped, or its time is over.
+    /// A step of our own: ended when the job is stopped, its guard lets nothing pass any more, or its time is over.
     async fn step<T>(&self, step: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
         let stopped = || Failure::new(FailureKind::Internal, "stopped");
-        match tokio::time::timeout(self.left(), self.job.stop_token().run_until_cancelled(step)).await {
+        match tokio::time::timeout(self.left(), self.guard.stop_token().run_until_cancelled(step)).await {
             Ok(Some(result)) => result,
             Ok(None) => Err(stopped()),
             Err(_) => Err(Failure::new(FailureKind::Timeout, "the attempt took too long")),
         }
     }
 
-    /// May this address be reached? The name is resolved here, and every answer judged.
-    async fn judge(&self, url: &SourceUrl) -> Result<(), Failure> {
-        let judged = self.ctx.config.egress.judge_resolved(url).await;
-        judged.map_err(|error| self.unreachable(error))
+    /// The cookies that an order for this address may use.
+    async fn jar(&self, cookies: &Cookies, url: &SourceUrl) -> Result<Option<Jar>, Failure> {
+        self.ctx.jars.open(cookies, url).await
     }
 
-    fn unreachable(&self, error: Unreachable) -> Failure {
-        match error {
-            Unreachable::Denied(denied) => {
-                self.ctx.metrics.egress_denied(denied);
-                Failure::new(FailureKind::EgressDenied, error.to_string())
-            }
-            Unreachable::Unresolved => Failure::new(FailureKind::Network, error.to_string()),
-        }
+    /// May this address be reached, as far as its text goes?
+    fn judge(&self, url: &SourceUrl) -> Result<(), Failure> {
+        self.guard.judge(url).map_err(|denied| self::denied(Unreachable::Denied(denied)))
     }
+}
+
+fn denied(unreachable: Unreachable) -> Failure {
+    let kind = match unreachable {
+        Unreachable::Denied(_) => FailureKind::EgressDenied,
+        Unreachable::Unresolved => FailureKind::Network,
+    };
+    Failure::new(kind, unreachable.to_string())
 }
 
 /// A fetch of our own that one of the clocks has ended.

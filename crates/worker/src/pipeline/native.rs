@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::download::Run;
 use super::fetch::fresh;
 use super::flow::NoFlow;
-use super::stopped_by;
+use super::{denied, stopped_by};
 use crate::container::Container;
 use crate::meter::Meter;
 use crate::process::Clock;
@@ -95,7 +95,8 @@ impl<'a> Run<'a> {
         let sources = sources.map_err(|reason| NoFlow::Ytdlp(Why::Segments(reason)))?;
         let folder = fresh(self.scratch, "segments").await?;
         let opening = async {
-            let opened = timeout(self.ctx.config.limits.silence, self.ctx.segments.open(&sources)).await;
+            let opened =
+                timeout(self.ctx.config.limits.silence, self.ctx.segments.open(self.limits.guard, &sources)).await;
             opened.map_err(|_| Failure::new(FailureKind::Stalled, "the origin does not answer"))
         };
         let opened = self.limits.step(opening).await?.map_err(|trouble| self.not_whole(trouble))?;
@@ -119,7 +120,7 @@ impl<'a> Run<'a> {
         let failure = |kind| Failure::new(kind, trouble.to_string());
         NoFlow::Failed(match trouble {
             Trouble::NotHere(reason) => return NoFlow::Ytdlp(Why::Segments(reason)),
-            Trouble::Denied(unreachable) => self.limits.unreachable(unreachable),
+            Trouble::Denied(unreachable) => denied(unreachable),
             Trouble::Refused(status) => failure(match status {
                 StatusCode::UNAUTHORIZED | StatusCode::PAYMENT_REQUIRED => FailureKind::LoginRequired,
                 StatusCode::FORBIDDEN => FailureKind::SiteBlocked,

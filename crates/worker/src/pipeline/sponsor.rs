@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use haul_shared::job::{Failure, FailureKind};
 use haul_shared::media::Fallback;
-use hyper::HeaderMap;
 
 use super::download::Run;
 use crate::ffmpeg::parts::can_be_parted;
+use crate::origin::Asker;
 use crate::select::Seen;
 use crate::small::{self, NotFetched};
 use crate::sponsorblock::{self, Kept, Segment};
@@ -30,8 +30,9 @@ impl Run<'_> {
         let (false, Some(id)) = (asked.is_nothing(), id) else { return Ok(Vec::new()) };
         let config = &self.ctx.config;
         let address = sponsorblock::address(config.sponsorblock_api.as_str(), id, asked);
-        let headers = HeaderMap::new();
-        let fetched = small::fetch(&config.egress, &address, &headers, ANSWER);
+        let guard = self.limits.guard.for_what_is_optional();
+        let nobody = Asker::default();
+        let fetched = small::fetch(&guard, &nobody, &address, ANSWER);
         let read = match self.limits.step(async { Ok(fetched.await) }).await? {
             Ok(json) => sponsorblock::read(&json, id).ok_or_else(|| "its answer can't be read".to_owned()),
             // it knows none

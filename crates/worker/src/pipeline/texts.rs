@@ -11,7 +11,6 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use haul_shared::job::{Failure, FailureKind, Text};
 use haul_shared::media::{Fallback, SubtitleMode};
 use haul_shared::storage::ObjectKey;
-use hyper::HeaderMap;
 use tokio::io::AsyncReadExt as _;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
@@ -20,6 +19,7 @@ use super::download::Run;
 use crate::captions::vtt::Vtt;
 use crate::captions::{self, Wanted};
 use crate::ffmpeg::subtitles::{Subtitle, holds_texts};
+use crate::origin::Asker;
 use crate::process::Watch;
 use crate::scratch;
 use crate::select::{Plan, Seen};
@@ -98,14 +98,14 @@ impl Run<'_> {
         dir: &Path,
     ) -> Result<Vec<Asked>, Failure> {
         let mut all: Vec<Asked> = Vec::new();
-        let (headers, until) = (info.asked_with(), Instant::now() + TEXTS_WITHIN);
+        let (asker, until) = (info.asker(), Instant::now() + TEXTS_WITHIN);
         for (at, one) in wanted.iter().enumerate() {
             let same = wanted[..at].iter().position(|before| before.found == one.found);
             let had = match (one.found, same) {
                 (None, _) => Had::Nothing,
                 (Some(_), Some(same)) => Had::Same(same),
                 (Some(caption), None) => {
-                    match self.text(caption, &headers, &dir.join(format!("text-{at}")), until).await {
+                    match self.text(caption, &asker, &dir.join(format!("text-{at}")), until).await {
                         Ok(file) => {
                             let Caption { language, name, automatic, .. } = caption.clone();
                             Had::Text(Got { language, name, automatic, file })
@@ -125,13 +125,7 @@ impl Run<'_> {
     }
 
     /// A text as the site has it, made into a file of WebVTT, in a folder that is not there yet.
-    async fn text(
-        &self,
-        caption: &Caption,
-        headers: &HeaderMap,
-        folder: &Path,
-        until: Instant,
-    ) -> Result<PathBuf, Failure> {
+    async fn text(&self, caption: &Caption, asker: &Asker, folder: &Path, until: Instant) -> Result<PathBuf, Failure> {
         tokio::fs::create_dir(folder).await.map_err(|error| scratch::failure(&error))?;
         let (raw, vtt) = (folder.join("raw"), folder.join("text.vtt"));
         let until = until.min(Instant::now() + TEXT_WITHIN);
@@ -139,11 +133,11 @@ impl Run<'_> {
             match &caption.source {
                 CaptionSource::Text(text) => write(&raw, text.as_bytes()).await,
                 CaptionSource::File(url) => {
-                    let bytes = self.fetch_small(url, headers, TEXT_BYTES).await?;
+                    let bytes = self.fetch_small(url, asker, TEXT_BYTES).await?;
                     write(&raw, words(&bytes).as_bytes()).await
                 }
                 CaptionSource::Playlist(url) => {
-                    let text = self.segments(url, headers).await?;
+                    let text = self.segments(url, asker).await?;
                     write(&vtt, text.text().as_bytes()).await
                 }
             }
@@ -152,7 +146,7 @@ impl Run<'_> {
         self.limits.step(async { timeout_at(until, fetched).await.map_err(late)? }).await?;
         if !matches!(caption.source, CaptionSource::Playlist(_)) {
             let wall = until.saturating_duration_since(Instant::now()).min(self.limits.left());
-            let watch = Watch::new(wall, wall, self.job.stop_token().clone());
+            let watch = Watch::new(wall, wall, self.limits.guard.stop_token().clone());
             let made = self.ctx.ffmpeg.to_vtt(&raw, caption.form, &vtt, &watch).await;
             made.map_err(|failure| unusable(failure.detail))?;
         }
@@ -160,8 +154,8 @@ impl Run<'_> {
     }
 
     /// A text in the segments of a playlist (RFC 8216 §3.5): their cues have the times of the whole.
-    async fn segments(&self, url: &str, headers: &HeaderMap) -> Result<Vtt, Failure> {
-        let playlist = self.fetch_small(url, headers, SEGMENT_BYTES).await?;
+    async fn segments(&self, url: &str, asker: &Asker) -> Result<Vtt, Failure> {
+        let playlist = self.fetch_small(url, asker, SEGMENT_BYTES).await?;
         let base = Url::parse(url).map_err(|_| unusable("an address that is none"))?;
         let names = String::from_utf8_lossy(&playlist);
         let names = names.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
@@ -170,7 +164,7 @@ impl Run<'_> {
         if addresses.len() > MOST_SEGMENTS {
             return Err(unusable("it comes in too many segments"));
         }
-        let segment = async |address: Url| self.fetch_small(address.as_str(), headers, SEGMENT_BYTES).await;
+        let segment = async |address: Url| self.fetch_small(address.as_str(), asker, SEGMENT_BYTES).await;
         let fetched = stream::iter(addresses).map(segment);
         let mut texts = fetched.buffered(AT_ONCE);
         let (mut whole, mut bytes) = (Vtt::default(), 0);
@@ -184,16 +178,22 @@ impl Run<'_> {
         Ok(whole)
     }
 
-    async fn fetch_small(&self, url: &str, headers: &HeaderMap, most: usize) -> Result<Vec<u8>, Failure> {
+    async fn fetch_small(&self, url: &str, asker: &Asker, most: usize) -> Result<Vec<u8>, Failure> {
         let bounds = small::Bounds { bytes: most, wall: TEXT_WITHIN };
-        let fetched = small::fetch(&self.ctx.config.egress, url, headers, bounds).await;
+        let guard = match self.spec.fallback {
+            Fallback::Strict => self.limits.guard.clone(),
+            Fallback::Nearest => self.limits.guard.for_what_is_optional(),
+        };
+        let fetched = small::fetch(&guard, asker, url, bounds).await;
         fetched.map_err(|error| match error {
-            NotFetched::Failed(_) | NotFetched::TooLate | NotFetched::Unreachable(_) => {
+            NotFetched::Failed | NotFetched::TooLate | NotFetched::Unreachable(_) => {
                 Failure::new(FailureKind::Network, format!("a text: {error}"))
             }
-            NotFetched::Address | NotFetched::Redirects | NotFetched::Status(_) | NotFetched::TooLarge => {
-                unusable(error)
-            }
+            NotFetched::Address
+            | NotFetched::Redirects
+            | NotFetched::Status(_)
+            | NotFetched::TooLarge
+            | NotFetched::Encoded => unusable(error),
         })
     }
 

@@ -46,6 +46,12 @@ impl Ended {
         self == Self::Signalled(Signal::XFSZ.as_raw())
     }
 
+    /// It used more processor time than [`super::Limits::cpu`], and was killed by `SIGXCPU`.
+    #[must_use]
+    pub fn is_too_dear(self) -> bool {
+        self == Self::Signalled(Signal::XCPU.as_raw())
+    }
+
     pub(super) fn of(status: ExitStatus) -> Self {
         match (status.code(), status.signal()) {
             (Some(code), _) => Self::Exited(code),

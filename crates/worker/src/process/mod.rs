@@ -6,7 +6,7 @@
 //! the group outlives it.
 //!
 //! Not here: which program, with which arguments, and what its words mean (`ytdlp`, `ffmpeg`); what the program may
-//! reach (`bin/haul-jail.rs`).
+//! see and reach (`sandbox`).
 
 mod clock;
 mod ended;
@@ -14,6 +14,7 @@ mod lines;
 mod supervise;
 
 use std::ffi::OsString;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +25,10 @@ pub(crate) use clock::Clock;
 pub use ended::Ended;
 pub use lines::{Line, Stream};
 pub(crate) use lines::{Lines, Tail};
+pub(crate) use supervise::launcher_beside_us;
 pub use supervise::{SpawnError, Supervised};
+
+use crate::sandbox::Sandbox;
 
 /// What to start. Neither the arguments nor the environment are shown by `Debug`: they contain addresses.
 #[derive(Clone)]
@@ -35,6 +39,22 @@ pub struct Spec {
     dir: PathBuf,
     limits: Limits,
     launcher: Option<PathBuf>,
+    sandbox: Sandbox,
+    kind: Kind,
+    made_of: Vec<PathBuf>,
+    reach: Option<(SocketAddr, Serve)>,
+}
+
+/// Takes over the listener that was made for a program where only that one finds it.
+pub type Serve = Arc<dyn Fn(TcpListener) + Send + Sync>;
+
+/// What a program is to the sandbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// It works for a job.
+    OfAJob,
+    /// It makes children that work for jobs, and confine themselves further.
+    Server,
 }
 
 impl Spec {
@@ -48,6 +68,10 @@ impl Spec {
             dir: dir.into(),
             limits: Limits::default(),
             launcher: None,
+            sandbox: Sandbox::off(),
+            kind: Kind::OfAJob,
+            made_of: Vec::new(),
+            reach: None,
         }
     }
 
@@ -72,6 +96,34 @@ impl Spec {
         self
     }
 
+    /// Confines it: it sees its directory and what it is made of, and reaches nothing.
+    #[must_use]
+    pub fn sandbox(mut self, sandbox: &Sandbox) -> Self {
+        self.sandbox = sandbox.clone();
+        self
+    }
+
+    /// What it is made of beside its own file: folders and programs that it may read and run.
+    #[must_use]
+    pub fn made_of(mut self, places: impl IntoIterator<Item = PathBuf>) -> Self {
+        self.made_of.extend(places);
+        self
+    }
+
+    /// It may connect to this address. Should that be in a network of the program's own, its listener is given to `serve`.
+    #[must_use]
+    pub fn reaches(mut self, address: SocketAddr, serve: Serve) -> Self {
+        self.reach = Some((address, serve));
+        self
+    }
+
+    /// Its children work for jobs, and confine themselves further than it is confined.
+    #[must_use]
+    pub(crate) fn of_a_server(mut self) -> Self {
+        self.kind = Kind::Server;
+        self
+    }
+
     /// Names the launcher, instead of the `haul-jail` beside this executable.
     #[must_use]
     pub fn launcher(mut self, launcher: impl Into<PathBuf>) -> Self {
@@ -93,6 +145,8 @@ pub struct Limits {
     pub file_size: Option<u64>,
     /// Private memory of one process, in bytes (`RLIMIT_DATA`; V8 does not start under `RLIMIT_AS`).
     pub data: Option<u64>,
+    /// Processor time of one process (`RLIMIT_CPU`), in whole seconds.
+    pub cpu: Option<Duration>,
     /// Open files of one process (`RLIMIT_NOFILE`).
     pub open_files: Option<u64>,
     /// Gives way to others who want the processors (`nice(2)`).

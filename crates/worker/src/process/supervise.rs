@@ -1,24 +1,31 @@
 //! One program under watch, and the ladder that ends it.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use process_wrap::tokio::{ChildWrapper, CommandWrap, ProcessGroup};
 use rustix::process::Signal;
-use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::net::UnixStream;
+use tokio::process::{ChildStderr, ChildStdout, Command};
 use tokio::time::timeout;
 
 use super::clock::Clock;
 use super::ended::LAUNCHER_FAILED;
 use super::lines::{Line, Lines, Stream, Tail};
-use super::{Ended, Limits, Spec, Watch};
+use super::{Ended, Kind, Limits, Serve, Spec, Watch};
+use crate::sandbox::{self, Confinement, Space};
 
 /// Between the request to end and the kill.
 const GRACE: Duration = Duration::from_secs(2);
-/// For the launcher to end every descendant, once it has lost its lifeline or its program.
-const LAUNCHER_GRACE: Duration = Duration::from_secs(1);
+/// For the launcher to end every descendant, once it has lost its lifeline or its program: longer than its own patience.
+/// Without it, who has left the group could not be reached any more.
+const LAUNCHER_GRACE: Duration = Duration::from_secs(3);
+/// Between two looks whether the program is still wanted, while its listener is waited for.
+const LOOK: Duration = Duration::from_millis(100);
 /// For the rest of the output after the end of the program.
 const DRAIN: Duration = Duration::from_secs(1);
 
@@ -55,10 +62,19 @@ impl Supervised {
             return Err(SpawnError::NoLauncher(launcher));
         }
         let refused = |error| SpawnError::Refused(spec.program.clone(), error);
-        let mut child = command(&launcher, spec).spawn().map_err(refused)?;
-        let lifeline = child.stdin().take();
+        let (lifeline, theirs) = UnixStream::pair().map_err(refused)?;
+        let confinement = confinement(spec).map_err(refused)?;
+        let command = command(&launcher, spec, confinement.as_ref(), theirs).map_err(refused)?;
+        // the command holds their end of the lifeline: it is gone with this line
+        let mut child = { command }.spawn().map_err(refused)?;
+        let lifeline = Arc::new(lifeline);
+        if let (Some(Space { listens_at: Some(_), .. }), Some((_, serve))) =
+            (confinement.and_then(|confinement| confinement.space), &spec.reach)
+        {
+            take_over_listener(&lifeline, Arc::clone(serve));
+        }
         let (stdout, stderr) = (child.stdout().take(), child.stderr().take());
-        let group = Group { leader: child, lifeline, ended: false };
+        let group = Group { leader: child, lifeline: Some(lifeline), ended: false };
         let (Some(stdout), Some(stderr)) = (stdout, stderr) else {
             return Err(refused(io::ErrorKind::BrokenPipe.into()));
         };
@@ -143,7 +159,7 @@ async fn drain(
 struct Group {
     leader: Box<dyn ChildWrapper>,
     /// The launcher kills everything when this closes; also when it closes because we died.
-    lifeline: Option<ChildStdin>,
+    lifeline: Option<Arc<UnixStream>>,
     ended: bool,
 }
 
@@ -187,14 +203,45 @@ impl Drop for Group {
     }
 }
 
+/// What the sandbox does with it; `None`: nothing.
+fn confinement(spec: &Spec) -> io::Result<Option<Confinement>> {
+    let programs: Vec<_> = std::iter::once(&spec.program).chain(&spec.made_of).cloned().collect();
+    match spec.kind {
+        Kind::Server => Ok(spec.sandbox.confine_server(&programs)),
+        Kind::OfAJob => spec.sandbox.confine(&spec.dir, &programs, spec.reach.as_ref().map(|(address, _)| *address)),
+    }
+}
+
+/// Waits for the listener that the launcher makes. It may end before it does: its own exit tells why.
+fn take_over_listener(lifeline: &Arc<UnixStream>, serve: Serve) {
+    // does not keep the lifeline: whoever lets go of the program ends it
+    let lifeline = Arc::downgrade(lifeline);
+    tokio::spawn(async move {
+        while let Some(socket) = lifeline.upgrade() {
+            match timeout(LOOK, sandbox::receive(&socket, &mut [0; 16])).await {
+                Ok(Ok((1.., Some(listener)))) => return serve(listener),
+                Ok(_) => return,
+                Err(_) => {}
+            }
+        }
+    });
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "the one place that starts programs: launcher, group, limits are set here"
 )]
-fn command(launcher: &Path, spec: &Spec) -> CommandWrap {
-    let Limits { file_size, data, open_files, gives_way } = spec.limits;
+fn command(
+    launcher: &Path,
+    spec: &Spec,
+    confinement: Option<&Confinement>,
+    lifeline: UnixStream,
+) -> io::Result<CommandWrap> {
+    let Limits { file_size, data, cpu, open_files, gives_way } = spec.limits;
+    let cpu = cpu.map(|cpu| cpu.as_secs().max(1));
     let mut command = Command::new(launcher);
-    for (option, limit) in [("--file-size", file_size), ("--data", data), ("--open-files", open_files)] {
+    for (option, limit) in [("--file-size", file_size), ("--data", data), ("--cpu", cpu), ("--open-files", open_files)]
+    {
         if let Some(limit) = limit {
             command.arg(option).arg(limit.to_string());
         }
@@ -202,17 +249,27 @@ fn command(launcher: &Path, spec: &Spec) -> CommandWrap {
     if gives_way {
         command.arg("--gives-way");
     }
+    if let Some(Confinement { rules, space }) = confinement {
+        command.arg("--rules").arg(serde_json::to_string(rules)?);
+        if let Some(Space { listens_at, processes }) = space {
+            command.arg("--apart").arg("--processes").arg(processes.to_string());
+            command.args(listens_at.iter().flat_map(|port| ["--listen".to_owned(), port.to_string()]));
+        }
+    }
     command.arg("--").arg(&spec.program).args(&spec.args);
     command.env_clear().envs(spec.environment.iter().map(|(name, value)| (name, value)));
     command.current_dir(&spec.dir);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let lifeline = lifeline.into_std()?;
+    // the launcher's reads of it wait, as those of a pipe do
+    lifeline.set_nonblocking(false)?;
+    command.stdin(OwnedFd::from(lifeline)).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut wrapped = CommandWrap::from(command);
     wrapped.wrap(ProcessGroup::leader());
-    wrapped
+    Ok(wrapped)
 }
 
 /// Test binaries and what is built with them stand one folder below the programs.
-fn launcher_beside_us() -> io::Result<PathBuf> {
+pub(crate) fn launcher_beside_us() -> io::Result<PathBuf> {
     let us = std::env::current_exe()?;
     let dir = us.parent().unwrap_or(Path::new("/"));
     let is_below = dir.ends_with("deps") || dir.ends_with("examples");

@@ -4,7 +4,7 @@
 //! still the version that was begun with. Whatever it can't do safely is [`Trouble::NotHere`], and yt-dlp's to do.
 //!
 //! Not here: where the bytes go (`pipeline`, `shared::storage`), what they are (`verify`), where a fresh URL comes
-//! from (`ytdlp`), what may be dialled (`shared::egress`).
+//! from (`ytdlp`), what may be dialled (`guard`).
 
 mod driver;
 mod hosts;
@@ -19,15 +19,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use haul_shared::egress::{EgressPolicy, Unreachable};
+use haul_shared::egress::Unreachable;
 use hyper::HeaderMap;
 use tokio::sync::mpsc;
-use tokio_rustls::rustls::ClientConfig;
 use tokio_util::task::AbortOnDropHandle;
 use url::Url;
 
-use crate::origin::{Cookies, Dialler, Pace, Patience, Unfit};
-pub use crate::origin::{NoTrust, Validator};
+use crate::guard::Guard;
+pub use crate::origin::Validator;
+use crate::origin::{Cookies, Pace, Patience, Unfit};
 use hosts::Hosts;
 pub(crate) use hosts::Turn;
 use piece::Route;
@@ -147,44 +147,41 @@ impl NotHere {
     }
 }
 
-/// Makes relays.
-#[derive(Debug, Clone)]
-pub struct Relay {
-    dialler: Dialler,
+/// What the relays of all jobs share.
+#[derive(Debug)]
+pub struct Relays {
     limits: Limits,
     hosts: Hosts,
-    /// Memory for all relays that come of this one.
+    memory: Shared,
+}
+
+impl Relays {
+    /// Hosts that have asked for it are spared, and those that ask for it are remembered.
+    #[must_use]
+    pub fn new(limits: Limits, patience: Patience) -> Self {
+        Self { limits, hosts: Hosts::new(patience), memory: Shared::default() }
+    }
+
+    /// For one job, whose relays share the rate, and dial what its guard allows and nothing else.
+    #[must_use]
+    pub fn for_job(&self, guard: &Guard) -> Relay {
+        let pace = self.limits.bytes_per_second.map(|rate| Arc::new(Pace::new(rate)));
+        let (hosts, memory) = (self.hosts.clone(), self.memory.clone());
+        Relay { guard: guard.clone(), limits: self.limits, hosts, memory, pace }
+    }
+}
+
+/// Makes the relays of one job.
+#[derive(Debug, Clone)]
+pub struct Relay {
+    guard: Guard,
+    limits: Limits,
+    hosts: Hosts,
     memory: Shared,
     pace: Option<Arc<Pace>>,
 }
 
 impl Relay {
-    /// Dials what `egress` allows, and nothing else. Hosts that have asked for it are spared, and those that ask for it
-    /// are remembered.
-    ///
-    /// # Errors
-    /// [`NoTrust`].
-    pub fn new(egress: EgressPolicy, limits: Limits, patience: Patience) -> Result<Self, NoTrust> {
-        Ok(Self::over(Dialler::new(egress)?, limits, patience))
-    }
-
-    /// The same, with a trust of its own.
-    #[must_use]
-    pub fn with_tls(egress: EgressPolicy, limits: Limits, patience: Patience, tls: ClientConfig) -> Self {
-        Self::over(Dialler::with_tls(egress, tls), limits, patience)
-    }
-
-    fn over(dialler: Dialler, limits: Limits, patience: Patience) -> Self {
-        Self { dialler, limits, hosts: Hosts::new(patience), memory: Shared::default(), pace: None }
-    }
-
-    /// The same for one job, whose relays share the rate.
-    #[must_use]
-    pub fn for_job(&self) -> Self {
-        let pace = self.limits.bytes_per_second.map(|rate| Arc::new(Pace::new(rate)));
-        Self { pace, ..self.clone() }
-    }
-
     /// Asks for the first piece, and with that whether there is anything to relay.
     ///
     /// # Errors

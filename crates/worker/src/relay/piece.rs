@@ -16,12 +16,13 @@ use url::Url;
 use super::hosts::{Host, Seat, Turn};
 use super::room::Taken;
 use super::{Trouble, Version};
-use crate::origin::{Connection, Dialler, Pace, Refusal, Silence, Unfit, content_range, is_plain, next_bytes};
+use crate::guard::{Guard, Seat as Place};
+use crate::origin::{Connection, Pace, Refusal, Silence, Unfit, content_range, is_plain, next_bytes};
 
 /// Where the probe ended, which is where all pieces come from.
 #[derive(Debug)]
 pub(super) struct Route {
-    pub(super) dialler: Dialler,
+    pub(super) guard: Guard,
     pub(super) url: Url,
     pub(super) headers: HeaderMap,
     pub(super) version: Version,
@@ -128,35 +129,58 @@ pub(super) async fn fetch(
     idle: Option<Connection>,
     (seated, stop): (&OnceLock<Instant>, &CancellationToken),
 ) -> Landed {
-    let _seat = route.host.seat(&route.turn).await;
-    let (begun, before) = (Instant::now(), piece.bytes.len());
-    // told once: a piece of several tries is one of several lanes
-    let _ = seated.set(begun);
-    let tried = stop.run_until_cancelled(attempt(route, &mut piece, idle)).await;
-    let (connection, end) = tried.unwrap_or((None, End::Stopped));
+    let before = piece.bytes.len();
+    let idle = idle.filter(|connection| !connection.is_closed());
+    let was_used = idle.is_some();
+    let mut tried = attempt(route, &mut piece, idle, (seated, stop)).await;
+    // an origin may close an idle connection in the moment in which it is used: nothing is in vain by that
+    if was_used && matches!(tried, (_, _, End::Cut)) && piece.bytes.len() == before {
+        tried = attempt(route, &mut piece, None, (seated, stop)).await;
+    }
+    let (begun, connection, end) = tried;
     piece.in_vain = if piece.bytes.len() > before { 0 } else { piece.in_vain + 1 };
     Landed { piece, connection, begun, end }
 }
 
-async fn attempt(route: &Route, piece: &mut Piece, idle: Option<Connection>) -> (Option<Connection>, End) {
-    let before = piece.bytes.len();
-    let used = match idle.filter(|connection| !connection.is_closed()) {
-        Some(connection) => Some(ask(route, piece, connection).await),
-        None => None,
+/// When it began, the connection if it is free again, and how it ended.
+async fn attempt(
+    route: &Route,
+    piece: &mut Piece,
+    idle: Option<Connection>,
+    (seated, stop): (&OnceLock<Instant>, &CancellationToken),
+) -> (Instant, Option<Connection>, End) {
+    // ours first: no other job waits for this host because our guard is crowded
+    let over = match idle {
+        Some(connection) => Over::Used(connection),
+        None => match stop.run_until_cancelled(Connection::seat(&route.guard, &route.url)).await {
+            Some(Ok(place)) => Over::New(place),
+            Some(Err(silence)) => return (Instant::now(), None, silent(silence)),
+            None => return (Instant::now(), None, End::Stopped),
+        },
     };
-    // an origin may close an idle connection in the moment in which it is used: nothing is in vain by that
-    match used {
-        Some((_, End::Cut)) if piece.bytes.len() == before => anew(route, piece).await,
-        Some(ended) => ended,
-        None => anew(route, piece).await,
-    }
+    let _seat = route.host.seat(&route.turn).await;
+    let begun = Instant::now();
+    // told once: a piece of several tries is one of several lanes
+    let _ = seated.set(begun);
+    let tried = async {
+        let connection = match over {
+            Over::Used(connection) => connection,
+            Over::New(place) => match Connection::open_on(place, &route.guard, &route.url).await {
+                Ok(connection) => connection,
+                Err(silence) => return (None, silent(silence)),
+            },
+        };
+        ask(route, piece, connection).await
+    };
+    let (connection, end) = stop.run_until_cancelled(tried).await.unwrap_or((None, End::Stopped));
+    (begun, connection, end)
 }
 
-async fn anew(route: &Route, piece: &mut Piece) -> (Option<Connection>, End) {
-    match route.dialler.connect(&route.url).await {
-        Ok(connection) => ask(route, piece, connection).await,
-        Err(silence) => (None, silent(silence)),
-    }
+/// What a piece is fetched over.
+enum Over {
+    Used(Connection),
+    /// One that is opened on this place.
+    New(Place),
 }
 
 /// Reads the piece that the probe asked for, on the seat that the probe had.
@@ -253,6 +277,6 @@ async fn take(
 fn silent(silence: Silence) -> End {
     match silence {
         Silence::Denied(unreachable) => End::Lost(Trouble::Denied(unreachable)),
-        Silence::Broken => End::Cut,
+        Silence::Unresolved | Silence::Broken => End::Cut,
     }
 }

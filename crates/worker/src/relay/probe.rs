@@ -42,18 +42,20 @@ pub(super) async fn probe(relay: &Relay, turn: &Turn, source: &Source, at: u64) 
         }
         let host = relay.hosts.host(url.host_str().unwrap_or_default());
         let headers = headers_for((&source.url, &source.headers, &source.cookies), &url);
+        // ours first: no other job waits for this host because our guard is crowded
+        let place = Connection::seat(&relay.guard, &url).await.map_err(trouble)?;
         let seat = host.seat(turn).await;
         let dialled = Instant::now();
-        let mut connection = relay.dialler.connect(&url).await.map_err(trouble)?;
+        let mut connection = Connection::open_on(place, &relay.guard, &url).await.map_err(trouble)?;
         let answer = connection.ask((&url, &headers), (at, last), None).await.map_err(trouble)?;
         match answer.status() {
             StatusCode::PARTIAL_CONTENT => {
                 let (version, length) = judge(answer.headers(), at, last).map_err(Trouble::NotHere)?;
                 let (body, reach) = (answer.into_body(), dialled.elapsed());
                 let first = First { at, length, connection, body, reach, seat };
-                let (dialler, pace, turn) = (relay.dialler.clone(), relay.pace.clone(), turn.clone());
+                let (guard, pace, turn) = (relay.guard.clone(), relay.pace.clone(), turn.clone());
                 let arrived_bytes = AtomicU64::new(0);
-                return Ok((Route { dialler, url, headers, version, host, turn, pace, arrived_bytes }, first));
+                return Ok((Route { guard, url, headers, version, host, turn, pace, arrived_bytes }, first));
             }
             status if status.is_redirection() => {
                 url = target(&url, answer.headers())?;
@@ -98,6 +100,6 @@ fn refused(status: StatusCode, headers: &HeaderMap) -> Trouble {
 fn trouble(silence: Silence) -> Trouble {
     match silence {
         Silence::Denied(unreachable) => Trouble::Denied(unreachable),
-        Silence::Broken => Unfit::Unanswered.into(),
+        Silence::Unresolved | Silence::Broken => Unfit::Unanswered.into(),
     }
 }

@@ -15,19 +15,21 @@ use url::Url;
 use super::hls::LONGEST_PLAYLIST;
 use super::lanes::Lanes;
 use super::{NotHere, Source, Trouble};
+use crate::guard::Guard;
 use crate::origin::{
-    Connection, Cookies, Dialler, MOST_REDIRECTS, Refusal, Silence, Unfit, headers_for, is_address, is_chunked,
-    is_plain, next_bytes, target, whole_length,
+    Connection, Cookies, MOST_REDIRECTS, Refusal, Silence, Unfit, headers_for, is_address, is_chunked, is_plain,
+    next_bytes, target, whole_length,
 };
 
-/// Connections of all hosts that are kept for the next question.
-const MOST_IDLE: usize = 64;
+/// Connections of all hosts that are kept for the next question: few enough that those which are kept leave room among
+/// the connections of a guard for those which are used.
+const MOST_IDLE: usize = 16;
 /// A key of AES-128.
 const KEY_BYTES: usize = 16;
 
 /// Asks for everything of one stream.
 pub(super) struct Fetcher {
-    dialler: Dialler,
+    guard: Guard,
     source: Url,
     headers: HeaderMap,
     cookies: Cookies,
@@ -117,9 +119,9 @@ impl Answer {
 
 impl Fetcher {
     /// With the connections of its job.
-    pub(super) fn new(dialler: Dialler, source: &Source, idle: Arc<Idle>) -> Self {
+    pub(super) fn new(guard: Guard, source: &Source, idle: Arc<Idle>) -> Self {
         Self {
-            dialler,
+            guard,
             source: source.url.clone(),
             headers: source.headers.clone(),
             cookies: source.cookies.clone(),
@@ -154,7 +156,7 @@ impl Fetcher {
                 return Ok((connection, answer));
             }
         }
-        let mut connection = self.dialler.connect(url).await.map_err(silent)?;
+        let mut connection = Connection::open(&self.guard, url).await.map_err(silent)?;
         let answer = connection.get(url, headers).await.map_err(silent)?;
         Ok((connection, answer))
     }
@@ -248,6 +250,6 @@ fn read(connection: Connection, answer: Response<Incoming>, url: Url) -> Result<
 fn silent(silence: Silence) -> End {
     match silence {
         Silence::Denied(unreachable) => End::Lost(Trouble::Denied(unreachable)),
-        Silence::Broken => End::Cut,
+        Silence::Unresolved | Silence::Broken => End::Cut,
     }
 }

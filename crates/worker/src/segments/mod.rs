@@ -4,7 +4,7 @@
 //! memory, and that none is ever left out. Whatever it can't do safely is [`Trouble::NotHere`], and yt-dlp's to do.
 //!
 //! Not here: where a playlist is found (`ytdlp`), where the bytes go (`pipeline`), what they are (`verify`), what may be
-//! dialled (`shared::egress`), connections (`origin`).
+//! dialled (`guard`), connections (`origin`).
 
 mod cipher;
 mod fetcher;
@@ -20,11 +20,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::try_join_all;
-use haul_shared::egress::{EgressPolicy, Unreachable};
+use haul_shared::egress::Unreachable;
 use hyper::StatusCode;
 use url::Url;
 
-use crate::origin::{Dialler, NoTrust, Patience, Unfit, is_address};
+use crate::guard::Guard;
+use crate::origin::{Patience, Unfit, is_address};
 use fetcher::{Fetcher, Idle};
 use plan::{MOST_SEGMENTS, Plan, Segment};
 use share::Share;
@@ -144,38 +145,36 @@ impl NotHere {
 /// Fetches streams.
 #[derive(Debug, Clone)]
 pub struct Segments {
-    dialler: Dialler,
     limits: Limits,
     patience: Patience,
 }
 
 impl Segments {
-    /// Dials what `egress` allows, and nothing else; hosts that have asked for `patience` get fewer requests.
-    ///
-    /// # Errors
-    /// [`NoTrust`].
-    pub fn new(egress: EgressPolicy, limits: Limits, patience: Patience) -> Result<Self, NoTrust> {
-        Ok(Self { dialler: Dialler::new(egress)?, limits, patience })
+    /// Hosts that have asked for `patience` get fewer requests.
+    #[must_use]
+    pub fn new(limits: Limits, patience: Patience) -> Self {
+        Self { limits, patience }
     }
 
-    /// Begins with all streams of one job: they share connections and memory. Their playlists were read, and their first
-    /// segments are on the way.
+    /// Begins with all streams of one job: they share connections and memory, and dial what its guard allows and nothing
+    /// else. Their playlists were read, and their first segments are on the way.
     ///
     /// # Errors
     /// [`Trouble`].
-    pub async fn open(&self, sources: &[Source]) -> Result<Vec<Flow>, Trouble> {
+    pub async fn open(&self, guard: &Guard, sources: &[Source]) -> Result<Vec<Flow>, Trouble> {
         let share = Arc::new(Share::new(self.limits, sources, self.patience.clone()));
         let idle = Arc::new(Idle::new(Arc::clone(&share.lanes)));
-        try_join_all(sources.iter().enumerate().map(|source| self.begin(source, &share, &idle))).await
+        try_join_all(sources.iter().enumerate().map(|source| self.begin(guard, source, &share, &idle))).await
     }
 
     async fn begin(
         &self,
+        guard: &Guard,
         (stream, source): (usize, &Source),
         share: &Arc<Share>,
         idle: &Arc<Idle>,
     ) -> Result<Flow, Trouble> {
-        let fetcher = Arc::new(Fetcher::new(self.dialler.clone(), source, Arc::clone(idle)));
+        let fetcher = Arc::new(Fetcher::new(guard.clone(), source, Arc::clone(idle)));
         let plan = match &source.manifest {
             Manifest::Playlist => playlist(&fetcher, &source.url).await?,
             Manifest::Fragments(fragments) => named(fragments).map_err(Trouble::NotHere)?,

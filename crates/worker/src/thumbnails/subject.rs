@@ -8,7 +8,7 @@ use futures::future::{BoxFuture, Shared};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::container::Container;
-use crate::ffmpeg::picture::Frame;
+use crate::ffmpeg::picture::{Frame, Image};
 
 /// What a thumbnail can be made of: the first of these that there is.
 #[derive(Debug, Default)]
@@ -32,8 +32,8 @@ pub struct SitePicture {
 pub struct Still {
     /// The picture.
     pub file: PathBuf,
-    /// ffmpeg's, for it.
-    pub demuxer: &'static str,
+    /// Which kind.
+    pub image: Image,
 }
 
 /// A key frame of a medium in a file: [`Frame`].

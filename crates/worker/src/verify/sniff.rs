@@ -1,7 +1,8 @@
 //! What a file is by its first bytes, before any program looks at it.
 //!
 //! Only containers that we know pass. Playlists and other texts that name further files are what this is for: a
-//! demuxer that guesses by content would open what they name.
+//! demuxer that guesses by content would open what they name. So would one that reads texts within an AVI (`GAB2`), whose
+//! demuxer is guessed: an AVI that has a text is none that we take.
 
 use super::structure;
 use crate::container::Container;
@@ -29,7 +30,7 @@ pub fn sniff(head: &[u8]) -> Option<Container> {
     if at(0, b"RIFF") {
         return match head.get(8..12) {
             Some(b"WAVE") => Some(Container::Wav),
-            Some(b"AVI ") => Some(Container::Avi),
+            Some(b"AVI ") => (!has_text(head)).then_some(Container::Avi),
             _ => None,
         };
     }
@@ -43,6 +44,11 @@ pub fn sniff(head: &[u8]) -> Option<Container> {
         return Some(Container::MpegTs);
     }
     frame(head)
+}
+
+/// Does the head of an AVI name a stream of texts (`strh` with the type `txts`), or does one begin in it?
+fn has_text(head: &[u8]) -> bool {
+    head.windows(4).any(|word| word == b"txts" || word == b"GAB2")
 }
 
 /// A raw stream of frames: MPEG audio layer III, or AAC with ADTS headers.
@@ -88,6 +94,8 @@ mod tests {
             b"\xef\xbb\xbf#EXTM3U",
             b"\xff\xfe#\0E\0X\0",
             b"RIFF\0\0\0\0WEBP",
+            b"RIFF\0\0\0\0AVI LISThdrlLISTstrlstrh8\0\0\0txts",
+            b"RIFF\0\0\0\0AVI LISTmovi00txGAB2\0#EXTM3U",
             b"\x89PNG\r\n\x1a\n",
             svg,
             b"",

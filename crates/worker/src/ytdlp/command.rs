@@ -7,9 +7,13 @@
 //! Not here: which formats (`select`), how the program is run (`process`).
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use haul_shared::source::SourceUrl;
+
+use super::Extractors;
 
 /// What the operator chose.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,8 +34,12 @@ pub struct YtdlpSettings {
     pub fragment_retries: u32,
     /// Bytes per second (`--limit-rate`).
     pub rate_limit: Option<u64>,
-    /// Names and patterns (`--use-extractors`), or `all`.
-    pub extractors: String,
+    /// It is given strangers' addresses: one with known holes is not run.
+    pub meets_strangers: bool,
+    /// Which may be used (`--use-extractors`).
+    pub extractors: Extractors,
+    /// A jar of cookies lies in the folder of each run (`--cookies`).
+    pub with_cookies: bool,
 }
 
 impl YtdlpSettings {
@@ -53,13 +61,34 @@ pub(super) mod mark {
 /// Where our plugin is looked for, in the folder of a run.
 pub(super) const PLUGINS: &str = "plugins";
 
+/// The jar of cookies, in the folder of a run. yt-dlp may write it, for it is a copy.
+pub(super) const JAR: &str = "cookies.txt";
+
+/// The folder of a run, and where it finds the guard that it reaches the net by.
+pub type Place<'a> = (&'a Path, SocketAddr);
+
+/// Of one request of an extractor (`--extractor-retries`, `--socket-timeout`), and the longest pause before it is made again.
+const EXTRACTOR_RETRIES: u32 = 3;
+const SOCKET_TIMEOUT: Duration = Duration::from_secs(15);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// For a look at a site: a request that gets no answer as often as it is made, and some time for all others. Two minutes.
+pub(crate) const LOOK_WITHIN: Duration =
+    Duration::from_secs((EXTRACTOR_RETRIES as u64 + 1) * (SOCKET_TIMEOUT.as_secs() + LONGEST_PAUSE.as_secs()) + 20);
+
 /// Entries that are listed of a playlist.
 pub const ENTRIES: usize = 100;
 
+/// Prints the names of all extractors, one a line.
+#[must_use]
+pub fn extractors() -> Vec<OsString> {
+    ["--ignore-config", "--no-plugin-dirs", "--list-extractors"].map(OsString::from).into()
+}
+
 /// Prints what is known of one medium: of a playlist, of the entry with this number (from 1).
 #[must_use]
-pub fn extract(settings: &YtdlpSettings, url: &SourceUrl, dir: &Path, entry: u32) -> Vec<OsString> {
-    let mut line = common(settings, dir);
+pub fn extract(settings: &YtdlpSettings, url: &SourceUrl, at: Place<'_>, entry: u32) -> Vec<OsString> {
+    let mut line = common(settings, at);
     line.words(["--playlist-items", &format!("{entry}:{entry}")]);
     // any format will do; the default specification would look for ffmpeg, and would refuse what only we can merge
     line.words(["--dump-single-json", "--format", "b*"]);
@@ -68,8 +97,8 @@ pub fn extract(settings: &YtdlpSettings, url: &SourceUrl, dir: &Path, entry: u32
 
 /// Prints what is known for display: of a playlist, a list of its first [`ENTRIES`] entries.
 #[must_use]
-pub fn metadata(settings: &YtdlpSettings, url: &SourceUrl, dir: &Path) -> Vec<OsString> {
-    let mut line = common(settings, dir);
+pub fn metadata(settings: &YtdlpSettings, url: &SourceUrl, at: Place<'_>) -> Vec<OsString> {
+    let mut line = common(settings, at);
     line.words(["--flat-playlist", "--playlist-items", &format!("1:{ENTRIES}")]);
     line.words(["--dump-single-json", "--format", "b*"]);
     line.url(url)
@@ -80,12 +109,12 @@ pub fn metadata(settings: &YtdlpSettings, url: &SourceUrl, dir: &Path) -> Vec<Os
 pub fn download<'a>(
     settings: &YtdlpSettings,
     url: &SourceUrl,
-    dir: &Path,
+    at: Place<'_>,
     entry: u32,
     format_ids: impl IntoIterator<Item = &'a str>,
 ) -> Vec<OsString> {
     let formats: Vec<_> = format_ids.into_iter().map(exactly).collect();
-    let mut line = common(settings, dir);
+    let mut line = common(settings, at);
     line.words(["--playlist-items", &format!("{entry}:{entry}")]);
     line.words(["--quiet", "--no-simulate", "--newline", "--progress", "--progress-delta", "0.5"]);
     line.words([
@@ -108,13 +137,19 @@ fn exactly(id: &str) -> String {
     format!("all[format_id=\"{}\"]", id.replace('\\', r"\\").replace('"', r#"\""#))
 }
 
-fn common(settings: &YtdlpSettings, dir: &Path) -> Line {
+fn common(settings: &YtdlpSettings, (dir, proxy): Place<'_>) -> Line {
     let mut line = Line(Vec::new());
+    line.option("--proxy", format!("http://{proxy}"));
     // nothing from outside decides: no configuration, plugin, cookie, cache, code from elsewhere
     line.words(["--ignore-config", "--no-config-locations", "--no-update", "--no-plugin-dirs"]);
     line.option("--plugin-dirs", dir.join(PLUGINS));
     line.words(["--no-remote-components", "--no-cache-dir", "--no-exec", "--no-batch-file"]);
-    line.words(["--no-cookies", "--no-cookies-from-browser", "--no-js-runtimes"]);
+    line.words(["--no-cookies-from-browser", "--no-js-runtimes"]);
+    if settings.with_cookies {
+        line.option("--cookies", dir.join(JAR));
+    } else {
+        line.words(["--no-cookies"]);
+    }
     if let Some(deno) = &settings.deno {
         let mut runtime = OsString::from("deno:");
         runtime.push(deno);
@@ -127,10 +162,12 @@ fn common(settings: &YtdlpSettings, dir: &Path) -> Line {
     line.words(["--abort-on-error", "--abort-on-unavailable-fragments"]);
     line.option("--retries", settings.retries.to_string());
     line.option("--fragment-retries", settings.fragment_retries.to_string());
-    line.words(["--extractor-retries", "3", "--file-access-retries", "3", "--socket-timeout", "15"]);
+    line.option("--extractor-retries", EXTRACTOR_RETRIES.to_string());
+    line.option("--socket-timeout", SOCKET_TIMEOUT.as_secs().to_string());
+    line.words(["--file-access-retries", "3"]);
     // without these a site that asks for patience gets all retries in one second
     line.words(["--retry-sleep", "http:exp=1:20", "--retry-sleep", "fragment:exp=1:20"]);
-    line.words(["--retry-sleep", "extractor:exp=1:10"]);
+    line.option("--retry-sleep", format!("extractor:exp=1:{}", LONGEST_PAUSE.as_secs()));
     line.option("--concurrent-fragments", settings.at_once().to_string());
     if settings.buffer_size.is_some() {
         // or it would hold for the first read only
@@ -145,8 +182,8 @@ fn common(settings: &YtdlpSettings, dir: &Path) -> Line {
             line.option(option, value.to_string());
         }
     }
-    if settings.extractors != "all" {
-        line.words(["--use-extractors", &settings.extractors]);
+    if let Some(allowed) = settings.extractors.option() {
+        line.words(["--use-extractors", &allowed]);
     }
     line
 }
@@ -182,7 +219,9 @@ mod tests {
             retries: 5,
             fragment_retries: 5,
             rate_limit: None,
-            extractors: "all".into(),
+            meets_strangers: false,
+            extractors: Extractors::default(),
+            with_cookies: false,
         }
     }
 
@@ -208,12 +247,12 @@ mod tests {
 
     #[test]
     fn the_address_is_the_last_word_and_cannot_be_an_option() {
-        let (settings, dir) = (settings(), Path::new("/job"));
+        let (settings, at) = (settings(), (Path::new("/job"), ([127, 0, 0, 1], 9).into()));
         let url = url("https://site.example/--exec=x");
         for line in [
-            extract(&settings, &url, dir, 1),
-            metadata(&settings, &url, dir),
-            download(&settings, &url, dir, 1, ["1", "2"]),
+            extract(&settings, &url, at, 1),
+            metadata(&settings, &url, at),
+            download(&settings, &url, at, 1, ["1", "2"]),
         ] {
             let words = words(line);
             assert_eq!(words[words.len() - 2..], ["--", "https://site.example/--exec=x"]);
@@ -222,29 +261,34 @@ mod tests {
 
     #[test]
     fn settings_are_said_only_when_there_are_any() {
-        let dir = Path::new("/job");
+        let at = (Path::new("/job"), ([127, 0, 0, 1], 9).into());
         let mut settings = settings();
         let has = |settings: &YtdlpSettings, pair: [&str; 2]| {
-            words(extract(settings, &url("https://site.example/"), dir, 7)).windows(2).any(|two| two == pair)
+            words(extract(settings, &url("https://site.example/"), at, 7)).windows(2).any(|two| two == pair)
         };
-        assert!(has(&settings, ["--playlist-items", "7:7"]));
+        assert!(has(&settings, ["--playlist-items", "7:7"]) && has(&settings, ["--proxy", "http://127.0.0.1:9"]));
         assert!(has(&settings, ["--concurrent-fragments", "8"]));
         let optional = [
             ["--http-chunk-size", "10"],
             ["--buffer-size", "20"],
             ["--limit-rate", "30"],
-            ["--use-extractors", "default,-generic"],
+            ["--use-extractors", "default,-generic(:.*)?"],
             ["--js-runtimes", "deno:/opt/deno"],
         ];
         assert!(optional.iter().all(|pair| !has(&settings, *pair)));
         settings.http_chunk_size = Some(10);
         settings.buffer_size = Some(20);
         settings.rate_limit = Some(30);
-        settings.extractors = "default,-generic".into();
+        settings.extractors = "-generic".parse().expect("a list");
         settings.deno = Some("/opt/deno".into());
         assert!(optional.iter().all(|pair| has(&settings, *pair)));
         assert!(has(&settings, ["--no-resize-buffer", "--http-chunk-size"]), "the size is kept");
         // Fault: every fragment under way was given the whole rate.
         assert!(has(&settings, ["--concurrent-fragments", "1"]), "one rate, one connection");
+        assert!(has(&settings, ["--no-js-runtimes", "--no-cookies"]));
+        settings.with_cookies = true;
+        assert!(
+            has(&settings, ["--cookies", "/job/cookies.txt"]) && !has(&settings, ["--no-js-runtimes", "--no-cookies"])
+        );
     }
 }

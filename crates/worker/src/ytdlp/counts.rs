@@ -36,10 +36,12 @@ pub enum Why {
     Deaf,
     /// It had ended by itself.
     Died,
+    /// A child of it could not put on what confines a job.
+    Unconfined,
 }
 
 impl Why {
-    const ALL: [Self; 4] = [Self::Served, Self::Changed, Self::Deaf, Self::Died];
+    const ALL: [Self; 5] = [Self::Served, Self::Changed, Self::Deaf, Self::Died, Self::Unconfined];
 
     /// As a label, and in a log.
     #[must_use]
@@ -49,6 +51,7 @@ impl Why {
             Self::Changed => "changed",
             Self::Deaf => "deaf",
             Self::Died => "died",
+            Self::Unconfined => "unconfined",
         }
     }
 }

@@ -37,6 +37,8 @@ pub fn failure(ended: Ended, stderr: &str, was_live: bool) -> Failure {
         Ended::TimedOut => K::Timeout,
         Ended::Silent | Ended::Slow => K::Stalled,
         _ if ended.is_too_large() => K::TooLarge,
+        // what took so long once takes as long again
+        _ if ended.is_too_dear() => K::InvalidMedia,
         _ if ended.is_not_started() => K::Internal,
         Ended::Signalled(_) | Ended::Cancelled | Ended::Exited(WRONG_OPTIONS) => K::Internal,
         Ended::Exited(_) => said.kind(),

@@ -6,7 +6,6 @@
 
 use haul_shared::media::{MediaInfo, Quality};
 use haul_shared::metadata::{Chapter, Entry, MediaFormat, Metadata, Subtitle};
-use hyper::HeaderMap;
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 
@@ -14,6 +13,7 @@ use super::captions::{self, Caption};
 use super::command::ENTRIES;
 use super::place::Place;
 use super::value::{self, Fields, ID, TITLE, WORD};
+use crate::origin::Asker;
 
 const FORMATS: usize = 1000;
 const LANGUAGES: usize = 500;
@@ -170,7 +170,8 @@ impl SiteFormat {
 
 impl Info {
     /// Reads what yt-dlp says; `None`: it says nothing that can be read.
-    pub(super) fn read(value: &RawValue) -> Option<Self> {
+    #[must_use]
+    pub fn read(value: &RawValue) -> Option<Self> {
         Fields::of(value).map(|fields| Self::of(&fields))
     }
 
@@ -215,16 +216,11 @@ impl Info {
         }
     }
 
-    /// What has to be said when asking for what belongs to the medium: as for its best format, without cookies, as it may
-    /// lie elsewhere.
+    /// Who asks for what belongs to the medium: whoever asks for its best format, with cookies that go only where each of
+    /// them is meant to go.
     #[must_use]
-    pub fn asked_with(&self) -> HeaderMap {
-        self.formats
-            .iter()
-            .rev()
-            .find_map(|format| format.place.as_ref())
-            .map(|place| place.headers.clone())
-            .unwrap_or_default()
+    pub fn asker(&self) -> Asker {
+        self.formats.iter().rev().find_map(|format| format.place.as_ref()).map(Place::asker).unwrap_or_default()
     }
 
     /// What a job shows.

@@ -2,20 +2,27 @@
 //!
 //! [`command`] makes its command lines, [`progress`], [`info`] and [`failure`] read its words; all without IO. A line is
 //! given to a child of a warm extractor (`warm`), in which yt-dlp is loaded already; where there is none, or it breaks,
-//! a program is started for it (`plain`). Both keep to `Retry-After` by a plugin of ours.
+//! a program is started for it (`plain`). Both keep to `Retry-After` by a plugin of ours. Which yt-dlp may be used at all is
+//! looked at first, and again when it was replaced (`known`).
 //!
 //! Not here: which formats are taken (`select`), what is made of them (`ffmpeg`), whether they are what they claim
 //! (`verify`): an exit code of 0 proves nothing, and here only the promised files are counted.
 
+mod bounds;
 pub mod captions;
 pub mod command;
+mod cookies;
 pub mod counts;
+mod extractors;
 pub mod failure;
+pub mod floor;
 pub mod info;
+mod known;
 mod place;
 mod plain;
 pub mod progress;
 mod session;
+mod stamp;
 mod value;
 mod warm;
 
@@ -28,16 +35,23 @@ use haul_shared::job::{Failure, FailureKind};
 use haul_shared::source::SourceUrl;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
+use crate::jar::Jar;
 use crate::origin::Patience;
 use crate::process::{Pace, Watch};
+use crate::sandbox::Sandbox;
 use counts::{Counts, Way};
+use known::Known;
+use plain::Reach;
 use warm::{Asked, Child, NoAnswer, Pool};
 
+pub use bounds::Bounds;
 pub use captions::Caption;
+pub(crate) use command::LOOK_WITHIN;
 pub use command::YtdlpSettings;
+pub use extractors::{Extractors, NotExtractors};
 pub use info::{Info, Live, SiteFormat, Track};
+pub use known::Unusable;
 pub use place::Place;
 pub use progress::{Event, Report};
 pub(crate) use session::SLOWEST;
@@ -46,36 +60,17 @@ pub use warm::WarmSettings;
 
 /// Private memory of one process: enough for the JavaScript runtime, and a page that blows up ends in a clean error.
 const MEMORY: u64 = 1 << 30;
+/// Processor time of a look. An honest one takes a second or two; a page that a pattern gets lost in takes for ever, however
+/// often it is looked at.
+pub(crate) const LOOK_CPU: Duration = Duration::from_secs(60);
+/// For yt-dlp to say something of itself.
+const QUICKLY: Duration = Duration::from_secs(30);
 /// Where the interpreter of the program is found.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// Keeps to `Retry-After`. yt-dlp finds plugins by the names of the folders, below any one.
 const PLUGIN: &str = include_str!("retry_after.py");
 const PLUGIN_FILE: &str = "retry_after.py";
-
-/// How far one run may go.
-#[derive(Debug, Clone)]
-pub struct Bounds {
-    /// The longest that it may take.
-    pub wall: Duration,
-    /// The longest without output and without a byte.
-    pub silence: Duration,
-    /// The largest file, in bytes.
-    pub file_size: Option<u64>,
-    /// Ends the run.
-    pub cancel: CancellationToken,
-}
-
-impl Bounds {
-    fn watch(&self) -> Watch {
-        Watch::new(self.wall, self.silence, self.cancel.clone())
-    }
-
-    /// What is left of them for another try.
-    fn since(&self, began: Instant) -> Self {
-        Self { wall: self.wall.saturating_sub(began.elapsed()), ..self.clone() }
-    }
-}
 
 /// A file that was downloaded.
 #[derive(Debug, Clone, PartialEq)]
@@ -96,22 +91,55 @@ pub struct Ytdlp {
     settings: YtdlpSettings,
     patience: Patience,
     counts: Counts,
+    sandbox: Sandbox,
+    made_of: Arc<[PathBuf]>,
     pool: Option<Arc<Pool>>,
+    jar: Option<Jar>,
+    known: Known,
 }
 
 impl Ytdlp {
     /// A runner of the program that the settings name, by the plain command line.
     #[must_use]
     pub fn new(settings: YtdlpSettings) -> Self {
-        Self { settings, patience: Patience::default(), counts: Counts::default(), pool: None }
+        let (patience, counts) = (Patience::default(), Counts::default());
+        Self {
+            settings,
+            patience,
+            counts,
+            sandbox: Sandbox::off(),
+            made_of: Arc::default(),
+            pool: None,
+            jar: None,
+            known: Known::default(),
+        }
+    }
+
+    /// The same, confined. To be called before [`Self::warmed`].
+    #[must_use]
+    pub fn confined(mut self, sandbox: &Sandbox) -> Self {
+        self.sandbox = sandbox.clone();
+        let python = warm::interpreter::of(&self.settings.program).ok().flatten();
+        let places = python.iter().flat_map(|python| warm::interpreter::places(python));
+        let program = std::iter::once(self.settings.program.clone());
+        self.made_of = places.chain(program).chain(self.settings.deno.clone()).collect();
+        self
     }
 
     /// The same with warm extractors, which begin to be started. To be called on a runtime.
     #[must_use]
     pub fn warmed(mut self, warm: WarmSettings) -> Self {
-        let pool = (warm.servers > 0).then(|| Pool::start(self.settings.program.clone(), warm, &self.counts));
+        let confined = (&self.sandbox, &self.made_of);
+        let pool = (warm.servers > 0).then(|| Pool::start(&self.settings, warm, confined, &self.counts));
         self.pool = pool.map(Arc::new);
         self
+    }
+
+    /// The same for one job, with the cookies that it may use. They lie in the folder of each of its runs.
+    #[must_use]
+    pub fn with(&self, jar: Option<Jar>) -> Self {
+        let settings = YtdlpSettings { with_cookies: jar.is_some(), ..self.settings.clone() };
+        Self { settings, jar, ..self.clone() }
     }
 
     /// Waits until the warm extractors have been started, or could not be.
@@ -140,22 +168,6 @@ impl Ytdlp {
         &self.counts
     }
 
-    /// Which yt-dlp it is, `YYYY.MM.DD`.
-    ///
-    /// # Errors
-    /// When it cannot be run.
-    pub async fn version(&self, dir: &Path) -> Result<String, Failure> {
-        let quickly = Duration::from_secs(30);
-        let bounds = Bounds { wall: quickly, silence: quickly, file_size: None, cancel: CancellationToken::new() };
-        Ok(self.ask(vec!["--ignore-config".into(), "--version".into()], dir, &bounds).await?.trim().to_owned())
-    }
-
-    /// Which yt-dlp the warm extractors have loaded; another one when it was replaced. `None`: there is none now.
-    #[must_use]
-    pub fn warm_version(&self) -> Option<String> {
-        self.pool.as_ref()?.version()
-    }
-
     /// Asks what is at an address: of a list, its entry with this number (from 1), with all its formats. The session
     /// downloads it; dropped, it lets go of it.
     ///
@@ -168,7 +180,7 @@ impl Ytdlp {
         dir: &Path,
         bounds: &Bounds,
     ) -> Result<(Info, Session), Failure> {
-        let line = command::extract(&self.settings, url, dir, entry);
+        let line = command::extract(&self.settings, url, (dir, bounds.proxy()?), entry);
         let (found, child) = self.find(url, line, dir, bounds).await?;
         let info = Info::read_entry(&found);
         let info = info.ok_or_else(|| Failure::new(FailureKind::Unavailable, "the list has no such entry"))?;
@@ -180,7 +192,7 @@ impl Ytdlp {
     /// # Errors
     /// As [`Self::extract`].
     pub async fn metadata(&self, url: &SourceUrl, dir: &Path, bounds: &Bounds) -> Result<Info, Failure> {
-        let line = command::metadata(&self.settings, url, dir);
+        let line = command::metadata(&self.settings, url, (dir, bounds.proxy()?));
         let (found, child) = self.find(url, line, dir, bounds).await?;
         if let Some(child) = child {
             child.end().await;
@@ -197,11 +209,26 @@ impl Ytdlp {
         bounds: &Bounds,
     ) -> Result<(Box<RawValue>, Option<Child>), Failure> {
         let began = Instant::now();
-        if let Some((found, child)) = self.find_warm(url, &line, dir, bounds).await? {
+        self.check_known(dir, &bounds.cancel).await?;
+        self.put_jar(dir).await?;
+        let found = self.find_warm(url, &line, dir, bounds).await;
+        if !matches!(found, Ok(None)) {
+            // who goes on with it has read it
+            self.take_jar(dir).await;
+        }
+        if let Some((found, child)) = found? {
             return Ok((found, Some(child)));
         }
-        self.counts.ran(Way::Plain);
-        let found = self.ask(line, dir, &bounds.since(began)).await.and_then(|json| {
+        let asking = async {
+            // a warm one may have been lost because it was replaced
+            self.check_known(dir, &bounds.cancel).await?;
+            self.counts.ran(Way::Plain);
+            let bounds = bounds.since(began);
+            self.ask(line, dir, bounds.reach()?, &bounds.watch()).await
+        };
+        let asked = asking.await;
+        self.take_jar(dir).await;
+        let found = asked.and_then(|json| {
             let nonsense = |_| Failure::new(FailureKind::ExtractorError, "yt-dlp said nothing that is JSON");
             RawValue::from_string(json).map_err(nonsense)
         });
@@ -218,7 +245,12 @@ impl Ytdlp {
     ) -> Result<Option<(Box<RawValue>, Child)>, Failure> {
         let (Some(pool), Some(argv)) = (&self.pool, argv(line)) else { return Ok(None) };
         let Some(mut child) = pool.child().await else { return Ok(None) };
-        let asked = Asked { argv, dir, data: MEMORY, file_size: bounds.file_size };
+        let cpu = (bounds.cpu, bounds.cpu_of_all());
+        let proxy = bounds.proxy()?;
+        let confinement = self.sandbox.confine(dir, &self.made_of, Some(proxy));
+        let confinement = confinement.map_err(|error| Failure::new(FailureKind::Internal, error.to_string()))?;
+        let guard = (proxy, &bounds.guard);
+        let asked = Asked { argv, dir, data: MEMORY, cpu, file_size: bounds.file_size, guard, confinement };
         match child.extract(&asked, &bounds.watch()).await {
             Ok(found) => {
                 self.counts.ran(Way::Warm);

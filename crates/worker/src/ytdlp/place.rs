@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use url::Url;
 
 use super::value::{self, Fields};
-use crate::origin::{self, Cookies};
+use crate::origin::{Asker, Cookies};
 
 /// Characters of the longest address; some are signed at length.
 const ADDRESS: usize = 8192;
@@ -80,7 +80,7 @@ impl Place {
             Some((address.into(), fragment.number("duration")))
         };
         let fragments: Vec<_> = fields.list("fragments", FRAGMENTS).map_while(fragment).collect();
-        let cookies = fields.whole_text("cookies", ADDRESS);
+        let cookies = fields.whole_text("cookies", ADDRESS).and_then(|cookies| Cookies::read(&cookies));
         // what was left out here is missing there
         let is_cut = fields.length("fragments") != fragments.len() || (fields.has("cookies") && cookies.is_none());
         let is_odd = |name: &str| ODD.iter().any(|odd| name.eq_ignore_ascii_case(odd));
@@ -97,7 +97,7 @@ impl Place {
         Some(Self {
             url,
             headers: headers.collect(),
-            cookies: cookies.map(|cookies| Cookies::read(&cookies)).unwrap_or_default(),
+            cookies: cookies.unwrap_or_default(),
             fragment_base: address(fields, "fragment_base_url"),
             fragments,
             quirks: quirks.contains(&true),
@@ -106,9 +106,9 @@ impl Place {
 }
 
 impl Place {
-    /// What is said when asking for something of this format at this address.
-    pub(crate) fn headers_for(&self, url: &Url) -> HeaderMap {
-        origin::headers_for((&self.url, &self.headers, &self.cookies), url)
+    /// Who asks for something that belongs to this format.
+    pub(crate) fn asker(&self) -> Asker {
+        Asker::of(self.url.clone(), self.headers.clone(), self.cookies.clone())
     }
 }
 
@@ -139,8 +139,11 @@ mod tests {
             ("https://site.example/1.ts", [Some("s=1"), Some("Basic eA=="), Some("r")]),
             ("https://a.cdn.example/1.ts", [Some("c=2"), None, Some("r")]),
             ("https://other.example/1.ts", [None, None, Some("r")]),
+            // Fault: what lies beside a medium was asked for with both over plain http, too.
+            ("http://site.example/1.ts", [Some("s=1"), None, Some("r")]),
+            ("https://site.example:8443/1.ts", [Some("s=1"), None, Some("r")]),
         ] {
-            let headers = place.headers_for(&Url::parse(url).expect("an address"));
+            let headers = place.asker().headers_for(&Url::parse(url).expect("an address"));
             let value = |name: &str| headers.get(name).map(|value| value.to_str().expect("text"));
             assert_eq!(["cookie", "authorization", "referer"].map(value), said, "{url}");
         }

@@ -6,13 +6,23 @@
                           ▲ fork
                         server                    loads, then only accepts and forks
 
-Arguments: the yt-dlp program. The working directory is private to the worker; the socket `socket` is made in it. When
+Arguments: the yt-dlp program; and where jobs get namespaces of their own, the port at which each finds its guard there.
+The working directory is private to the worker; the socket `socket` is made in it. When
 the server listens, it writes one line of JSON to standard output: `{"version": ..., "files": [...]}`, the files being
 those that change when yt-dlp is replaced. From then on nothing of it is said on standard output.
 
-On a connection each line is an object with one key. The job says `hello`, and is told
-    {"dir": folder, "limits": {"data": bytes or null, "file_size": bytes or null}, "argv": [...]}
-where the arguments are those of the command line (`command.rs`). It answers with `info`, or `error`. Then it may be told
+On a connection each line is an object with one key. The job says `hello`, along with its listener if it has namespaces,
+and is told
+    {"dir": folder,
+     "limits": {"data": bytes or null, "file_size": bytes or null, "processes": how many or null,
+                "cpu": [seconds of a look, seconds of all]},
+     "rules": {...} or null, "environment": {...}}
+where the rules are those of `sandbox/rules.rs`, and the environment names the proxy by which it reaches the net. When all
+of that holds it says `confined`, and only then is it told what it is to do,
+    {"argv": [...]}
+the arguments being those of the command line (`command.rs`). Should it not be able to confine itself, it says `unconfined`
+(instead of `hello`, where it gets no namespaces) and ends: nobody has given it an address. It answers with `info`, or
+`error`. Then it may be told
     {"downloads": [{"dir": folder, "argv": [...]}, ...]}
 to download the very thing that it has found, all at once, and says `begin`, `progress`, `file`, and at last `done` or
 `error`. In between come `asked` (a site's `Retry-After`) and `log`. The guard says `end` when the job has ended. The
@@ -33,6 +43,7 @@ import resource
 import select
 import signal
 import socket
+import struct
 import sys
 import tempfile
 import threading
@@ -46,6 +57,7 @@ LONGEST_TEXT = 2000  # characters of a message
 LONGEST_REQUEST = 1 << 20  # bytes
 MOST_CAUSES = 10  # of one error
 MOST_FRAGMENTS = 20000  # of one format, that anybody but yt-dlp itself takes
+SPARE_BYTES = 16 << 20  # of the memory
 UNTOLD = ('requested_formats', 'requested_downloads')  # they stand among the formats
 WITHIN = ('YTDLP_NO_PLUGINS', 'LANG', 'PATH')  # of the environment, what a job keeps
 
@@ -64,14 +76,24 @@ REHEARSED = (
 )
 
 sites = None  # the classes of all sites, once they are known
+memory = resource.getrlimit(resource.RLIMIT_DATA)  # all that a job may have
 
 libc = ctypes.CDLL(None, use_errno=True)
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # prctl(2)
+PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 22, 36, 38  # prctl(2)
+SECCOMP_MODE_FILTER = 2
+CAPABILITIES = 0x20080522  # capset(2), version 3
+# landlock(7); the numbers of the calls are the same everywhere
+CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
+PATH_BENEATH, NET_PORT, CONNECT_TCP = 1, 2, 2
+REFER, SCOPE_SIGNAL = 1 << 13, 2
+QUIETLY = 1  # what is refused to us is no record of the audit
+NAMESPACES = 0x10000000 | 0x40000000 | 0x20000000 | 0x08000000 | 0x04000000  # of users, net, processes, IPC, names
+SIOCSIFFLAGS, IFF_UP = 0x8914, 1  # netdevice(7)
 
 
 # ---- the server ------------------------------------------------------------------------------------------------------
 
-def serve(program):
+def serve(program, port=None):
     """Loads everything, says so, and gives each connection a guard. Never returns."""
     # the API would load plugins by itself, from wherever it finds them
     os.environ['YTDLP_NO_PLUGINS'] = '1'
@@ -96,7 +118,7 @@ def serve(program):
             is_guard = False
         if is_guard:
             listener.close()
-            guard(connection)
+            guard(connection, port)
         connection.close()
 
 
@@ -163,7 +185,7 @@ def tell_ready(program):
 
 # ---- the guard -------------------------------------------------------------------------------------------------------
 
-def guard(connection):
+def guard(connection, port):
     """Starts the job, waits for its end or that of the connection, and leaves nothing of it. Never returns.
 
     A process and not a thread of the job: one pattern of an extractor can hold the interpreter for minutes. It adopts
@@ -172,13 +194,21 @@ def guard(connection):
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setsid()
     libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    this = os.getpid()
+    try:
+        listener = port and go_apart(int(port))
+    except OSError as error:
+        give_up(Events(connection), 'namespaces', error)
+    are_everybody = keep_signals_in()
+    alive, held = os.pipe()
     job = os.fork()
     if job == 0:
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() == this:  # or it was killed before we asked to be killed with it
-            run(connection)
+        os.close(held)
+        if not select.select([alive], [], [], 0)[0]:  # or it was killed before we asked to be killed with it
+            run(connection, listener)
         os._exit(1)
+    if listener:
+        listener.close()
     watched = select.poll()
     watched.register(os.pidfd_open(job), select.POLLIN)
     watched.register(connection, select.POLLRDHUP)
@@ -188,29 +218,72 @@ def guard(connection):
         os.killpg(job, signal.SIGKILL)  # it is not reaped yet, so that the number is still its own
     except ProcessLookupError:
         pass  # it was ended before it had a session of its own
-    end_descendants()
+    end_descendants(are_everybody)
     if ended:
         how = 'code' if ended.si_code == os.CLD_EXITED else 'signal'
         Events(connection).tell('end', {how: ended.si_status}, begin='\n')
     os._exit(0)
 
 
-def end_descendants():
+def go_apart(port):
+    """Enters namespaces of its own, of which the job will be the first process; what listens there for the job's guard.
+
+    As `crates/jail` does for other programs (`space.rs`).
+    """
+    user, group = os.getuid(), os.getgid()
+    called(libc.unshare(NAMESPACES))
+    for name, text in (('setgroups', 'deny'), ('uid_map', f'{user} {user} 1'), ('gid_map', f'{group} {group} 1')):
+        file = os.open(f'/proc/self/{name}', os.O_WRONLY)  # to cut it first would be another right
+        os.write(file, text.encode())
+        os.close(file)
+    listener = socket.socket()
+    fcntl.ioctl(listener, SIOCSIFFLAGS, struct.pack('16sh22x', b'lo', IFF_UP))
+    listener.bind(('127.0.0.1', port))
+    listener.listen(128)
+    return listener
+
+
+def keep_signals_in():
+    """Keeps the guard's signals among its descendants; whether they are everybody now. See `crates/jail`, `descendants.rs`."""
+    libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    try:
+        is_kept_in = restrict((REFER, 0, SCOPE_SIGNAL), [('/', REFER)], None)
+    except OSError:
+        is_kept_in = False
+    try:
+        os.kill(os.getppid(), 0)  # the proof, before anything is sent to everybody
+    except PermissionError:
+        return is_kept_in
+    return False
+
+
+def end_descendants(are_everybody):
     """Kills and reaps until there is no child; the children of who was killed have become ours."""
     while True:
-        for thread in os.listdir('/proc/self/task'):
-            with open(f'/proc/self/task/{thread}/children') as children:
-                for child in children.read().split():
-                    os.kill(int(child), signal.SIGKILL)  # still ours: nobody else reaps
+        try:
+            if are_everybody:
+                os.kill(-1, signal.SIGKILL)  # between two forks of whoever forks and ends for ever
+            for child in [] if are_everybody else children():
+                os.kill(child, signal.SIGKILL)  # still ours: nobody else reaps
+        except ProcessLookupError:
+            pass  # nobody
         try:
             os.waitpid(-1, 0)
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
         except ChildProcessError:
             return
 
 
+def children():
+    for thread in os.listdir('/proc/self/task'):
+        with open(f'/proc/self/task/{thread}/children') as children:
+            yield from map(int, children.read().split())
+
+
 # ---- the job ---------------------------------------------------------------------------------------------------------
 
-def run(connection):
+def run(connection, listener):
     """One job, from its greeting to its end. Never returns, and never raises."""
     try:
         os.setsid()
@@ -218,10 +291,20 @@ def run(connection):
         for stream in (0, 1, 2):
             os.dup2(quiet, stream)
         events = Events(connection)
-        events.tell('hello', {})
+        if listener:
+            socket.send_fds(connection, [b'{"hello": {}}\n'], [listener.fileno()])
+            listener.close()
+        else:
+            events.tell('hello', {})
         requests = connection.makefile('rb')
         request = json.loads(requests.readline(LONGEST_REQUEST))
-        confine(request)
+        move_in(request)
+        try:
+            confine(request)
+        except (OSError, ValueError) as error:
+            give_up(events, 'rules', error)
+        events.tell('confined', {})
+        request = json.loads(requests.readline(LONGEST_REQUEST))
         retry_after.tell = lambda status, seconds: events.tell('asked', {'status': status, 'seconds': seconds})
         try:
             work(request['argv'], requests, events)
@@ -232,19 +315,99 @@ def run(connection):
         os._exit(1)
 
 
+def give_up(events, what, error):
+    """Ends before anything foreign was heard of, and says why."""
+    events.tell('unconfined', {'why': f'{what}: {shortened(error)}'})
+    os._exit(1)
+
+
+def move_in(request):
+    """No other way out, no other job's folder: it knows only what is named here."""
+    kept = {name: os.environ[name] for name in WITHIN if name in os.environ}
+    os.environ.clear()
+    os.environ.update(kept, **request['environment'])
+    enter(request['dir'])
+    os.umask(0o077)
+
+
 def confine(request):
-    """Gives up what a job must not have, before anything foreign is touched. The sandbox of a later issue goes here."""
+    """Gives up what a job must not have, before anything foreign is touched."""
     for which, most in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_DATA, request['limits']['data']),
-                        (resource.RLIMIT_FSIZE, request['limits']['file_size'])):
+                        (resource.RLIMIT_FSIZE, request['limits']['file_size']),
+                        (resource.RLIMIT_NPROC, request['limits']['processes'])):
         if most is not None:
             hard = resource.getrlimit(which)[1]
             most = most if hard == resource.RLIM_INFINITY else min(most, hard)
             resource.setrlimit(which, (most, most))
-    # no proxy, no other job's folder: only what is named here
-    kept = {name: os.environ[name] for name in WITHIN if name in os.environ}
-    os.environ.clear()
-    os.environ.update(kept)
-    enter(request['dir'])
+    keep_spare()
+    limit_processor(*request['limits']['cpu'])
+    if request['rules']:
+        put_on(request['rules'])
+
+
+def keep_spare():
+    """Keeps some of the memory for the words with which a job ends that has taken all the rest."""
+    global memory
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    if hard != resource.RLIM_INFINITY:
+        memory = (hard, hard)
+        resource.setrlimit(resource.RLIMIT_DATA, (max(hard - SPARE_BYTES, 0), hard))
+
+
+def put_on(rules):
+    """The rules that `sandbox/rules.rs` has made, as `crates/jail` puts them on (`apply.rs`): all of them, or the job ends."""
+    called(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+    if rules['gives_up_capabilities']:
+        called(libc.capset(struct.pack('=Ii', CAPABILITIES, 0), bytes(24)))
+    handled = rules['handled_files'], rules['handled_ports'], rules['scopes']
+    if not restrict(handled, rules['files'], rules['port'] if rules['handled_ports'] else None):
+        raise OSError(ctypes.get_errno(), 'Landlock does not do what it was asked for')
+    for digits in rules['filters']:
+        instructions = bytes.fromhex(digits)
+        held = ctypes.create_string_buffer(instructions, len(instructions))
+        program = Filters(len(instructions) // 8, ctypes.addressof(held))
+        called(libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(program), 0, 0))
+
+
+def restrict(handled, files, port):
+    """Landlock, for good: what is handled, the rights to files, and one port; whether all of it holds."""
+    handled = struct.pack('=QQQ', *handled)
+    ruleset = libc.syscall(CREATE_RULESET, handled, ctypes.c_size_t(len(handled)), 0)
+    if ruleset < 0:
+        return False
+    for path, rights in files:
+        try:
+            file = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        except OSError:
+            continue  # what is not there, or can't be seen by us, stays unseen
+        called(libc.syscall(ADD_RULE, ruleset, PATH_BENEATH, struct.pack('=Qi', rights, file), 0))
+        os.close(file)
+    if port is not None:
+        called(libc.syscall(ADD_RULE, ruleset, NET_PORT, struct.pack('=QQ', CONNECT_TCP, port), 0))
+    if libc.syscall(RESTRICT_SELF, ruleset, QUIETLY) < 0:
+        called(libc.syscall(RESTRICT_SELF, ruleset, 0))  # before Linux 6.15
+    os.close(ruleset)
+    return True
+
+
+class Filters(ctypes.Structure):
+    """`struct sock_fprog` of seccomp(2)."""
+    _fields_ = [('length', ctypes.c_ushort), ('instructions', ctypes.c_void_p)]
+
+
+def called(answer):
+    """The answer of a call that must not fail."""
+    if answer < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return answer
+
+
+def limit_processor(soft, hard):
+    """Who goes on past the first is told to end, which says why; past the second, killed."""
+    before = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    hard = hard if before == resource.RLIM_INFINITY else min(hard, before)
+    resource.setrlimit(resource.RLIMIT_CPU, (min(soft, hard), hard))
 
 
 def enter(folder):
@@ -261,6 +424,7 @@ def work(argv, requests, events):
     finder = yt_dlp.YoutubeDL(params, auto_init=not knows_sites)
     if knows_sites:
         finder._ies.update(sites)  # to find them by their names again takes longer than all the rest
+    keep_cookies(finder)
     found = finder.extract_info(url, download=False)
     finder.post_extract(found)
     events.tell('info', finder.sanitize_info(brief(found)))
@@ -269,12 +433,20 @@ def work(argv, requests, events):
     if not request:
         return
     downloads = json.loads(request)['downloads']
+    most = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    limit_processor(most - 1, most)
     if len(downloads) > 1 and len(os.listdir('/proc/self/task')) == 1:  # a fork would lose threads
         is_there = fetch_at_once(downloads, finder, found, events)
     else:
         is_there = all(fetch(download, finder, found, events) for download in downloads)
     if is_there:
         events.tell('done', {})
+
+
+def keep_cookies(ydl):
+    """Reads its cookies now and forgets where from: to save them, which nobody needs, ends those of the session."""
+    ydl.cookiejar
+    ydl.params['cookiefile'] = None
 
 
 def fetch_at_once(downloads, finder, found, events):
@@ -303,6 +475,7 @@ def fetch(download, finder, found, events):
         enter(download['dir'])
         params, _ = settings(download['argv'], events)
         fetcher = yt_dlp.YoutubeDL(params, auto_init=False)
+        keep_cookies(fetcher)
         # what the site gave to the finder, it expects of the fetcher
         fetcher.cookiejar = finder.cookiejar
         fetcher.add_post_processor(Tell(events, 'begin', ('format_id', 'is_live')), when='before_dl')
@@ -401,7 +574,7 @@ class Events:
 
     def __init__(self, connection):
         self.connection, self.lock = connection, threading.Lock()
-        self.turn = os.memfd_create('turn')  # its lock is a process's; who is killed gives it back
+        self.turn = None if connection is None else os.memfd_create('turn')  # its lock is a process's; who is killed gives it back
 
     def tell(self, name, what, begin=''):
         if self.connection is None:
@@ -435,6 +608,7 @@ def finite(what):
 
 def describe(error):
     """An error and what led to it, outermost first: yt-dlp keeps the original in one of four places."""
+    resource.setrlimit(resource.RLIMIT_DATA, memory)
     causes, waiting = [], [error]
     while waiting and len(causes) < MOST_CAUSES:
         error = waiting.pop(0)
@@ -460,4 +634,4 @@ def shortened(text):
 
 
 if __name__ == '__main__':
-    serve(sys.argv[1])
+    serve(*sys.argv[1:])

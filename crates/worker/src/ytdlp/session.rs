@@ -4,9 +4,9 @@
 //! By the plain command line, or when that child is lost, yt-dlp looks again.
 
 use std::ffi::OsString;
-use std::fs::{DirEntry, Metadata};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -89,7 +89,9 @@ impl Session {
         let mut folder = self.dir.clone();
         if let Some(child) = self.child.take() {
             let parts = self.parts(&folder, format_ids).await?;
-            match self.by_child(child, &parts, bounds, &mut on_event).await {
+            let ended = self.by_child(child, &parts, bounds, &mut on_event).await;
+            self.take_jars(&parts).await;
+            match ended {
                 Ok(files) => return collect(&files, format_ids, &parts).await,
                 Err(NoAnswer::Failed(failure)) => return Err(self.ytdlp.heed(&self.url, failure)),
                 Err(NoAnswer::Broken) => {
@@ -99,7 +101,8 @@ impl Session {
             }
         }
         let parts = self.parts(&folder, format_ids).await?;
-        let files = self.by_programs(&folder, &parts, &bounds.since(began), on_event).await;
+        let files = self.by_programs(&parts, &bounds.since(began), on_event).await;
+        self.take_jars(&parts).await;
         collect(&files.map_err(|failure| self.ytdlp.heed(&self.url, failure))?, format_ids, &parts).await
     }
 
@@ -113,13 +116,22 @@ impl Session {
     /// One for each format, or a single one for all when there may only be one connection.
     async fn parts<'f>(&self, folder: &Path, format_ids: &[&'f str]) -> Result<Vec<Part<'f>>, Failure> {
         if format_ids.len() == 1 || self.settings().at_once() == 1 {
+            self.ytdlp.put_jar(folder).await?;
             return Ok(vec![Part { folder: folder.to_owned(), format_ids: format_ids.to_vec() }]);
         }
         let mut parts = Vec::with_capacity(format_ids.len());
         for (at, id) in format_ids.iter().enumerate() {
-            parts.push(Part { folder: made(folder.join(at.to_string())).await?, format_ids: vec![id] });
+            let folder = made(folder.join(at.to_string())).await?;
+            self.ytdlp.put_jar(&folder).await?;
+            parts.push(Part { folder, format_ids: vec![id] });
         }
         Ok(parts)
+    }
+
+    async fn take_jars(&self, parts: &[Part<'_>]) {
+        for part in parts {
+            self.ytdlp.take_jar(&part.folder).await;
+        }
     }
 
     async fn by_child(
@@ -129,14 +141,15 @@ impl Session {
         bounds: &Bounds,
         on_event: &mut impl FnMut(&Event),
     ) -> Result<Files, NoAnswer> {
-        let line = |part: &Part<'_>| Some((part.folder.clone(), argv(&self.line(part))?));
+        let proxy = bounds.proxy().map_err(NoAnswer::Failed)?;
+        let line = |part: &Part<'_>| Some((part.folder.clone(), argv(&self.line(part, proxy))?));
         let lines: Option<Vec<_>> = parts.iter().map(line).collect();
         let mut files = Files::default();
         let hear = |event: Event| {
             files.heard(&event);
             on_event(&event);
         };
-        child.download(&lines.ok_or(NoAnswer::Broken)?, &watch(bounds, &self.dir), hear).await?;
+        child.download(&lines.ok_or(NoAnswer::Broken)?, &watch(bounds), hear).await?;
         child.end().await;
         Ok(files)
     }
@@ -144,16 +157,16 @@ impl Session {
     /// One program for each part. When one fails, the others are ended, and its failure is that of all.
     async fn by_programs(
         &self,
-        folder: &Path,
         parts: &[Part<'_>],
         bounds: &Bounds,
         on_event: impl FnMut(&Event),
     ) -> Result<Files, Failure> {
         let bounds = Bounds { cancel: bounds.cancel.child_token(), ..bounds.clone() };
+        let (reach, proxy) = (bounds.reach_further()?, bounds.proxy()?);
         let (heard, failed) = (Mutex::new((Files::default(), on_event)), OnceLock::new());
         let run = async |part: &Part<'_>| {
-            let watch = watch(&bounds, folder);
-            let run = self.ytdlp.run(self.line(part), &part.folder, &bounds, &watch, |event| {
+            let watch = watch(&bounds);
+            let run = self.ytdlp.run(self.line(part, proxy), &part.folder, reach.clone(), &watch, |event| {
                 let (files, on_event) = &mut *heard.lock().unwrap_or_else(PoisonError::into_inner);
                 files.heard(&event);
                 on_event(&event);
@@ -168,9 +181,9 @@ impl Session {
         failed.into_inner().map_or(Ok(files), Err)
     }
 
-    fn line(&self, part: &Part<'_>) -> Vec<OsString> {
+    fn line(&self, part: &Part<'_>, proxy: SocketAddr) -> Vec<OsString> {
         let ids = part.format_ids.iter().copied();
-        command::download(&self.settings(), &self.url, &part.folder, self.entry, ids)
+        command::download(&self.settings(), &self.url, (&part.folder, proxy), self.entry, ids)
     }
 
     /// Those of the operator; a host that has asked for patience gets it.
@@ -192,10 +205,9 @@ async fn made(folder: PathBuf) -> Result<PathBuf, Failure> {
     Ok(folder)
 }
 
-/// Silence and pace are judged by what all parts together have written.
-fn watch(bounds: &Bounds, folder: &Path) -> Watch {
-    let folder = folder.to_owned();
-    Watch { activity: Some(Arc::new(move || bytes_in(&folder))), slowest: Some(SLOWEST), ..bounds.watch() }
+/// Silence and pace are judged by what comes for all parts together.
+fn watch(bounds: &Bounds) -> Watch {
+    Watch { slowest: Some(SLOWEST), ..bounds.watch() }
 }
 
 /// What yt-dlp says that it has written.
@@ -240,10 +252,31 @@ async fn find(files: &[(String, String, String)], format_id: &str, dir: &Path) -
     Ok(DownloadedFile { path, format_id: format_id.to_owned(), ext: ext.clone(), seconds: None })
 }
 
-/// The sizes of the files in a folder and in the folders of its parts, together.
-fn bytes_in(folder: &Path) -> u64 {
-    let entries = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let size = |entry: DirEntry| entry.metadata().ok().filter(Metadata::is_file).map_or(0, |meta| meta.len());
-    let parts: u64 = entries(folder).flat_map(|entry| entries(&entry.path())).map(size).sum();
-    parts + entries(folder).map(size).sum::<u64>()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_is_taken_from_its_own_folder_only_and_only_if_it_is_called_a_medium() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = home.path().join("job");
+        std::fs::create_dir(&dir).unwrap();
+        std::fs::write(home.path().join("theirs.mp4"), "theirs").unwrap();
+        for name in ["ours.mp4", "ours.exe"] {
+            std::fs::write(dir.join(name), "ours").unwrap();
+        }
+        std::fs::write(dir.join("empty.mp4"), "").unwrap();
+        std::os::unix::fs::symlink(home.path().join("theirs.mp4"), dir.join("link.mp4")).unwrap();
+        let said = async |path: &str, ext: &str| {
+            let file = find(&[(path.to_owned(), "1".to_owned(), ext.to_owned())], "1", &dir).await;
+            file.map(|file| file.path).map_err(|failure| failure.kind)
+        };
+        assert_eq!(said("/elsewhere/ours.mp4", "mp4").await, Ok(dir.join("ours.mp4")));
+        for ext in ["exe", "desktop", "so", "../x", "mp4\0", "MP4", ""] {
+            assert_eq!(said("ours.exe", ext).await, Err(FailureKind::InvalidMedia), "{ext:?}");
+        }
+        for path in ["../theirs.mp4", "link.mp4", "empty.mp4", "nowhere.mp4", "..", ""] {
+            assert_eq!(said(path, "mp4").await, Err(FailureKind::CorruptMedia), "{path}");
+        }
+    }
 }

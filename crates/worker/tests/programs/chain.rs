@@ -25,7 +25,14 @@ async fn fetch(url: &str, format: &str, quality: &str, fallback: &str) -> Result
     let spec: DownloadSpec = serde_json::from_value(spec).expect("these are its fields");
     let url = SourceUrl::read(url).expect("an address");
     let cancel = CancellationToken::new();
-    let bounds = Bounds { wall: LONG, silence: LONG, file_size: None, cancel: cancel.clone() };
+    let bounds = Bounds {
+        wall: LONG,
+        silence: LONG,
+        cpu: LONG,
+        file_size: None,
+        cancel: cancel.clone(),
+        guard: haul_tests::guard(),
+    };
     let watch = Watch::new(LONG, LONG, cancel);
     let ffmpeg = crate::ffmpeg();
 

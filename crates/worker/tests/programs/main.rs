@@ -4,12 +4,15 @@
 
 mod aside;
 mod chain;
+mod comets;
 mod holes;
 mod index;
 mod media;
 mod parts;
 mod process;
+mod sandbox;
 mod shape;
+mod sizes;
 
 use std::path::Path;
 use std::time::Duration;
@@ -26,7 +29,9 @@ fn ffmpeg() -> Ffmpeg {
     Ffmpeg {
         ffmpeg: program("ffmpeg"),
         ffprobe: program("ffprobe"),
+        made_of: Vec::new(),
         launcher: Some(env!("CARGO_BIN_EXE_haul-jail").into()),
+        sandbox: haul_worker::sandbox::Sandbox::off(),
         limits: Limits::default(),
         threads: 1,
     }

@@ -62,6 +62,21 @@ async fn a_program_sees_its_arguments_and_no_variable_but_ours() {
     assert!(!output.cut);
 }
 
+/// What is to die with its parent dies with the thread that it was started by.
+#[tokio::test]
+async fn a_program_outlives_the_thread_that_started_it() {
+    let dir = TempDir::new().unwrap();
+    let spec = sh(&dir, "while [ ! -e go ]; do sleep 0.01; done; exit 7");
+    let runtime = tokio::runtime::Handle::current();
+    let starts = std::thread::spawn(move || {
+        let _on = runtime.enter();
+        Supervised::start(&spec).unwrap()
+    });
+    let mut program = starts.join().unwrap();
+    std::fs::write(dir.path().join("go"), "").unwrap();
+    assert_eq!(program.run(&patient(), |_| {}).await, Ended::Exited(7));
+}
+
 #[tokio::test]
 async fn a_program_that_dies_by_a_signal_is_told_from_one_that_exits() {
     let dir = TempDir::new().unwrap();
@@ -91,13 +106,21 @@ async fn what_cannot_be_started_says_so() {
 #[tokio::test]
 async fn limits_bind_the_program() {
     let dir = TempDir::new().unwrap();
-    let limits = Limits { file_size: Some(4096), data: Some(64 << 20), open_files: Some(20), gives_way: true };
+    let limits = Limits {
+        file_size: Some(4096),
+        data: Some(64 << 20),
+        cpu: Some(Duration::from_secs(1)),
+        open_files: Some(20),
+        gives_way: true,
+    };
     let own = output(&sh(&dir, "nice"), &patient()).await.unwrap().stdout;
     let niceness = (own.trim().parse::<i32>().unwrap() + 10).min(19);
-    let script = "ulimit -c; ulimit -d; ulimit -n; nice; head -c 9000 /dev/zero > big; exit 0";
-    let output = output(&sh(&dir, script).limits(limits), &patient()).await.unwrap();
-    assert_eq!(output.stdout, format!("0\n65536\n20\n{niceness}\n"));
+    let script = "ulimit -c; ulimit -d; ulimit -n; nice; ulimit -s; cat /proc/self/oom_score_adj; head -c 9000 /dev/zero > big; exit 0";
+    let said = output(&sh(&dir, script).limits(limits), &patient()).await.unwrap();
+    assert_eq!(said.stdout, format!("0\n65536\n20\n{niceness}\n8192\n1000\n"));
     assert_eq!(std::fs::metadata(dir.path().join("big")).unwrap().len(), 4096);
+    let ended = output(&sh(&dir, "while :; do :; done").limits(limits), &patient()).await.unwrap().ended;
+    assert!(ended.is_too_dear(), "{ended}");
 }
 
 #[tokio::test]
@@ -114,7 +137,7 @@ async fn a_cancelled_program_may_end_well_and_leaves_no_descendant() {
     let script = format!(r#"trap 'echo bye; exit 0' TERM; {FAMILY} while :; do sleep 0.01; done"#);
     let watch = patient();
     let cancel = async {
-        eventually("the start", || has(&dir, "leave")).await;
+        eventually("the start", || has(&dir, "stay") && has(&dir, "leave")).await;
         watch.cancel.cancel();
     };
     let spec = sh(&dir, &script);

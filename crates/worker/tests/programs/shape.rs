@@ -81,7 +81,7 @@ async fn shaped_by(
     for (at, bytes) in ordered.into_iter().enumerate() {
         let flow = begun(bytes, dir, at).await;
         let expected = Expected { duration: flow.head.seconds, ..Expected::default() };
-        seen.push(look_ahead(ffmpeg, &flow.head.file, expected, watch).await?);
+        seen.push(look_ahead(ffmpeg, &flow.head.file, expected, watch).await?.expect("its beginning tells enough"));
         pipes.push(flow.head.pipe()?);
         flows.push(flow);
     }
@@ -185,7 +185,9 @@ async fn a_flow_is_read_on_while_the_other_one_is_late() {
         let head = Head { file, seconds: Some(media::DURATION_SECONDS) };
         let expected = Expected { duration: head.seconds, ..Expected::default() };
         let watch = Watch::new(LONG, LONG, CancellationToken::new());
-        seen.push(look_ahead(&ffmpeg, &head.file, expected, &watch).await.expect("it is a medium"));
+        seen.push(
+            look_ahead(&ffmpeg, &head.file, expected, &watch).await.expect("it is a medium").expect("it tells enough"),
+        );
         pipes.push(head.pipe().expect("there is room"));
         flows.push(Flow { head, rest, arrived: Arc::default() });
     }

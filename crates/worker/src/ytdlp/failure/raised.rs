@@ -18,6 +18,7 @@ const CLASSES: usize = 10;
 const BY_CLASS: &[(&str, FailureKind)] = &[
     // a page that blows up: its child may have so much memory and no more
     ("MemoryError", K::InvalidMedia),
+    ("RecursionError", K::InvalidMedia),
     ("GeoRestrictedError", K::GeoBlocked),
     ("UserNotLive", K::NotYetAvailable),
     ("UnsupportedError", K::UnsupportedUrl),
@@ -238,6 +239,7 @@ mod tests {
             (json!(["NoSupportingHandlers", "RequestError", "YoutubeDLError"]), None, K::UnsupportedUrl),
             (json!(["IncompleteRead", "TransportError", "RequestError", "YoutubeDLError"]), None, K::Network),
             (json!(["MemoryError"]), None, K::InvalidMedia),
+            (json!(["RecursionError", "RuntimeError"]), None, K::InvalidMedia),
             (json!(["OSError"]), Some(27), K::TooLarge),
             (json!(["OSError"]), Some(28), K::DiskFull),
             (json!(["KeyError", "LookupError"]), None, K::ExtractorError),

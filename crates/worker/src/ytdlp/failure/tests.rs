@@ -69,6 +69,7 @@ fn recorded_words_have_their_kind() {
         ("ERROR: Unsupported URL: http://127.0.0.1:8077/this-video-is-private".into(), K::UnsupportedUrl),
         ("ERROR: No suitable extractor found for URL http://127.0.0.1:8077/x.mp4".into(), K::UnsupportedUrl),
         ("\n\nERROR: Did not get any data blocks".into(), K::CorruptMedia),
+        ("ERROR: RTMP download detected but \"rtmpdump\" could not be run. Please install".into(), K::UnsupportedUrl),
         ("ERROR: [generic] drm: This video is DRM protected".into(), K::DrmProtected),
         ("ERROR: m3u8 download detected but ffmpeg could not be found. Please install".into(), K::DrmProtected),
         (format!("ERROR: [generic] emptypl: No video formats found!{REPORT}"), K::ExtractorError),

@@ -24,6 +24,7 @@ pub(super) const MISSING_PART: Table = &[
 pub(super) const EVERYWHERE: Table = &[
     (&["file too large", "larger than max-filesize"], K::TooLarge),
     (&["no space left on device", "disk quota exceeded"], K::DiskFull),
+    (&["unsafe file extension", "is unusual and will be skipped"], K::InvalidMedia),
     // the operator's, not the site's
     (&["unable to connect to proxy"], K::Internal),
     (&["http error 429", "too many requests"], K::SiteRateLimited),
@@ -39,6 +40,8 @@ pub(super) const EVERYWHERE: Table = &[
     ),
     // the operator has left the fitting extractor out
     (&["no suitable extractor", "invalid ipv6 url", "unable to handle request"], K::UnsupportedUrl),
+    // a protocol that only a program speaks which is never there
+    (&["rtmp download detected"], K::UnsupportedUrl),
     (
         &["giving up after", "timed out", "failed to resolve", "connection", "incompleteread", "transporterror"],
         K::Network,

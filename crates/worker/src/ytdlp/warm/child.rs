@@ -5,20 +5,25 @@
 //! nothing of the job is left.
 
 use std::borrow::Cow;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use haul_shared::job::{Failure, FailureKind};
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::timeout;
 
 use super::server::Server;
+use crate::guard::Guard;
 use crate::process::{Clock, Ended, Lines, STDOUT_LIMIT, Stream, Tail, Watch};
+use crate::sandbox::{self, Confinement};
+use crate::ytdlp::counts::Why;
 use crate::ytdlp::failure::{self, Raised};
+use crate::ytdlp::plain::{PROXY_VARIABLES, serve};
 use crate::ytdlp::progress::{self, Event};
 use crate::ytdlp::value::{Fields, TITLE};
 
@@ -31,6 +36,8 @@ const ENDED_WITHIN: Duration = Duration::from_secs(5);
 /// Lines of one conversation that say nothing, or only talk; a child of ours says at most a hundred.
 const MOST_NONSENSE: u32 = 10_000;
 
+/// Bytes of the first word.
+const GREETING: usize = 4096;
 /// How the line begins for which an extraction waits.
 const INFO: &str = "{\"info\"";
 
@@ -39,7 +46,13 @@ pub(in crate::ytdlp) struct Asked<'a> {
     pub(in crate::ytdlp) argv: Vec<String>,
     pub(in crate::ytdlp) dir: &'a Path,
     pub(in crate::ytdlp) data: u64,
+    /// Processor time of a look, and of all.
+    pub(in crate::ytdlp) cpu: (Duration, Duration),
     pub(in crate::ytdlp) file_size: Option<u64>,
+    /// By what it reaches the net, and where it finds that.
+    pub(in crate::ytdlp) guard: (SocketAddr, &'a Guard),
+    /// What it may see and do; `None`: it is not confined.
+    pub(in crate::ytdlp) confinement: Option<Confinement>,
 }
 
 /// Why there is no answer.
@@ -58,8 +71,10 @@ pub(in crate::ytdlp) struct Child {
     asked: Vec<failure::Asked>,
     log: Tail,
     nonsense: u32,
-    /// A server that is replaced lives as long as its jobs.
-    _server: Arc<Server>,
+    /// Where it finds its guard, if it has a network of its own.
+    listener: Option<TcpListener>,
+    /// One that is replaced lives as long as its jobs.
+    server: Arc<Server>,
 }
 
 /// What ended a part of the conversation.
@@ -79,25 +94,45 @@ enum Heard {
 }
 
 impl Child {
-    /// A fresh child that has greeted; `None`: the server does not answer.
+    /// A fresh child that has greeted; `None`: there is none, and the server is to be replaced.
     pub(super) async fn open(server: Arc<Server>) -> Option<Self> {
-        let (reader, requests) = server.connect().await.ok()?.into_split();
-        let events = Lines::new(Stream::Stdout, reader).limit(STDOUT_LIMIT);
-        let mut child =
-            Self { events, requests, asked: Vec::new(), log: Tail::default(), nonsense: 0, _server: server };
-        let first = timeout(GREETED_WITHIN, child.events.next()).await.ok()??;
-        first.text.starts_with("{\"hello\"").then_some(child)
+        let child = Self::greeted(&server).await;
+        if child.is_none() {
+            // unless it has said why
+            server.outdate(Why::Deaf);
+        }
+        child
     }
 
-    /// Asks for what is at an address: the dictionary of yt-dlp. The child then waits to be told more.
+    async fn greeted(server: &Arc<Server>) -> Option<Self> {
+        let connection = server.connect().await.ok()?;
+        let mut greeting = [0; GREETING];
+        let greeted = timeout(GREETED_WITHIN, sandbox::receive(&connection, &mut greeting)).await;
+        let (length, listener) = greeted.ok()?.ok()?;
+        let (name, what) = read(std::str::from_utf8(&greeting[..length]).ok()?.trim_end())?;
+        match &*name {
+            "hello" => {}
+            "unconfined" => {
+                server.outdate_for(Why::Unconfined, words_of(what));
+                return None;
+            }
+            _ => return None,
+        }
+        let (reader, requests) = connection.into_split();
+        let events = Lines::new(Stream::Stdout, reader).limit(STDOUT_LIMIT);
+        let (asked, log, server) = (Vec::new(), Tail::default(), Arc::clone(server));
+        Some(Self { events, requests, asked, log, nonsense: 0, listener, server })
+    }
+
+    /// Asks for what is at an address: the dictionary of yt-dlp. The child then waits to be told more. One that is not
+    /// confined is not told of the address.
     pub(in crate::ytdlp) async fn extract(
         &mut self,
         asked: &Asked<'_>,
         watch: &Watch,
     ) -> Result<Box<RawValue>, NoAnswer> {
-        let Asked { argv, dir, data, file_size } = asked;
-        let Some(dir) = dir.to_str() else { return Err(NoAnswer::Broken) };
-        self.tell(&json!({"dir": dir, "limits": {"data": data, "file_size": file_size}, "argv": argv})).await?;
+        self.confine(asked, watch).await?;
+        self.tell(&json!({"argv": asked.argv})).await?;
         let mut found = None;
         let heard = self.listen(watch, |name, what| match name {
             "info" => {
@@ -110,6 +145,48 @@ impl Child {
             (Heard::Enough, Some(found)) => Ok(found),
             (heard, _) => Err(self.no_answer(heard).await),
         }
+    }
+
+    /// Has it give up what it is not allowed, and waits until it has. One that can't is lost, and so is its server; one that
+    /// ends meanwhile is lost alone.
+    async fn confine(&mut self, asked: &Asked<'_>, watch: &Watch) -> Result<(), NoAnswer> {
+        let Asked { dir, data, cpu, file_size, guard: (proxy, guard), confinement, .. } = asked;
+        let rules = confinement.as_ref().map(|confinement| &confinement.rules);
+        let space = confinement.as_ref().and_then(|confinement| confinement.space);
+        match (self.listener.take(), space) {
+            (Some(listener), Some(_)) => serve(guard, listener),
+            (None, None) => {}
+            // it is not apart as it should be, or is and should not be
+            (Some(_), None) | (None, Some(_)) => return Err(NoAnswer::Broken),
+        }
+        let Some(dir) = dir.to_str() else { return Err(NoAnswer::Broken) };
+        let cpu = [cpu.0.as_secs().max(1), cpu.1.as_secs().max(2)];
+        let processes = space.map(|space| space.processes);
+        let limits = json!({"data": data, "file_size": file_size, "processes": processes, "cpu": cpu});
+        let proxies: Map<_, _> =
+            PROXY_VARIABLES.into_iter().map(|name| (name.to_owned(), format!("http://{proxy}").into())).collect();
+        self.tell(&json!({"dir": dir, "limits": limits, "rules": rules, "environment": proxies})).await?;
+        let mut refused = None;
+        let heard = self.listen(watch, |name, what| {
+            refused = (name == "unconfined").then(|| words_of(what));
+            matches!(name, "confined" | "unconfined")
+        });
+        match (heard.await, refused) {
+            (Heard::Enough, None) => Ok(()),
+            (_, Some(words)) => {
+                self.server.outdate_for(Why::Unconfined, words);
+                Err(self.is_lost().await)
+            }
+            // by no clock of ours and no cancel
+            (Heard::Ended(Ended::Exited(_) | Ended::Signalled(_)), None) => Err(self.is_lost().await),
+            (heard, None) => Err(self.no_answer(heard).await),
+        }
+    }
+
+    /// The folder is that of the plain command line now.
+    async fn is_lost(&mut self) -> NoAnswer {
+        self.stop().await;
+        NoAnswer::Broken
     }
 
     /// Tells it to download what it has found, by these command lines in these folders, all at once, and waits until it
@@ -230,6 +307,11 @@ impl Child {
 /// The name of an event, and what it tells; `None`: it is none.
 fn read(line: &str) -> Option<(Cow<'_, str>, &RawValue)> {
     serde_json::from_str::<Fields<'_>>(line).ok()?.only()
+}
+
+/// Why a child is not confined.
+fn words_of(what: &RawValue) -> String {
+    Fields::of(what).and_then(|fields| fields.text("why", TITLE)).unwrap_or_default().replace('\n', " ")
 }
 
 fn ended(fields: &Fields<'_>) -> Ended {

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use crate::sandbox::libraries_beside;
 use crate::ytdlp::PATH;
 
 /// Bytes of a program that are looked at.
@@ -16,10 +17,20 @@ const BEGINNING: u64 = 8 << 10;
 ///
 /// # Errors
 /// When the program cannot be read.
-pub(super) fn of(program: &Path) -> io::Result<Option<PathBuf>> {
+pub(in crate::ytdlp) fn of(program: &Path) -> io::Result<Option<PathBuf>> {
     let mut beginning = Vec::new();
     File::open(program)?.take(BEGINNING).read_to_end(&mut beginning)?;
     Ok(named(&beginning).and_then(|name| found(&name)))
+}
+
+/// What a program of this interpreter is made of: that one with its modules, of a virtual environment also those it
+/// stands on. Not the whole of a prefix: that may be somebody's home.
+pub(in crate::ytdlp) fn places(python: &Path) -> Vec<PathBuf> {
+    let real = python.canonicalize().ok();
+    let standing: Vec<_> = [Some(python.to_owned()), real].into_iter().flatten().collect();
+    let settings = standing.iter().filter_map(|python| Some(python.parent()?.parent()?.join("pyvenv.cfg")));
+    let libraries = standing.iter().flat_map(|python| libraries_beside(python));
+    settings.chain(libraries).chain(standing.iter().cloned()).collect()
 }
 
 /// A path, or a bare name.

@@ -7,7 +7,7 @@
 //! Not here: what a child is told and what its words mean (`child`, `server.py`), what becomes of an error (`failure`).
 
 mod child;
-mod interpreter;
+pub(super) mod interpreter;
 mod server;
 
 use std::path::PathBuf;
@@ -16,11 +16,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{interval, sleep, timeout};
+use tokio::time::{Instant, interval, sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+use super::YtdlpSettings;
 use super::counts::{Counts, Why};
+use crate::sandbox::Sandbox;
 pub(super) use child::{Asked, Child, NoAnswer};
 use server::{Recipe, Server, StartError};
 
@@ -69,10 +71,17 @@ enum Standing {
 
 impl Pool {
     /// Starts the servers. To be called on a runtime.
-    pub(super) fn start(program: PathBuf, settings: WarmSettings, counts: &Counts) -> Self {
+    pub(super) fn start(
+        of: &YtdlpSettings,
+        settings: WarmSettings,
+        (sandbox, made_of): (&Sandbox, &Arc<[PathBuf]>),
+        counts: &Counts,
+    ) -> Self {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let WarmSettings { servers, jobs_each, home } = settings;
-        let recipe = Recipe { program, home, jobs_each, tasks: tasks.clone() };
+        let (program, meets_strangers) = (of.program.clone(), of.meets_strangers);
+        let (sandbox, made_of) = (sandbox.clone(), Arc::clone(made_of));
+        let recipe = Recipe { program, home, jobs_each, meets_strangers, sandbox, made_of, tasks: tasks.clone() };
         let places = (0..servers).map(|_| {
             let (place, seen) = watch::channel(Standing::Begins);
             let keeper = Keeper { place, recipe: recipe.clone(), counts: counts.clone() };
@@ -91,11 +100,20 @@ impl Pool {
         }
     }
 
-    /// Which yt-dlp the servers have loaded; `None`: there is none.
-    pub(super) fn version(&self) -> Option<String> {
-        self.places.iter().find_map(|place| match &*place.borrow() {
-            Standing::Up(server) => Some(server.version().to_owned()),
-            Standing::Begins | Standing::Down => None,
+    /// Has one that takes jobs loaded another yt-dlp than this one?
+    pub(super) fn has_other_than(&self, version: &str) -> bool {
+        self.others_than(version).next().is_some()
+    }
+
+    /// Asks for fresh ones in the places of those.
+    pub(super) fn outdate_others_than(&self, version: &str) {
+        self.others_than(version).for_each(|server| server.outdate(Why::Changed));
+    }
+
+    fn others_than(&self, version: &str) -> impl Iterator<Item = Arc<Server>> {
+        self.places.iter().filter_map(move |place| match &*place.borrow() {
+            Standing::Up(server) if !server.is_outdated() && server.version() != version => Some(Arc::clone(server)),
+            Standing::Begins | Standing::Up(_) | Standing::Down => None,
         })
     }
 
@@ -108,9 +126,8 @@ impl Pool {
             if !server.takes_a_job().await {
                 continue;
             }
-            match Child::open(Arc::clone(&server)).await {
-                Some(child) => return Some(child),
-                None => server.outdate(Why::Deaf),
+            if let Some(child) = Child::open(Arc::clone(&server)).await {
+                return Some(child);
             }
         }
         None
@@ -139,8 +156,17 @@ impl Keeper {
         loop {
             match Server::start(&self.recipe).await {
                 Ok(server) => {
-                    again_after = AGAIN_AFTER;
-                    self.stands_until_outdated(Arc::new(server)).await;
+                    let began = Instant::now();
+                    let why = self.stands_until_outdated(Arc::new(server)).await;
+                    if why != Why::Unconfined || began.elapsed() > AGAIN_AT_MOST {
+                        again_after = AGAIN_AFTER;
+                    }
+                    if why != Why::Unconfined {
+                        continue;
+                    }
+                    // the next one will fare as this one, unless somebody changes the machine
+                    sleep(again_after).await;
+                    again_after = (again_after * 2).min(AGAIN_AT_MOST);
                 }
                 Err(StartError::NotPython) => {
                     tracing::warn!(
@@ -162,8 +188,8 @@ impl Keeper {
         }
     }
 
-    /// Its jobs may keep it alive for longer.
-    async fn stands_until_outdated(&self, server: Arc<Server>) {
+    /// Why it is outdated then. Its jobs may keep it alive for longer.
+    async fn stands_until_outdated(&self, server: Arc<Server>) -> Why {
         self.put(Standing::Up(Arc::clone(&server)));
         let mut looks = interval(LOOK_EVERY);
         looks.reset();
@@ -172,8 +198,9 @@ impl Keeper {
                 () = server.outdated() => break,
                 _ = looks.tick() => if server.has_changed().await {
                     server.outdate(Why::Changed);
-                } else if Child::open(Arc::clone(&server)).await.is_none() {
-                    server.outdate(Why::Deaf);
+                } else {
+                    // whoever does not answer is outdated by that
+                    drop(Child::open(Arc::clone(&server)).await);
                 },
             }
         }
@@ -184,11 +211,13 @@ impl Keeper {
         } else {
             tracing::warn!(
                 reason = why.word(),
+                words = server.words(),
                 "a warm extractor is replaced ({}); until then jobs take the plain command line",
                 why.word()
             );
             self.down();
         }
+        why
     }
 
     fn down(&self) {

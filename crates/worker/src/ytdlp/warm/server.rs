@@ -3,13 +3,11 @@
 //! It stands under the launcher, as every program does. Its files and its socket are in a private folder only until it
 //! listens: then the folder is removed, and the socket is reached by a descriptor that this process alone has.
 
-use std::fs::Metadata;
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags, open};
@@ -23,8 +21,11 @@ use tokio_util::task::TaskTracker;
 
 use super::interpreter;
 use crate::process::{Limits, Spec, Stream, Supervised, Watch};
+use crate::sandbox::Sandbox;
 use crate::scratch::off_runtime;
 use crate::ytdlp::counts::Why;
+use crate::ytdlp::floor;
+use crate::ytdlp::stamp::Stamp;
 use crate::ytdlp::value::{Fields, LINK, WORD};
 use crate::ytdlp::{PATH, PLUGIN, PLUGIN_FILE};
 
@@ -52,6 +53,8 @@ pub(super) enum StartError {
     Process(#[from] crate::process::SpawnError),
     #[error("it does not listen: {0}")]
     Silent(String),
+    #[error("it may not be used")]
+    Unfit(#[from] floor::Unfit),
 }
 
 /// What a server is made of.
@@ -63,6 +66,12 @@ pub(super) struct Recipe {
     pub(super) home: PathBuf,
     /// Jobs after which it gives way to a fresh one.
     pub(super) jobs_each: u64,
+    /// It is given strangers' addresses.
+    pub(super) meets_strangers: bool,
+    /// What confines a server, and its jobs further.
+    pub(super) sandbox: Sandbox,
+    /// What the program is made of.
+    pub(super) made_of: Arc<[PathBuf]>,
     /// The tasks that watch over servers.
     pub(super) tasks: TaskTracker,
 }
@@ -75,18 +84,10 @@ pub(super) struct Server {
     files: Vec<(PathBuf, Option<Stamp>)>,
     jobs: AtomicU64,
     jobs_each: u64,
-    why: OnceLock<Why>,
+    why: OnceLock<(Why, String)>,
     /// Cancelled when it is to be replaced.
     outdated: CancellationToken,
     _stop: DropGuard,
-}
-
-/// What changes when a file is replaced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    inode: u64,
-    size: u64,
-    changed: (i64, i64),
 }
 
 impl Server {
@@ -102,7 +103,7 @@ impl Server {
             Ok(Some((python, folder)))
         });
         let (python, folder) = prepared.await?.ok_or(StartError::NotPython)?;
-        let spec = spec(&python, &recipe.program, folder.path());
+        let spec = spec(&python, recipe, folder.path());
         let (stop, outdated) = (CancellationToken::new(), CancellationToken::new());
         let watch = Watch::new(YEAR, YEAR, stop.clone());
         let (said, ready) = oneshot::channel();
@@ -126,6 +127,9 @@ impl Server {
         let said = timeout(LISTENS_WITHIN, ready).await.map_err(|_| StartError::Silent("it is too slow".into()))?;
         let said = said.map_err(|_| StartError::Silent("it has ended".into()))?;
         let (version, files) = told(&said).ok_or_else(|| StartError::Silent("it does not say what it is".into()))?;
+        if recipe.meets_strangers {
+            floor::check(&version)?;
+        }
         let (socket, files) = off_runtime(move || look(&folder, files)).await?;
         Ok(Self {
             version,
@@ -152,7 +156,7 @@ impl Server {
 
     /// May another job be given to it? Counts it. A server that may take no other is outdated from then on.
     pub(super) async fn takes_a_job(&self) -> bool {
-        if self.outdated.is_cancelled() && self.why() != Why::Served {
+        if self.is_outdated() && self.why() != Why::Served {
             return false;
         }
         if self.has_changed().await {
@@ -169,7 +173,7 @@ impl Server {
     /// Is yt-dlp another one than when this began? Jobs load parts of it late, and would mix the two.
     pub(super) async fn has_changed(&self) -> bool {
         for (file, stamp) in &self.files {
-            if tokio::fs::metadata(file).await.ok().map(|meta| Stamp::of(&meta)) != *stamp {
+            if Stamp::at(file).await != *stamp {
                 return true;
             }
         }
@@ -178,8 +182,18 @@ impl Server {
 
     /// Asks for a fresh one in its place.
     pub(super) fn outdate(&self, why: Why) {
-        let _ = self.why.set(why);
+        self.outdate_for(why, String::new());
+    }
+
+    /// The same, with more to say of it.
+    pub(super) fn outdate_for(&self, why: Why, words: String) {
+        let _ = self.why.set((why, words));
         self.outdated.cancel();
+    }
+
+    /// Is it to be replaced?
+    pub(super) fn is_outdated(&self) -> bool {
+        self.outdated.is_cancelled()
     }
 
     /// Waits until it is to be replaced.
@@ -189,22 +203,26 @@ impl Server {
 
     /// Why it is to be replaced, once it is.
     pub(super) fn why(&self) -> Why {
-        self.why.get().copied().unwrap_or(Why::Died)
+        self.why.get().map_or(Why::Died, |(why, _)| *why)
     }
-}
 
-impl Stamp {
-    fn of(meta: &Metadata) -> Self {
-        Self { inode: meta.ino(), size: meta.size(), changed: (meta.mtime(), meta.mtime_nsec()) }
+    /// What more there is to say of that.
+    pub(super) fn words(&self) -> &str {
+        self.why.get().map_or("", |(_, words)| words)
     }
 }
 
 /// It loads as much as it wants; its jobs are limited, each by itself.
-fn spec(python: &Path, program: &Path, folder: &Path) -> Spec {
+fn spec(python: &Path, recipe: &Recipe, folder: &Path) -> Spec {
+    let inside = recipe.sandbox.guard_inside().map(|address| address.port().to_string());
     Spec::new(python, folder)
         // isolated: no variable, no folder of a user, and not the working directory decides what is imported
         .args(["-I", "-B", SERVER_FILE])
-        .args([program])
+        .args([recipe.program.as_os_str()])
+        .args(inside)
+        .sandbox(&recipe.sandbox)
+        .made_of(recipe.made_of.iter().cloned())
+        .of_a_server()
         .limits(Limits::default())
         .env("PATH", PATH)
         .env("LANG", "C.UTF-8")

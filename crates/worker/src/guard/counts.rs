@@ -1,0 +1,43 @@
+//! What is counted of all guards of a worker.
+
+use prometheus::core::Collector;
+use prometheus::{IntCounter, IntCounterVec, Opts};
+
+use super::Refusal;
+
+const VALID: &str = "names are valid";
+
+/// The counters; a clone counts into the same.
+#[derive(Debug, Clone)]
+pub struct Counts {
+    denied: IntCounterVec,
+    bytes: IntCounterVec,
+    pub(super) received: IntCounter,
+    pub(super) sent: IntCounter,
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        let vec = |name, help, label| IntCounterVec::new(Opts::new(name, help), &[label]).expect(VALID);
+        let denied = vec("haul_egress_denied_total", "What the egress guard refused.", "reason");
+        // a series that is not there until it is counted hides its first count from `increase()`
+        for refusal in Refusal::ALL {
+            denied.with_label_values(&[refusal.word()]);
+        }
+        let bytes = vec("haul_egress_bytes_total", "Bytes that passed the egress guard.", "direction");
+        let (received, sent) = (bytes.with_label_values(&["received"]), bytes.with_label_values(&["sent"]));
+        Self { denied, bytes, received, sent }
+    }
+}
+
+impl Counts {
+    /// For the registry.
+    #[must_use]
+    pub fn collectors(&self) -> [Box<dyn Collector>; 2] {
+        [Box::new(self.denied.clone()), Box::new(self.bytes.clone())]
+    }
+
+    pub(super) fn refused(&self, refusal: Refusal) {
+        self.denied.with_label_values(&[refusal.word()]).inc();
+    }
+}
