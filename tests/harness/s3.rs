@@ -2,6 +2,7 @@
 //! and keeps count of what it sees.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,6 +12,8 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use futures::StreamExt as _;
 use haul_shared::storage::{AccessKey, S3Options};
 use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
@@ -51,12 +54,15 @@ pub enum Fault {
     AnswerLost(u16),
     /// It is never answered.
     Silence,
+    /// It is done so much later than its last byte has come, whether somebody still waits for it or not.
+    Lingers(Duration),
 }
 
 /// How many calls came in, and how many were answered with success.
 #[derive(Debug, Clone, Default)]
 pub struct Counts {
     seen: BTreeMap<Call, usize>,
+    come: BTreeMap<Call, usize>,
     done: BTreeMap<Call, usize>,
 }
 
@@ -64,6 +70,11 @@ impl Counts {
     /// Calls that came in, failed ones too.
     pub fn seen(&self, call: Call) -> usize {
         self.seen.get(&call).copied().unwrap_or_default()
+    }
+
+    /// Calls that are done later than their last byte came, and of which that has come.
+    pub fn come(&self, call: Call) -> usize {
+        self.come.get(&call).copied().unwrap_or_default()
     }
 
     /// Calls that were answered with success.
@@ -185,22 +196,46 @@ async fn answer(State(hook): State<Arc<Hook>>, request: Request) -> Response {
             return status_of(status);
         }
         Some(Fault::Silence) => std::future::pending().await,
+        Some(Fault::Lingers(time)) => {
+            let Ok(request) = lingering(request, time).await else { return status_of(400) };
+            hook.counts.send_modify(|counts| *counts.come.entry(call).or_default() += 1);
+            let done = tokio::spawn(async move { hook.done(call, request).await });
+            return done.await.unwrap_or_else(|_| status_of(500));
+        }
         Some(Fault::AnswerLost(_)) | None => {}
     }
-    let answer = match hook.service.call(request.map(s3s::Body::http_body_unsync)).await {
-        Ok(answer) => answer.map(Body::new),
-        Err(_) => return status_of(500),
-    };
-    if answer.status().is_success() {
-        hook.counts.send_modify(|counts| *counts.done.entry(call).or_default() += 1);
-    }
+    let answer = hook.done(call, request).await;
     match fault {
         Some(Fault::AnswerLost(status)) => status_of(status),
-        _ => answer.into_response(),
+        _ => answer,
     }
 }
 
+/// The request with a body that has come, and that ends so much later than its last byte.
+async fn lingering(request: Request, time: Duration) -> Result<Request> {
+    let (head, body) = request.into_parts();
+    let bytes = axum::body::to_bytes(body, usize::MAX).await?;
+    let end = futures::stream::once(async move {
+        tokio::time::sleep(time).await;
+        Ok(Bytes::new())
+    });
+    let body = futures::stream::iter([Ok::<_, Infallible>(bytes)]).chain(end);
+    Ok(Request::from_parts(head, Body::from_stream(body)))
+}
+
 impl Hook {
+    /// Has it done, and counts it.
+    async fn done(&self, call: Call, request: Request) -> Response {
+        let answer = match self.service.call(request.map(s3s::Body::http_body_unsync)).await {
+            Ok(answer) => answer.map(Body::new),
+            Err(_) => return status_of(500),
+        };
+        if answer.status().is_success() {
+            self.counts.send_modify(|counts| *counts.done.entry(call).or_default() += 1);
+        }
+        answer.into_response()
+    }
+
     fn take_fault(&self, call: Call) -> Option<Fault> {
         let mut faults = self.faults.lock().expect("no panic");
         let (_, times, fault) = faults.iter_mut().find(|(of, times, _)| *of == call && *times > 0)?;

@@ -79,6 +79,36 @@ async fn an_upload_that_is_given_up_or_dropped_leaves_neither_object_nor_parts()
     }
 }
 
+/// Fault: a part whose bytes the store had, and that was given up with its upload, stayed in the bucket for good.
+#[tokio::test]
+async fn a_part_that_the_store_has_not_answered_yet_goes_with_its_upload() {
+    for dropped in [false, true] {
+        let site = Site::s3().await;
+        let s3 = site.s3.as_ref().expect("a bucket");
+        let (key, (_, content)) = (key(), site.file("scratch.mp4", SIZE));
+        let upload = site.begin(&key, SIZE).await;
+        let [first, second, _] = parts_of(&content, &upload).try_into().expect("three parts");
+        s3.fail(Call::UploadPart, 1, Fault::Lingers(Duration::from_secs(1)));
+        tokio::select! {
+            answer = upload.part(0, first) => panic!("{answer:?}"),
+            () = s3.wait_until(|counts| counts.come(Call::UploadPart) == 1) => {}
+        }
+        // one that is never answered does not hold the rest
+        s3.fail(Call::UploadPart, 1, Fault::Silence);
+        tokio::select! {
+            answer = upload.part(1, second) => panic!("{answer:?}"),
+            () = s3.wait_until(|counts| counts.seen(Call::UploadPart) == 2) => {}
+        }
+        if dropped {
+            drop(upload);
+        } else {
+            upload.abort().await;
+        }
+        site.leaves_nothing(&key).await;
+        assert_eq!(s3.counts().done(Call::UploadPart), 1);
+    }
+}
+
 #[tokio::test]
 async fn an_upload_that_lacks_a_part_becomes_no_object_though_another_was_sent_twice() {
     let site = Site::s3().await;

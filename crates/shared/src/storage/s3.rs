@@ -6,6 +6,7 @@
 
 mod fault;
 pub(super) mod multipart;
+mod part;
 
 use std::ops::RangeInclusive;
 use std::path::Path;

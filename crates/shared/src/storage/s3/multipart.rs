@@ -1,8 +1,8 @@
 //! An object in parts: of a large file, read as they are sent, or of bytes that are still being fetched.
 //!
-//! An upload that fails or is dropped is aborted, so that its parts are not kept and paid for; whoever ends the process
-//! waits for that (`S3Store::settled`). What dies with the process is left to the bucket's lifecycle rule for
-//! incomplete uploads.
+//! An upload that fails or is dropped is aborted once its parts have ended (`part`), so that none is kept and paid for;
+//! whoever ends the process waits for that (`S3Store::settled`). What dies with the process is left to the bucket's
+//! lifecycle rule for incomplete uploads.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,11 +14,13 @@ use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::warn;
 
 use super::fault::told;
+use super::part::{self, Handed};
 use super::{CACHE_CONTROL, S3Store, body_of, slow};
 use crate::storage::upload::{MIB, part_bytes};
 use crate::storage::{ObjectKey, ObjectMeta, StorageError};
@@ -78,6 +80,8 @@ pub(in crate::storage) struct Upload {
     key: ObjectKey,
     /// None when there is nothing to abort any more.
     id: Option<String>,
+    /// On their way.
+    parts: TaskTracker,
     uploads: TaskTracker,
     /// Dropped after the task that aborts has begun: between the two, nothing is taken for settled.
     _under_way: TaskTrackerToken,
@@ -121,20 +125,24 @@ impl Upload {
             return Err(StorageError::Unavailable("an upload without an id".into()));
         }
         let under_way = uploads.token();
-        Ok(Self { client, bucket, key, id, uploads, _under_way: under_way })
+        Ok(Self { client, bucket, key, id, parts: TaskTracker::new(), uploads, _under_way: under_way })
     }
 
-    /// Sends a part; the body is asked for again when an attempt failed.
+    /// Sends a part; the body is asked for again when an attempt failed. Dropped, the part is given up.
     pub(in crate::storage) async fn part(
         &self,
         number: i32,
         length: u64,
         body: ByteStream,
     ) -> Result<CompletedPart, StorageError> {
-        let asked = self.client.upload_part().bucket(&self.bucket).key(self.key.as_str()).body(body);
+        let (handed, given_up) = (Handed::default(), CancellationToken::new());
+        let asked = self.client.upload_part().bucket(&self.bucket).key(self.key.as_str()).body(handed.watch(body));
         let asked = asked.set_upload_id(self.id.clone()).part_number(number).content_length(length.cast_signed());
         let asked = asked.customize().config_override(slow()).disable_payload_signing();
-        let answer = asked.send().await.map_err(told)?;
+        let call = async move { asked.send().await.map_err(told) };
+        let _given_up = given_up.clone().drop_guard();
+        let sent = self.parts.spawn(part::sent(call, handed, given_up));
+        let answer = sent.await.map_err(|stopped| StorageError::Unavailable(stopped.into()))??;
         Ok(CompletedPart::builder().part_number(number).set_e_tag(answer.e_tag).build())
     }
 
@@ -172,7 +180,14 @@ impl Upload {
     fn begin_abort(&mut self) -> Option<JoinHandle<()>> {
         let (id, runtime) = (self.id.take()?, Handle::try_current().ok()?);
         let aborted = abort(self.client.clone(), self.bucket.clone(), self.key.clone(), id);
-        Some(self.uploads.spawn_on(aborted, &runtime))
+        let parts = self.parts.clone();
+        let last = async move {
+            // all of them are given up: whoever sends one borrows the upload
+            parts.close();
+            parts.wait().await;
+            aborted.await;
+        };
+        Some(self.uploads.spawn_on(last, &runtime))
     }
 }
 
