@@ -54,15 +54,15 @@ pub enum Fault {
     AnswerLost(u16),
     /// It is never answered.
     Silence,
-    /// It is done so much later than its last byte has come, whether somebody still waits for it or not.
-    Lingers(Duration),
+    /// It is done once all of it has come and [`S3::go_on`] was called, whether somebody still waits for it or not.
+    Held,
 }
 
 /// How many calls came in, and how many were answered with success.
 #[derive(Debug, Clone, Default)]
 pub struct Counts {
     seen: BTreeMap<Call, usize>,
-    come: BTreeMap<Call, usize>,
+    held: BTreeMap<Call, usize>,
     done: BTreeMap<Call, usize>,
 }
 
@@ -72,9 +72,9 @@ impl Counts {
         self.seen.get(&call).copied().unwrap_or_default()
     }
 
-    /// Calls that are done later than their last byte came, and of which that has come.
-    pub fn come(&self, call: Call) -> usize {
-        self.come.get(&call).copied().unwrap_or_default()
+    /// Calls that are held, and of which all has come.
+    pub fn held(&self, call: Call) -> usize {
+        self.held.get(&call).copied().unwrap_or_default()
     }
 
     /// Calls that were answered with success.
@@ -97,6 +97,7 @@ struct Hook {
     faults: Mutex<Vec<(Call, usize, Fault)>>,
     counts: watch::Sender<Counts>,
     headers: Mutex<BTreeMap<Call, HeaderMap>>,
+    go_on: watch::Sender<bool>,
 }
 
 /// The protocol over a folder with one empty bucket.
@@ -120,6 +121,7 @@ impl S3 {
             faults: Mutex::default(),
             counts: watch::Sender::new(Counts::default()),
             headers: Mutex::default(),
+            go_on: watch::Sender::new(false),
         });
 
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -146,6 +148,11 @@ impl S3 {
     /// Fails the next `times` calls of this kind.
     pub fn fail(&self, call: Call, times: usize, fault: Fault) {
         self.hook.faults.lock().expect("no panic").push((call, times, fault));
+    }
+
+    /// Does what is held.
+    pub fn go_on(&self) {
+        self.hook.go_on.send_replace(true);
     }
 
     /// What was seen so far.
@@ -196,9 +203,9 @@ async fn answer(State(hook): State<Arc<Hook>>, request: Request) -> Response {
             return status_of(status);
         }
         Some(Fault::Silence) => std::future::pending().await,
-        Some(Fault::Lingers(time)) => {
-            let Ok(request) = lingering(request, time).await else { return status_of(400) };
-            hook.counts.send_modify(|counts| *counts.come.entry(call).or_default() += 1);
+        Some(Fault::Held) => {
+            let Ok(request) = held(request, hook.go_on.subscribe()).await else { return status_of(400) };
+            hook.counts.send_modify(|counts| *counts.held.entry(call).or_default() += 1);
             let done = tokio::spawn(async move { hook.done(call, request).await });
             return done.await.unwrap_or_else(|_| status_of(500));
         }
@@ -211,12 +218,12 @@ async fn answer(State(hook): State<Arc<Hook>>, request: Request) -> Response {
     }
 }
 
-/// The request with a body that has come, and that ends so much later than its last byte.
-async fn lingering(request: Request, time: Duration) -> Result<Request> {
+/// The request with a body that has come, and that does not end before it is told to.
+async fn held(request: Request, mut go_on: watch::Receiver<bool>) -> Result<Request> {
     let (head, body) = request.into_parts();
     let bytes = axum::body::to_bytes(body, usize::MAX).await?;
     let end = futures::stream::once(async move {
-        tokio::time::sleep(time).await;
+        let _told = go_on.wait_for(|go_on| *go_on).await;
         Ok(Bytes::new())
     });
     let body = futures::stream::iter([Ok::<_, Infallible>(bytes)]).chain(end);

@@ -81,32 +81,25 @@ async fn an_upload_that_is_given_up_or_dropped_leaves_neither_object_nor_parts()
 
 /// Fault: a part whose bytes the store had, and that was given up with its upload, stayed in the bucket for good.
 #[tokio::test]
-async fn a_part_that_the_store_has_not_answered_yet_goes_with_its_upload() {
-    for dropped in [false, true] {
-        let site = Site::s3().await;
-        let s3 = site.s3.as_ref().expect("a bucket");
-        let (key, (_, content)) = (key(), site.file("scratch.mp4", SIZE));
-        let upload = site.begin(&key, SIZE).await;
-        let [first, second, _] = parts_of(&content, &upload).try_into().expect("three parts");
-        s3.fail(Call::UploadPart, 1, Fault::Lingers(Duration::from_secs(1)));
-        tokio::select! {
-            answer = upload.part(0, first) => panic!("{answer:?}"),
-            () = s3.wait_until(|counts| counts.come(Call::UploadPart) == 1) => {}
-        }
-        // one that is never answered does not hold the rest
-        s3.fail(Call::UploadPart, 1, Fault::Silence);
-        tokio::select! {
-            answer = upload.part(1, second) => panic!("{answer:?}"),
-            () = s3.wait_until(|counts| counts.seen(Call::UploadPart) == 2) => {}
-        }
-        if dropped {
-            drop(upload);
-        } else {
-            upload.abort().await;
-        }
-        site.leaves_nothing(&key).await;
-        assert_eq!(s3.counts().done(Call::UploadPart), 1);
+async fn an_upload_is_aborted_only_when_the_store_has_answered_to_the_parts_that_it_has() {
+    let site = Site::s3().await;
+    let s3 = site.s3.as_ref().expect("a bucket");
+    let (key, (_, content)) = (key(), site.file("scratch.mp4", SIZE));
+    let upload = site.begin(&key, SIZE).await;
+    let first = parts_of(&content, &upload).swap_remove(0);
+    s3.fail(Call::UploadPart, 1, Fault::Held);
+    tokio::select! {
+        answer = upload.part(0, first) => panic!("{answer:?}"),
+        () = s3.wait_until(|counts| counts.held(Call::UploadPart) == 1) => {}
     }
+    let meanwhile = async {
+        let aborted = s3.wait_until(|counts| counts.seen(Call::AbortMultipart) > 0);
+        assert!(timeout(Duration::from_millis(100), aborted).await.is_err());
+        s3.go_on();
+    };
+    tokio::join!(upload.abort(), meanwhile);
+    assert_eq!(s3.counts().done(Call::UploadPart), 1);
+    site.leaves_nothing(&key).await;
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! An object in parts: of a large file, read as they are sent, or of bytes that are still being fetched.
 //!
-//! An upload that fails or is dropped is aborted once its parts have ended (`part`), so that none is kept and paid for;
+//! An upload that fails or is dropped is aborted once its parts have ended (`part`), so that they are not kept and paid for;
 //! whoever ends the process waits for that (`S3Store::settled`). What dies with the process is left to the bucket's
 //! lifecycle rule for incomplete uploads.
 
@@ -20,7 +20,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::warn;
 
 use super::fault::told;
-use super::part::{self, Handed};
+use super::part::{self, Passage};
 use super::{CACHE_CONTROL, S3Store, body_of, slow};
 use crate::storage::upload::{MIB, part_bytes};
 use crate::storage::{ObjectKey, ObjectMeta, StorageError};
@@ -80,7 +80,7 @@ pub(in crate::storage) struct Upload {
     key: ObjectKey,
     /// None when there is nothing to abort any more.
     id: Option<String>,
-    /// On their way.
+    /// Those that have not ended.
     parts: TaskTracker,
     uploads: TaskTracker,
     /// Dropped after the task that aborts has begun: between the two, nothing is taken for settled.
@@ -135,13 +135,13 @@ impl Upload {
         length: u64,
         body: ByteStream,
     ) -> Result<CompletedPart, StorageError> {
-        let (handed, given_up) = (Handed::default(), CancellationToken::new());
-        let asked = self.client.upload_part().bucket(&self.bucket).key(self.key.as_str()).body(handed.watch(body));
+        let (passage, given_up) = (Passage::default(), CancellationToken::new());
+        let asked = self.client.upload_part().bucket(&self.bucket).key(self.key.as_str()).body(passage.watch(body));
         let asked = asked.set_upload_id(self.id.clone()).part_number(number).content_length(length.cast_signed());
         let asked = asked.customize().config_override(slow()).disable_payload_signing();
         let call = async move { asked.send().await.map_err(told) };
         let _given_up = given_up.clone().drop_guard();
-        let sent = self.parts.spawn(part::sent(call, handed, given_up));
+        let sent = self.parts.spawn(part::send(call, passage, given_up));
         let answer = sent.await.map_err(|stopped| StorageError::Unavailable(stopped.into()))??;
         Ok(CompletedPart::builder().part_number(number).set_e_tag(answer.e_tag).build())
     }
