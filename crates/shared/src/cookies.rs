@@ -10,7 +10,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use url::Host;
 
-use crate::source::SourceUrl;
+use crate::source::{SourceUrl, is_within};
 
 /// The site that a jar is for, which is its name: a host name in lower case and in ASCII, or an IPv4 address. Safe as the
 /// name of a file.
@@ -33,10 +33,7 @@ impl JarName {
     #[must_use]
     pub fn serves(&self, host: &Host<&str>) -> bool {
         match host {
-            Host::Domain(name) => {
-                let above = name.strip_suffix(self.as_str());
-                above.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-            }
+            Host::Domain(name) => is_within(name, self.as_str()),
             Host::Ipv4(address) => address.to_string() == self.0,
             Host::Ipv6(_) => false,
         }

@@ -108,6 +108,12 @@ impl SourceUrl {
     }
 }
 
+/// Whether a name is this zone, or below it. Both as URLs have them: in lower case and in ASCII.
+#[must_use]
+pub fn is_within(name: &str, zone: &str) -> bool {
+    name.strip_suffix(zone).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
 /// Can anybody have this name? At most 253 characters, in labels of 1 to 63 (RFC 1035 §2.3.4), perhaps a dot at the end.
 fn is_host_name(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);

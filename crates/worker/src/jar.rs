@@ -19,6 +19,7 @@ use haul_shared::job::{Failure, FailureKind};
 use haul_shared::source::SourceUrl;
 use rustix::fs::OFlags;
 use secrecy::{ExposeSecret as _, SecretString};
+use url::Host;
 
 use crate::scratch;
 
@@ -190,13 +191,12 @@ fn spelled_anew(line: &str, site: &JarName) -> Option<String> {
     let [domain, _, path, secure, ends, name, value] = line.split('\t').collect::<Vec<_>>().try_into().ok()?;
     let bare = domain.strip_prefix('.').unwrap_or(domain).to_ascii_lowercase();
     let named: JarName = bare.parse().ok()?;
-    let is_below = bare.strip_suffix(site.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
     // RFC 6265 §4.1.1 allows less still; some clients would drop the whole header for one that is not ASCII
     let is_text = |text: &str| text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
     // some write a fraction of a second, or -1 for the end of the session
     let ends = ends.split('.').next().and_then(|ends| ends.parse::<u64>().ok()).unwrap_or(0);
     let is_secure = secure.eq_ignore_ascii_case("true");
-    if !is_below
+    if !site.serves(&Host::Domain(&bare))
         || !path.starts_with('/')
         || name.is_empty()
         || name.contains([';', '='])

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use haul_shared::egress::EgressPolicy;
 use haul_worker::guard::{Caps, Guards, Upstream};
 use tokio::io::copy_bidirectional;
+use tokio::net::TcpSocket;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
@@ -72,14 +73,39 @@ async fn a_proxy_that_does_not_do_its_work_is_our_trouble_and_not_the_site_s() {
         why.push(through(&format!("http://{proxy}")));
     }
     why.push(through("http://127.0.0.1:1"));
+    let deaf = deaf().await;
+    why.push(through(&format!("http://{}", deaf.address)));
     let mut kinds = Vec::new();
     for guard in why {
         let mut program = Program::of(&guard).await;
         program.says("GET http://127.0.0.1:9/ HTTP/1.1\r\n\r\n").await;
         assert_eq!(program.status().await, Some(502));
-        kinds.push(guard.explain(Failure::new(FailureKind::Network, "x")).kind);
+        let kind = || guard.explain(Failure::new(FailureKind::Network, "x")).kind;
+        kinds.push(kind());
+        // a try that went well after all makes it no reason for what fails later
+        guard.has_done_without();
+        assert_eq!(kind(), FailureKind::Network);
     }
-    assert_eq!(kinds, [FailureKind::Internal, FailureKind::Network, FailureKind::Internal]);
+    assert_eq!(kinds, [FailureKind::Internal, FailureKind::Network, FailureKind::Internal, FailureKind::Internal]);
+}
+
+/// Where nobody takes a connection, and nobody refuses one.
+struct Deaf {
+    address: SocketAddr,
+    _listener: TcpListener,
+    _waiting: Vec<TcpStream>,
+}
+
+async fn deaf() -> Deaf {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let (address, mut waiting) = (listener.local_addr().unwrap(), Vec::new());
+    // until no more may wait to be taken
+    while let Ok(taken) = timeout(Duration::from_millis(200), TcpStream::connect(address)).await {
+        waiting.push(taken.unwrap());
+    }
+    Deaf { address, _listener: listener, _waiting: waiting }
 }
 
 #[test]

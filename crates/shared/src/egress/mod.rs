@@ -17,7 +17,7 @@ use url::Host;
 pub use blocks::is_public;
 pub use resolve::Unreachable;
 
-use crate::source::SourceUrl;
+use crate::source::{SourceUrl, is_within};
 
 /// What may be reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,10 +131,9 @@ impl EgressPolicy {
 /// `name` is lower-case, as URLs have it.
 fn name_kind(name: &str) -> NameKind {
     let name = name.trim_end_matches('.');
-    let ends_in = |zone: &str| name.strip_suffix(zone).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
-    if ends_in(LOOPBACK) {
+    if is_within(name, LOOPBACK) {
         NameKind::Loopback
-    } else if !name.contains('.') || PRIVATE.into_iter().any(ends_in) {
+    } else if !name.contains('.') || PRIVATE.into_iter().any(|zone| is_within(name, zone)) {
         NameKind::Private
     } else {
         NameKind::Ordinary

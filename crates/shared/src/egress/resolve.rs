@@ -1,5 +1,6 @@
 //! What a name leads to, judged: the second half of the policy, which needs a resolver.
 
+use std::future::Future;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
@@ -22,37 +23,30 @@ pub enum Unreachable {
     /// The policy does not allow it.
     #[error("the policy does not allow it: it {0}")]
     Denied(Denied),
-    /// The name has no address, or the resolver did not answer within 5 s.
+    /// The name has no address, or the resolver was not asked or did not answer within 5 s.
     #[error("the host name could not be resolved")]
     Unresolved,
 }
 
 impl EgressPolicy {
-    /// The addresses that a host leads to now, all of them judged.
+    /// The addresses that a host leads to now, all of them judged. Who counts his lookups is asked for a turn before the
+    /// resolver is, within the same time; it is dropped when the resolver has ended, which may be long after nobody waits for
+    /// it any more.
     ///
     /// # Errors
     /// [`Unreachable`].
-    pub async fn addresses(&self, host: Host<&str>, port: u16) -> Result<Vec<SocketAddr>, Unreachable> {
-        self.addresses_holding(host, port, ()).await
-    }
-
-    /// The same, for somebody who counts his lookups: `held` is dropped when the resolver has ended, which may be long
-    /// after nobody waits for it any more.
-    ///
-    /// # Errors
-    /// [`Unreachable`].
-    pub async fn addresses_holding(
+    pub async fn addresses<T: Send + 'static>(
         &self,
         host: Host<&str>,
         port: u16,
-        held: impl Send + 'static,
+        turn: impl Future<Output = T>,
     ) -> Result<Vec<SocketAddr>, Unreachable> {
         self.judge_host(host.clone(), port).map_err(Unreachable::Denied)?;
         match host {
             Host::Ipv4(address) => Ok(vec![(address, port).into()]),
             Host::Ipv6(address) => Ok(vec![(address, port).into()]),
             Host::Domain(name) => {
-                let mut answers = look_up(name, port, held).await?;
+                let mut answers = look_up(name, port, turn).await?;
                 if let NameKind::Loopback = name_kind(name) {
                     // 127.0.0.1 and ::1, of which one may be allowed
                     answers.retain(|answer| self.judge_address(answer.ip(), port).is_ok());
@@ -74,9 +68,14 @@ impl EgressPolicy {
 }
 
 /// The resolver of the system holds a thread, and does not let go of it when nobody waits any more.
-async fn look_up(name: &str, port: u16, held: impl Send + 'static) -> Result<Vec<SocketAddr>, Unreachable> {
+async fn look_up<T: Send + 'static>(
+    name: &str,
+    port: u16,
+    turn: impl Future<Output = T>,
+) -> Result<Vec<SocketAddr>, Unreachable> {
     let name = name.to_owned();
     let answers = async {
+        let held = turn.await;
         let turn = LOOKUPS.acquire().await.map_err(|_| Unreachable::Unresolved)?;
         let looked = tokio::task::spawn_blocking(move || {
             let _held = (turn, held);
@@ -93,6 +92,14 @@ mod tests {
 
     fn policy(allow: &[&str]) -> EgressPolicy {
         EgressPolicy { allow: allow.iter().map(|net| net.parse().unwrap()).collect(), ports: vec![80] }
+    }
+
+    /// Fault: whoever waited for its turn at a resolver that hangs held the seat of its host all the while.
+    #[tokio::test(start_paused = true)]
+    async fn the_wait_for_a_turn_at_the_resolver_ends_like_that_for_its_answer() {
+        let host = Host::Domain("video.example");
+        let found = policy(&[]).addresses(host, 80, std::future::pending::<()>()).await;
+        assert_eq!(found, Err(Unreachable::Unresolved));
     }
 
     #[test]

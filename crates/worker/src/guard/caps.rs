@@ -54,9 +54,16 @@ impl Caps {
 }
 
 impl Guard {
+    /// So many questions more than of any download: a recording asks as long as it lasts. To be called by whoever knows how
+    /// long that is, once.
+    pub fn may_ask_more(&self, questions: u64) {
+        self.inner.more_requests.store(questions, Ordering::Relaxed);
+    }
+
     /// Another question is asked.
     pub(crate) fn ask(&self) -> Result<(), Refusal> {
-        if self.inner.requests.fetch_add(1, Ordering::Relaxed) < self.inner.caps.requests {
+        let most = self.inner.caps.requests.saturating_add(self.inner.more_requests.load(Ordering::Relaxed));
+        if self.inner.requests.fetch_add(1, Ordering::Relaxed) < most {
             return Ok(());
         }
         self.refuse(Refusal::Requests);

@@ -70,11 +70,8 @@ impl Guard {
     }
 
     async fn dial_for(&self, speaker: Speaker, seat: Seat, host: Host<&str>, port: u16) -> Result<Stream, NotDialled> {
-        let lookup = match host {
-            Host::Domain(_) => Some(Arc::clone(&self.inner.lookups).acquire_owned().await),
-            Host::Ipv4(_) | Host::Ipv6(_) => None,
-        };
-        let resolved = self.inner.rules.policy.addresses_holding(host, port, lookup).await;
+        let turn = Arc::clone(&self.inner.lookups).acquire_owned();
+        let resolved = self.inner.rules.policy.addresses(host, port, turn).await;
         let addresses = by_turns(&resolved.map_err(|unreachable| self.unreachable(unreachable))?);
         self.first_that_answers(&addresses, speaker, &seat).await.map_err(|error| self.unreached(error))
     }
@@ -109,6 +106,7 @@ impl Guard {
             error
         };
         let socket = upstream.connect().await.map_err(without)?;
+        // how long that may take is what whoever dials has left
         upstream.tunnel(stream(socket), address).await.map_err(|no_way| match no_way {
             NoWay::Proxy(error) => without(error),
             NoWay::Target(error) => error,

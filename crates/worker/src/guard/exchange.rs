@@ -24,7 +24,7 @@ use url::{Position, Url};
 
 use super::pace::Pace;
 use super::{Guard, NotDialled, Refusal};
-use crate::origin::is_address;
+use crate::origin::{is_address, is_chunked};
 
 /// From a question to the head of its answer.
 const HEAD_WITHIN: Duration = Duration::from_secs(20);
@@ -80,7 +80,8 @@ impl Exchange {
         if head.status.is_informational() {
             return Err(StatusCode::BAD_GATEWAY);
         }
-        if is_coded(&head.headers) {
+        // coded for this hop (RFC 9112 §6.1), unasked: what is taken off the pieces is coded still
+        if head.headers.contains_key(TRANSFER_ENCODING) && !is_chunked(&head.headers) {
             return Err(StatusCode::BAD_GATEWAY);
         }
         keep_one_length(&mut head.headers, wants_head);
@@ -176,13 +177,6 @@ fn anew(question: Request<Incoming>, url: &Url) -> Option<Request<Incoming>> {
     head.headers.remove(CONTENT_LENGTH);
     head.headers.insert(HOST, HeaderValue::from_str(&url[Position::BeforeHost..Position::AfterPort]).ok()?);
     Some(Request::from_parts(head, body))
-}
-
-/// Is the body coded for this hop (RFC 9112 §6.1)? It was not asked for, and what was taken off the pieces is coded still.
-fn is_coded(headers: &HeaderMap) -> bool {
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    let is_another = codings.next().is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
-    is_another || codings.next().is_some()
 }
 
 /// The library says how long the body is, which is not what the head says if it comes in pieces (RFC 9112 §6.3). Of an

@@ -86,7 +86,8 @@ pub fn read_on(bytes: &[u8], before: usize) -> Result<Option<Head>, Malformed> {
         return if bytes.len() >= LONGEST { Err(Malformed::TooLong) } else { Ok(None) };
     };
     // all lines end in CR LF, and there is no other of either
-    let text = std::str::from_utf8(&within[..end - 4]).map_err(|_| Malformed::Control)?;
+    // and a value may be in Latin-1 (RFC 9110 §5.5), which nobody here reads
+    let text = String::from_utf8_lossy(&within[..end - 4]);
     let mut lines = text.split("\r\n");
     let (method, target) = first_line(lines.next().unwrap_or_default())?;
     let (mut length, mut hosts, mut count) = (None, 0, 0);
@@ -223,6 +224,11 @@ mod tests {
         assert_eq!(asks("GET http://a.example/ HTTP/1.1\r\nX:\ta b\r\n\r"), Ok(None));
         let head = read(b"GET http://a/ HTTP/1.1\r\n\r\nGET").expect("well-formed").expect("whole");
         assert_eq!(head.bytes, 26);
+        let cookie = read(b"GET http://a/ HTTP/1.1\r\nCookie: a=\xe9\r\n\r\n").expect("well-formed").expect("whole");
+        assert_eq!((cookie.bytes, cookie.asks), (39, Asks::Http { body: 0 }));
+        for named in [&b"GET http://a/\xe9 HTTP/1.1\r\n\r\n"[..], b"GET http://a/ HTTP/1.1\r\n\xe9: a\r\n\r\n"] {
+            assert!(read(named).is_err());
+        }
         for (host, read) in [
             ("site.example", Host::Domain("site.example".to_owned())),
             ("SITE.example.", Host::Domain("site.example.".to_owned())),

@@ -129,6 +129,7 @@ impl Guards {
             sent_by_programs: AtomicU64::new(0),
             answers: AtomicU64::new(0),
             requests: AtomicU64::new(0),
+            more_requests: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             first: Mutex::new(None),
             lookups: Arc::new(Semaphore::new(MOST_LOOKUPS)),
@@ -162,6 +163,7 @@ struct Inner {
     /// How often a program was told something after it had asked.
     answers: AtomicU64,
     requests: AtomicU64,
+    more_requests: AtomicU64,
     refused: AtomicU64,
     first: Mutex<Option<Refusal>>,
     /// Names that are looked up.
@@ -285,6 +287,7 @@ impl Guard {
     pub fn has_done_without(&self) {
         self.inner.is_slow.store(false, Ordering::Relaxed);
         self.inner.is_unreached.store(false, Ordering::Relaxed);
+        self.inner.is_without_proxy.store(false, Ordering::Relaxed);
         self.first().take_if(|refusal| !refusal.ends_all());
     }
 

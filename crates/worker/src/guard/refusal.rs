@@ -9,7 +9,7 @@ pub enum Refusal {
     /// The policy does not allow it.
     #[error("the policy does not allow it: it {0}")]
     Denied(Denied),
-    /// A question for what is no plain address of the web: user information, another scheme.
+    /// A question for what is no plain address of the web: with user information, say.
     #[error("what was asked for is no address of the web")]
     Target,
     /// A question for an address that is not of http.

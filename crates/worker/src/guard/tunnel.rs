@@ -30,6 +30,26 @@ struct Waiting {
     is_asked: bool,
 }
 
+impl Waiting {
+    /// The program says something: whatever was before, it has the whole time for its answer.
+    fn asks(&mut self) {
+        self.pace.begins_anew();
+        self.pace.waits();
+        self.is_asked = true;
+    }
+
+    /// Nothing has come yet. Is it asked, and for too long?
+    fn is_in_vain(&mut self) -> bool {
+        let end = self.pace.waits();
+        self.is_asked && Instant::now() >= end
+    }
+
+    /// Whoever hangs up now wants nothing more; or has waited for long.
+    fn was_in_vain(&self) -> bool {
+        self.is_asked && self.pace.is_awaited_in_vain()
+    }
+}
+
 /// Passes bytes until one side ends, `early` of the program's first.
 pub(super) async fn pass(guard: &Guard, client: TcpStream, early: &Bytes, server: Stream) -> io::Result<()> {
     let (mut from_client, mut to_client) = client.into_split();
@@ -45,24 +65,18 @@ pub(super) async fn pass(guard: &Guard, client: TcpStream, early: &Bytes, server
             if bytes == 0 {
                 return Ok(());
             }
-            {
-                let mut waiting = waiting();
-                waiting.pace.begins_anew();
-                waiting.pace.waits();
-                waiting.is_asked = true;
-            }
+            waiting().asks();
             to_server.write_all(&piece[..bytes]).await?;
         }
     };
     let down = async {
         let mut piece = vec![0; PIECE_BYTES];
         loop {
-            let end = waiting().pace.waits();
-            let bytes = match timeout(LOOK_EVERY, from_server.read(&mut piece)).await {
-                Ok(bytes) => bytes?,
-                Err(_) if waiting().is_asked && Instant::now() >= end => return Err(slow(guard)),
-                Err(_) => continue,
-            };
+            if waiting().is_in_vain() {
+                return Err(slow(guard));
+            }
+            let Ok(bytes) = timeout(LOOK_EVERY, from_server.read(&mut piece)).await else { continue };
+            let bytes = bytes?;
             let is_too_slow = {
                 let mut waiting = waiting();
                 if mem::take(&mut waiting.is_asked) && bytes > 0 {
@@ -84,9 +98,7 @@ pub(super) async fn pass(guard: &Guard, client: TcpStream, early: &Bytes, server
         ended = down => ended.map(|()| false),
     };
     if ended? {
-        // who hangs up wants nothing more
-        let waiting = waiting();
-        if waiting.is_asked && waiting.pace.is_awaited_in_vain() {
+        if waiting().was_in_vain() {
             guard.refuse(Refusal::Slow);
         }
         return Ok(());
@@ -99,4 +111,27 @@ pub(super) async fn pass(guard: &Guard, client: TcpStream, early: &Bytes, server
 fn slow(guard: &Guard) -> io::Error {
     guard.refuse(Refusal::Slow);
     io::Error::other(Refusal::Slow)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    /// Fault: a tunnel that was idle for half a minute and then asked was held against the end of its idle time.
+    #[tokio::test(start_paused = true)]
+    async fn a_tunnel_that_is_asked_after_an_idle_time_has_half_a_minute_for_its_answer() {
+        let mut waiting = Waiting { pace: Pace::new(), is_asked: false };
+        assert!(!waiting.is_in_vain());
+        advance(Duration::from_secs(29)).await;
+        waiting.asks();
+        for seconds in [0, 4, 25] {
+            advance(Duration::from_secs(seconds)).await;
+            assert!(!waiting.is_in_vain());
+        }
+        assert!(waiting.was_in_vain());
+        advance(Duration::from_secs(1)).await;
+        assert!(waiting.is_in_vain());
+    }
 }

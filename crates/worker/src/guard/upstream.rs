@@ -25,8 +25,9 @@ use url::Url;
 
 use super::Stream;
 
-/// For the proxy to reach the target: it may try several ways.
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// For the proxy to be reached. Less than any address has (`dial`), so that a proxy which is not there is told from a target
+/// which is not.
+const REACHED_WITHIN: Duration = Duration::from_secs(3);
 
 /// Where it is, and who we are there. `Debug` shows neither.
 #[derive(Clone)]
@@ -72,38 +73,35 @@ impl Upstream {
 
     /// A connection to the proxy itself.
     pub(super) async fn connect(&self) -> io::Result<TcpStream> {
-        TcpStream::connect((self.host.as_str(), self.port)).await
+        timeout(REACHED_WITHIN, TcpStream::connect((self.host.as_str(), self.port))).await?
     }
 
-    /// Has the proxy connect to the target.
+    /// Has the proxy connect to the target, for as long as whoever dials waits.
     pub(super) async fn tunnel(&self, stream: Stream, target: SocketAddr) -> Result<Stream, NoWay> {
         let broken = |why: &str| NoWay::Proxy(io::Error::other(why.to_owned()));
-        let asked = async {
-            let (mut sender, connection) =
-                http1::Builder::new().handshake(TokioIo::new(stream)).await.map_err(|_| broken("no handshake"))?;
-            let io = tokio::spawn(connection.with_upgrades());
-            let mut question = Request::new(Empty::<Bytes>::new());
-            *question.method_mut() = Method::CONNECT;
-            *question.uri_mut() = target.to_string().parse().map_err(|_| broken("no target"))?;
-            let host = HeaderValue::from_str(&target.to_string()).map_err(|_| broken("no target"))?;
-            question.headers_mut().insert(HOST, host);
-            question.headers_mut().extend(self.authorization.clone().map(|value| (PROXY_AUTHORIZATION, value)));
-            let answer = sender.send_request(question).await.map_err(|_| broken("no answer"))?;
-            match answer.status() {
-                status if status.is_success() => {}
-                StatusCode::PROXY_AUTHENTICATION_REQUIRED => return Err(broken("it does not know us")),
-                status => return Err(NoWay::Target(io::Error::other(format!("the proxy answered {status}")))),
-            }
-            let upgraded = hyper::upgrade::on(answer).await.map_err(|_| broken("no tunnel"))?;
-            drop(io.await);
-            let parts = upgraded.downcast::<TokioIo<Stream>>().map_err(|_| broken("no tunnel"))?;
-            // who speaks before it is asked speaks neither HTTP nor TLS
-            if !parts.read_buf.is_empty() {
-                return Err(NoWay::Target(io::ErrorKind::InvalidData.into()));
-            }
-            Ok(parts.io.into_inner())
-        };
-        timeout(ANSWER_WITHIN, asked).await.unwrap_or_else(|late| Err(NoWay::Target(late.into())))
+        let (mut sender, connection) =
+            http1::Builder::new().handshake(TokioIo::new(stream)).await.map_err(|_| broken("no handshake"))?;
+        let io = tokio::spawn(connection.with_upgrades());
+        let mut question = Request::new(Empty::<Bytes>::new());
+        *question.method_mut() = Method::CONNECT;
+        *question.uri_mut() = target.to_string().parse().map_err(|_| broken("no target"))?;
+        let host = HeaderValue::from_str(&target.to_string()).map_err(|_| broken("no target"))?;
+        question.headers_mut().insert(HOST, host);
+        question.headers_mut().extend(self.authorization.clone().map(|value| (PROXY_AUTHORIZATION, value)));
+        let answer = sender.send_request(question).await.map_err(|_| broken("no answer"))?;
+        match answer.status() {
+            status if status.is_success() => {}
+            StatusCode::PROXY_AUTHENTICATION_REQUIRED => return Err(broken("it does not know us")),
+            status => return Err(NoWay::Target(io::Error::other(format!("the proxy answered {status}")))),
+        }
+        let upgraded = hyper::upgrade::on(answer).await.map_err(|_| broken("no tunnel"))?;
+        drop(io.await);
+        let parts = upgraded.downcast::<TokioIo<Stream>>().map_err(|_| broken("no tunnel"))?;
+        // who speaks before it is asked speaks neither HTTP nor TLS
+        if !parts.read_buf.is_empty() {
+            return Err(NoWay::Target(io::ErrorKind::InvalidData.into()));
+        }
+        Ok(parts.io.into_inner())
     }
 }
 

@@ -1,5 +1,6 @@
 //! The cookies of a format, each for the hosts that it is meant for (RFC 6265).
 
+use haul_shared::source::is_within;
 use hyper::header::HeaderValue;
 use url::Url;
 
@@ -75,10 +76,10 @@ impl Cookies {
 impl Cookie {
     fn is_for(&self, url: &Url) -> bool {
         let host = url.host_str().unwrap_or_default();
-        let host_fits = self.domain.as_deref().is_some_and(|domain| {
-            let below = host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'));
-            host == domain || (self.below && below && url.domain().is_some())
-        });
+        let host_fits = self
+            .domain
+            .as_deref()
+            .is_some_and(|domain| host == domain || (self.below && is_within(host, domain) && url.domain().is_some()));
         let path_fits = self.path.as_deref().is_none_or(|path| {
             let rest = url.path().strip_prefix(path);
             rest.is_some_and(|rest| rest.is_empty() || path.ends_with('/') || rest.starts_with('/'))

@@ -33,6 +33,8 @@ const SEGMENT_BYTES: u64 = 128 << 20;
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// Between two looks at a playlist.
 const LOOK_EVERY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(6));
+/// For each second of a track: its segment, looks at its playlist, and what is asked for again.
+const QUESTIONS_OF_A_SECOND: u64 = 4;
 /// How often a segment or a playlist is asked for again.
 const TRIES: u32 = 3;
 /// Of the time that an attempt has left, what is kept for all that comes after a recording.
@@ -59,6 +61,7 @@ impl Run<'_> {
         }
         let firsts = self.limits.step(starts(&tracks)).await?;
         let whole = f64::from(seconds);
+        self.limits.guard.may_ask_more(u64::from(seconds) * tracks.len() as u64 * QUESTIONS_OF_A_SECOND);
         let left = self.limits.left();
         let until = Instant::now() + left.saturating_sub(left.mul_f64(RESERVE));
         let recorded = try_join_all(tracks.iter().zip(firsts).enumerate().map(|(at, (track, first))| {
