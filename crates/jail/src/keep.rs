@@ -10,8 +10,7 @@ use rustix::process::{self, Pid, Signal, WaitStatus};
 use crate::descendants::{Descendants, reap};
 use crate::news::News;
 
-/// Between two looks at the children: whoever started the worker may have had it ignore their deaths, which is inherited,
-/// and nobody would tell of them.
+/// Between two looks at the children, should nobody tell of a death.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Starts the confined stage, and returns when it and all its descendants are gone: how it has ended; `None`: the

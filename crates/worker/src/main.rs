@@ -15,6 +15,7 @@ use haul_shared::telemetry;
 use haul_worker::cli::{Cli, Command};
 use haul_worker::config::WorkerConfig;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -53,6 +54,8 @@ async fn run(config: WorkerConfig, warnings: &[String]) -> anyhow::Result<()> {
     let listener =
         TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
     let shutdown = Shutdown::on_signals(config.shutdown_grace)?;
+    // whoever starts us may ignore the deaths of children, which is inherited: then nobody here could tell how a program ended
+    let _deaths = signal(SignalKind::child())?;
     haul_worker::run::run(config, listener, shutdown).await
 }
 

@@ -57,6 +57,8 @@ const FFMPEG_MEMORY: u64 = 2 << 30;
 const ANNOUNCE_EVERY: Duration = Duration::from_secs(2);
 /// Between two looks at whether yt-dlp was replaced.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// For somebody who is replacing it.
+const REPLACED_WITHIN: Duration = Duration::from_secs(60);
 
 /// For jobs that were told to stop: their programs end within two seconds, or are killed within five, the store is told, and what they have sent to
 /// the bucket is removed.
@@ -318,18 +320,31 @@ async fn remove_old_objects(ctx: Arc<Context>) {
     sweep::run(&ctx.store, &ctx.storage, &ctx.objects_due).await;
 }
 
-/// Looks at each yt-dlp that is put in the place of the last one, until one may not be used: then the worker stops, and is not
-/// started again with it.
+/// Looks at each yt-dlp that is put in the place of the last one, until one may not be used, or can't be run: then the worker
+/// stops, and is not started again with it. One that is somewhere else, and stands on files that programs are not shown, is
+/// run by the next worker.
 async fn look_at_replacements(ctx: Arc<Context>) {
+    let mut broken: Option<Instant> = None;
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
         if !ctx.ytdlp.was_replaced().await {
+            broken = None;
             continue;
         }
         let looked = look(&ctx.ytdlp, &ctx.scratch).await.map_err(anyhow::Error::downcast::<Unusable>);
-        // a broken one is being replaced just now: the next look tells more
-        if let Err(Ok(unusable @ (Unusable::Unfit(_) | Unusable::Extractors(_)))) = looked {
-            return tracing::error!("yt-dlp was replaced: {unusable}");
+        match looked {
+            Ok(_) => broken = None,
+            Err(Ok(unusable @ (Unusable::Unfit(_) | Unusable::Extractors(_)))) => {
+                return tracing::error!("yt-dlp was replaced: {unusable}");
+            }
+            // it is being replaced just now: the next look tells more
+            Err(Ok(unusable @ Unusable::Broken(_))) => {
+                if broken.get_or_insert_with(Instant::now).elapsed() > REPLACED_WITHIN {
+                    return tracing::error!("yt-dlp was replaced, and can't be run: {unusable}");
+                }
+            }
+            // for want of scratch, say, of which others tell
+            Err(Err(error)) => tracing::debug!("the yt-dlp that was replaced can't be looked at: {error:#}"),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use haul_tests::house::{House, Store, request};
 use haul_tests::origin::Fault;
 use haul_tests::processes::{alive, refusal, until};
@@ -200,5 +200,22 @@ fn an_extractor_that_is_lent_to_another_takes_no_addresses() -> Result<()> {
     let mut python = std::process::Command::new(haul_tests::tools().join("python3"));
     let output = python.args(["-c", asks, plugin]).output()?;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
+
+/// Fault: where whoever starts a worker ignores the deaths of its children, programs were taken for killed, and no sandbox for
+/// one that holds.
+#[tokio::test]
+async fn a_worker_whose_starter_ignores_the_deaths_of_children_hears_how_its_programs_end() -> Result<()> {
+    let house = House::open(Store::Disk, &[]).await?;
+    let folder = tempfile::tempdir()?;
+    let (starter, us) = (folder.path().join("starter"), std::env::current_exe()?);
+    let worker = us.ancestors().nth(2).context("test binaries lie in target/<profile>/deps")?.join("haul-worker");
+    let ignores = "import os, signal\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)";
+    put_text(&starter, &format!("#!/usr/bin/python3\n{ignores}\nos.execv('{0}', ['{0}'])\n", worker.display()))?;
+    let _worker = house.worker_like(&starter.to_string_lossy(), &[("HAUL_SANDBOX", "a")]).await?;
+    let job = house.order(&request(&house.origin.url("/progressive.mp4"), json!({"format": "mp3"}))).await?;
+    let view = house.end(&job).await?;
+    assert_eq!((&view["status"], &view["attempt"]), (&json!("completed"), &json!(1)), "{view}");
     Ok(())
 }

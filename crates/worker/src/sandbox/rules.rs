@@ -108,8 +108,9 @@ const OF_A_FILE: u64 = AccessFs::Execute as u64
 const READ: u64 = AccessFs::ReadFile as u64 | AccessFs::ReadDir as u64;
 const RUN: u64 = READ | AccessFs::Execute as u64;
 const WRITE: u64 = AccessFs::WriteFile as u64;
-/// In the one directory. No links and no devices are made there: who reads the result afterwards would follow them. Nothing
-/// of it is run, and nothing is moved from one folder to another: what is counted there stays where it is (`scratch::Quota`).
+/// In the one directory. No symbolic links and no devices are made there: who reads the result afterwards would follow
+/// them. Nothing of it is run, and nothing is moved from one folder to another: what is counted there stays where it is
+/// (`scratch::Quota`).
 const ROOM: u64 = READ
     | WRITE
     | AccessFs::Truncate as u64

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use haul_shared::job::{Failure, FailureKind};
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, fstat, openat, statat};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, fstat, openat, statat};
 use rustix::io::Errno;
 use tokio::time::{Instant, sleep};
 
@@ -26,9 +26,13 @@ use super::off_runtime;
 const BESIDE: u64 = 256 << 20;
 /// Files and folders of one attempt. yt-dlp may hold back as many segments as a stream has.
 const MOST_ENTRIES: usize = 50_000;
-/// Between two looks; a look that takes long is followed by a longer pause.
+/// Between two looks; a look that takes long is followed by a longer pause, which a program that makes it long can draw out no
+/// further than this.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 const PAUSE: u32 = 20;
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Bytes of a path below the attempt's folder. Nothing honest has a tenth of it, and those of all folders are held at once.
+const LONGEST_PATH: usize = 1024;
 /// Looks in a row in which something had moved, and between two of them: so long no folder of ours is being removed.
 const MOST_IN_VAIN: u32 = 10;
 const AGAIN_AFTER: Duration = Duration::from_millis(250);
@@ -38,7 +42,7 @@ const BLOCK: u64 = 512;
 /// What there is in a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Taken {
-    /// What all files together take of the disk.
+    /// What all files and folders together take of the disk: a folder keeps the room of the names that it once had.
     disk_bytes: u64,
     entries: usize,
     /// There is more, and nobody knows how much.
@@ -54,7 +58,12 @@ impl Taken {
     /// Looks at all that lies in a folder, links not followed, until there are too many.
     fn of(folder: &Path) -> Self {
         let (mut taken, mut folders) = (Self::default(), vec![(folder.to_owned(), None)]);
+        let longest = folder.as_os_str().len() + LONGEST_PATH;
         while let Some(folder) = folders.pop().filter(|_| taken.entries <= MOST_ENTRIES) {
+            if folder.0.as_os_str().len() > longest {
+                taken.is_hidden = true;
+                continue;
+            }
             match taken.look_into(&folder, &mut folders) {
                 // that of the attempt itself is gone: it is over
                 Err(Errno::NOENT) if folder.1.is_none() => {}
@@ -73,6 +82,9 @@ impl Taken {
             // another one in its place
             return Err(Errno::NOENT);
         }
+        if listed.is_none() {
+            self.count(&found);
+        }
         for entry in Dir::read_from(&opened)? {
             let entry = entry?;
             let name = entry.file_name();
@@ -84,18 +96,22 @@ impl Taken {
                 break;
             }
             match statat(&opened, name, AtFlags::SYMLINK_NOFOLLOW) {
-                Ok(stat) if FileType::from_raw_mode(stat.st_mode).is_dir() => {
-                    let place = folder.join(OsStr::from_bytes(name.to_bytes()));
-                    below.push((place, Some((stat.st_dev, stat.st_ino))));
-                }
                 Ok(stat) => {
-                    let blocks = u64::try_from(stat.st_blocks).unwrap_or_default();
-                    self.disk_bytes = self.disk_bytes.saturating_add(blocks.saturating_mul(BLOCK));
+                    self.count(&stat);
+                    if FileType::from_raw_mode(stat.st_mode).is_dir() {
+                        let place = folder.join(OsStr::from_bytes(name.to_bytes()));
+                        below.push((place, Some((stat.st_dev, stat.st_ino))));
+                    }
                 }
                 Err(error) => self.miss(error),
             }
         }
         Ok(())
+    }
+
+    fn count(&mut self, stat: &Stat) {
+        let blocks = u64::try_from(stat.st_blocks).unwrap_or_default();
+        self.disk_bytes = self.disk_bytes.saturating_add(blocks.saturating_mul(BLOCK));
     }
 
     /// Something could not be looked at.
@@ -138,7 +154,12 @@ impl Quota {
             if taken.is_hidden || in_vain > MOST_IN_VAIN {
                 return Failure::new(FailureKind::TooLarge, "what lies in scratch can't be looked at");
             }
-            sleep(if taken.is_moving { AGAIN_AFTER } else { LOOK_EVERY.max(began.elapsed() * PAUSE) }).await;
+            sleep(if taken.is_moving {
+                AGAIN_AFTER
+            } else {
+                (began.elapsed() * PAUSE).clamp(LOOK_EVERY, LONGEST_PAUSE)
+            })
+            .await;
         }
     }
 }
@@ -146,7 +167,7 @@ impl Quota {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
     use rustix::fs::mkdirat;
     use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
@@ -174,6 +195,23 @@ mod tests {
             fs::File::create(deep.join(format!("f{at}"))).unwrap();
         }
         assert_eq!(Quota { disk_bytes: u64::MAX }.exceeded(folder.path()).await.kind, FailureKind::TooLarge);
+    }
+
+    /// Fault: a folder of whose names none is left takes what they took, and was not counted.
+    #[test]
+    fn folders_count_with_what_they_take_themselves() {
+        let folder = tempfile::tempdir().unwrap();
+        let below = folder.path().join("below");
+        fs::create_dir(&below).unwrap();
+        for at in 0..500 {
+            fs::File::create(below.join(format!("{at:0250}"))).unwrap();
+        }
+        for entry in fs::read_dir(&below).unwrap() {
+            fs::remove_file(entry.unwrap().path()).unwrap();
+        }
+        let take = |folder: &Path| fs::metadata(folder).unwrap().blocks() * BLOCK;
+        let taken = Taken::of(folder.path());
+        assert_eq!((taken.disk_bytes, taken.entries), (take(folder.path()) + take(&below), 1));
     }
 
     /// Fault: folders that could not be looked into were passed over, with whatever lay in them.

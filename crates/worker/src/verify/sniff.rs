@@ -2,7 +2,8 @@
 //!
 //! Only containers that we know pass. Playlists and other texts that name further files are what this is for: a
 //! demuxer that guesses by content would open what they name. So would one that reads texts within an AVI (`GAB2`), whose
-//! demuxer is guessed: an AVI that has a text is none that we take.
+//! demuxer is guessed: an AVI that shows a text in its first [`WINDOW`] is
+//! none that we take. One further behind is left to the allow list of ffmpeg's inputs.
 
 use super::structure;
 use crate::container::Container;

@@ -37,8 +37,10 @@ pub struct Bounds {
 impl Bounds {
     pub(super) fn watch(&self) -> Watch {
         let watch = Watch::new(self.wall, self.silence, self.cancel.clone());
-        // what comes is a sign of life, whatever becomes of it
-        Watch { activity: Some(Arc::new(self.guard.received())), ..watch }
+        // what comes is a sign of life, whatever becomes of it; what came before this run was begun is no pace of its
+        let received = self.guard.received();
+        let before = received();
+        Watch { activity: Some(Arc::new(move || received().saturating_sub(before))), ..watch }
     }
 
     /// Where a program finds its guard.

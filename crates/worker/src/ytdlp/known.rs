@@ -83,8 +83,8 @@ impl Ytdlp {
             if self.was_replaced().await { self.look_in_turn(dir).await.map(drop) } else { Ok(()) }
         });
         let unusable = |unusable: Unusable| Failure::new(FailureKind::Internal, unusable.to_string());
-        // after a cancel nobody asks
-        looked.await.unwrap_or(Ok(())).map_err(unusable)
+        let cancelled = || Failure::new(FailureKind::Internal, "cancelled before this yt-dlp was looked at");
+        looked.await.ok_or_else(cancelled)?.map_err(unusable)
     }
 
     async fn look_in_turn(&self, dir: &Path) -> Result<String, Unusable> {

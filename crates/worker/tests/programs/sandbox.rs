@@ -162,25 +162,30 @@ except BlockingIOError:
 
 #[tokio::test]
 async fn in_tier_a_the_launcher_needs_no_right_of_the_system_s_and_processes_are_counted() {
-    if !rustix::process::geteuid().is_root() {
-        return; // all the other tests are about that
-    }
     let mut scene = Scene::in_tier(Tier::A).await;
-    let open_to_all = |path: &Path| std::fs::set_permissions(path, Permissions::from_mode(0o755)).expect("it works");
-    let (place, nobody) = (TempDir::new().expect("it works"), Some(NOBODY));
-    let [launcher, as_nobody] = ["haul-jail", "as-nobody"].map(|name| place.path().join(name));
-    std::fs::copy(LAUNCHER, &launcher).expect("it works");
-    let words = format!("exec setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups -- {}", launcher.display());
-    std::fs::write(&as_nobody, format!("#!/bin/sh\n{words} \"$@\"\n")).expect("it works");
-    [place.path(), &launcher, &as_nobody, scene.home.path()].into_iter().for_each(open_to_all);
-    std::os::unix::fs::chown(scene.room(), nobody, nobody).expect("it works");
-    scene.launcher = as_nobody;
-    // a folder of its own may be closed to nobody
+    let place = TempDir::new().expect("it works");
+    // elsewhere all tests are without such rights, and root's processes are counted by nobody
+    if rustix::process::geteuid().is_root() {
+        scene.launcher = as_nobody(&scene, place.path());
+    }
     let python = Path::new("/usr/bin/python3");
     finds_no_way_out(&scene, python).await;
     let many = output(&scene.spec(python).args(["-I", "-c", MANY]), &watch()).await.expect("it works");
     let many: u32 = many.stdout.trim().parse().unwrap_or_else(|_| panic!("{} {}", many.ended, many.stderr_tail));
     assert!((500..=512).contains(&many), "{many}");
+}
+
+/// A launcher in this place that somebody starts who has no right of the system's, and whose the room is.
+fn as_nobody(scene: &Scene, place: &Path) -> PathBuf {
+    let open_to_all = |path: &Path| std::fs::set_permissions(path, Permissions::from_mode(0o755)).expect("it works");
+    // a folder of its own may be closed to nobody
+    let [launcher, as_nobody] = ["haul-jail", "as-nobody"].map(|name| place.join(name));
+    std::fs::copy(LAUNCHER, &launcher).expect("it works");
+    let words = format!("exec setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups -- {}", launcher.display());
+    std::fs::write(&as_nobody, format!("#!/bin/sh\n{words} \"$@\"\n")).expect("it works");
+    [place, &launcher, &as_nobody, scene.home.path()].into_iter().for_each(open_to_all);
+    std::os::unix::fs::chown(scene.room(), Some(NOBODY), Some(NOBODY)).expect("it works");
+    as_nobody
 }
 
 /// Two grandchildren that ignore the request to end, one of them in a session of its own. What is looked for outside is
