@@ -254,3 +254,22 @@ pub fn program(name: &str) -> PathBuf {
     assert!(output.status.success(), "{name} is not installed");
     PathBuf::from(String::from_utf8_lossy(&output.stdout).trim())
 }
+
+/// An AVI whose subtitles of the kind GAB2 are a playlist (RIFF: four letters, a length, the rest): the attack of 2016 on
+/// what renders subtitles.
+///
+/// # Panics
+/// When it is longer than four bytes can say.
+#[must_use]
+pub fn avi_with_subtitles(playlist: &[u8]) -> Vec<u8> {
+    let chunk = |name: &[u8], parts: &[&[u8]]| {
+        let body = parts.concat();
+        let length = u32::try_from(body.len()).expect("a short text").to_le_bytes();
+        [name, &length, &body, &[0][..body.len() % 2]].concat()
+    };
+    let kind = chunk(b"strh", &[b"txts", &[0; 52]]);
+    let stream = chunk(b"LIST", &[b"strl", &kind, &chunk(b"strf", &[])]);
+    let header = chunk(b"LIST", &[b"hdrl", &chunk(b"avih", &[&[0; 56]]), &stream]);
+    let text = chunk(b"00tx", &[b"GAB2\0\x02\0\0\0\0\0\x04\0\0\0\0\0", playlist]);
+    chunk(b"RIFF", &[b"AVI ", &header, &chunk(b"LIST", &[b"movi", &text])])
+}

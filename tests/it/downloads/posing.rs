@@ -45,25 +45,6 @@ fn hls(named: &Path) -> String {
     format!("#EXTM3U\n#EXT-X-TARGETDURATION:8\n#EXTINF:8,\n{}\n#EXT-X-ENDLIST\n", named.display())
 }
 
-/// An AVI whose only stream is a text, which is a playlist (the attack of 2016 on what renders subtitles).
-fn avi_with(text: &str) -> Vec<u8> {
-    let list = |kind: &[u8], body: Vec<u8>| {
-        let length = u32::try_from(body.len() + 4).expect("short").to_le_bytes();
-        [b"LIST", &length[..], kind, &body].concat()
-    };
-    let chunk = |kind: &[u8], body: &[u8]| {
-        [kind, &u32::try_from(body.len()).expect("short").to_le_bytes()[..], body, &[0; 1][..body.len() % 2]].concat()
-    };
-    let mut stream = b"txts".to_vec();
-    stream.resize(56, 0);
-    let stream = list(b"strl", [chunk(b"strh", &stream), chunk(b"strf", &[])].concat());
-    let head = list(b"hdrl", [chunk(b"avih", &[0; 56]), stream].concat());
-    let said = [b"GAB2\0\x02\0\0\0\0\0\0\0\x04\0".to_vec(), text.as_bytes().to_vec()].concat();
-    let body = [head, list(b"movi", chunk(b"00tx", &said))].concat();
-    let length = u32::try_from(body.len() + 4).expect("short").to_le_bytes();
-    [b"RIFF", &length[..], b"AVI ", &body].concat()
-}
-
 /// Bodies under the name of a medium, each of which names the file.
 fn posing(named: &Path) -> Vec<(&'static str, Vec<u8>)> {
     let (path, playlist) = (named.display(), hls(named));
@@ -88,7 +69,7 @@ fn posing(named: &Path) -> Vec<(&'static str, Vec<u8>)> {
         ("session", text(format!("v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns={path}\r\nm=video 9 RTP/AVP 96\r\n"))),
         ("drawing", text(format!("<svg xmlns='http://www.w3.org/2000/svg'><image href='file://{path}'/></svg>"))),
         ("page", text(format!("<!doctype html><video src='file://{path}'></video>"))),
-        ("text-in-avi", avi_with(&playlist)),
+        ("text-in-avi", media::avi_with_subtitles(playlist.as_bytes())),
         ("picture", fs::read(media::file("poster.png")).unwrap_or_else(|_| b"\x89PNG\r\n\x1a\n".to_vec())),
         ("program", b"\x7fELF\x02\x01\x01".to_vec()),
         ("script", text(format!("#!/bin/sh\ncat {path}\n"))),

@@ -7,12 +7,18 @@ use super::*;
 
 /// Part of a query, as a site's own token would be.
 const TOKEN: &str = "hush-hush-4711";
+/// From where one is asked.
+const CLIENT: &str = "198.51.100.77";
 
 #[tokio::test]
 async fn no_log_line_and_no_metric_holds_a_link_a_secret_or_a_source_query() -> Result<()> {
     let logs = tempfile::tempdir()?;
     let dir = logs.path().to_str().context("a temporary path in UTF-8")?;
-    let mut house = House::open(Store::Disk, &[("HAUL_LOG", "debug"), ("HAUL_LOG_DIR", dir)]).await?;
+    let mut house = House::open(
+        Store::Disk,
+        &[("HAUL_LOG", "debug"), ("HAUL_LOG_DIR", dir), ("HAUL_TRUSTED_PROXIES", "127.0.0.0/8")],
+    )
+    .await?;
     let mut worker = house.worker(&[("HAUL_RETRIES", "0")]).await?;
     let with_token = |url: String| request(&format!("{url}?token={TOKEN}"), json!({"external_id": "order"}));
 
@@ -25,6 +31,13 @@ async fn no_log_line_and_no_metric_holds_a_link_a_secret_or_a_source_query() -> 
     let link = house.fetch(&good).await?.link["url"].as_str().context("a link")?.to_owned();
     let asked = json!({"url": format!("{}?token={TOKEN}", house.origin.url("/progressive.mp4"))});
     assert_eq!(house.ask(Method::POST, "/api/v1/metadata", &asked).await?.status, 200);
+
+    // what is taken, and what is refused
+    let of_client = |method, path: &str| house.request(&house.api, method, path).header("x-forwarded-for", CLIENT);
+    let theirs = with_token(house.origin.url("/progressive.mp4"));
+    assert_eq!(of_client(Method::POST, "/api/v1/downloads").json(&theirs).send().await?.status(), 200);
+    assert_eq!(of_client(Method::POST, "/api/v1/downloads").body("{").send().await?.status(), 415);
+    assert_eq!(of_client(Method::GET, "/api/v1/downloads/none").send().await?.status(), 404);
 
     let http = reqwest::Client::builder().timeout(processes::PATIENCE).build()?;
     let mut told = house.get("/metrics").await?.body.to_vec();
@@ -45,7 +58,8 @@ async fn no_log_line_and_no_metric_holds_a_link_a_secret_or_a_source_query() -> 
     );
 
     let signature = link.rsplit_once("sig=").context("a signature")?.1;
-    for secret in [TOKEN, signature, "/media.mp4", "the key of the tests", good.rsplit('/').next().unwrap_or_default()]
+    for secret in
+        [TOKEN, CLIENT, signature, "/media.mp4", "the key of the tests", good.rsplit('/').next().unwrap_or_default()]
     {
         let line = told.lines().find(|line| line.contains(secret));
         assert!(line.is_none(), "{secret} is in: {line:?}");

@@ -128,7 +128,7 @@ fn what_lies_beside_a_medium_is_not_fetched_from_inside() -> Result<()> {
 fn addresses_of_other_protocols_in_a_page_or_playlist_open_no_socket() -> Result<()> {
     world::inside(async || {
         let world = World::open(&[]).await?;
-        let _worker = world.house.worker(&[("HAUL_SLOTS", "4")]).await?;
+        let _workers = world.worker_of_each_tier().await?;
         world.names.set("live.example.com", &["93.184.215.77".parse()?]);
         let mut orders = Vec::new();
         for host in ["live.example.com", "127.0.0.1"] {
@@ -139,11 +139,11 @@ fn addresses_of_other_protocols_in_a_page_or_playlist_open_no_socket() -> Result
                 let list = hls(&format!("#EXTINF:2,\n{scheme}://{host}:8080/a.ts"));
                 world.house.origin.put(&format!("/{scheme}-{host}.m3u8"), list);
                 for end in ["html", "m3u8"] {
-                    let url = world.url(&format!("/{scheme}-{host}.{end}"));
                     // yt-dlp would speak ftp, and asks its guard for it, which does not
                     let expected =
                         if scheme == "ftp" { &["unsupported_url"][..] } else { &["unsupported_url", "egress_denied"] };
-                    orders.push((request(&url, json!({})), expected));
+                    let orders_of_it = in_each_tier(&world, &format!("/{scheme}-{host}.{end}"), &json!({}));
+                    orders.extend(orders_of_it.map(|order| (order, expected)));
                 }
             }
             let smil = format!(
@@ -155,10 +155,8 @@ fn addresses_of_other_protocols_in_a_page_or_playlist_open_no_socket() -> Result
                 &[(axum::http::header::CONTENT_TYPE, "application/smil+xml")],
                 smil,
             );
-            orders.push((
-                request(&world.url(&format!("/{host}.smil")), json!({})),
-                &["unsupported_url", "egress_denied"],
-            ));
+            let orders_of_it = in_each_tier(&world, &format!("/{host}.smil"), &json!({}));
+            orders.extend(orders_of_it.map(|order| (order, &["unsupported_url", "egress_denied"][..])));
         }
         let wrong = ended_so(&world, orders).await?;
         world.canary.is_silent()?;

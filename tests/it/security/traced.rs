@@ -1,7 +1,7 @@
 //! What programs really do, call by call: `strace(1)` on a worker, its threads and whatever it starts.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::Path;
+use std::path::{Component, Path};
 use std::process::{Child, Command, Stdio};
 
 use haul_tests::processes::{self, Process};
@@ -102,13 +102,27 @@ impl Trace {
     }
 }
 
+/// Where a worker's programs work, and where they find their guards.
+struct Place<'a> {
+    work: &'a Path,
+    /// In a network of their own there is one; else each attempt has another, which none of these is.
+    guard: Result<u16, &'a [u16]>,
+}
+
+/// The room of an attempt: the folder of a worker, and what is in it.
+fn room<'a>(path: &'a Path, work: &Path) -> Option<Vec<Component<'a>>> {
+    Some(path.strip_prefix(work).ok()?.components().take(2).collect())
+}
+
 /// Why a call is none that a program may make; `None`: it may.
-fn wrong(program: &str, call: &str, work: &Path) -> Option<String> {
+fn wrong(program: &str, call: &str, place: &Place<'_>) -> Option<String> {
     let told = || Some(format!("{program}: {call}"));
     if call.starts_with("connect(") || call.starts_with("sendto(") {
         // to the guard, and to where the warm server hands out its children; nothing at all from ffmpeg
         let is_net = call.contains("AF_INET");
-        let to_guard = call.contains("inet_addr(\"127.0.0.1\")") && !call.contains("htons(53)");
+        let port = call.split_once("htons(").and_then(|(_, rest)| rest.split(')').next()?.parse::<u16>().ok());
+        let is_guard = |port| place.guard.map_or_else(|others| !others.contains(&port), |guard| port == guard);
+        let to_guard = call.contains("inet_addr(\"127.0.0.1\")") && port.is_some_and(is_guard);
         let is_ffmpeg = program.starts_with("ff");
         return if is_net && (is_ffmpeg || !to_guard) { told() } else { None };
     }
@@ -128,7 +142,10 @@ fn wrong(program: &str, call: &str, work: &Path) -> Option<String> {
     // the folder of the pinned yt-dlp, and that of our own launcher
     let ours = [tools.parent()?.to_path_buf(), std::env::current_exe().ok()?.ancestors().nth(2)?.to_path_buf()];
     let is_made_of = begins(&READ) || ours.iter().any(|folder| Path::new(path).starts_with(folder));
-    let is_own = Path::new(path).starts_with(work);
+    // `openat(AT_FDCWD</where/it/works>`
+    let works_in = arguments.split_once("AT_FDCWD<").and_then(|(_, rest)| rest.split('>').next());
+    let (own, opened) = (works_in.and_then(|dir| room(Path::new(dir), place.work)), room(Path::new(path), place.work));
+    let is_own = opened.is_some() && opened == own;
     let secret = path.contains("/environ") || path.contains("/another-job/");
     let may = if writes { is_own || begins(&WRITTEN) } else { is_own || is_made_of };
     if may && !secret { None } else { told() }
@@ -163,12 +180,19 @@ fn no_program_connects_past_its_guard_or_opens_what_is_not_its_own() -> Result<(
         }
         let ended = ended_so(&world, orders).await?;
         assert!(ended.is_empty(), "{ended:#?}");
-        for (worker, trace) in workers.iter().zip(traces) {
+        let house = &world.house;
+        let others = [53, house.redis.port(), house.api.address().port(), house.origin.address().port()]
+            .into_iter()
+            .chain(workers.iter().map(|worker| worker.address().port()))
+            .collect::<Vec<_>>();
+        // in tier A the guard is at this port of a network of its own
+        for ((worker, trace), guard) in workers.iter().zip(traces).zip([Ok(3128), Err(&others[..])]) {
+            let place = Place { work: &work, guard };
             processes::until("thumbnails are made", async || worker.programs().is_empty()).await?;
             let calls = trace.ended()?;
             let programs: BTreeSet<_> = calls.iter().map(|(program, _)| program.as_str()).collect();
             assert!(programs.contains("ffmpeg") && calls.len() > 200, "{programs:?}, {} calls", calls.len());
-            let wrong: BTreeSet<_> = calls.iter().filter_map(|(program, call)| wrong(program, call, &work)).collect();
+            let wrong: BTreeSet<_> = calls.iter().filter_map(|(program, call)| wrong(program, call, &place)).collect();
             assert!(wrong.is_empty(), "{wrong:#?}");
         }
         world.canary.is_silent()
