@@ -6,6 +6,7 @@ use haul_shared::ids::Ticket;
 use haul_shared::job::Job;
 use haul_shared::storage::Storage;
 use haul_shared::store::JobStore;
+use haul_shared::view::DownloadRequest;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -17,7 +18,7 @@ use crate::limits::Limits;
 use crate::metadata::MetadataService;
 use crate::metrics::Metrics;
 use crate::representation::Representations;
-use crate::request::{DownloadRequest, Rules};
+use crate::request::Rules;
 use crate::waits::Waits;
 
 /// The parts of one running API. It keeps no state that a second API would miss, caches and limits aside.
@@ -67,7 +68,7 @@ impl App {
         if job.request.is_empty() {
             return Err(ApiError::new(Code::NotFound));
         }
-        serde_json::from_slice(&job.request).map_err(|error| ApiError::new(Code::Internal).because(&error))
+        DownloadRequest::read(&job.request).map_err(|error| ApiError::new(Code::Internal).because(&error))
     }
 
     /// Counts a refusal, if it is one of an address.

@@ -1,7 +1,7 @@
 //! HTTP in, jobs out: the API of Haul.
 //!
 //! A request is checked in full ([`request`]), becomes a job in the store ([`submit`]), and is shown as what the
-//! contract promises ([`views`]). [`router`] has all routes on one page; [`mod@run`] is the whole program, to which `main`
+//! contract promises (`haul_shared::view`). [`router`] has all routes on one page; [`mod@run`] is the whole program, to which `main`
 //! gives signals and a test gives tokens.
 //!
 //! Absent on purpose: no program is started here, no URL of a client is fetched, and nothing is kept that a second API
@@ -25,7 +25,6 @@ pub mod cursor;
 pub mod error;
 pub mod openapi;
 pub mod representation;
-pub mod views;
 
 pub mod auth;
 pub mod client_ip;

@@ -15,6 +15,7 @@ use haul_shared::ids::{ClientKey, Ticket};
 use haul_shared::job::{JobState, Thumbnail};
 use haul_shared::recent::Recent;
 use haul_shared::store::Seen;
+use haul_shared::view::JobView;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
@@ -22,7 +23,6 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::conditional;
 use crate::error::{ApiError, ApiResult, Code};
-use crate::views::JobView;
 
 /// Answers that are kept.
 const MOST: usize = 1024;

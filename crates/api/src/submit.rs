@@ -4,13 +4,14 @@ use axum::http::{HeaderMap, StatusCode};
 use haul_shared::ids::Ticket;
 use haul_shared::job::Job;
 use haul_shared::store::{Idempotency, Submission, Submitted};
+use haul_shared::view::DownloadRequest;
 use sha2::{Digest as _, Sha256};
 
 use crate::app::App;
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Code};
 use crate::limits::{Class, over};
-use crate::request::{DownloadRequest, Node, Order, read};
+use crate::request::{Node, Order, read};
 
 /// A job that a caller may now follow, and the status that says how it came about.
 #[derive(Debug)]

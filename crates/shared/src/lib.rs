@@ -21,3 +21,4 @@ pub mod storage;
 pub mod store;
 pub mod telemetry;
 mod unseen;
+pub mod view;

@@ -8,10 +8,8 @@
 
 mod fields;
 mod node;
-mod wire;
 
 pub use node::Node;
-pub use wire::{Clip, DownloadRequest, SponsorBlock, SubtitleMode, Subtitles, Webhook};
 
 use std::time::Duration;
 
@@ -21,6 +19,7 @@ use haul_shared::ids::Region;
 use haul_shared::job::{DownloadSpec, JobSpec};
 use haul_shared::media::SegmentKind;
 use haul_shared::source::{SourceUrl, UrlRefusal};
+use haul_shared::view::{Clip, DownloadRequest, SponsorBlock, Subtitles, Webhook};
 
 use crate::error::{ApiError, Code, Fault};
 use fields::{Fields, Read, flag, language, seconds, text, whole, word};

@@ -185,6 +185,6 @@ fn what_is_at_its_default_is_not_kept_and_yet_read_back() {
         ..usual.clone()
     };
     for request in [usual, other] {
-        assert_eq!(serde_json::from_slice::<DownloadRequest>(&request.stored()).unwrap(), request);
+        assert_eq!(DownloadRequest::read(&request.stored()).unwrap(), request);
     }
 }

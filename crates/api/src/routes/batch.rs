@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use haul_shared::view::{DownloadRequest, JobView};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -16,9 +17,8 @@ use crate::error::{ApiError, ApiResult, Problem};
 use crate::limits::Class;
 use crate::observe::RequestId;
 use crate::query::NoParams;
-use crate::request::{DownloadRequest, Node, read_batch};
+use crate::request::{Node, read_batch};
 use crate::submit::{Queued, idempotency_key, submit};
-use crate::views::JobView;
 
 /// Several download requests.
 #[derive(Debug, Serialize, ToSchema)]

@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use haul_shared::ids::Ticket;
 use haul_shared::store::Cancelled;
+use haul_shared::view::{DownloadRequest, JobView, job_url};
 use tokio::time::Instant;
 
 use crate::app::{App, Id};
@@ -17,9 +18,7 @@ use crate::conditional;
 use crate::error::{ApiError, ApiResult, Code, Problem};
 use crate::query::{NoParams, Params};
 use crate::representation::Representation;
-use crate::request::DownloadRequest;
 use crate::submit::{self, Queued, idempotency_key};
-use crate::views::{JobView, job_url};
 
 /// Longest `wait`.
 const LONGEST_WAIT_SECONDS: u64 = 60;

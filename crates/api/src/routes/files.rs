@@ -19,6 +19,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures::{StreamExt as _, stream};
 use haul_shared::job::{Artifact, Job, JobState, Stored};
 use haul_shared::storage::{LinkError, LinkSpec, ObjectKey, clean_stem, content_disposition, content_type_of};
+use haul_shared::view::{filename, stem, time};
 use jiff::Timestamp;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -29,7 +30,6 @@ use crate::auth::Caller;
 use crate::conditional::{Validators, Wanted, http_date, wanted};
 use crate::error::{ApiError, ApiResult, Code, Problem};
 use crate::query::{NoParams, Params};
-use crate::views::{filename, stem, time};
 
 /// How long the store may take over one chunk.
 const CHUNK: Duration = Duration::from_secs(30);

@@ -9,6 +9,7 @@ use axum::Json;
 use axum::extract::State;
 use haul_shared::job::Job;
 use haul_shared::store::Position;
+use haul_shared::view::{DownloadRequest, JobView, STATUS_WORDS, status_word};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -17,8 +18,6 @@ use crate::auth::Caller;
 use crate::cursor;
 use crate::error::{ApiResult, Problem};
 use crate::query::Params;
-use crate::request::DownloadRequest;
-use crate::views::{JobView, STATUS_WORDS, status_word};
 
 const DEFAULT_LIMIT: u64 = 20;
 /// Jobs taken from the store at once when there is a filter, and so no knowing how many will do.

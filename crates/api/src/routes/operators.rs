@@ -12,6 +12,7 @@ use haul_shared::ids::Region;
 use haul_shared::job::{FailureKind, StateKind};
 use haul_shared::media::Priority;
 use haul_shared::store::{Breaker, Stats, WorkerInfo};
+use haul_shared::view::time;
 use serde::Serialize;
 use tokio::time::timeout;
 use utoipa::ToSchema;
@@ -20,7 +21,6 @@ use crate::app::App;
 use crate::error::{ApiError, ApiResult, Code};
 use crate::metrics::priority_word;
 use crate::query::NoParams;
-use crate::views::time;
 
 /// How long a scrape waits for the store: less than Prometheus waits for us.
 const SCRAPE: Duration = Duration::from_secs(3);

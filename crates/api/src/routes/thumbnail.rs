@@ -17,7 +17,7 @@ use crate::app::{App, Id};
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Code, Problem};
 use crate::query::NoParams;
-use crate::views::stem;
+use haul_shared::view::stem;
 
 /// Of one answer.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);

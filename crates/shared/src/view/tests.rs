@@ -1,11 +1,11 @@
 //! The shape of a job in every state.
 
-use haul_shared::ids::{ClientKey, Fence, JobId, Ticket, WorkerId};
-use haul_shared::job::{Beside, FailureKind, Stored};
-use haul_shared::storage::ObjectKey;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::ids::{ClientKey, Fence, JobId, Ticket, WorkerId};
+use crate::job::{Beside, FailureKind, Stored};
+use crate::storage::ObjectKey;
 
 const AT: &str = "2026-11-20T12:00:00.5Z";
 

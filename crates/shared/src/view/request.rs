@@ -5,11 +5,12 @@
 
 use std::sync::LazyLock;
 
-use haul_shared::ids::Region;
-use haul_shared::media::{self, Codec, Fallback, Format, Priority, Quality, USUAL_AUDIO_BITRATE_KBPS};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
+
+use crate::ids::Region;
+use crate::media::{self, Codec, Fallback, Format, Priority, Quality, USUAL_AUDIO_BITRATE_KBPS};
 
 /// A download request with all defaults filled in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -135,6 +136,14 @@ impl DownloadRequest {
         serde_json::to_vec(&fields).expect("values are JSON")
     }
 
+    /// Reads what [`Self::stored`] wrote, of this version or an older one.
+    ///
+    /// # Errors
+    /// It is no request that this version knows.
+    pub fn read(stored: &[u8]) -> serde_json::Result<Self> {
+        serde_json::from_slice(stored)
+    }
+
     fn fields(&self) -> Map<String, Value> {
         match serde_json::to_value(self) {
             Ok(Value::Object(fields)) => fields,
@@ -174,7 +183,8 @@ pub struct Clip {
 
 impl Clip {
     /// As a worker is told.
-    pub(super) fn wanted(&self) -> media::Clip {
+    #[must_use]
+    pub fn wanted(&self) -> media::Clip {
         media::Clip { start: self.start, end: self.end, exact: self.exact }
     }
 }
@@ -195,7 +205,8 @@ pub struct Subtitles {
 
 impl Subtitles {
     /// As a worker is told.
-    pub(super) fn wanted(&self) -> media::Subtitles {
+    #[must_use]
+    pub fn wanted(&self) -> media::Subtitles {
         let mode = match self.mode {
             SubtitleMode::Embed => media::SubtitleMode::Embed,
             SubtitleMode::Sidecar => media::SubtitleMode::Sidecar,
@@ -228,7 +239,8 @@ pub struct SponsorBlock {
 
 impl SponsorBlock {
     /// As a worker is told.
-    pub(super) fn wanted(&self) -> media::SponsorBlock {
+    #[must_use]
+    pub fn wanted(&self) -> media::SponsorBlock {
         let kinds = |words: &[String]| words.iter().filter_map(|word| media::SegmentKind::of_word(word)).collect();
         media::SponsorBlock { mark: kinds(&self.mark), remove: kinds(&self.remove) }
     }

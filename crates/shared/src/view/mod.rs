@@ -1,18 +1,23 @@
 //! How a job looks to a client: the contract's shape, made from the job and nothing else.
 //!
+//! The API answers with it, and a worker sends it to whom a client wants told: to both it is the same job.
+//!
 //! Absent values are `null`, never missing, and a link that leads nowhere yet is `null`; that of a thumbnail is there while it
 //! may come, for its route waits. No type of the domain is serialised as it is: what is renamed inside must not change what
 //! clients read.
 
-use haul_shared::job::{Artifact, Delivery, Failure, Job, JobState, Progress, Stage, Text, Thumbnail};
-use haul_shared::media::MediaInfo;
-use haul_shared::storage::clean_stem;
+mod request;
+
+pub use request::{Clip, DownloadRequest, SponsorBlock, SubtitleMode, Subtitles, Webhook};
+
 use jiff::Timestamp;
 use serde::Serialize;
 use url::Url;
 use utoipa::ToSchema;
 
-use crate::request::DownloadRequest;
+use crate::job::{Artifact, Delivery, Failure, Job, JobState, Progress, Stage, Text, Thumbnail};
+use crate::media::MediaInfo;
+use crate::storage::clean_stem;
 
 /// A download, as its holder sees it.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -347,5 +352,4 @@ pub fn time(time: Timestamp) -> String {
 }
 
 #[cfg(test)]
-#[path = "views_tests.rs"]
 mod tests;
