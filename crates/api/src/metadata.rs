@@ -8,6 +8,7 @@
 //!
 //! Not here: how a medium is looked at (the worker), how long a finding is fresh and kept (`shared::metadata`).
 
+mod picture;
 mod view;
 
 use std::sync::Arc;
@@ -20,10 +21,12 @@ use haul_shared::job::{FailureKind, JobSpec, JobState};
 use haul_shared::media::Priority;
 use haul_shared::metadata::{Cached, Finding, KEPT_FOR, Look, MetadataCache};
 use haul_shared::redis::Listener;
+use haul_shared::source::SourceUrl;
 use haul_shared::store::{ClientLimits, JobStore, Submission};
 use jiff::Timestamp;
 use moka::Expiry;
 use moka::future::Cache;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
@@ -32,6 +35,7 @@ use crate::config::ApiConfig;
 use crate::error::{ApiError, ApiResult, Code};
 use crate::submit::job_of;
 
+pub use picture::MOST_MAKING;
 pub use view::MetadataView;
 
 /// How long memory is believed before Redis is asked again.
@@ -82,11 +86,18 @@ pub struct Answer {
     pub age: Duration,
 }
 
-/// What memory holds: something found, as it is sent, and when.
+/// What memory holds: something found, as it is sent, which picture it names, and when.
 #[derive(Debug, Clone)]
 struct Remembered {
     body: Bytes,
+    picture: Option<SourceUrl>,
     found: Instant,
+}
+
+/// What is known without a look.
+enum Recalled {
+    Found(Remembered),
+    Refused(ApiError, Duration),
 }
 
 /// Finds metadata. Cheap to clone.
@@ -99,6 +110,8 @@ pub struct MetadataService {
     fresh: Duration,
     /// Addresses that are looked at, or were, behind a caller's back, and for how long not again.
     renewed: Cache<Look, Duration>,
+    /// Places for those who wait for a picture.
+    making: Arc<Semaphore>,
     tasks: TaskTracker,
     _forgotten_elsewhere: Arc<Listener>,
 }
@@ -109,7 +122,8 @@ impl MetadataService {
     pub fn new(config: &ApiConfig, redis: MetadataCache, jobs: JobStore, tasks: TaskTracker) -> Self {
         let memory = Cache::builder()
             .weigher(|what: &Look, remembered: &Remembered| {
-                u32::try_from(what.url.expose().len() + remembered.body.len()).unwrap_or(u32::MAX)
+                let picture = remembered.picture.as_ref().map_or(0, |url| url.expose().len());
+                u32::try_from(what.url.expose().len() + remembered.body.len() + picture).unwrap_or(u32::MAX)
             })
             .max_capacity(config.metadata_cache_bytes)
             .time_to_live(BELIEVED)
@@ -124,35 +138,20 @@ impl MetadataService {
         });
         let _forgotten_elsewhere = Arc::new(listener);
         let renewed = Cache::builder().max_capacity(RENEWALS).expire_after(EachItsTime).build();
-        Self { memory, redis, jobs, fresh, renewed, tasks, _forgotten_elsewhere }
+        let making = Arc::new(Semaphore::new(MOST_MAKING));
+        Self { memory, redis, jobs, fresh, renewed, making, tasks, _forgotten_elsewhere }
     }
 
     /// What is known of an address; asks a worker if nothing is.
     pub async fn get(&self, what: &Look, caller: &Caller) -> Answer {
-        if let Some(known) = self.memory.get(what).await {
-            if known.found.elapsed() < self.fresh * KEPT_FOR {
-                return self.known(what, caller, known).await;
+        match self.recall(what).await {
+            Some(Recalled::Found(known)) => self.known(what, caller, known).await,
+            Some(Recalled::Refused(refusal, age)) => Answer { outcome: Err(refusal), origin: Origin::Hit, age },
+            None => {
+                let outcome = self.looked(what, caller).await.map(|known| known.body);
+                Answer { outcome, origin: Origin::Miss, age: Duration::ZERO }
             }
-            self.memory.invalidate(what).await;
         }
-        match self.redis.get(what).await {
-            Ok(Some(Cached { finding: Finding::Refused { kind, retry_after }, age, .. })) => {
-                let left = retry_after.map(|asked| asked.saturating_sub(age));
-                return Answer { outcome: Err(ApiError::no_metadata(kind, left)), origin: Origin::Hit, age };
-            }
-            Ok(Some(cached)) => {
-                if let Some(known) = Remembered::of(cached) {
-                    self.memory.insert(what.clone(), known.clone()).await;
-                    return self.known(what, caller, known).await;
-                }
-            }
-            Ok(None) => {}
-            // a cache that does not answer is a cache that does not know
-            Err(error) => tracing::warn!("the metadata cache does not answer: {error}"),
-        }
-        let looked = self.memory.try_get_with_by_ref(what, self.look(what, caller)).await;
-        let outcome = looked.map(|known| known.body).map_err(|error| ApiError::clone(&error));
-        Answer { outcome, origin: Origin::Miss, age: Duration::ZERO }
     }
 
     /// Forgets an address, in Redis and in the memory of every API.
@@ -164,6 +163,38 @@ impl MetadataService {
         self.memory.invalidate(what).await;
         self.renewed.invalidate(what).await;
         Ok(())
+    }
+
+    /// What memory holds, or Redis.
+    async fn recall(&self, what: &Look) -> Option<Recalled> {
+        if let Some(known) = self.memory.get(what).await {
+            if known.found.elapsed() < self.fresh * KEPT_FOR {
+                return Some(Recalled::Found(known));
+            }
+            self.memory.invalidate(what).await;
+        }
+        match self.redis.get(what).await {
+            Ok(Some(Cached { finding: Finding::Refused { kind, retry_after }, age, .. })) => {
+                let left = retry_after.map(|asked| asked.saturating_sub(age));
+                return Some(Recalled::Refused(ApiError::no_metadata(kind, left), age));
+            }
+            Ok(Some(cached)) => {
+                if let Some(known) = Remembered::of(cached) {
+                    self.memory.insert(what.clone(), known.clone()).await;
+                    return Some(Recalled::Found(known));
+                }
+            }
+            Ok(None) => {}
+            // a cache that does not answer is a cache that does not know
+            Err(error) => tracing::warn!("the metadata cache does not answer: {error}"),
+        }
+        None
+    }
+
+    /// What a worker finds now. Who asks this process for the same meanwhile waits for the same look.
+    async fn looked(&self, what: &Look, caller: &Caller) -> ApiResult<Remembered> {
+        let looked = self.memory.try_get_with_by_ref(what, self.look(what, caller)).await;
+        looked.map_err(|error| ApiError::clone(&error))
     }
 
     async fn known(&self, what: &Look, caller: &Caller, known: Remembered) -> Answer {
@@ -209,7 +240,18 @@ impl MetadataService {
 
     /// Has a worker look, and waits for what it finds.
     async fn look(&self, what: &Look, caller: &Caller) -> ApiResult<Remembered> {
-        let ticket = job_of(self.jobs.submit(&self.submission(what, caller)).await?)?.1.ticket;
+        self.done(JobSpec::Metadata { url: what.url.clone(), cookies: what.cookies.clone() }, caller).await?;
+        let mut found = self.redis.get(what).await?;
+        if found.is_none() && what.cookies == Cookies::Any {
+            // a worker of before there were jars has used none, and left it where such findings are
+            found = self.redis.get(&Look { cookies: Cookies::None, ..what.clone() }).await?;
+        }
+        self.told(found)
+    }
+
+    /// Has a worker do this, and waits until it is done.
+    async fn done(&self, spec: JobSpec, caller: &Caller) -> ApiResult<()> {
+        let ticket = job_of(self.jobs.submit(&self.submission(spec, caller)).await?)?.1.ticket;
         let ended = timeout(LONGEST_WAIT, self.end_of(ticket)).await;
         let ended = ended.unwrap_or_else(|_| Err(ApiError::new(Code::Timeout)));
         // the finding is in the cache; the ticket has served. A failure here is mended by its short life.
@@ -220,12 +262,7 @@ impl MetadataService {
         if let JobState::Failed { failure, .. } = ended? {
             return Err(ApiError::no_metadata(failure.kind, failure.retry_after));
         }
-        let mut found = self.redis.get(what).await?;
-        if found.is_none() && what.cookies == Cookies::Any {
-            // a worker of before there were jars has used none, and left it where such findings are
-            found = self.redis.get(&Look { cookies: Cookies::None, ..what.clone() }).await?;
-        }
-        self.told(found)
+        Ok(())
     }
 
     /// What a worker has left in the cache.
@@ -252,8 +289,7 @@ impl MetadataService {
         }
     }
 
-    fn submission(&self, what: &Look, caller: &Caller) -> Submission {
-        let spec = JobSpec::Metadata { url: what.url.clone(), cookies: what.cookies.clone() };
+    fn submission(&self, spec: JobSpec, caller: &Caller) -> Submission {
         Submission {
             ticket: self.jobs.draw(&spec, &caller.region),
             client: caller.client.clone(),
@@ -275,10 +311,11 @@ impl MetadataService {
 impl Remembered {
     fn of(cached: Cached) -> Option<Self> {
         let Finding::Found(metadata) = cached.finding else { return None };
+        let picture = metadata.thumbnail_url.as_deref().and_then(|url| SourceUrl::read(url).ok());
         let body = serde_json::to_vec(&MetadataView::of(*metadata)).expect("a view has only plain fields");
         // a clock that started after the finding was made: as old as can be told
         let found = Instant::now().checked_sub(cached.age).unwrap_or_else(Instant::now);
-        Some(Self { body: body.into(), found })
+        Some(Self { body: body.into(), picture, found })
     }
 }
 

@@ -69,6 +69,7 @@ pub fn routers(app: &Arc<App>) -> Routers {
         .routes(routes!(files::content))
         .routes(routes!(thumbnail::thumbnail))
         .routes(routes!(files::subtitles))
+        .routes(routes!(metadata::thumbnail))
         .routes(routes!(metadata::forget))
         .route_layer(charged(Class::Reads, SOON));
     let numbers = || {

@@ -13,6 +13,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use haul_shared::cookies::{Cookies, JarName};
 use haul_shared::job::{Failure, FailureKind};
@@ -21,7 +22,7 @@ use rustix::fs::OFlags;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Host;
 
-use crate::scratch;
+use crate::{origin, scratch};
 
 /// Bytes of the longest file: some thousands of cookies.
 const LONGEST_FILE: u64 = 1 << 20;
@@ -107,6 +108,13 @@ impl Jars {
 }
 
 impl Jar {
+    /// Its cookies, for what we ask ourselves.
+    #[must_use]
+    pub fn cookies(&self) -> origin::Cookies {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        origin::Cookies::of_jar(self.0.expose_secret(), now.as_secs())
+    }
+
     /// Writes it into a new file that nobody else can read, in the place of one that is there.
     ///
     /// # Errors

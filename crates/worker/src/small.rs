@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use haul_shared::egress::Unreachable;
+use haul_shared::job::FailureKind;
 use hyper::HeaderMap;
 use hyper::body::Incoming;
 use hyper::header::{ACCEPT, HeaderValue, USER_AGENT};
@@ -64,6 +65,26 @@ pub enum NotFetched {
     /// The connection failed.
     #[error("the connection failed")]
     Failed,
+}
+
+impl NotFetched {
+    /// Which failure it is of a job that can't do without.
+    #[must_use]
+    pub fn kind(&self) -> FailureKind {
+        match self {
+            Self::Unreachable(Unreachable::Denied(_)) => FailureKind::EgressDenied,
+            Self::Status(429) => FailureKind::SiteRateLimited,
+            Self::Status(401 | 403) => FailureKind::SiteBlocked,
+            Self::TooLarge => FailureKind::TooLarge,
+            Self::Address => FailureKind::InvalidMedia,
+            Self::Unreachable(Unreachable::Unresolved)
+            | Self::Redirects
+            | Self::Status(_)
+            | Self::TooLate
+            | Self::Encoded
+            | Self::Failed => FailureKind::Network,
+        }
+    }
 }
 
 impl From<Silence> for NotFetched {

@@ -125,7 +125,7 @@ impl Thumbnails {
     }
 
     /// The turn of one that has until `end`. None, where the lane is full and a run has no time any more.
-    async fn turn(&self, end: Instant) -> Option<shape::Place<'_>> {
+    pub async fn turn(&self, end: Instant) -> Option<shape::Place<'_>> {
         timeout_at(end - RUN_WITHIN, self.lane.enter()).await.ok()
     }
 

@@ -49,6 +49,7 @@ async fn with_keys_every_route_of_the_api_wants_one() -> Result<()> {
         (Method::GET, DOWNLOADS),
         (Method::GET, "/api/v1/stats"),
         (Method::POST, "/api/v1/metadata"),
+        (Method::GET, "/api/v1/metadata/thumbnail"),
     ] {
         let answer = send(site.request(method.clone(), path)).await?;
         assert_eq!(

@@ -107,6 +107,10 @@ async fn a_jar_serves_the_jobs_of_its_keys_and_no_other_job_and_goes_to_no_other
     );
     house.origin.put("/talk.html", page);
 
+    let pictured =
+        "<!doctype html><title>A talk</title><video src=\"/progressive.mp4\" poster=\"/poster.png\"></video>";
+    house.origin.put("/pictured.html", pictured);
+
     for (way, warm, format) in [("warm", "1", "mp4"), ("plain", "0", "mkv")] {
         let worker = house.worker(&[("HAUL_WARM_EXTRACTORS", warm)]).await?;
         let more = || json!({ "format": format });
@@ -128,6 +132,11 @@ async fn a_jar_serves_the_jobs_of_its_keys_and_no_other_job_and_goes_to_no_other
         let looks = [("member", "200"), ("stranger", "403 login_required"), ("other", "200"), ("member", "200")];
         for (key, told) in looks {
             assert_eq!(ask(&house, key, "/api/v1/metadata", &look).await?.told(), told, "{way} {key}");
+        }
+        let pictures = [("/pictured.html", "member", "200"), ("/pictured.html", "stranger", "403 login_required")];
+        for (path, key, told) in pictures.into_iter().chain([("/talk.html", "member", "404 not_found")]) {
+            let picture = format!("/api/v1/metadata/thumbnail?url={}", house.origin.url(path));
+            assert_eq!(ask(&house, key, &picture, &Value::Null).await?.told(), told, "{way} {key} {path}");
         }
         let (ended, _) = outcome(&house, "member", &other.url("/progressive.mp4"), more()).await?;
         assert_eq!(ended, "completed", "{way}: without cookies");

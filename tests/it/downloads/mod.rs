@@ -14,6 +14,7 @@ mod haste;
 mod life;
 mod live;
 mod look;
+mod pictures;
 mod posing;
 mod progress;
 mod regions;

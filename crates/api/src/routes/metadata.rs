@@ -5,13 +5,16 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use haul_shared::metadata::Picture;
+use haul_shared::source::SourceUrl;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::auth::Caller;
 use crate::body::JsonBody;
-use crate::error::{ApiError, ApiResult, Problem};
+use crate::error::{ApiError, ApiResult, Code, Problem};
+use crate::limits::Class;
 use crate::metadata::MetadataView;
 use crate::query::{NoParams, Params};
 use crate::request::{check_address, read_address};
@@ -64,7 +67,49 @@ pub async fn look(
     }
 }
 
-/// Forget what is known of an address.
+/// The picture that metadata names as `thumbnail_url`, made small: a JPEG of at most 640 pixels on either side. The answer
+/// waits for it up to 10 s, and is then `409 not_ready`. Where nothing is known of the address, somebody looks first, which
+/// counts as a request for metadata.
+#[utoipa::path(
+    get, path = "/api/v1/metadata/thumbnail", tag = "metadata",
+    params(("url" = String, Query, description = "The address.")),
+    responses(
+        (status = 200, description = "The picture.", content_type = "image/jpeg", headers(
+            ("Cache-Control" = String, description = "For how long it is good."),
+        )),
+        (status = 403, description = "as for metadata", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`not_found`: there is none, or nothing could be made of it; `unavailable`", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "`not_ready`, with `Retry-After`; `not_yet_available`", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "`invalid_request`, `unsupported_url`, `egress_denied`", body = Problem, content_type = "application/problem+json"),
+        (status = 502, description = "as for metadata", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`site_rate_limited`", body = Problem, content_type = "application/problem+json"),
+        (status = 504, description = "`timeout`", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn thumbnail(State(app): State<Arc<App>>, caller: Caller, params: Params) -> ApiResult<Response> {
+    let what = caller.look(asked_about(&app, params)?);
+    let kept = match app.metadata.kept_picture(&what).await? {
+        Some(kept) => kept,
+        None => {
+            if !app.metadata.is_known(&what).await {
+                let charged = app.limits.charge(Class::Metadata, &caller);
+                charged.inspect_err(|_| app.metrics.saw_rate_limit(Class::Metadata))?;
+            }
+            app.metadata.make_picture(&what, &caller, &app.shutdown).await?
+        }
+    };
+    let Picture::Jpeg(jpeg) = kept.picture else { return Err(ApiError::new(Code::NotFound)) };
+    let good_for = format!("private, max-age={}", kept.left.as_secs());
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("image/jpeg")),
+        (header::CACHE_CONTROL, HeaderValue::try_from(good_for).map_err(|_| ApiError::new(Code::Internal))?),
+        // what one key may see is not for another one of the same browser
+        (header::VARY, HeaderValue::from_static("authorization")),
+    ];
+    Ok((headers, jpeg).into_response())
+}
+
+/// Forget what is known of an address, its picture too.
 #[utoipa::path(
     delete, path = "/api/v1/metadata", tag = "metadata",
     params(("url" = String, Query, description = "The address.")),
@@ -73,10 +118,15 @@ pub async fn look(
         (status = 422, description = "`invalid_request`, `unsupported_url`, `egress_denied`", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub async fn forget(State(app): State<Arc<App>>, caller: Caller, mut params: Params) -> ApiResult<StatusCode> {
+pub async fn forget(State(app): State<Arc<App>>, caller: Caller, params: Params) -> ApiResult<StatusCode> {
+    app.metadata.forget(&caller.look(asked_about(&app, params)?)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The only parameter of both.
+fn asked_about(app: &App, mut params: Params) -> ApiResult<SourceUrl> {
     let url = params.text("url");
     params.end()?;
     let url = url.ok_or_else(|| ApiError::invalid_parameter("url", "is required"))?;
-    app.metadata.forget(&caller.look(check_address(&url, &app.rules.egress)?)).await?;
-    Ok(StatusCode::NO_CONTENT)
+    check_address(&url, &app.rules.egress).inspect_err(|refusal| app.count_refusal(refusal))
 }

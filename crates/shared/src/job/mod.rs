@@ -14,7 +14,7 @@ pub use artifact::{Artifact, Beside, Delivery, Stored, Text, Thumbnail};
 pub use failure::{Failure, FailureKind, LONGEST_ASKED, RetryPolicy};
 pub use fingerprint::Fingerprint;
 pub use progress::{Progress, Stage};
-pub use spec::{DownloadSpec, JobSpec};
+pub use spec::{DownloadSpec, JobSpec, PictureSpec};
 pub use state::{Action, StateKind};
 
 use jiff::Timestamp;

@@ -21,6 +21,20 @@ pub enum JobSpec {
         #[serde(default, skip_serializing_if = "Cookies::is_none")]
         cookies: Cookies,
     },
+    /// Make a small picture of the one that metadata names.
+    Picture(PictureSpec),
+}
+
+/// The order of a small picture for display: of the one that the metadata of a medium names.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PictureSpec {
+    /// Where the picture is.
+    pub url: SourceUrl,
+    /// Where the medium is.
+    pub medium: SourceUrl,
+    /// With whose cookies the medium was looked at, and the picture is asked for.
+    #[serde(default, skip_serializing_if = "Cookies::is_none")]
+    pub cookies: Cookies,
 }
 
 /// How an order is stored: with the version that a worker has to know to do it right. A worker that is older hands
@@ -33,13 +47,14 @@ struct Versioned<T> {
 
 impl JobSpec {
     /// The newest version that this build can do.
-    pub const NEWEST: u32 = 3;
+    pub const NEWEST: u32 = 4;
 
     /// The lowest version that does this order right: orders that want nothing new stay old, so that workers that are not
     /// replaced yet do them. In which order processes are replaced matters all the same (`docs/ARCHITECTURE.md`, Upgrades).
     #[must_use]
     pub fn version(&self) -> u32 {
         match self {
+            Self::Picture(_) => 4,
             // who does not know the jar would ask without it
             _ if matches!(self.cookies(), Cookies::Jar(_)) => 3,
             Self::Download(spec) if spec.wants_more() => 2,
@@ -47,12 +62,13 @@ impl JobSpec {
         }
     }
 
-    /// Where the medium is.
+    /// Which address is asked first: of the medium, or of its picture.
     #[must_use]
     pub fn url(&self) -> &SourceUrl {
         match self {
-            Self::Download(spec) => &spec.url,
-            Self::Metadata { url, .. } => url,
+            Self::Download(DownloadSpec { url, .. })
+            | Self::Metadata { url, .. }
+            | Self::Picture(PictureSpec { url, .. }) => url,
         }
     }
 
@@ -60,7 +76,9 @@ impl JobSpec {
     #[must_use]
     pub fn cookies(&self) -> &Cookies {
         match self {
-            Self::Download(DownloadSpec { cookies, .. }) | Self::Metadata { cookies, .. } => cookies,
+            Self::Download(DownloadSpec { cookies, .. })
+            | Self::Metadata { cookies, .. }
+            | Self::Picture(PictureSpec { cookies, .. }) => cookies,
         }
     }
 
@@ -232,6 +250,15 @@ mod tests {
         assert_eq!(JobSpec::decode(stored.as_bytes()), Some(spec));
         let newer = stored.replace(r#""v":1"#, &format!(r#""v":{}"#, JobSpec::NEWEST + 1));
         assert!(newer != stored && JobSpec::decode(newer.as_bytes()).is_none());
+    }
+
+    #[test]
+    fn a_picture_is_for_workers_that_know_pictures_and_is_asked_for_where_it_is() {
+        let read = |url: &str| SourceUrl::read(url).unwrap();
+        let (url, medium) = (read("https://cdn.example/p.jpg"), read("https://video.example/"));
+        let spec = JobSpec::Picture(PictureSpec { url: url.clone(), medium, cookies: Cookies::Any });
+        assert_eq!((spec.version(), spec.url(), spec.cookies()), (4, &url, &Cookies::Any));
+        assert_eq!(JobSpec::decode(&spec.encode()), Some(spec));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::cookies::Cookies;
 use crate::job::{FailureKind, LONGEST_ASKED};
 use crate::redis::{Heard, Listener, Server};
 use crate::source::SourceUrl;
-use crate::store::{StoreError, forgotten_channel, metadata_key};
+use crate::store::{StoreError, forgotten_channel, metadata_key, picture_key};
 
 /// What was found is kept for so many times the time in which it is fresh: stale, from the second one on.
 pub const KEPT_FOR: u32 = 2;
@@ -24,8 +24,8 @@ const LARGEST: usize = 4 * 1024 * 1024;
 /// Findings by address.
 #[derive(Clone)]
 pub struct MetadataCache {
-    server: Server,
-    ttl: Duration,
+    pub(super) server: Server,
+    pub(super) ttl: Duration,
 }
 
 impl MetadataCache {
@@ -40,7 +40,7 @@ impl MetadataCache {
     /// # Errors
     /// [`StoreError::Unavailable`]. An entry of an unknown form counts as none.
     pub async fn get(&self, look: &Look) -> Result<Option<Cached>, StoreError> {
-        let key = key(look);
+        let key = metadata_key(&digest(look));
         let (entry, left_ms): (Option<Vec<u8>>, i64) = self.server.query(redis::pipe().get(&key).pttl(&key)).await?;
         let Some((finding, life)) = entry.as_deref().and_then(read) else { return Ok(None) };
         let left = Duration::from_millis(u64::try_from(left_ms).unwrap_or(0));
@@ -64,19 +64,23 @@ impl MetadataCache {
         let Some(entry) = write(finding, life) else { return Ok(()) };
         let life_ms = u64::try_from(life.as_millis()).unwrap_or(u64::MAX);
         let mut set = redis::cmd("SET");
-        set.arg(key(look)).arg(entry).arg("PX").arg(life_ms);
+        set.arg(metadata_key(&digest(look))).arg(entry).arg("PX").arg(life_ms);
         if passes {
             set.arg("NX");
         }
         Ok(self.server.query(redis::pipe().add_command(set).ignore()).await?)
     }
 
-    /// Forgets what is known of this address, and tells those who [`MetadataCache::listen`].
+    /// Forgets what is known of this address, its picture too, and tells those who [`MetadataCache::listen`].
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn forget(&self, look: &Look) -> Result<(), StoreError> {
-        self.server.query::<()>(redis::pipe().del(key(look)).ignore()).await?;
+        let digest = digest(look);
+        // one by one: in a cluster they lie in different slots
+        for key in [picture_key(&digest), metadata_key(&digest)] {
+            self.server.query::<()>(redis::pipe().del(key).ignore()).await?;
+        }
         Ok(self.server.query(redis::pipe().publish(forgotten_channel(), told(look)).ignore()).await?)
     }
 
@@ -121,9 +125,9 @@ pub fn refusal_life(kind: FailureKind, asked: Option<Duration>) -> Option<Durati
 }
 
 /// One for each address and jar.
-fn key(look: &Look) -> String {
+pub(super) fn digest(look: &Look) -> String {
     let digest = Sha256::digest(told(look).as_bytes());
-    metadata_key(&digest[..16].iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+    digest[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// An address, and on a line of its own whose cookies: no address has two lines, so that a process which knows of no
@@ -178,7 +182,7 @@ mod tests {
         let all = [Cookies::None, Cookies::Any, jar("video.example"), jar("other.example")].map(look);
         for (at, one) in all.iter().enumerate() {
             assert_eq!(read_back(&told(one)).as_ref(), Some(one));
-            assert!(all[..at].iter().all(|other| key(other) != key(one)), "{one:?}");
+            assert!(all[..at].iter().all(|other| digest(other) != digest(one)), "{one:?}");
         }
         assert_eq!(told(&all[0]), url.expose(), "as it was before there were jars");
         assert!(SourceUrl::read(&told(&all[1])).is_err(), "no address to who knows of no jars");

@@ -4,8 +4,10 @@
 //! process (`api::metadata`), then Redis ([`MetadataCache`]), where workers write what they found, refusals included.
 
 mod cache;
+mod picture;
 
 pub use cache::{KEPT_FOR, MetadataCache, refusal_life};
+pub use picture::{KeptPicture, LARGEST_PICTURE, Picture};
 
 use std::time::Duration;
 

@@ -118,6 +118,12 @@ pub(crate) fn metadata(digest: &str) -> String {
     format!("haul1:meta:{digest}")
 }
 
+/// STRING, a JPEG, on the cache server: the picture that metadata names, made small; empty: there is none. `digest` is
+/// that of the finding.
+pub(crate) fn picture(digest: &str) -> String {
+    format!("haul1:picture:{digest}")
+}
+
 /// Channel of the cache server: addresses that were forgotten.
 pub(crate) fn forgotten() -> String {
     "haul1:forgotten".to_owned()
@@ -128,7 +134,7 @@ pub(crate) fn forgotten() -> String {
 pub enum Kind {
     /// Make a file.
     Download,
-    /// Find out what is at an address; somebody waits for the answer.
+    /// Find out what is at an address, or how it looks; somebody waits for the answer.
     Metadata,
 }
 
@@ -147,7 +153,7 @@ impl Kind {
     pub fn of(spec: &JobSpec) -> Self {
         match spec {
             JobSpec::Download(_) => Self::Download,
-            JobSpec::Metadata { .. } => Self::Metadata,
+            JobSpec::Metadata { .. } | JobSpec::Picture(_) => Self::Metadata,
         }
     }
 }

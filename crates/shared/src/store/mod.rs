@@ -32,7 +32,7 @@ pub use submission::{Cancelled, ClientLimits, Submission, Submitted};
 pub use upkeep::{Audited, Garbage};
 pub use watch::Watch;
 
-pub(crate) use keys::{forgotten as forgotten_channel, metadata as metadata_key};
+pub(crate) use keys::{forgotten as forgotten_channel, metadata as metadata_key, picture as picture_key};
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -13,11 +13,17 @@ use super::line::{Line, What};
 use super::{Ffmpeg, check, internal};
 use crate::container::Container;
 use crate::process::{self, Watch};
+use crate::scratch;
 
 /// The thumbnail, in pixels of either side.
 const THUMBNAIL: u32 = 640;
 /// The cover of a file, in pixels of either side.
 const COVER: u32 = 1280;
+/// How coarse a picture is: the scale of ffmpeg's encoder, from 2 to 31.
+const QUALITY: u32 = 4;
+/// Sides and qualities of one that has to be small in bytes, each smaller than the one before. Of noise, which no encoder
+/// makes smaller, they have 355, 260 and 50 KiB.
+const SMALLER: [(u32, u32); 3] = [(THUMBNAIL, QUALITY), (THUMBNAIL, 10), (THUMBNAIL / 2, 16)];
 
 /// The same picture, for the API and for the file. JPEG both.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +69,7 @@ impl Aside<'_> {
     /// The words for it: its input, which gets this number, and its output.
     pub(super) fn words(&self, input: usize) -> (Line, Line) {
         let source = Source::Frame(self.frame);
-        (opened(source, false), scaled((input, self.frame.stream), THUMBNAIL, self.thumbnail))
+        (opened(source, false), scaled((input, self.frame.stream), (THUMBNAIL, QUALITY), self.thumbnail))
     }
 
     /// The picture, if there is one.
@@ -121,27 +127,54 @@ impl Ffmpeg {
     ) -> Result<Picture, Failure> {
         let thumbnail = dir.join("thumbnail.jpg");
         let cover = with_cover.then(|| dir.join("cover.jpg"));
-        let arguments = drawn(source, &thumbnail, cover.as_deref());
-        let output = process::output(&self.spec(&self.ffmpeg, &thumbnail, arguments), watch).await;
+        self.draw(drawn(source, (THUMBNAIL, QUALITY), &thumbnail, cover.as_deref()), &thumbnail, watch).await?;
+        Ok(Picture { thumbnail, cover })
+    }
+
+    /// Makes the thumbnail of a picture in `dir`, smaller until it has no more than so many bytes; gives the bytes.
+    ///
+    /// # Errors
+    /// When ffmpeg can't, or it is too large even then.
+    pub async fn small_picture(
+        &self,
+        (file, image): (&Path, Image),
+        dir: &Path,
+        most_bytes: usize,
+        watch: &Watch,
+    ) -> Result<Vec<u8>, Failure> {
+        let thumbnail = dir.join("thumbnail.jpg");
+        for size in SMALLER {
+            self.draw(drawn(Source::Still(file, image), size, &thumbnail, None), &thumbnail, watch).await?;
+            let made = tokio::fs::read(&thumbnail).await.map_err(|error| scratch::failure(&error))?;
+            if made.len() <= most_bytes {
+                return Ok(made);
+            }
+        }
+        Err(Failure::new(FailureKind::TooLarge, "even the smallest picture has too many bytes"))
+    }
+
+    async fn draw(&self, arguments: Line, thumbnail: &Path, watch: &Watch) -> Result<(), Failure> {
+        let output = process::output(&self.spec(&self.ffmpeg, thumbnail, arguments), watch).await;
         let output = output.map_err(|error| internal(&error))?;
         check(output.ended, &output.stderr_tail)?;
-        if !is_there(&thumbnail).await {
-            return Err(Failure::new(FailureKind::CorruptMedia, "there is no frame"));
+        if is_there(thumbnail).await {
+            Ok(())
+        } else {
+            Err(Failure::new(FailureKind::CorruptMedia, "there is no frame"))
         }
-        Ok(Picture { thumbnail, cover })
     }
 }
 
-pub(super) fn drawn(source: Source<'_>, thumbnail: &Path, cover: Option<&Path>) -> Line {
+pub(super) fn drawn(source: Source<'_>, size: (u32, u32), thumbnail: &Path, cover: Option<&Path>) -> Line {
     let mut line = Line::of("-nostdin -hide_banner -loglevel error -y -filter_threads 1");
     line.join(opened(source, cover.is_some()));
     let stream = match source {
         Source::Still(..) => 0,
         Source::Frame(frame) => frame.stream,
     };
-    line.join(scaled((0, stream), THUMBNAIL, thumbnail));
+    line.join(scaled((0, stream), size, thumbnail));
     if let Some(cover) = cover {
-        line.join(scaled((0, stream), COVER, cover));
+        line.join(scaled((0, stream), (COVER, QUALITY), cover));
     }
     line
 }
@@ -166,14 +199,14 @@ fn opened(source: Source<'_>, with_cover: bool) -> Line {
     line
 }
 
-fn scaled((input, stream): (usize, u32), side: u32, output: &Path) -> Line {
+fn scaled((input, stream): (usize, u32), (side, quality): (u32, u32), output: &Path) -> Line {
     let mut line = Line::of(&format!("-map {input}:{stream} -frames:v 1 -map_metadata -1 -threads 1 -vf"));
     // a key frame before the time that was asked for would be left out as too late; never enlarged; pixels need not be square
     // in the source, and may be as odd as anybody likes: there is one step to the final size, and nothing larger on the way
     let share = format!("min(1,min({side}/(iw*sar),{side}/ih))");
     line.words(&format!("setpts=0,scale=w='max(1,round({share}*iw*sar))':h='max(1,round({share}*ih))',setsar=1"));
     // the key frame that was sought lies before the time that was asked for: it is the one, and is not to be waited past
-    line.words("-fps_mode passthrough -pix_fmt yuvj420p -c:v mjpeg -q:v 4 -f mjpeg");
+    line.words(&format!("-fps_mode passthrough -pix_fmt yuvj420p -c:v mjpeg -q:v {quality} -f mjpeg"));
     line.file(output);
     line
 }

@@ -58,6 +58,22 @@ impl Cookies {
         (cookies.len() <= MOST).then_some(Self(cookies))
     }
 
+    /// Reads a jar of ours: the lines of [`crate::jar`]. Those whose time is over at this Unix time are left out.
+    #[must_use]
+    pub fn of_jar(text: &str, now: u64) -> Self {
+        let lines = text.lines().filter_map(|line| <[&str; 7]>::try_from(line.split('\t').collect::<Vec<_>>()).ok());
+        let is_alive = |ends: &str| ends.parse().is_ok_and(|ends: u64| ends == 0 || ends > now);
+        let cookies =
+            lines.filter(|[.., ends, _, _]| is_alive(ends)).map(|[domain, _, path, secure, _, name, value]| Cookie {
+                name_and_value: format!("{name}={value}"),
+                domain: Some(domain.trim_start_matches('.').to_owned()),
+                below: domain.starts_with('.'),
+                path: Some(path.to_owned()),
+                secure: secure == "TRUE",
+            });
+        Self(cookies.collect())
+    }
+
     /// The header for a question about this address; `None`: there is nothing to say.
     #[must_use]
     pub fn of(&self, url: &Url) -> Option<HeaderValue> {
@@ -115,6 +131,22 @@ fn unquoted(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_cookies_of_a_jar_go_where_it_says_until_their_time_is_over() {
+        let jar = "# Netscape HTTP Cookie File\n.site.example\tTRUE\t/\tFALSE\t0\ta\t1\n\
+                   site.example\tFALSE\t/v\tTRUE\t2000\tb\t2\n.site.example\tTRUE\t/\tFALSE\t1000\tc\t3\n";
+        let cookies = Cookies::of_jar(jar, 1000);
+        for (url, header) in [
+            ("https://site.example/v/1", Some("a=1; b=2")),
+            ("http://site.example/v/1", Some("a=1")),
+            ("https://cdn.site.example/v/1", Some("a=1")),
+            ("https://other.example/v/1", None),
+        ] {
+            let said = cookies.of(&Url::parse(url).expect("an address"));
+            assert_eq!(said.as_ref().map(|value| value.to_str().expect("text")), header, "{url}");
+        }
+    }
 
     #[test]
     fn a_cookie_goes_where_it_is_meant_to_go() {

@@ -26,7 +26,7 @@ use crate::ytdlp::{DownloadedFile, Info};
 /// For a picture to come.
 const PICTURE_WITHIN: Duration = Duration::from_secs(10);
 /// Of a site's picture.
-const PICTURE_BYTES: usize = 16 << 20;
+pub(super) const PICTURE_BYTES: usize = 16 << 20;
 /// The frame is taken this far into the medium, by its length, and no further than this many seconds: the first ones
 /// are often black.
 const FRAME_AT: (f64, f64) = (0.1, 60.0);

@@ -243,21 +243,7 @@ impl Track<'_> {
     }
 
     fn failure(&self, error: &NotFetched) -> Failure {
-        use haul_shared::egress::Unreachable;
-        let kind = match error {
-            NotFetched::Unreachable(Unreachable::Denied(_)) => FailureKind::EgressDenied,
-            NotFetched::Status(429) => FailureKind::SiteRateLimited,
-            NotFetched::Status(401 | 403) => FailureKind::SiteBlocked,
-            NotFetched::TooLarge => FailureKind::TooLarge,
-            NotFetched::Address => FailureKind::InvalidMedia,
-            NotFetched::Unreachable(Unreachable::Unresolved)
-            | NotFetched::Redirects
-            | NotFetched::Status(_)
-            | NotFetched::TooLate
-            | NotFetched::Encoded
-            | NotFetched::Failed => FailureKind::Network,
-        };
-        Failure::new(kind, format!("a live stream: {error}"))
+        Failure::new(error.kind(), format!("a live stream: {error}"))
     }
 }
 

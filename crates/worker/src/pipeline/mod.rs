@@ -17,6 +17,7 @@ mod make;
 mod material;
 mod metadata;
 mod native;
+mod picture;
 mod sponsor;
 mod texts;
 
@@ -41,6 +42,7 @@ use crate::ytdlp;
 
 pub use download::download;
 pub use metadata::metadata;
+pub use picture::picture;
 
 /// The folder of an attempt in which pictures are.
 pub const PICTURES: &str = "picture";

@@ -62,7 +62,7 @@ fn all() -> Vec<Line> {
     for container in CONTAINERS {
         let frame = Source::Frame(Frame { file, container, stream: 0, at: 1.0 });
         all.extend([false, true].map(|packets| probe::arguments(file, container, packets)));
-        all.extend([None, Some(output)].map(|cover| picture::drawn(frame, output, cover)));
+        all.extend([None, Some(output)].map(|cover| picture::drawn(frame, (640, 4), output, cover)));
         all.extend([
             made(container),
             clip::asked(file, container, 0),
@@ -73,7 +73,7 @@ fn all() -> Vec<Line> {
         all.push(subtitles::converted(file, form, output));
     }
     for image in [Image::Jpeg, Image::Png, Image::Webp] {
-        all.push(picture::drawn(Source::Still(file, image), output, None));
+        all.push(picture::drawn(Source::Still(file, image), (320, 16), output, None));
     }
     all
 }

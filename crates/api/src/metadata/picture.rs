@@ -1,0 +1,86 @@
+//! The picture that metadata names, made small by a worker: from the cache, or once it is made.
+//!
+//! It is asked for by the address of the medium and with the caller's cookies, as the metadata are, and so it is shown to
+//! nobody who may not see those. Whoever waits in vain has not waited for nothing: it goes on being made, for the next time.
+//!
+//! Not here: how a picture is fetched and made (the worker), how long it is kept (`shared::metadata`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use haul_shared::job::{JobSpec, PictureSpec};
+use haul_shared::metadata::{KeptPicture, Look};
+use haul_shared::source::SourceUrl;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::{MetadataService, Recalled};
+use crate::auth::Caller;
+use crate::error::{ApiError, ApiResult, Code};
+
+/// Of one answer.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// For whoever has waited in vain.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
+/// Pictures that this process has made at once; others are told to ask again.
+pub const MOST_MAKING: usize = 256;
+
+impl MetadataService {
+    /// The picture of an address, if somebody has made it, or tried to.
+    ///
+    /// # Errors
+    /// `service_unavailable`.
+    pub async fn kept_picture(&self, what: &Look) -> ApiResult<Option<KeptPicture>> {
+        Ok(self.redis.picture(what).await?)
+    }
+
+    /// Is anything known of an address, so that its picture takes no look?
+    pub async fn is_known(&self, what: &Look) -> bool {
+        self.recall(what).await.is_some()
+    }
+
+    /// Has a worker make the picture of an address, and waits for it.
+    ///
+    /// # Errors
+    /// Why nothing is known of the address; `not_found`: it has no picture; `not_ready`: it does not come in time, too many
+    /// wait, or the API stops.
+    pub async fn make_picture(
+        &self,
+        what: &Look,
+        caller: &Caller,
+        shutdown: &CancellationToken,
+    ) -> ApiResult<KeptPicture> {
+        let late = || {
+            let late = ApiError::new(Code::NotReady).detail("The picture is still being made.");
+            late.retry_after(ASK_AGAIN)
+        };
+        let place = Arc::clone(&self.making).try_acquire_owned().map_err(|_| late())?;
+        let (service, what, caller, stop) = (self.clone(), what.clone(), caller.clone(), shutdown.clone());
+        let making = self.tasks.spawn(async move {
+            let _place = place;
+            stop.run_until_cancelled(service.picture_made(&what, &caller)).await
+        });
+        match timeout(LONGEST_WAIT, making).await {
+            Ok(Ok(Some(made))) => made?.ok_or_else(late),
+            Ok(Ok(None)) | Err(_) => Err(late()),
+            Ok(Err(panic)) => Err(ApiError::new(Code::Internal).because(&panic)),
+        }
+    }
+
+    /// `None`: it was made, and is forgotten already.
+    async fn picture_made(&self, what: &Look, caller: &Caller) -> ApiResult<Option<KeptPicture>> {
+        let url = self.named_picture(what, caller).await?.ok_or_else(|| ApiError::new(Code::NotFound))?;
+        let order = PictureSpec { url, medium: what.url.clone(), cookies: what.cookies.clone() };
+        self.done(JobSpec::Picture(order), caller).await?;
+        self.kept_picture(what).await
+    }
+
+    /// Which picture the metadata name.
+    async fn named_picture(&self, what: &Look, caller: &Caller) -> ApiResult<Option<SourceUrl>> {
+        match self.recall(what).await {
+            Some(Recalled::Found(known)) => Ok(known.picture),
+            Some(Recalled::Refused(refusal, _)) => Err(refusal),
+            None => Ok(self.looked(what, caller).await?.picture),
+        }
+    }
+}
