@@ -16,6 +16,7 @@ pub mod recent;
 pub mod redis;
 pub mod serve;
 pub mod shutdown;
+pub mod site;
 pub mod source;
 pub mod storage;
 pub mod store;

@@ -15,8 +15,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use haul_shared::cookies::{Cookies, JarName};
+use haul_shared::cookies::Cookies;
 use haul_shared::job::{Failure, FailureKind};
+use haul_shared::site::SiteName;
 use haul_shared::source::SourceUrl;
 use rustix::fs::OFlags;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -77,9 +78,9 @@ impl Jars {
     pub async fn open(&self, cookies: &Cookies, url: &SourceUrl) -> Result<Option<Jar>, Failure> {
         let (names, is_needed): (Vec<_>, _) = match cookies {
             Cookies::None => return Ok(None),
-            Cookies::Jar(name) if name.serves(&url.host()) => (vec![name.clone()], true),
+            Cookies::Jar(name) if name.covers(&url.host()) => (vec![name.clone()], true),
             Cookies::Jar(name) => return Err(no_jar(name, "is for another site")),
-            Cookies::Any => (JarName::of_host(&url.host()).collect(), false),
+            Cookies::Any => (SiteName::of_host(&url.host()).collect(), false),
         };
         let Some(dir) = self.0.clone() else {
             return if is_needed {
@@ -138,7 +139,7 @@ fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidFilename)
 }
 
-fn no_jar(name: &JarName, why: &str) -> Failure {
+fn no_jar(name: &SiteName, why: &str) -> Failure {
     Failure::new(FailureKind::LoginRequired, format!("the jar of {name} {why}"))
 }
 
@@ -147,7 +148,7 @@ fn chain(unfit: &Unfit) -> String {
     chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
-fn read(dir: &Path, name: &JarName) -> Result<Jar, Unfit> {
+fn read(dir: &Path, name: &SiteName) -> Result<Jar, Unfit> {
     // a pipe in its place must not keep us waiting; a link is the operator's own affair
     let flags = i32::try_from((OFlags::NONBLOCK | OFlags::CLOEXEC).bits()).unwrap_or_default();
     let opened = File::options().read(true).custom_flags(flags).open(dir.join(format!("{name}.txt")));
@@ -178,7 +179,7 @@ fn read(dir: &Path, name: &JarName) -> Result<Jar, Unfit> {
 }
 
 /// The cookies of a site in the form of Netscape, spelled anew; and how many lines were left out.
-fn of_site(text: &str, site: &JarName) -> (String, usize) {
+fn of_site(text: &str, site: &SiteName) -> (String, usize) {
     let mut kept = HEADER.to_owned();
     let mut dropped = 0;
     for line in text.lines() {
@@ -195,16 +196,16 @@ fn of_site(text: &str, site: &JarName) -> (String, usize) {
 }
 
 /// domain, whether hosts below it get it, path, whether only https does, Unix time of its end (0: none), name, value.
-fn spelled_anew(line: &str, site: &JarName) -> Option<String> {
+fn spelled_anew(line: &str, site: &SiteName) -> Option<String> {
     let [domain, _, path, secure, ends, name, value] = line.split('\t').collect::<Vec<_>>().try_into().ok()?;
     let bare = domain.strip_prefix('.').unwrap_or(domain).to_ascii_lowercase();
-    let named: JarName = bare.parse().ok()?;
+    let named: SiteName = bare.parse().ok()?;
     // RFC 6265 §4.1.1 allows less still; some clients would drop the whole header for one that is not ASCII
     let is_text = |text: &str| text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
     // some write a fraction of a second, or -1 for the end of the session
     let ends = ends.split('.').next().and_then(|ends| ends.parse::<u64>().ok()).unwrap_or(0);
     let is_secure = secure.eq_ignore_ascii_case("true");
-    if !site.serves(&Host::Domain(&bare))
+    if !site.covers(&Host::Domain(&bare))
         || !path.starts_with('/')
         || name.is_empty()
         || name.contains([';', '='])

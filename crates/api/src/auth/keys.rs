@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use haul_shared::config::Rate;
-use haul_shared::cookies::JarName;
+use haul_shared::site::SiteName;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
@@ -37,7 +37,7 @@ pub struct ApiKey {
     /// Limits of its own; absent: the defaults.
     pub rates: OwnRates,
     /// The sites whose cookies its jobs may use.
-    pub cookies: Vec<JarName>,
+    pub cookies: Vec<SiteName>,
 }
 
 /// Rates that a key has instead of the defaults: `Some(None)` is no limit at all.
@@ -188,7 +188,7 @@ fn parse(text: &str) -> Result<Vec<ApiKey>, KeysError> {
         if !entry.webhook_secrets.iter().all(|secret| secret.starts_with("whsec_")) {
             fault("a webhook secret begins with whsec_");
         }
-        let cookies: Result<Vec<JarName>, _> = entry.cookies.iter().map(|name| name.parse()).collect();
+        let cookies: Result<Vec<SiteName>, _> = entry.cookies.iter().map(|name| name.parse()).collect();
         if cookies.is_err() {
             fault("cookies must be names of sites such as video.example");
         }

@@ -25,7 +25,7 @@ async fn open(jars: &Jars, cookies: &str, url: &str) -> Result<Option<String>, S
 
 #[test]
 fn only_the_lines_of_the_site_are_taken_and_each_is_spelled_anew() {
-    let site: JarName = "video.example".parse().expect("a site");
+    let site: SiteName = "video.example".parse().expect("a site");
     let table = [
         (LINE, Some(".video.example\tTRUE\t/\tTRUE\t1999999999\tsession\thush")),
         ("#HttpOnly_video.example\tTRUE\t/a\tfalse\t12.5\tb\t", Some("video.example\tFALSE\t/a\tFALSE\t12\tb\t")),
