@@ -165,7 +165,7 @@ pub async fn submit(jobs: &JobStore, client: &str, url: &str) -> Result<()> {
     let order = Submission {
         ticket: jobs.draw(&spec, &region),
         client: ClientKey::of_api_key(client),
-        limits: ClientLimits { max_queued: None, max_running: None, weight: 1, rate: None },
+        limits: ClientLimits { max_queued: None, max_running: None, weight: 1, rate: None, bytes_per_day: None },
         spec,
         region,
         priority: Priority::Normal,

@@ -6,6 +6,7 @@ pub mod crowd;
 pub mod door;
 pub mod fuzz;
 pub mod house;
+pub mod keys;
 pub mod media;
 pub mod origin;
 pub mod processes;

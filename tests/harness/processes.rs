@@ -219,6 +219,16 @@ impl Drop for Process {
     }
 }
 
+/// Runs `haul-api` or `haul-worker` with these arguments and no variable, and returns what it says.
+///
+/// # Errors
+/// When it does not end.
+pub async fn said(program: &str, arguments: &[&str]) -> Result<std::process::Output> {
+    let mut command = tokio::process::Command::new(built(program)?);
+    command.env_clear().args(arguments).stdin(Stdio::null()).kill_on_drop(true);
+    Ok(tokio::time::timeout(PATIENCE, command.output()).await.context("it did not end")??)
+}
+
 /// Runs `haul-api` or `haul-worker` with these variables, with which it must not start, and returns what it says to that.
 ///
 /// # Errors

@@ -19,6 +19,7 @@ use crate::metadata::MetadataService;
 use crate::metrics::Metrics;
 use crate::representation::Representations;
 use crate::request::Rules;
+use crate::usage::UsageService;
 use crate::waits::Waits;
 
 /// The parts of one running API. It keeps no state that a second API would miss, caches and limits aside.
@@ -41,6 +42,8 @@ pub struct App {
     pub waiting_for_thumbnails: Semaphore,
     /// Metadata.
     pub metadata: MetadataService,
+    /// What callers have.
+    pub usage: UsageService,
     /// Who may call; `None`: everybody who gets here.
     pub keys: Option<KeyRing>,
     /// How often.

@@ -13,10 +13,23 @@ pub struct Cli {
 }
 
 /// What the program can do beside its work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Exits with 0 when the running API is ready.
     Healthcheck,
+    /// API keys.
+    #[command(subcommand)]
+    Key(KeyCommand),
+}
+
+/// What can be done with API keys.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum KeyCommand {
+    /// Makes a key: itself to the standard output, once and nowhere else, its entry for the keys file to the standard error.
+    New {
+        /// What the key is called; its jobs are filed under it.
+        name: String,
+    },
 }
 
 #[cfg(test)]
@@ -32,5 +45,8 @@ mod tests {
         assert!(help.contains("healthcheck") && help.contains("HAUL_LISTEN"), "{help}");
         assert_eq!(Cli::parse_from(["haul-api", "healthcheck"]).command, Some(Command::Healthcheck));
         assert_eq!(Cli::parse_from(["haul-api"]).command, None);
+        let new = Cli::parse_from(["haul-api", "key", "new", "a b"]).command;
+        assert_eq!(new, Some(Command::Key(KeyCommand::New { name: "a b".to_owned() })));
+        assert!(Cli::try_parse_from(["haul-api", "key", "new"]).is_err());
     }
 }

@@ -249,10 +249,12 @@ mod tests {
     fn caller(address: &str, downloads: Option<Rate>) -> Caller {
         Caller {
             client: ClientKey::of_address(address.parse().unwrap()),
-            limits: ClientLimits { max_queued: None, max_running: None, weight: 1, rate: None },
+            limits: ClientLimits { max_queued: None, max_running: None, weight: 1, rate: None, bytes_per_day: None },
             rates: Rates { metadata: None, downloads, reads: None },
             region: "default".parse().unwrap(),
             sight: Sight::All,
+            key: None,
+            allowance: Arc::default(),
             jars: Jars::All,
         }
     }

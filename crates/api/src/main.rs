@@ -3,11 +3,13 @@
 //! Exit codes: 0 when it ended as it was told, 1 when it could not serve (or, asked for its health, is not ready), 2 when
 //! it was told nonsense.
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser as _;
-use haul_api::cli::{Cli, Command};
+use haul_api::auth::{NotIssued, issue};
+use haul_api::cli::{Cli, Command, KeyCommand};
 use haul_api::config::ApiConfig;
 use haul_api::{Listeners, run};
 use haul_shared::config::Env;
@@ -25,23 +27,27 @@ const GRACE: Duration = Duration::from_secs(30);
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let command = Cli::parse().command;
+    match Cli::parse().command {
+        Some(Command::Healthcheck) => configured(async |config, _| Ok(healthcheck(config.listen).await?)).await,
+        Some(Command::Key(KeyCommand::New { name })) => new_key(&name),
+        None => configured(serve).await,
+    }
+}
+
+/// Does what needs the configuration.
+async fn configured(act: impl AsyncFnOnce(ApiConfig, Env) -> anyhow::Result<()>) -> ExitCode {
     let env = Env::of_process();
     let config = match ApiConfig::from_env(&env) {
         Ok(config) => config,
         Err(faults) => return tell(2, &faults),
     };
-    let ended = match command {
-        Some(Command::Healthcheck) => healthcheck(config.listen).await.map_err(anyhow::Error::from),
-        None => serve(config, &env).await,
-    };
-    match ended {
+    match act(config, env).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => tell(1, &format_args!("{error:#}")),
     }
 }
 
-async fn serve(config: ApiConfig, env: &Env) -> anyhow::Result<()> {
+async fn serve(config: ApiConfig, env: Env) -> anyhow::Result<()> {
     let _log = telemetry::start(&config.log, "haul-api")?;
     for warning in env.warnings() {
         tracing::warn!("{warning}");
@@ -49,6 +55,22 @@ async fn serve(config: ApiConfig, env: &Env) -> anyhow::Result<()> {
     let shutdown = Shutdown::on_signals(GRACE)?;
     let listeners = Listeners::bind(&config).await?;
     Ok(run(config, listeners, shutdown).await?)
+}
+
+/// Shows a new key on the standard output, alone in its line, and its entry on the standard error: so a script takes each
+/// where it belongs, and the one is not written to the keys file with the other by mistake. No configuration is needed.
+fn new_key(name: &str) -> ExitCode {
+    let issued = match issue(name) {
+        Ok(issued) => issued,
+        Err(refused @ NotIssued::Name(_)) => return tell(2, &refused),
+        Err(failed @ NotIssued::Random(_)) => return tell(1, &failed),
+    };
+    // the entry first: a key whose entry nobody has is worth nothing
+    let shown = write!(io::stderr(), "{}", issued.entry).and_then(|()| writeln!(io::stdout(), "{}", issued.key));
+    match shown {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => tell(1, &format_args!("the key could not be shown: {error}")),
+    }
 }
 
 #[expect(clippy::print_stderr, reason = "there may be no log yet, and a person looks at the terminal first")]

@@ -22,7 +22,7 @@ use crate::auth::{identify, identify_by_address};
 use crate::compression::compress;
 use crate::config::CorsOrigins;
 use crate::limits::{Class, limit};
-use crate::routes::{batch, downloads, files, health, list, metadata, operators, thumbnail};
+use crate::routes::{batch, downloads, files, health, list, metadata, operators, thumbnail, usage};
 use crate::{error, host, observe, openapi};
 
 /// Bytes of a request's body.
@@ -71,6 +71,7 @@ pub fn routers(app: &Arc<App>) -> Routers {
         .routes(routes!(files::subtitles))
         .routes(routes!(metadata::thumbnail))
         .routes(routes!(metadata::forget))
+        .routes(routes!(usage::usage))
         .route_layer(charged(Class::Reads, SOON));
     let numbers = || {
         let stats = OpenApiRouter::new().routes(routes!(operators::stats));

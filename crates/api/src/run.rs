@@ -23,6 +23,7 @@ use crate::representation::Representations;
 use crate::request::Rules;
 use crate::router::{Routers, routers};
 use crate::routes::thumbnail::MOST_WAITING;
+use crate::usage::UsageService;
 use crate::waits::Waits;
 use haul_shared::serve::serve;
 
@@ -138,6 +139,7 @@ async fn build(
             egress: config.egress.clone(),
         },
         base_url,
+        usage: UsageService::new(jobs.clone()),
         jobs,
         storage,
         keys,

@@ -27,14 +27,15 @@ pub struct Queued {
 /// Checks a body and queues what it asks for. `key` is the caller's `Idempotency-Key`.
 ///
 /// # Errors
-/// Those of [`read`], `idempotency_conflict`, `rate_limited`, `queue_full`, `client_queue_full`, `service_unavailable`.
+/// Those of [`read`], `idempotency_conflict`, `rate_limited`, `queue_full`, `client_queue_full`,
+/// `quota_exceeded`, `service_unavailable`, and `forbidden` for what the caller's key may not order.
 pub async fn submit(app: &App, caller: &Caller, body: &Node, key: Option<String>) -> ApiResult<Queued> {
     let mut order = read(body, &app.rules).inspect_err(|refusal| app.count_refusal(refusal))?;
     // what has to be the same is what was asked: not how it was spelled, nor where the client was when it asked
     let body_sha256 = hex(&Sha256::digest(order.request.stored()));
     let region = order.request.region.get_or_insert_with(|| caller.region.clone()).clone();
     let ticket = app.jobs.draw(&order.spec(&caller.jars), &region);
-    let mut submission = submission(app, caller, ticket, &order);
+    let mut submission = submission(app, caller, ticket, &order)?;
     submission.idempotency = key.map(|key| Idempotency { key, body_sha256 });
     let submitted = app.jobs.submit(&submission).await?;
     finish(app, caller, submitted)
@@ -47,13 +48,15 @@ pub async fn submit(app: &App, caller: &Caller, body: &Node, key: Option<String>
 pub async fn resubmit(app: &App, caller: &Caller, job: &Job, request: DownloadRequest) -> ApiResult<Queued> {
     let source = crate::request::check_address(&request.url, &app.rules.egress)?;
     let order = Order { request, source };
-    let submitted = app.jobs.resubmit(&submission(app, caller, job.ticket, &order)).await?;
+    let submitted = app.jobs.resubmit(&submission(app, caller, job.ticket, &order)?).await?;
     finish(app, caller, submitted)
 }
 
-fn submission(app: &App, caller: &Caller, ticket: Ticket, order: &Order) -> Submission {
+/// What the store is told, of an order that the caller may give: there is no other way to it.
+fn submission(app: &App, caller: &Caller, ticket: Ticket, order: &Order) -> ApiResult<Submission> {
     let request = &order.request;
-    Submission {
+    caller.allowance.permits(&order.source, request.format)?;
+    Ok(Submission {
         ticket,
         client: caller.client.clone(),
         limits: caller.limits,
@@ -64,7 +67,7 @@ fn submission(app: &App, caller: &Caller, ticket: Ticket, order: &Order) -> Subm
         expires_in: std::time::Duration::from_secs(request.expires_in),
         max_attempts: app.config.queue.max_attempts,
         idempotency: None,
-    }
+    })
 }
 
 fn finish(app: &App, caller: &Caller, submitted: Submitted) -> ApiResult<Queued> {
@@ -94,6 +97,7 @@ pub fn job_of(submitted: Submitted) -> ApiResult<(StatusCode, Job)> {
         Submitted::ClientQueueFull { retry_after } => {
             Err(ApiError::new(Code::ClientQueueFull).retry_after(retry_after))
         }
+        Submitted::QuotaSpent { retry_after } => Err(ApiError::new(Code::QuotaExceeded).retry_after(retry_after)),
         Submitted::NotRetryable => Err(ApiError::new(Code::NotRetryable)),
         Submitted::Gone => Err(ApiError::new(Code::NotFound)),
     }

@@ -42,6 +42,28 @@ impl Format {
             Self::Mp4 | Self::Webm | Self::Mkv | Self::Original => false,
         }
     }
+
+    /// On the wire.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Mp4 => "mp4",
+            Self::Webm => "webm",
+            Self::Mkv => "mkv",
+            Self::Original => "original",
+            Self::Mp3 => "mp3",
+            Self::M4a => "m4a",
+            Self::Opus => "opus",
+            Self::Flac => "flac",
+            Self::Wav => "wav",
+        }
+    }
+
+    /// Reads a word.
+    #[must_use]
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.word() == word)
+    }
 }
 
 /// At most this many lines on the short side of the picture (so that a portrait video has the same rung).
@@ -295,6 +317,15 @@ mod tests {
         for wrong in ["", "1081p", "1080", "1080P", "0p", "p", " 720p"] {
             assert_eq!(wrong.parse::<Quality>(), Err(UnknownQuality), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_format_has_one_word_everywhere() {
+        for format in Format::ALL {
+            assert_eq!(serde_json::to_value(format).unwrap(), format.word());
+            assert_eq!(Format::of_word(format.word()), Some(format));
+        }
+        assert_eq!(Format::of_word("MP4"), None);
     }
 
     #[test]

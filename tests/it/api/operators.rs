@@ -94,6 +94,7 @@ async fn the_description_names_every_route() -> Result<()> {
         "get /api/v1/downloads/{id}/subtitles/{language}",
         "get /api/v1/downloads/{id}/thumbnail",
         "get /api/v1/stats",
+        "get /api/v1/usage",
         "get /healthz",
         "get /readyz",
         "post /api/v1/downloads",

@@ -82,6 +82,7 @@ must(call('ZCARD', B .. 'live') == live, 'live holds others')
 for _, client in ipairs(names('park:')) do
   must(call('HEXISTS', B .. 'run', client) == 1, client, 'is parked, and nothing will wake it')
 end
+for _, day in ipairs(names('day:')) do must(is_mortal('day:' .. day), 'day', day, 'is remembered for ever') end
 for _, client in ipairs(names('caps:')) do must(is_mortal('caps:' .. client), client, 'is remembered for ever') end
 for _, fp in ipairs(names('fp:')) do
   local jid = call('GET', B .. 'fp:' .. fp)

@@ -73,7 +73,7 @@ async fn page_after_page_the_audit_sees_every_job() -> Result<()> {
 async fn a_client_that_was_passed_over_for_jobs_that_do_not_run_is_served_again() -> Result<()> {
     // Its count was put right, but it stood beside the line until a job of its ended, and none was running.
     let bench = Bench::new().await?;
-    let limits = ClientLimits { max_queued: None, max_running: Some(2), weight: 1, rate: None };
+    let limits = ClientLimits { max_queued: None, max_running: Some(2), weight: 1, rate: None, bytes_per_day: None };
     let order = Submission { limits, ..order("a", "https://example.com/v") };
     bench.store.submit(&order).await?;
     spoil(&bench, &format!("HSET haul1:{{0}}:run {} 2", order.client.as_str())).await?;

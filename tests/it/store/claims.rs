@@ -23,7 +23,7 @@ async fn several_jobs_are_taken_at_once_and_clients_still_take_turns() -> Result
 #[tokio::test]
 async fn a_client_at_its_limit_is_passed_over_within_one_call_too() -> Result<()> {
     let bench = Bench::new().await?;
-    let limits = ClientLimits { max_queued: None, max_running: Some(2), weight: 1, rate: None };
+    let limits = ClientLimits { max_queued: None, max_running: Some(2), weight: 1, rate: None, bytes_per_day: None };
     for n in 0..5 {
         bench.store.submit(&Submission { limits, ..order("a", &format!("https://example.com/{n}")) }).await?;
     }
@@ -145,7 +145,8 @@ async fn a_clients_rate_holds_over_all_processes_and_shrinks_again() -> Result<(
     let bench = Bench::new().await?;
     let other = JobStore::new(bench.redis.server(2)?, bench.settings);
     let rate = |text: &str| text.parse().map_err(|fault| anyhow::anyhow!("{fault}"));
-    let limits = ClientLimits { max_queued: None, max_running: None, weight: 1, rate: Some(rate("3/m")?) };
+    let limits =
+        ClientLimits { max_queued: None, max_running: None, weight: 1, rate: Some(rate("3/m")?), bytes_per_day: None };
     let paced = |n: u32| Submission { limits, ..order("a", &format!("https://example.com/{n}")) };
     for (n, store) in [&bench.store, &other, &bench.store].into_iter().enumerate() {
         let order = paced(u32::try_from(n)?);
@@ -301,7 +302,7 @@ async fn a_rate_beyond_all_measure_lets_everything_in() -> Result<()> {
     // Less than a microsecond for each: Redis refused to keep that for no time at all, and every submission failed.
     let bench = Bench::new().await?;
     let rate = "4000000000/s".parse().map_err(|fault| anyhow::anyhow!("{fault}"))?;
-    let limits = ClientLimits { max_queued: None, max_running: None, weight: 1, rate: Some(rate) };
+    let limits = ClientLimits { max_queued: None, max_running: None, weight: 1, rate: Some(rate), bytes_per_day: None };
     for n in 0..3 {
         let order = Submission { limits, ..order("a", &format!("https://example.com/{n}")) };
         accepted(bench.store.submit(&order).await?, order.ticket);

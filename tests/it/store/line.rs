@@ -27,7 +27,7 @@ async fn a_hundred_identical_orders_are_one_run_with_a_hundred_tickets() -> Resu
 async fn a_full_queue_and_a_full_share_are_told_apart() -> Result<()> {
     let bench = Bench::with(|settings| settings.queue_limit = Some(3)).await?;
     let small = |url: &str| Submission {
-        limits: ClientLimits { max_queued: Some(2), max_running: None, weight: 1, rate: None },
+        limits: ClientLimits { max_queued: Some(2), max_running: None, weight: 1, rate: None, bytes_per_day: None },
         ..order("a", url)
     };
     for n in 0..2 {
@@ -49,7 +49,7 @@ async fn a_full_queue_and_a_full_share_are_told_apart() -> Result<()> {
 async fn clients_take_turns_and_one_at_its_limit_is_passed_over() -> Result<()> {
     let bench = Bench::new().await?;
     let greedy = |n: u32| Submission {
-        limits: ClientLimits { max_queued: None, max_running: Some(2), weight: 1, rate: None },
+        limits: ClientLimits { max_queued: None, max_running: Some(2), weight: 1, rate: None, bytes_per_day: None },
         ..order("greedy", &format!("https://example.com/{n}"))
     };
     for n in 0..5 {
@@ -71,7 +71,13 @@ async fn clients_take_turns_and_one_at_its_limit_is_passed_over() -> Result<()> 
 async fn a_raised_limit_counts_at_once_and_one_who_joins_has_one_too() -> Result<()> {
     let bench = Bench::new().await?;
     let limited = |client: &str, max_running, url: &str| Submission {
-        limits: ClientLimits { max_queued: None, max_running: Some(max_running), weight: 1, rate: None },
+        limits: ClientLimits {
+            max_queued: None,
+            max_running: Some(max_running),
+            weight: 1,
+            rate: None,
+            bytes_per_day: None,
+        },
         ..order(client, &format!("https://example.com/{url}"))
     };
     for url in ["1", "2"] {
@@ -94,7 +100,7 @@ async fn a_raised_limit_counts_at_once_and_one_who_joins_has_one_too() -> Result
 #[tokio::test]
 async fn a_look_at_metadata_does_not_stand_behind_the_same_clients_downloads() -> Result<()> {
     let bench = Bench::new().await?;
-    let limits = ClientLimits { max_queued: Some(1), max_running: Some(1), weight: 1, rate: None };
+    let limits = ClientLimits { max_queued: Some(1), max_running: Some(1), weight: 1, rate: None, bytes_per_day: None };
     let download = Submission { limits, ..order("a", "https://example.com/v") };
     bench.store.submit(&download).await?;
     bench.must_lease().await?;
@@ -256,7 +262,7 @@ async fn looks_of_one_moment_share_a_call_and_see_all_that_was_done_before_them(
 async fn a_job_that_its_owner_gave_back_is_counted_against_one_who_still_wants_it() -> Result<()> {
     let bench = Bench::new().await?;
     let own = |url: &str| Submission {
-        limits: ClientLimits { max_queued: Some(1), max_running: None, weight: 1, rate: None },
+        limits: ClientLimits { max_queued: Some(1), max_running: None, weight: 1, rate: None, bytes_per_day: None },
         ..order("a", &format!("https://example.com/{url}"))
     };
     let first = own("1");

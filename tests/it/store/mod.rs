@@ -13,6 +13,7 @@ mod regions;
 mod results;
 mod shards;
 mod sites;
+mod usage;
 
 use std::time::Duration;
 
@@ -173,7 +174,7 @@ pub(crate) fn order(name: &str, url: &str) -> Submission {
     Submission {
         ticket: Ticket::new(),
         client: client(name),
-        limits: ClientLimits { max_queued: None, max_running: None, weight: 1, rate: None },
+        limits: ClientLimits { max_queued: None, max_running: None, weight: 1, rate: None, bytes_per_day: None },
         spec: JobSpec::Download(haul_tests::usual_spec(&haul_shared::source::SourceUrl::read(url).unwrap())),
         region: "default".parse().unwrap(),
         priority: Priority::Normal,

@@ -21,7 +21,7 @@ impl Pace {
     async fn behind(jobs: usize, max_running: Option<u32>) -> Result<Self> {
         let bench = Bench::new().await?;
         let orders = (0..jobs).map(|n| Submission {
-            limits: ClientLimits { max_queued: None, max_running, weight: 1, rate: None },
+            limits: ClientLimits { max_queued: None, max_running, weight: 1, rate: None, bytes_per_day: None },
             ..order("greedy", &format!("https://example.com/{n}"))
         });
         let store = &bench.store;

@@ -73,7 +73,7 @@ impl Shop {
         let order = Submission {
             ticket: Ticket::new(),
             client: ClientKey::of_api_key("tests"),
-            limits: ClientLimits { max_queued: None, max_running: None, weight: 1, rate: None },
+            limits: ClientLimits { max_queued: None, max_running: None, weight: 1, rate: None, bytes_per_day: None },
             spec,
             region: "default".parse()?,
             priority: Priority::Normal,

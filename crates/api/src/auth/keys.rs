@@ -1,31 +1,24 @@
-//! The keys file: who may call, under which name, and with which limits.
+//! The text of the keys file: who may call, under which name, and with which limits.
 //!
-//! Only the SHA-256 of a key is kept. The file is looked at again every two seconds; one that has a fault is told of
-//! in the log and the keys of before stay, so that a typing error locks nobody out and lets nobody in.
+//! Only the SHA-256 of a key stands in it. Every fault is told at once, and none quotes the file. Not here: when the file is
+//! read, and whose key one is ([`super::ring`]).
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
 
 use haul_shared::config::Rate;
+use haul_shared::media::Format;
 use haul_shared::site::SiteName;
 use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
-use subtle::ConstantTimeEq as _;
-use tokio_util::sync::CancellationToken;
 
-/// How often the file is looked at.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
-/// Longest file read: some ten thousand keys.
-const LONGEST_FILE_BYTES: u64 = 4 << 20;
+use super::allowance::Allowance;
 
 /// One caller.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ApiKey {
     /// Unique; what the caller's jobs are filed under, so that a key may be replaced without losing them.
     pub name: String,
-    sha256: [u8; 32],
+    pub(super) sha256: [u8; 32],
     /// Sees what programs said of a failure.
     pub admin: bool,
     /// Share of the fair queue, from 1.
@@ -36,6 +29,10 @@ pub struct ApiKey {
     pub max_running: Option<u32>,
     /// Limits of its own; absent: the defaults.
     pub rates: OwnRates,
+    /// Bytes of results that may become its own on a day; absent: any number.
+    pub bytes_per_day: Option<u64>,
+    /// What it may order.
+    pub allowance: Arc<Allowance>,
     /// The sites whose cookies its jobs may use.
     pub cookies: Vec<SiteName>,
 }
@@ -62,75 +59,6 @@ pub enum KeysError {
     Faulty(Vec<String>),
 }
 
-/// The keys as they are now.
-#[derive(Debug)]
-pub struct KeyRing {
-    file: PathBuf,
-    keys: RwLock<Arc<[ApiKey]>>,
-}
-
-impl KeyRing {
-    /// Reads the file for the first time.
-    ///
-    /// # Errors
-    /// [`KeysError`]: an API does not start without the keys it was told of.
-    pub fn open(file: &Path) -> Result<Self, KeysError> {
-        let keys = load(file)?;
-        Ok(Self { file: file.to_owned(), keys: RwLock::new(keys.into()) })
-    }
-
-    /// Whose key this is. Takes the same time for every key that is none: all are compared, to the end.
-    #[must_use]
-    pub fn find(&self, key: &str) -> Option<ApiKey> {
-        let digest: [u8; 32] = Sha256::digest(key.as_bytes()).into();
-        let keys = Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner));
-        let mut found = None;
-        for candidate in keys.iter() {
-            if bool::from(candidate.sha256.ct_eq(&digest)) {
-                found = Some(candidate);
-            }
-        }
-        found.cloned()
-    }
-
-    /// Follows the file until `shutdown`.
-    pub async fn follow(&self, shutdown: CancellationToken) {
-        let mut seen = fingerprint(&self.file).await;
-        let mut ticks = tokio::time::interval(LOOK_AGAIN);
-        while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
-            let now = fingerprint(&self.file).await;
-            if now == seen {
-                continue;
-            }
-            seen = now;
-            let file = self.file.clone();
-            let loaded = tokio::task::spawn_blocking(move || load(&file)).await;
-            match loaded {
-                Ok(Ok(keys)) => {
-                    tracing::info!(keys = keys.len(), "the keys file has changed and was read: {} keys", keys.len());
-                    *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys.into();
-                }
-                Ok(Err(error)) => tracing::error!("the keys of before stay in force: {error}"),
-                Err(error) => tracing::error!("reading the keys file ended badly: {error}"),
-            }
-        }
-    }
-}
-
-/// What changes when the file does; `None` while it is not there.
-async fn fingerprint(file: &Path) -> Option<(SystemTime, u64)> {
-    let meta = tokio::fs::metadata(file).await.ok()?;
-    Some((meta.modified().ok()?, meta.len()))
-}
-
-fn load(file: &Path) -> Result<Vec<ApiKey>, KeysError> {
-    let size = std::fs::metadata(file).map_err(KeysError::Unreadable)?.len();
-    if size > LONGEST_FILE_BYTES {
-        return Err(KeysError::Faulty(vec![format!("it has more than {LONGEST_FILE_BYTES} bytes")]));
-    }
-    parse(&std::fs::read_to_string(file).map_err(KeysError::Unreadable)?)
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -152,6 +80,9 @@ struct Entry {
     rate_downloads: Option<String>,
     rate_metadata: Option<String>,
     rate_reads: Option<String>,
+    bytes_per_day: Option<u64>,
+    formats: Option<Vec<String>>,
+    sites: Option<Vec<String>>,
     #[serde(default)]
     cookies: Vec<String>,
     #[serde(default)]
@@ -162,8 +93,20 @@ fn one() -> u32 {
     1
 }
 
+/// Whether a key may have this name; if not, what is wrong.
+///
+/// # Errors
+/// A sentence for people, which does not quote the name.
+pub(super) fn check_name(name: &str) -> Result<(), &'static str> {
+    let fits = (1..=64).contains(&name.chars().count()) && !name.chars().any(char::is_control);
+    if fits { Ok(()) } else { Err("name must have 1 to 64 characters, none of them a control character") }
+}
+
 /// Reads the text of a keys file.
-fn parse(text: &str) -> Result<Vec<ApiKey>, KeysError> {
+///
+/// # Errors
+/// [`KeysError::Faulty`].
+pub(super) fn parse(text: &str) -> Result<Vec<ApiKey>, KeysError> {
     let file: File = toml::from_str(text).map_err(|error| {
         let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
         KeysError::Faulty(vec![format!("line {line}: {}", error.message())])
@@ -173,8 +116,8 @@ fn parse(text: &str) -> Result<Vec<ApiKey>, KeysError> {
     let mut keys = Vec::new();
     for (index, entry) in file.keys.into_iter().enumerate() {
         let mut fault = |what: &str| faults.push(format!("key {} ({:?}): {what}", index + 1, entry.name));
-        if !(1..=64).contains(&entry.name.chars().count()) || entry.name.chars().any(char::is_control) {
-            fault("name must have 1 to 64 characters");
+        if let Err(what) = check_name(&entry.name) {
+            fault(what);
         }
         if !names.insert(entry.name.clone()) {
             fault("the name comes twice");
@@ -188,8 +131,19 @@ fn parse(text: &str) -> Result<Vec<ApiKey>, KeysError> {
         if !entry.webhook_secrets.iter().all(|secret| secret.starts_with("whsec_")) {
             fault("a webhook secret begins with whsec_");
         }
-        let cookies: Result<Vec<SiteName>, _> = entry.cookies.iter().map(|name| name.parse()).collect();
-        if cookies.is_err() {
+        if entry.bytes_per_day == Some(0) {
+            fault("bytes_per_day must be at least 1; a key that may do nothing is left out");
+        }
+        let formats = entry.formats.as_deref().map(formats_of);
+        if formats == Some(None) {
+            fault("formats must be a list of at least one of the formats that a request may name");
+        }
+        let sites = entry.sites.as_deref().map(|names| sites_of(names).filter(|sites| !sites.is_empty()));
+        if sites == Some(None) {
+            fault("sites must be a list of at least one name of a site such as video.example");
+        }
+        let cookies = sites_of(&entry.cookies);
+        if cookies.is_none() {
             fault("cookies must be names of sites such as video.example");
         }
         let mut rate = |text: &Option<String>, what: &str| {
@@ -208,11 +162,34 @@ fn parse(text: &str) -> Result<Vec<ApiKey>, KeysError> {
         if !digests.insert(sha256) {
             fault("the key is that of another name");
         }
-        let Entry { name, admin, weight, max_queued, max_running, .. } = entry;
+        let Entry { name, admin, weight, max_queued, max_running, bytes_per_day, .. } = entry;
+        let allowance = Arc::new(Allowance { formats: formats.flatten(), sites: sites.flatten() });
         let cookies = cookies.unwrap_or_default();
-        keys.push(ApiKey { name, sha256, admin, weight, max_queued, max_running, rates, cookies });
+        keys.push(ApiKey {
+            name,
+            sha256,
+            admin,
+            weight,
+            max_queued,
+            max_running,
+            rates,
+            bytes_per_day,
+            allowance,
+            cookies,
+        });
     }
     if faults.is_empty() { Ok(keys) } else { Err(KeysError::Faulty(faults)) }
+}
+
+/// `None` unless there is at least one, and each is known.
+fn formats_of(words: &[String]) -> Option<Vec<Format>> {
+    let formats: Option<Vec<Format>> = words.iter().map(|word| Format::of_word(word)).collect();
+    formats.filter(|formats| !formats.is_empty())
+}
+
+/// `None` unless each is one.
+fn sites_of(names: &[String]) -> Option<Vec<SiteName>> {
+    names.iter().map(|name| name.parse().ok()).collect()
 }
 
 fn digest_of_hex(hex: &str) -> Option<[u8; 32]> {
@@ -241,7 +218,8 @@ mod tests {
     fn a_key_has_all_that_the_contract_names() {
         let text = format!(
             "[[keys]]\nname = \"studio\"\nsha256 = \"{}\"\nadmin = true\nweight = 3\nmax_queued = 5\nmax_running = 2\n\
-             rate_downloads = \"60/m\"\nrate_reads = \"off\"\nwebhook_secrets = [\"whsec_aGVsbG8=\"]\n",
+             rate_downloads = \"60/m\"\nrate_reads = \"off\"\nwebhook_secrets = [\"whsec_aGVsbG8=\"]\n\
+             bytes_per_day = 5_000_000_000\nformats = [\"m4a\", \"original\"]\nsites = [\"video.example\"]\n",
             SESAME.to_uppercase()
         );
         let [key] = parse(&text).unwrap().try_into().unwrap();
@@ -249,6 +227,9 @@ mod tests {
         assert_eq!((key.max_queued, key.max_running), (Some(5), Some(2)));
         assert_eq!(key.rates.downloads, Some(Some("60/m".parse().unwrap())));
         assert_eq!((key.rates.reads, key.rates.metadata), (Some(None), None));
+        assert_eq!(key.bytes_per_day, Some(5_000_000_000));
+        let formats = Some(vec![Format::M4a, Format::Original]);
+        assert_eq!(*key.allowance, Allowance { formats, sites: Some(vec!["video.example".parse().unwrap()]) });
     }
 
     #[test]
@@ -260,24 +241,24 @@ mod tests {
             (key("weight = 0"), "key 1 (\"a\"): weight must be from 1 to 1000"),
             (key("max_running = 0"), "key 1 (\"a\"): max_queued and max_running must be at least 1"),
             (key("rate_reads = \"fast\""), "key 1 (\"a\"): rate_reads must be a rate such as 60/m, or off"),
+            (key("bytes_per_day = 0"), "key 1 (\"a\"): bytes_per_day must be at least 1"),
+            (key("bytes_per_day = -1"), "line 4: "),
+            (key("formats = []"), "key 1 (\"a\"): formats must be a list of at least one of the formats"),
+            (key("formats = [\"mp4\", \"mp5\"]"), "key 1 (\"a\"): formats must be a list"),
+            (key("sites = []"), "key 1 (\"a\"): sites must be a list of at least one name of a site"),
+            (key("sites = [\"https://video.example\"]"), "key 1 (\"a\"): sites must be a list"),
+            (key("cookies = [\"com\"]"), "key 1 (\"a\"): cookies must be names of sites"),
             (key("webhook_secrets = [\"hunter2\"]"), "key 1 (\"a\"): a webhook secret begins with whsec_"),
             (key("") + &key("weight = 0"), "name comes twice; key 2 (\"a\"): weight must be from 1 to 1000; key 2"),
-            ("[[keys]]\nname = \"\"\nsha256 = \"12\"".to_owned(), "64 characters; key 1 (\"\"): sha256 must be 64 hex"),
+            (
+                "[[keys]]\nname = \"\"\nsha256 = \"12\"".to_owned(),
+                "control character; key 1 (\"\"): sha256 must be 64 hex",
+            ),
         ];
         for (text, expected) in table {
             let told = faults(&text);
             assert!(told.contains(expected), "{told}");
             assert!(!told.contains("hunter2") && !told.contains(SESAME), "{told}");
-        }
-    }
-
-    #[test]
-    fn a_key_is_found_by_its_whole_text_only() {
-        let keys = parse(&format!("[[keys]]\nname = \"a\"\nsha256 = \"{SESAME}\"")).unwrap();
-        let ring = KeyRing { file: PathBuf::new(), keys: RwLock::new(keys.into()) };
-        assert_eq!(ring.find("sesame").unwrap().name, "a");
-        for wrong in ["", "sesam", "sesame ", "Sesame", SESAME] {
-            assert!(ring.find(wrong).is_none(), "{wrong}");
         }
     }
 }

@@ -3,9 +3,15 @@
 //! With a keys file every route below `/api` wants a key. Without one the caller is an address, and the id of a job
 //! is all that is needed to see it; it cannot be guessed.
 
+mod allowance;
+mod issue;
 mod keys;
+mod ring;
 
-pub use keys::{ApiKey, KeyRing, KeysError, OwnRates};
+pub use allowance::Allowance;
+pub use issue::{Issued, NotIssued, issue};
+pub use keys::{ApiKey, KeysError, OwnRates};
+pub use ring::KeyRing;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -41,6 +47,10 @@ pub struct Caller {
     pub region: Region,
     /// What it may see.
     pub sight: Sight,
+    /// The name of its key, if it has one.
+    pub key: Option<String>,
+    /// What it may order.
+    pub allowance: Arc<Allowance>,
     /// Whose cookies its orders may use.
     pub jars: Jars,
 }
@@ -69,7 +79,7 @@ impl Caller {
         }
     }
 
-    /// Whose jobs its lists show.
+    /// Whose jobs its lists and totals show.
     ///
     /// # Errors
     /// `forbidden` for a stranger.
@@ -77,14 +87,25 @@ impl Caller {
         match self.sight {
             Sight::Own { .. } => Ok(Scope::Client(self.client.clone())),
             Sight::All => Ok(Scope::Everyone),
-            Sight::Known => Err(ApiError::new(Code::Forbidden).detail("Lists are not shown without an API key.")),
+            Sight::Known => {
+                Err(ApiError::new(Code::Forbidden).detail("Lists and totals are not shown without an API key."))
+            }
         }
     }
 
     /// An address, as it shows itself with the cookies that it may use.
+    ///
+    /// # Errors
+    /// `forbidden` for a site that its key may not fetch from.
+    pub fn look(&self, url: SourceUrl) -> ApiResult<Look> {
+        self.allowance.permits_site(&url)?;
+        Ok(Look { cookies: self.jars.for_url(&url), url })
+    }
+
+    /// May it read which sites others fetch from? Not with a key that is nobody's but its own.
     #[must_use]
-    pub fn look(&self, url: SourceUrl) -> Look {
-        Look { cookies: self.jars.for_url(&url), url }
+    pub fn may_see_sites(&self) -> bool {
+        self.sight != Sight::Own { admin: false }
     }
 
     /// May it read what programs said?
@@ -141,10 +162,13 @@ fn by_key(app: &App, request: &Request, key: ApiKey) -> Caller {
             max_running: key.max_running.or(app.config.queue.client_max_running),
             weight: key.weight,
             rate: rates.downloads,
+            bytes_per_day: key.bytes_per_day,
         },
         rates,
         region: region(app, request),
         sight: Sight::Own { admin: key.admin },
+        key: Some(key.name),
+        allowance: key.allowance,
         jars: Jars::These(key.cookies),
     }
 }
@@ -157,6 +181,7 @@ fn by_address(app: &App, request: &Request) -> Caller {
             max_running: app.config.queue.client_max_running,
             weight: 1,
             rate: app.config.rates.downloads,
+            bytes_per_day: None,
         },
         rates: app.config.rates,
         region: region(app, request),
@@ -164,6 +189,8 @@ fn by_address(app: &App, request: &Request) -> Caller {
             Mode::Private => Sight::All,
             Mode::Public => Sight::Known,
         },
+        key: None,
+        allowance: Arc::default(),
         // without keys, a private service is one person's own
         jars: match app.config.mode {
             Mode::Private if app.keys.is_none() => Jars::All,

@@ -27,6 +27,7 @@ pub enum Code {
     EgressDenied,
     RateLimited,
     ClientQueueFull,
+    QuotaExceeded,
     Internal,
     QueueFull,
     ServiceUnavailable,
@@ -97,6 +98,11 @@ impl Code {
                 StatusCode::TOO_MANY_REQUESTS,
                 "client_queue_full",
                 "This client has as many downloads waiting as it may have.",
+            ),
+            Self::QuotaExceeded => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "quota_exceeded",
+                "This API key has had as many bytes today as it may have; a new day begins at midnight UTC.",
             ),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong in this service."),
             Self::QueueFull => (

@@ -31,9 +31,10 @@ const LONGEST_WAIT_SECONDS: u64 = 60;
         (status = 202, description = "It is queued.", body = JobView, headers(("Location" = String, description = "Where the job is."))),
         (status = 200, description = "A finished result is reused.", body = JobView),
         (status = 400, description = "`malformed_json`", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "`forbidden`: a format or a site that the key may not order", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`idempotency_conflict`", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`invalid_request`, `unsupported_url`, `egress_denied`", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "`rate_limited`, `client_queue_full`", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "`rate_limited`, `client_queue_full`, `quota_exceeded`", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "`queue_full`", body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -111,8 +112,10 @@ pub async fn remove(State(app): State<Arc<App>>, caller: Caller, Id(id): Id, _: 
     params(("id" = String, Path, description = "The job's id.")),
     responses(
         (status = 202, description = "It is queued.", body = JobView),
+        (status = 403, description = "`forbidden`: a format or a site that the key may not order (any more)", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`not_retryable`", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "`rate_limited`, `client_queue_full`, `quota_exceeded`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub async fn retry(State(app): State<Arc<App>>, caller: Caller, Id(id): Id, _: NoParams) -> ApiResult<Response> {

@@ -38,7 +38,7 @@ pub struct MetadataRequest {
             ("Haul-Cache" = String, description = "`hit`, `miss` or `stale`"),
             ("Age" = u64, description = "How old it is, in seconds."),
         )),
-        (status = 403, description = "`private`, `login_required`, `age_restricted`, `geo_blocked`, `drm_protected`", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "`private`, `login_required`, `age_restricted`, `geo_blocked`, `drm_protected`; `forbidden`: a site that the key may not fetch from", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`unavailable`", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`not_yet_available`", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`invalid_request`, `unsupported_url`, `egress_denied`", body = Problem, content_type = "application/problem+json"),
@@ -54,7 +54,7 @@ pub async fn look(
     JsonBody(body): JsonBody,
 ) -> ApiResult<Response> {
     let source = read_address(&body, &app.rules.egress).inspect_err(|refusal| app.count_refusal(refusal))?;
-    let answer = app.metadata.get(&caller.look(source), &caller).await;
+    let answer = app.metadata.get(&caller.look(source)?, &caller).await;
     app.metrics.saw_metadata(answer.origin);
     let cache = HeaderValue::from_static(answer.origin.word());
     let age = HeaderValue::from(answer.age.as_secs());
@@ -87,7 +87,7 @@ pub async fn look(
     )
 )]
 pub async fn thumbnail(State(app): State<Arc<App>>, caller: Caller, params: Params) -> ApiResult<Response> {
-    let what = caller.look(asked_about(&app, params)?);
+    let what = caller.look(asked_about(&app, params)?)?;
     let kept = match app.metadata.kept_picture(&what).await? {
         Some(kept) => kept,
         None => {
@@ -115,11 +115,12 @@ pub async fn thumbnail(State(app): State<Arc<App>>, caller: Caller, params: Para
     params(("url" = String, Query, description = "The address.")),
     responses(
         (status = 204, description = "It is forgotten, if it was known."),
+        (status = 403, description = "`forbidden`: a site that the key may not fetch from", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`invalid_request`, `unsupported_url`, `egress_denied`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub async fn forget(State(app): State<Arc<App>>, caller: Caller, params: Params) -> ApiResult<StatusCode> {
-    app.metadata.forget(&caller.look(asked_about(&app, params)?)).await?;
+    app.metadata.forget(&caller.look(asked_about(&app, params)?)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -8,3 +8,4 @@ pub mod list;
 pub mod metadata;
 pub mod operators;
 pub mod thumbnail;
+pub mod usage;

@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use crate::app::App;
+use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Code};
 use crate::metrics::priority_word;
 use crate::query::NoParams;
@@ -32,6 +33,7 @@ pub struct StatsView {
     queues: Vec<QueueView>,
     workers: Vec<WorkerView>,
     /// Sites that are left alone because job after job failed there, those that are open longest first; at most 100 of each shard.
+    /// Where there are keys, shown to those with `admin` only.
     site_breakers: Vec<BreakerView>,
     /// By status; of the ends, since the store began.
     jobs: BTreeMap<&'static str, u64>,
@@ -135,8 +137,11 @@ struct Percentiles {
     get, path = "/api/v1/stats", tag = "operators",
     responses((status = 200, description = "Numbers for a person or a dashboard.", body = StatsView))
 )]
-pub async fn stats(State(app): State<Arc<App>>, _: NoParams) -> ApiResult<Json<StatsView>> {
-    let stats = timeout(SCRAPE, app.jobs.stats()).await.map_err(|_| ApiError::new(Code::ServiceUnavailable))??;
+pub async fn stats(State(app): State<Arc<App>>, caller: Caller, _: NoParams) -> ApiResult<Json<StatsView>> {
+    let mut stats = timeout(SCRAPE, app.jobs.stats()).await.map_err(|_| ApiError::new(Code::ServiceUnavailable))??;
+    if !caller.may_see_sites() {
+        stats.breakers.clear();
+    }
     Ok(Json(StatsView::of(stats, &app.config.regions, app.metrics.metadata_answers())))
 }
 

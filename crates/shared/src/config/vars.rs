@@ -246,7 +246,7 @@ table! {
     TRUSTED_PROXIES = "HAUL_TRUSTED_PROXIES", Http, Api,
         "CIDR blocks of the proxies whose `Forwarded`, `X-Forwarded-For` and `HAUL_REGION_HEADER` are believed.";
     API_KEYS_FILE = "HAUL_API_KEYS_FILE", Http, Api,
-        "TOML file of API keys, read again when it changes. With it every `/api` route wants a key.";
+        "TOML file of API keys, read again when it changes. With it every `/api` route wants a key; `haul-api key new NAME` makes one.";
     WEBHOOK_SECRETS = "HAUL_WEBHOOK_SECRETS", Http, Api,
         "Secrets that webhooks are signed with, each `whsec_` and base64, separated by commas, the newest first.",
         .secret(), .effect(Checked);

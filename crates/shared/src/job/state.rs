@@ -128,6 +128,12 @@ pub const ALLOWED: &[(Action, &[StateKind])] = {
 };
 
 impl Action {
+    /// May it leave this state?
+    #[must_use]
+    pub fn may_leave(self, state: StateKind) -> bool {
+        ALLOWED.iter().any(|(action, states)| *action == self && states.contains(&state))
+    }
+
     /// The word that scripts know the action by.
     #[must_use]
     pub fn word(self) -> &'static str {

@@ -89,6 +89,8 @@ pub(super) const TABLE: &[(&str, &str)] = &[
     ("ends", "ends"),
     // LIST client -> ms of its last 16 ends, newest first; lives an hour.
     ("pace", "pace:"),
+    // HASH day since the epoch (UTC) -> bytes of the results that became each client's own on it, and ANYBODY's; 48 h.
+    ("day", "day:"),
     // LIST name -> the last 512 durations in seconds.
     ("time", "time:"),
     // STRING, an array of u32: counts by which changes show; see `changed` of `lua/prelude.lua`. 16 KiB.
@@ -96,6 +98,9 @@ pub(super) const TABLE: &[(&str, &str)] = &[
     // Channel: ids of jobs that have changed.
     ("changed", "changed"),
 ];
+
+/// Stands for all clients together where something is counted for each; none is called so.
+pub(super) const ANYBODY: &str = "*";
 
 /// What all keys of a shard begin with.
 pub(super) fn base(shard: Shard) -> String {

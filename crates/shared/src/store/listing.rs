@@ -7,7 +7,7 @@ use crate::ids::{ClientKey, Shard, Ticket};
 use crate::job::Job;
 
 /// Whose jobs a list shows.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Scope {
     /// Everybody's newest 10,000 of each shard.
     Everyone,
@@ -67,7 +67,8 @@ impl JobStore {
         Ok(page)
     }
 
-    async fn page_of(
+    /// At most `limit` tickets of one shard older than `after`, newest first. Fewer than `limit`: there are no more.
+    pub(super) async fn page_of(
         &self,
         shard: Shard,
         scope: &Scope,

@@ -1,6 +1,6 @@
 //! Jobs in Redis: the queue is a state machine on one hash per job, moved by scripts only.
 //!
-//! The API's half ([`submission`], [`look`], [`listing`], [`watch`], [`stats`]) hands out tickets and shows jobs; the
+//! The API's half ([`submission`], [`look`], [`listing`], [`watch`], [`usage`], [`stats`]) hands out tickets and shows jobs; the
 //! worker's half ([`claims`], [`lease`]) takes jobs and writes to them under a fence. Whatever is accepted here survives the
 //! death of any process. Not here: what a job means (`crate::job`), and how it is done (`worker::pipeline`).
 
@@ -17,6 +17,7 @@ mod sites;
 mod stats;
 mod submission;
 mod upkeep;
+mod usage;
 mod wake;
 mod watch;
 
@@ -30,6 +31,7 @@ pub use sites::{Breaker, Deferral, Outlet};
 pub use stats::{QueueDepth, Samples, Stats, WORKER_SILENCE, WorkerInfo};
 pub use submission::{Cancelled, ClientLimits, Submission, Submitted};
 pub use upkeep::{Audited, Garbage};
+pub use usage::{Delivered, Usage};
 pub use watch::Watch;
 
 pub(crate) use keys::{forgotten as forgotten_channel, metadata as metadata_key, picture as picture_key};

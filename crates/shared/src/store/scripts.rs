@@ -54,6 +54,8 @@ transitions! {
     COLLECT = "collect", Run;
     BREAKERS = "sites" "breakers", Run;
     LOOK = "view" "look", Run;
+    TALLY = "tally", Run;
+    DELIVERED = "delivered", Run;
     ANNOUNCE = "announce", Run;
     SIGN_OFF = "sign_off", Run;
     RELOCATE = "relocate", Run;
@@ -90,7 +92,8 @@ fn meanings() -> Vec<(String, String)> {
     let lanes =
         [Priority::Normal, Priority::Low].map(Lane::word).map(|word| (format!("LANE.{word}"), format!("'{word}'")));
     let turns = ("LANE.turns".to_owned(), LOW_EVERY.to_string());
-    let mut all: Vec<_> = keys.chain(states).chain(may).chain(lanes).chain([turns]).collect();
+    let anybody = ("ANYBODY".to_owned(), format!("'{}'", keys::ANYBODY));
+    let mut all: Vec<_> = keys.chain(states).chain(may).chain(lanes).chain([turns, anybody]).collect();
     all.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
     all
 }

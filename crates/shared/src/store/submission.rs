@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use rand::RngExt as _;
 
 use super::keys::{Kind, Lane};
+use super::listing::Scope;
 use super::look::Seen;
 use super::promise::{Idempotency, Promised};
 use super::scripts::{self, invocation};
@@ -12,6 +14,7 @@ use super::watch::Watch;
 use super::{JobStore, StoreError, mark, ms, record};
 use crate::config::Rate;
 use crate::ids::{ClientKey, JobId, Region, Ticket};
+use crate::job::state::Action;
 use crate::job::{Fingerprint, Job, JobSpec};
 use crate::media::Priority;
 
@@ -29,6 +32,8 @@ pub struct ClientLimits {
     pub weight: u32,
     /// Submissions, over all processes.
     pub rate: Option<Rate>,
+    /// Bytes of results that may become its own on a day (UTC), over all shards. What is under way then goes on.
+    pub bytes_per_day: Option<u64>,
 }
 
 /// A new job to be.
@@ -80,6 +85,11 @@ pub enum Submitted {
     /// The client's share of it is full.
     ClientQueueFull {
         /// When to ask again.
+        retry_after: Duration,
+    },
+    /// As much became the client's own today as may.
+    QuotaSpent {
+        /// When the day is over.
         retry_after: Duration,
     },
     /// Only for [`JobStore::resubmit`]: the job is neither failed nor cancelled.
@@ -137,6 +147,12 @@ impl JobStore {
 
     /// Whatever the order, it goes to the shard of its ticket: only there is it found again.
     async fn enter(&self, new: &Submission, ticket: Ticket, retry: bool) -> Result<Submitted, StoreError> {
+        // in a box of its own: few have a limit, and the orders of all others would carry what it takes to ask
+        if let Some(most) = new.limits.bytes_per_day
+            && let Some(retry_after) = self.wait_for_bytes(new, most, ticket, retry).boxed().await?
+        {
+            return Ok(Submitted::QuotaSpent { retry_after });
+        }
         let settings = &self.0.settings;
         let shard = ticket.shard(settings.shards);
         let kind = Kind::of(&new.spec);
@@ -202,6 +218,28 @@ impl JobStore {
             b"gone" => Ok(Submitted::Gone),
             _ => Err(StoreError::Unreadable("an answer")),
         }
+    }
+
+    /// How long until the client may order a download again that has had its bytes for today. None: it has not, or the order
+    /// brings nothing new.
+    async fn wait_for_bytes(
+        &self,
+        new: &Submission,
+        most: u64,
+        ticket: Ticket,
+        retry: bool,
+    ) -> Result<Option<Duration>, StoreError> {
+        if Kind::of(&new.spec) != Kind::Download {
+            return Ok(None);
+        }
+        let delivered = self.delivered(&Scope::Client(new.client.clone())).await?;
+        if delivered.bytes < most {
+            return Ok(None);
+        }
+        // who comes again with a promise is shown the job of then, and what can't be tried again is told so
+        let job = self.get(ticket).await?;
+        let is_new = job.map_or(!retry, |job| retry && Action::Retry.may_leave(job.state.kind()));
+        Ok(is_new.then(|| delivered.until_reset()))
     }
 
     /// The job behind a ticket.

@@ -28,6 +28,7 @@ pub(super) enum Answer {
     RateLimited,
     QueueFull,
     ClientQueueFull,
+    QuotaSpent,
     NotRetryable,
     Gone,
 }
@@ -68,6 +69,7 @@ impl From<Submitted> for Answer {
             Submitted::RateLimited { .. } => Self::RateLimited,
             Submitted::QueueFull { .. } => Self::QueueFull,
             Submitted::ClientQueueFull { .. } => Self::ClientQueueFull,
+            Submitted::QuotaSpent { .. } => Self::QuotaSpent,
             Submitted::NotRetryable => Self::NotRetryable,
             Submitted::Gone => Self::Gone,
         }

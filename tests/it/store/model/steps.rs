@@ -91,7 +91,7 @@ impl Order {
         let order = Submission { region, ..order(&format!("client {client}"), &url) };
         Submission {
             ticket: store.draw(&order.spec, &order.region),
-            limits: ClientLimits { max_queued, max_running, weight: 1 + u32::from(client), rate },
+            limits: ClientLimits { max_queued, max_running, weight: 1 + u32::from(client), rate, bytes_per_day: None },
             priority: if is_low { Priority::Low } else { Priority::Normal },
             max_attempts,
             idempotency: key.map(|key| Idempotency { key: key.to_string(), body_sha256: url }),

@@ -1,6 +1,7 @@
 -- What every script shares: the clock, a job's record, and `move`, the one way from state to state.
 -- Names that stand for texts are replaced by Rust before this is sent: K (keys, below the base of a shard), S (words
--- of states), MAY (states that an action may leave), LANE (how the names of lanes end, and their `turns`).
+-- of states), MAY (states that an action may leave), LANE (how the names of lanes end, and their `turns`), ANYBODY (who
+-- stands for all clients).
 -- Nothing here decodes a spec, a request, progress or a result: they are opaque bytes.
 
 local B = KEYS[1]
@@ -79,6 +80,25 @@ end
 
 local function idle(state) return state == S.queued or state == S.waiting end
 
+-- What is counted of the present day (UTC).
+local function day() return K.day .. int(math.floor(NOW / 86400000)) end
+
+-- The result of job `j` becomes the own of `client`, or of all who hold a ticket. It does so once, whichever and however
+-- many of their tickets bring it, and counts on that day at its size; what lies beside it does not count.
+local function hand_over(j, client)
+  local key = K.job .. j.id
+  local size = string.match(call('HGET', key, 'obj') or '', '^%+(%d+):')
+  if not size then return end
+  local takers = { ANYBODY, client or j.own }
+  for _, field in ipairs(client and {} or call('HKEYS', key)) do
+    takers[#takers + 1] = string.match(field, '^by:(.*)$')
+  end
+  for _, taker in ipairs(takers) do
+    if call('HSETNX', key, 'to:' .. taker, 1) == 1 then call('HINCRBY', day(), taker, size) end
+  end
+  call('PEXPIRE', day(), 172800000)
+end
+
 -- Moves job `j` to state `to` and keeps every list and counter true to it.
 --   queued: `at.head` puts it before its client's other jobs
 --   waiting: `at.due` in ms
@@ -125,6 +145,7 @@ local function move(j, to, at)
     note(K.ends, int(NOW), 64)
     note(K.pace .. j.own, int(NOW), 16)
     call('PEXPIRE', K.pace .. j.own, 3600000)
+    if to == S.completed then hand_over(j) end
     if to ~= S.completed and call('GET', K.flight .. j.fp) == j.id then call('DEL', K.flight .. j.fp) end
   end
   local line = j.st == S.queued or to == S.queued

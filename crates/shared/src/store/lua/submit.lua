@@ -110,6 +110,7 @@ else
   call('PEXPIRE', K.job .. run.id, run.keep)
 end
 if word == 'reuse' then
+  hand_over(run, client)
   -- Who comes late may fetch the result for as long as they asked, not for what is left of its life.
   local till, v = NOW + ARGV[14], call('HMGET', K.job .. run.id, 'del', 'obj')
   call('HSET', tkey, 'exp', int(till))

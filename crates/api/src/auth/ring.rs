@@ -1,0 +1,194 @@
+//! The keys in force: those of the file, which is followed while the API runs.
+//!
+//! Each second the file is read. A new text counts once two reads have found the same file with the same text, so that
+//! nothing is taken of one that is still being written. One that has a fault is told of in the log and the keys of
+//! before stay, so that a typing error locks nobody out and lets nobody in.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use super::keys::{ApiKey, KeysError, parse};
+
+/// How often the file is read. A change counts after two to three of these: the contract allows 5 s.
+const READ_AGAIN: Duration = Duration::from_secs(1);
+/// Longest file read: some ten thousand keys.
+const LONGEST_FILE_BYTES: u64 = 4 << 20;
+
+/// The keys as they are now.
+#[derive(Debug)]
+pub struct KeyRing {
+    file: PathBuf,
+    keys: RwLock<Arc<[ApiKey]>>,
+    /// Of the text they were read from.
+    first: [u8; 32],
+}
+
+impl KeyRing {
+    /// Reads the file for the first time.
+    ///
+    /// # Errors
+    /// [`KeysError`]: an API does not start without the keys it was told of.
+    pub fn open(file: &Path) -> Result<Self, KeysError> {
+        let found = read(file).map_err(KeysError::Unreadable)?;
+        Ok(Self { file: file.to_owned(), keys: RwLock::new(found.keys()?.into()), first: found.seen.sha256 })
+    }
+
+    /// Whose key this is. Takes the same time for every key that is none: all are compared, to the end.
+    #[must_use]
+    pub fn find(&self, key: &str) -> Option<ApiKey> {
+        let digest: [u8; 32] = Sha256::digest(key.as_bytes()).into();
+        let keys = Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner));
+        let mut found = None;
+        for candidate in keys.iter() {
+            if bool::from(candidate.sha256.ct_eq(&digest)) {
+                found = Some(candidate);
+            }
+        }
+        found.cloned()
+    }
+
+    /// Follows the file until `shutdown`. Requests that were let in before go on, whatever becomes of their keys.
+    pub async fn follow(&self, shutdown: CancellationToken) {
+        let mut settling = Settling { settled: self.first, last: None };
+        let mut can_be_read = true;
+        let mut ticks = tokio::time::interval(READ_AGAIN);
+        // two reads right after each other would not tell whether somebody is writing
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
+            let file = self.file.clone();
+            let reading = tokio::task::spawn_blocking(move || read(&file));
+            let Some(read) = shutdown.run_until_cancelled(reading).await else { return };
+            match read.map_err(io::Error::other).flatten() {
+                Ok(found) => {
+                    can_be_read = true;
+                    if settling.is_news(found.seen) {
+                        self.take(&found);
+                    }
+                }
+                Err(error) => {
+                    settling.last = None;
+                    if std::mem::take(&mut can_be_read) {
+                        tracing::error!("the keys file cannot be read, and the keys of before stay in force: {error}");
+                    }
+                }
+            }
+        }
+    }
+
+    fn take(&self, found: &Found) {
+        match found.keys() {
+            Ok(keys) => {
+                tracing::info!(keys = keys.len(), "the keys file has changed and was read: {} keys", keys.len());
+                *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys.into();
+            }
+            Err(error) => tracing::error!("the keys of before stay in force: {error}"),
+        }
+    }
+}
+
+/// What one read has found.
+struct Found {
+    seen: Seen,
+    text: Vec<u8>,
+}
+
+/// Whether the file was written to between two reads. Its times alone do not tell: their clock ticks every few
+/// milliseconds, and whoever replaces a file may keep the old ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Seen {
+    file: (u64, u64),
+    modified: (i64, i64),
+    changed: (i64, i64),
+    sha256: [u8; 32],
+}
+
+/// Tells which texts have settled.
+#[derive(Debug)]
+struct Settling {
+    settled: [u8; 32],
+    last: Option<Seen>,
+}
+
+impl Settling {
+    /// Has a text settled with this read, other than the one before?
+    fn is_news(&mut self, seen: Seen) -> bool {
+        let has_settled = self.last.replace(seen) == Some(seen);
+        has_settled && std::mem::replace(&mut self.settled, seen.sha256) != seen.sha256
+    }
+}
+
+impl Found {
+    fn keys(&self) -> Result<Vec<ApiKey>, KeysError> {
+        let faulty = |what: String| KeysError::Faulty(vec![what]);
+        if self.text.len() as u64 > LONGEST_FILE_BYTES {
+            return Err(faulty(format!("it has more than {LONGEST_FILE_BYTES} bytes")));
+        }
+        parse(std::str::from_utf8(&self.text).map_err(|_| faulty("it is not UTF-8".to_owned()))?)
+    }
+}
+
+fn read(file: &Path) -> io::Result<Found> {
+    let file = File::open(file)?;
+    // before the text: who writes after this makes the next read another one
+    let meta = file.metadata()?;
+    let mut text = Vec::new();
+    file.take(LONGEST_FILE_BYTES + 1).read_to_end(&mut text)?;
+    let seen = Seen {
+        file: (meta.dev(), meta.ino()),
+        modified: (meta.mtime(), meta.mtime_nsec()),
+        changed: (meta.ctime(), meta.ctime_nsec()),
+        sha256: Sha256::digest(&text).into(),
+    };
+    Ok(Found { seen, text })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_found_by_its_whole_text_only() {
+        let sesame = "d0c04f4b1951e4aeaaec8223ed2039e542f3aae805a6fa7f6d794e5afff5d272";
+        let keys = parse(&format!("[[keys]]\nname = \"a\"\nsha256 = \"{sesame}\"")).unwrap();
+        let ring = KeyRing { file: PathBuf::new(), keys: RwLock::new(keys.into()), first: [0; 32] };
+        assert_eq!(ring.find("sesame").unwrap().name, "a");
+        for wrong in ["", "sesam", "sesame ", "Sesame", sesame] {
+            assert!(ring.find(wrong).is_none(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_text_counts_once_it_was_found_twice_in_a_file_that_nobody_wrote_to() {
+        let seen =
+            |modified, text| Seen { file: (1, 1), modified: (0, modified), changed: (0, modified), sha256: [text; 32] };
+        let mut settling = Settling { settled: [1; 32], last: None };
+        for (modified, text, is_news) in [
+            (1, 1, false),
+            (2, 2, false), // half written
+            (3, 3, false),
+            (3, 3, true),
+            (3, 3, false),
+            (4, 2, false), // somebody writes all the time, and is found at the same place
+            (5, 2, false),
+            (5, 4, false), // written to twice in one tick of the clock
+            (5, 4, true),
+            (6, 4, false), // touched
+            (6, 4, false),
+            (7, 3, false), // the text of before again
+            (7, 3, true),
+        ] {
+            assert_eq!(settling.is_news(seen(modified, text)), is_news, "{modified} {text}");
+        }
+        let other_file = Seen { file: (1, 2), ..seen(7, 1) };
+        assert!(!settling.is_news(seen(7, 1)) && !settling.is_news(other_file) && settling.is_news(other_file));
+    }
+}
