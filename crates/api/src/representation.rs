@@ -12,7 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use haul_shared::ids::{ClientKey, Ticket};
-use haul_shared::job::{JobState, Thumbnail};
+use haul_shared::job::{Job, JobState, Thumbnail};
 use haul_shared::recent::Recent;
 use haul_shared::store::Seen;
 use haul_shared::view::JobView;
@@ -67,27 +67,24 @@ impl Representations {
     /// # Errors
     /// As [`App::find`].
     pub fn of(&self, app: &App, caller: &Caller, ticket: Ticket, seen: &Seen) -> ApiResult<Arc<Representation>> {
-        let made = match self.0.get(&ticket).filter(|made| made.is_still(seen, caller)) {
-            Some(made) => made,
-            None => {
-                let made = Arc::new(Made::of(app, caller, seen)?);
-                if made.record.len().max(made.representation.body.len()) <= LARGEST {
-                    self.0.keep(ticket, Arc::clone(&made));
-                }
-                made
-            }
-        };
-        if caller.may_see(&made.client) {
-            Ok(Arc::clone(&made.representation))
-        } else {
-            Err(ApiError::new(Code::NotFound))
+        let may_see = |client| caller.may_see(client).then_some(()).ok_or_else(|| ApiError::new(Code::NotFound));
+        if let Some(made) = self.0.get(&ticket).filter(|made| made.is_still(seen, caller)) {
+            may_see(&made.client)?;
+            return Ok(Arc::clone(&made.representation));
         }
+        let job = seen.job()?;
+        // before anything is made of it: a foreign job takes no longer than one that never was
+        may_see(&job.client)?;
+        let made = Arc::new(Made::of(app, caller, seen, job)?);
+        if made.record.len().max(made.representation.body.len()) <= LARGEST {
+            self.0.keep(ticket, Arc::clone(&made));
+        }
+        Ok(Arc::clone(&made.representation))
     }
 }
 
 impl Made {
-    fn of(app: &App, caller: &Caller, seen: &Seen) -> ApiResult<Self> {
-        let job = seen.job()?;
+    fn of(app: &App, caller: &Caller, seen: &Seen, job: Job) -> ApiResult<Self> {
         let view = JobView::of(&job, app.request_of(&job)?, &app.base_url, caller.is_admin());
         let mut body = Vec::with_capacity(2048);
         serde_json::to_writer(&mut body, &view).expect("a view has only plain fields, and memory takes all bytes");

@@ -5,6 +5,7 @@ mod downloads;
 mod edge;
 mod faults;
 mod flood;
+mod foreign;
 mod jars;
 mod keys;
 mod limits;

@@ -175,8 +175,9 @@ impl JobView {
             worker: shown.worker,
             region: job.region.to_string(),
             created_at: time(job.created),
-            started_at: job.started.map(time),
-            finished_at: shown.finished.map(time),
+            // who shares a run, or is handed its result, is not told since when others have had it
+            started_at: job.started.map(|at| time(at.max(job.created))),
+            finished_at: shown.finished.map(|at| time(at.max(job.created))),
             expires_at: shown.expires.map(time),
             media: job.media.as_ref().map(MediaView::of),
             result: shown.artifact.map(|artifact| {
