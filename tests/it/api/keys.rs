@@ -50,6 +50,8 @@ async fn a_key_orders_only_what_it_may_by_whichever_route() -> Result<()> {
     let elsewhere = "https://other.example/1";
     let look = site.post_as("narrow", METADATA, &json!({ "url": elsewhere })).await?;
     assert_eq!((look.status.as_u16(), told(&look.json())), (403, ("forbidden", vec!["/url"])));
+    let picture = format!("{METADATA}/thumbnail?url=https%3A%2F%2Fother.example%2F1");
+    assert_eq!(site.ask("narrow", Method::GET, &picture).await?.told(), "403 forbidden");
     let forget = |url: &str| format!("{METADATA}?url={}", url.replace(':', "%3A").replace('/', "%2F"));
     for (name, url, status) in
         [("narrow", elsewhere, 403), ("narrow", "https://video.example/1", 204), ("wide", elsewhere, 204)]

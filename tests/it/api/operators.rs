@@ -93,6 +93,7 @@ async fn the_description_names_every_route() -> Result<()> {
         "get /api/v1/downloads/{id}/link",
         "get /api/v1/downloads/{id}/subtitles/{language}",
         "get /api/v1/downloads/{id}/thumbnail",
+        "get /api/v1/metadata/thumbnail",
         "get /api/v1/stats",
         "get /api/v1/usage",
         "get /healthz",
