@@ -20,6 +20,7 @@ use crate::metrics::Metrics;
 use crate::representation::Representations;
 use crate::request::Rules;
 use crate::usage::UsageService;
+use crate::tally::Tally;
 use crate::waits::Waits;
 
 /// The parts of one running API. It keeps no state that a second API would miss, caches and limits aside.
@@ -38,6 +39,8 @@ pub struct App {
     pub storage: Storage,
     /// Answers that are held.
     pub waits: Waits,
+    /// Counts who was handed a result.
+    pub tally: Tally,
     /// Places for those who wait for a thumbnail.
     pub waiting_for_thumbnails: Semaphore,
     /// Metadata.

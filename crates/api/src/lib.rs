@@ -34,6 +34,7 @@ pub mod metadata;
 pub mod metrics;
 pub mod observe;
 pub mod place;
+pub mod tally;
 pub mod usage;
 pub mod waits;
 

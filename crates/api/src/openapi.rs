@@ -53,7 +53,7 @@ pub fn document() -> Document {
 #[must_use]
 pub fn complete(mut document: Document) -> Document {
     for (path, item) in &mut document.paths.paths {
-        let methods = [&mut item.get, &mut item.post, &mut item.delete];
+        let methods = [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete];
         for operation in methods.into_iter().flatten() {
             if !path.starts_with("/api/") {
                 operation.security = Some(Vec::new()); // no key is asked for
@@ -91,8 +91,16 @@ const WITH_A_BODY: [Code; 4] =
 const SOMETIMES: [(&str, &str); 3] =
     [("ErrorView", "detail"), ("ResultView", "delivery_reason"), ("ResultView", "subtitles")];
 /// The schemas of bodies that are read; an unknown key of theirs is refused.
-const READ: [&str; 7] =
-    ["DownloadRequest", "BatchRequest", "MetadataRequest", "Clip", "Subtitles", "SponsorBlock", "Webhook"];
+const READ: [&str; 8] = [
+    "DownloadRequest",
+    "BatchRequest",
+    "MetadataRequest",
+    "LibraryRequest",
+    "Clip",
+    "Subtitles",
+    "SponsorBlock",
+    "Webhook",
+];
 
 fn refusal(code: &str) -> Response {
     let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();

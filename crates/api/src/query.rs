@@ -82,14 +82,20 @@ impl Params {
         })
     }
 
+    /// Takes one of a closed list of words, each with what it means.
+    pub fn word<T, const N: usize>(&mut self, name: &str, words: [(&str, T); N]) -> Option<T> {
+        let expected = format!("one of {}", words.each_ref().map(|(word, _)| *word).join(", "));
+        self.parsed(name, &expected, |text| words.into_iter().find(|(word, _)| *word == text).map(|(_, value)| value))
+    }
+
+    /// Takes `true` or `false`.
+    pub fn truth(&mut self, name: &str) -> Option<bool> {
+        self.parsed(name, "true or false", |text| text.parse().ok())
+    }
+
     /// Takes `true` or `false`; absent is `false`.
     pub fn flag(&mut self, name: &str) -> bool {
-        let flag = self.parsed(name, "true or false", |text| match text {
-            "true" => Some(true),
-            "false" => Some(false),
-            _ => None,
-        });
-        flag.unwrap_or(false)
+        self.truth(name).unwrap_or(false)
     }
 
     /// Every parameter that nobody took is unknown.

@@ -22,7 +22,7 @@ use crate::auth::{identify, identify_by_address};
 use crate::compression::compress;
 use crate::config::CorsOrigins;
 use crate::limits::{Class, limit};
-use crate::routes::{batch, downloads, files, health, list, metadata, operators, thumbnail, usage};
+use crate::routes::{batch, downloads, files, health, library, list, metadata, operators, thumbnail, usage};
 use crate::{error, host, observe, openapi};
 
 /// Bytes of a request's body.
@@ -64,6 +64,7 @@ pub fn routers(app: &Arc<App>) -> Routers {
         // a batch charges each of its items to the limit of downloads, beside its own reading
         .routes(routes!(batch::submit_all))
         .routes(routes!(list::list))
+        .routes(routes!(library::annotate))
         .routes(routes!(downloads::remove))
         .routes(routes!(files::link))
         .routes(routes!(files::content))
@@ -166,7 +167,7 @@ fn cors(origins: &CorsOrigins) -> Option<CorsLayer> {
     ];
     let layer = CorsLayer::new()
         .allow_origin(origins)
-        .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::DELETE])
+        .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PATCH, Method::DELETE])
         .allow_headers(sent)
         .expose_headers(exposed)
         .max_age(Duration::from_secs(600));

@@ -24,6 +24,7 @@ use crate::request::Rules;
 use crate::router::{Routers, routers};
 use crate::routes::thumbnail::MOST_WAITING;
 use crate::usage::UsageService;
+use crate::tally::Tally;
 use crate::waits::Waits;
 use haul_shared::serve::serve;
 
@@ -145,6 +146,7 @@ async fn build(
         keys,
         representations: Representations::default(),
         waits: Waits::default(),
+        tally: Tally::default(),
         waiting_for_thumbnails: Semaphore::new(MOST_WAITING),
         limits: Limits::default(),
         metrics: Metrics::new(&config.regions),

@@ -8,6 +8,7 @@ mod flood;
 mod foreign;
 mod jars;
 mod keys;
+mod library;
 mod limits;
 mod metadata;
 mod odd;

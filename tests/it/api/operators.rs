@@ -80,7 +80,8 @@ async fn the_description_names_every_route() -> Result<()> {
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"), "{}", document["openapi"]);
     let mut routes: Vec<String> = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
-        let methods = item.as_object().unwrap().keys().filter(|key| ["get", "post", "delete"].contains(&key.as_str()));
+        let methods =
+            item.as_object().unwrap().keys().filter(|key| ["get", "post", "patch", "delete"].contains(&key.as_str()));
         routes.extend(methods.map(|method| format!("{method} {path}")));
     }
     routes.sort_unstable();
@@ -98,6 +99,7 @@ async fn the_description_names_every_route() -> Result<()> {
         "get /api/v1/usage",
         "get /healthz",
         "get /readyz",
+        "patch /api/v1/downloads/{id}",
         "post /api/v1/downloads",
         "post /api/v1/downloads/batch",
         "post /api/v1/downloads/{id}/retry",
@@ -110,7 +112,7 @@ async fn the_description_names_every_route() -> Result<()> {
     assert_eq!(schemas["DownloadRequest"]["required"], json!(["url"]));
     // It told neither what every route may refuse with, nor that nothing of an answer is missing and nothing unknown read.
     assert_eq!(schemas["DownloadRequest"]["additionalProperties"], false);
-    assert_eq!(schemas["JobView"]["required"].as_array().map(Vec::len), Some(19));
+    assert_eq!(schemas["JobView"]["required"].as_array().map(Vec::len), Some(20));
     // It asked for what has a default, and for subtitles of results without any; two of the three that send ranges said nothing of them.
     let needed = ["Clip", "Subtitles", "SponsorBlock"].map(|name| schemas[name]["required"].clone());
     assert_eq!(needed, [Value::Null, json!(["languages"]), Value::Null]);

@@ -155,15 +155,15 @@ async fn lists_are_newest_first_per_client_and_page_without_gap() -> Result<()> 
     let mut seen = Vec::new();
     let mut after = None;
     loop {
-        let page = bench.store.list(&Scope::Everyone, after, 7).await?;
-        seen.extend(page.iter().map(|job| job.ticket));
-        let Some(last) = page.last() else { break };
-        after = Some(haul_shared::store::Position { created_ms: last.created.as_millisecond(), ticket: last.ticket });
+        let page = bench.store.list(Scope::Everyone, Sorting::default(), after).await?.next(7).await?;
+        seen.extend(page.iter().map(|(_, job)| job.ticket));
+        let Some((last, _)) = page.last() else { break };
+        after = Some(*last);
     }
     assert_eq!(seen.len(), 45);
     let unique: std::collections::HashSet<_> = seen.iter().collect();
     assert_eq!(unique.len(), 45);
-    assert_eq!(bench.store.list(&Scope::Client(client("a")), None, 100).await?.len(), 15);
+    assert_eq!(bench.listed(Scope::Client(client("a"))).await?.len(), 15);
     Ok(())
 }
 

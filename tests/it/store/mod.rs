@@ -26,7 +26,7 @@ use haul_shared::media::Priority;
 use haul_shared::storage::ObjectKey;
 use haul_shared::store::{
     Beat, Cancelled, Claims, ClientLimits, Done, Ended, Idempotency, JobStore, Kind, Lease, Leased, Outlet, Pulse,
-    Scope, StoreError, StoreSettings, Submission, Submitted, WorkerInfo,
+    Scope, Sorting, StoreError, StoreSettings, Submission, Submitted, WorkerInfo,
 };
 use haul_tests::cluster::Cluster;
 use haul_tests::redis::Redis;
@@ -89,6 +89,12 @@ impl Bench {
 
     async fn kind(&self, ticket: Ticket) -> Result<StateKind> {
         Ok(self.job(ticket).await?.state.kind())
+    }
+
+    /// The newest hundred.
+    async fn listed(&self, scope: Scope) -> Result<Vec<Job>> {
+        let newest = self.store.list(scope, Sorting::default(), None).await?.next(100).await?;
+        Ok(newest.into_iter().map(|(_, job)| job).collect())
     }
 
     /// Every list and counter of work that is under way: all zero when nothing is.

@@ -81,7 +81,7 @@ async fn what_a_newer_version_wrote_hides_nothing_else() -> Result<()> {
     redis::cmd("HSET").arg(record).arg("res").arg("{}").query_async::<()>(&mut connection).await?;
     redis::cmd("ZADD").arg("haul1:{0}:gc").arg(0).arg("+1:elsewhere").query_async::<()>(&mut connection).await?;
 
-    let listed = bench.store.list(&Scope::Everyone, None, 10).await?;
+    let listed = bench.listed(Scope::Everyone).await?;
     assert_eq!(listed.iter().map(|job| job.ticket).collect::<Vec<_>>(), [*ticket]);
     assert!(bench.store.forget(*ticket).await?);
     let due = bench.store.collect(&[], 10).await?;

@@ -1,7 +1,6 @@
 //! A queue in several parts: nobody who speaks to the store can tell.
 
 use haul_shared::ids::Shards;
-use haul_shared::store::Position;
 
 use super::*;
 
@@ -29,10 +28,10 @@ async fn jobs_of_all_shards_are_taken_listed_counted_and_swept() -> Result<()> {
     let mut seen = Vec::new();
     let mut after = None;
     loop {
-        let page = bench.store.list(&Scope::Everyone, after, 7).await?;
-        seen.extend(page.iter().map(|job| (job.created, job.ticket)));
-        let Some(last) = page.last() else { break };
-        after = Some(Position { created_ms: last.created.as_millisecond(), ticket: last.ticket });
+        let page = bench.store.list(Scope::Everyone, Sorting::default(), after).await?.next(7).await?;
+        seen.extend(page.iter().map(|(_, job)| (job.created, job.ticket)));
+        let Some((last, _)) = page.last() else { break };
+        after = Some(*last);
     }
     assert!(seen.len() == 40 && seen.is_sorted_by(|one, other| one > other), "newest first, each once");
 

@@ -52,7 +52,12 @@ impl<'a, 'f> Fields<'a, 'f> {
 
     /// Takes a field that may also be `null`, which means the same as leaving it out.
     pub(super) fn take_nullable<T>(&mut self, key: &str, read: impl FnOnce(&Node) -> Read<T>) -> Option<T> {
-        self.take(key, |node| if *node == Node::Null { Ok(None) } else { read(node).map(Some) }).flatten()
+        self.take_or_null(key, read).flatten()
+    }
+
+    /// Takes a field that may also be `null`, which is a value of its own.
+    pub(super) fn take_or_null<T>(&mut self, key: &str, read: impl FnOnce(&Node) -> Read<T>) -> Option<Option<T>> {
+        self.take(key, |node| if *node == Node::Null { Ok(None) } else { read(node).map(Some) })
     }
 
     /// Takes an inner object that may also be `null`, and lets `read` take its fields.
@@ -118,12 +123,21 @@ fn pointer(at: &str, key: &str) -> String {
 
 /// A text of `least` to `most` characters without control characters.
 pub(super) fn text(node: &Node, least: usize, most: usize) -> Read<String> {
+    written(node, least, most, &[])
+}
+
+/// The same of several lines, which tabs may indent.
+pub(super) fn lines(node: &Node, least: usize, most: usize) -> Read<String> {
+    written(node, least, most, &['\n', '\r', '\t'])
+}
+
+fn written(node: &Node, least: usize, most: usize, controls: &[char]) -> Read<String> {
     let Node::Text(text) = node else { return Err("must be a string".into()) };
     let length = text.chars().count();
     if !(least..=most).contains(&length) {
         return Err(format!("must have {least} to {most} characters"));
     }
-    if text.chars().any(char::is_control) {
+    if text.chars().any(|c| c.is_control() && !controls.contains(&c)) {
         return Err("must not contain control characters".into());
     }
     Ok(text.clone())

@@ -16,13 +16,13 @@ use std::time::Duration;
 use haul_shared::cookies::Jars;
 use haul_shared::egress::EgressPolicy;
 use haul_shared::ids::Region;
-use haul_shared::job::{DownloadSpec, JobSpec};
+use haul_shared::job::{Annotation, DownloadSpec, JobSpec};
 use haul_shared::media::SegmentKind;
 use haul_shared::source::{SourceUrl, UrlRefusal};
 use haul_shared::view::{Clip, DownloadRequest, SponsorBlock, Subtitles, Webhook};
 
 use crate::error::{ApiError, Code, Fault};
-use fields::{Fields, Read, flag, language, seconds, text, whole, word};
+use fields::{Fields, Read, flag, language, lines, seconds, text, whole, word};
 
 const FORMATS: &[&str] = &["mp4", "webm", "mkv", "original", "mp3", "m4a", "opus", "flac", "wav"];
 const QUALITIES: &[&str] = &["best", "4320p", "2160p", "1440p", "1080p", "720p", "480p", "360p", "240p", "144p"];
@@ -32,6 +32,9 @@ const PRIORITIES: &[&str] = &["normal", "low"];
 const SUBTITLE_MODES: &[&str] = &["embed", "sidecar"];
 /// Where a clip may begin or end, in seconds: some months, more than any medium plays.
 const LATEST_SECOND: f64 = 10_000_000.0;
+
+/// Characters of a note.
+const LONGEST_NOTES: usize = 2000;
 
 /// What the answer to a request depends on besides the request.
 #[derive(Debug, Clone)]
@@ -122,6 +125,24 @@ pub fn read_batch(body: &Node, most: usize) -> Result<&[Node], ApiError> {
         fields.end();
     }
     if faults.is_empty() { Ok(items) } else { Err(ApiError::invalid(faults)) }
+}
+
+/// Reads what the holder of a result changes of what they keep beside it.
+///
+/// # Errors
+/// `invalid_request` with all faults.
+pub fn read_annotation(body: &Node) -> Result<Annotation, ApiError> {
+    let mut faults = Vec::new();
+    let mut annotation = Annotation::default();
+    if let Some(mut fields) = Fields::of(body, "", &mut faults) {
+        let notes = fields.take_or_null("notes", |node| lines(node, 0, LONGEST_NOTES));
+        // nothing written is no note
+        annotation.notes = notes.map(|notes| notes.filter(|notes| !notes.is_empty()));
+        annotation.favourite = fields.take("favourite", flag);
+        annotation.rating = fields.take_or_null("rating", |node| whole(node, 1, 5).map(|rating| rating as u8));
+        fields.end();
+    }
+    if faults.is_empty() { Ok(annotation) } else { Err(ApiError::invalid(faults)) }
 }
 
 /// Checks an address that came otherwise than in a body, as `/url`.

@@ -89,7 +89,13 @@ pub(super) enum Conditional {
         NoResult,
     )
 )]
-pub async fn link(State(app): State<Arc<App>>, caller: Caller, Id(id): Id, mut params: Params) -> ApiResult<Response> {
+pub async fn link(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Id(id): Id,
+    mut params: Params,
+    method: Method,
+) -> ApiResult<Response> {
     let (redirect, inline) = (params.flag("redirect"), params.flag("inline"));
     params.end()?;
     let job = app.find(&caller, id).await?;
@@ -106,6 +112,9 @@ pub async fn link(State(app): State<Arc<App>>, caller: Caller, Id(id): Id, mut p
         inline,
     };
     let url = app.storage.link(&artifact.object, &spec).await?.to_string();
+    if method == Method::GET {
+        app.tally.fetched(&app.jobs, id);
+    }
     let secret = [(header::CACHE_CONTROL, "no-store"), (header::REFERRER_POLICY, "no-referrer")];
     if redirect {
         return Ok((StatusCode::FOUND, secret, [(header::LOCATION, url)]).into_response());
@@ -156,7 +165,12 @@ pub async fn content(
         content_type: result.artifact.content_type.clone(),
         fresh: result.left,
     };
-    send(&app, &file, &method, &headers).await
+    let answer = send(&app, &file, &method, &headers).await?;
+    // a player that seeks asks again and again, but only once for the beginning
+    if method == Method::GET && file.is_sent_from_its_beginning(&headers) {
+        app.tally.fetched(&app.jobs, id);
+    }
+    Ok(answer)
 }
 
 /// Subtitles that lie beside the result, in WebVTT.
@@ -302,6 +316,20 @@ impl File {
             content_type: content_type_of(name.rsplit('.').next().unwrap_or_default()).to_owned(),
             fresh: result.left,
         }
+    }
+
+    /// Does the answer to a `GET` with these headers have the first byte?
+    fn is_sent_from_its_beginning(&self, headers: &HeaderMap) -> bool {
+        match wanted(&Method::GET, headers, &self.validators, self.total) {
+            Wanted::Whole => true,
+            Wanted::Part(range) => *range.start() == 0,
+            Wanted::Nothing | Wanted::Other | Wanted::Outside => false,
+        }
+    }
+
+    /// The same, kept by clients for so long.
+    pub(super) fn kept_for(self, fresh: Duration) -> Self {
+        Self { fresh, ..self }
     }
 
     fn validator_headers(&self) -> ApiResult<HeaderMap> {

@@ -1,4 +1,4 @@
-//! The list of downloads, newest first.
+//! The list of downloads, newest first, or as it was asked for.
 //!
 //! Filters are applied here, page by page of the store, within a bound: a list that was looked through that far and
 //! gave less than was asked for still has a `next_cursor`, and the client goes on from there.
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use haul_shared::job::Job;
-use haul_shared::store::Position;
+use haul_shared::store::{Order, SortBy, Sorting};
 use haul_shared::view::{DownloadRequest, JobView, STATUS_WORDS, status_word};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -31,6 +31,8 @@ pub struct ListView {
     downloads: Vec<JobView>,
     /// Where to go on; null at the end.
     next_cursor: Option<String>,
+    /// Set when the list is sorted among the newest so many downloads only, because there are more; the others are not in it.
+    sorted_among: Option<usize>,
 }
 
 /// Which downloads are asked for.
@@ -38,29 +40,34 @@ struct Filter {
     status: Option<&'static str>,
     tag: Option<String>,
     external_id: Option<String>,
+    favourite: Option<bool>,
 }
 
 impl Filter {
     fn is_none(&self) -> bool {
-        self.status.is_none() && self.tag.is_none() && self.external_id.is_none()
+        self.status.is_none() && self.tag.is_none() && self.external_id.is_none() && self.favourite.is_none()
     }
 
     fn fits(&self, job: &Job, request: &DownloadRequest) -> bool {
         self.status.is_none_or(|status| status == status_word(&job.state))
             && self.tag.as_ref().is_none_or(|tag| request.tags.contains(tag))
             && self.external_id.as_ref().is_none_or(|id| request.external_id.as_ref() == Some(id))
+            && self.favourite.is_none_or(|favourite| favourite == job.library.favourite)
     }
 }
 
-/// The caller's downloads, newest first.
+/// The caller's downloads, newest first unless asked for otherwise.
 #[utoipa::path(
     get, path = "/api/v1/downloads", tag = "downloads",
     params(
         ("limit" = Option<u64>, Query, minimum = 1, maximum = 100, description = "At most so many; 20 by default."),
-        ("cursor" = Option<String>, Query, description = "The `next_cursor` of the part before."),
+        ("cursor" = Option<String>, Query, description = "The `next_cursor` of the part before: of a list that is sorted the same."),
+        ("sort" = Option<String>, Query, description = "`created` (default), `size`, `duration`, `downloads` or `rating`; what has no such value comes last."),
+        ("order" = Option<String>, Query, description = "`desc` (default) or `asc`."),
         ("status" = Option<String>, Query, description = "Only those with this status."),
         ("tag" = Option<String>, Query, description = "Only those with this tag."),
         ("external_id" = Option<String>, Query, description = "Only those with this name of the client's own."),
+        ("favourite" = Option<bool>, Query, description = "Only favourites, or only others."),
     ),
     responses(
         (status = 200, description = "A part of the list.", body = ListView),
@@ -71,26 +78,30 @@ impl Filter {
 pub async fn list(State(app): State<Arc<App>>, caller: Caller, mut params: Params) -> ApiResult<Json<ListView>> {
     let scope = caller.listing()?;
     let limit = params.number("limit", 1..=100).unwrap_or(DEFAULT_LIMIT) as usize;
-    let mut after = params.parsed("cursor", "the next_cursor of an earlier answer", cursor::read);
-    let expected = format!("one of {}", STATUS_WORDS.join(", "));
+    let sorting = Sorting {
+        by: params.word("sort", SortBy::ALL.map(|by| (by.word(), by))).unwrap_or_default(),
+        order: params.word("order", Order::ALL.map(|order| (order.word(), order))).unwrap_or_default(),
+    };
+    let expected = "the next_cursor of an earlier answer that was sorted the same";
+    let after = params.parsed("cursor", expected, |text| cursor::read(sorting, text));
     let filter = Filter {
-        status: params.parsed("status", &expected, |word| STATUS_WORDS.into_iter().find(|known| *known == word)),
+        status: params.word("status", STATUS_WORDS.map(|word| (word, word))),
         tag: params.text("tag"),
         external_id: params.text("external_id"),
+        favourite: params.truth("favourite"),
     };
     params.end()?;
 
     // one more than is shown tells whether there are more
     let page = if filter.is_none() { limit + 1 } else { PAGE };
+    let mut listing = app.jobs.list(scope, sorting, after).await?;
     let mut downloads = Vec::new();
-    let mut scanned = 0;
-    loop {
-        let jobs = app.jobs.list(&scope, after, page).await?;
-        let is_last = jobs.len() < page;
-        let jobs_left = jobs.len();
-        for (index, job) in jobs.into_iter().enumerate() {
-            after = Some(Position { created_ms: job.created.as_millisecond(), ticket: job.ticket });
-            scanned += 1;
+    let (mut last, mut scanned) = (after, 0);
+    let is_end = 'parts: loop {
+        let jobs = listing.next(page).await?;
+        let (count, is_last) = (jobs.len(), jobs.len() < page);
+        for (index, (position, job)) in jobs.into_iter().enumerate() {
+            last = Some(position);
             // what is no download (a look at metadata) has no place in the list
             let Ok(request) = app.request_of(&job) else { continue };
             if !filter.fits(&job, &request) {
@@ -98,14 +109,14 @@ pub async fn list(State(app): State<Arc<App>>, caller: Caller, mut params: Param
             }
             downloads.push(JobView::of(&job, request, &app.base_url, caller.is_admin()));
             if downloads.len() == limit {
-                let is_end = is_last && index + 1 == jobs_left;
-                let next_cursor = after.filter(|_| !is_end).map(cursor::write);
-                return Ok(Json(ListView { downloads, next_cursor }));
+                break 'parts is_last && index + 1 == count;
             }
         }
+        scanned += count;
         if is_last || scanned >= MOST_SCANNED {
-            let next_cursor = after.filter(|_| !is_last).map(cursor::write);
-            return Ok(Json(ListView { downloads, next_cursor }));
+            break is_last;
         }
-    }
+    };
+    let next_cursor = last.filter(|_| !is_end).map(|last| cursor::write(sorting, last));
+    Ok(Json(ListView { downloads, next_cursor, sorted_among: listing.sorted_among }))
 }

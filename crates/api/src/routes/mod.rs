@@ -4,6 +4,7 @@ pub mod batch;
 pub mod downloads;
 pub mod files;
 pub mod health;
+pub mod library;
 pub mod list;
 pub mod metadata;
 pub mod operators;

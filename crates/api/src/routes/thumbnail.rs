@@ -21,6 +21,8 @@ use haul_shared::view::stem;
 
 /// Of one answer.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// Under an id there is never another picture once there was one: only what has failed or was cancelled is tried again.
+const A_YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 /// For whoever has waited in vain.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
 /// Answers that wait at once; the others are told to ask again.
@@ -51,7 +53,8 @@ pub async fn thumbnail(
     match &result.artifact.beside.thumbnail {
         Thumbnail::There(stored) => {
             let name = format!("{}.jpg", stem(result.artifact, &app.request_of(&job)?));
-            send(&app, &File::beside(&result, stored, &name), &method, &headers).await
+            let file = File::beside(&result, stored, &name).kept_for(A_YEAR);
+            send(&app, &file, &method, &headers).await
         }
         Thumbnail::Coming { .. } => {
             let late = ApiError::new(Code::NotReady).detail("The thumbnail is still being made.");

@@ -6,6 +6,7 @@
 pub mod artifact;
 pub mod failure;
 pub mod fingerprint;
+pub mod library;
 pub mod progress;
 pub mod spec;
 pub mod state;
@@ -13,6 +14,7 @@ pub mod state;
 pub use artifact::{Artifact, Beside, Delivery, Stored, Text, Thumbnail};
 pub use failure::{Failure, FailureKind, LONGEST_ASKED, RetryPolicy};
 pub use fingerprint::Fingerprint;
+pub use library::{Annotation, Library};
 pub use progress::{Progress, Stage};
 pub use spec::{DownloadSpec, JobSpec, PictureSpec};
 pub use state::{Action, StateKind};
@@ -47,6 +49,8 @@ pub struct Job {
     pub progress: Option<Progress>,
     /// What is known of the medium.
     pub media: Option<MediaInfo>,
+    /// What its holder keeps beside the result.
+    pub library: Library,
 }
 
 /// Where a job stands; a field lives in the state where it exists.

@@ -80,6 +80,8 @@ pub enum Action {
     Complete,
     /// Its worker has the thumbnail that was still to come, or says that none will. It stays what it is.
     Thumbnail,
+    /// The holder of a ticket notes something beside the result. It stays what it is.
+    Annotate,
     /// Its worker gives up this attempt.
     Fail,
     /// Its worker hands it back untouched.
@@ -114,6 +116,7 @@ pub const ALLOWED: &[(Action, &[StateKind])] = {
         (Action::Reserve, &[Running]),
         (Action::Complete, &[Queued, Waiting, Running]),
         (Action::Thumbnail, &[Completed]),
+        (Action::Annotate, &[Completed]),
         (Action::Fail, &[Running]),
         (Action::Release, &[Running]),
         (Action::Defer, &[Running]),
@@ -146,6 +149,7 @@ impl Action {
             Self::Reserve => "reserve",
             Self::Complete => "complete",
             Self::Thumbnail => "thumbnail",
+            Self::Annotate => "annotate",
             Self::Fail => "fail",
             Self::Release => "release",
             Self::Defer => "defer",
@@ -169,7 +173,7 @@ mod tests {
         for (action, states) in ALLOWED {
             let leaves_an_end = states.iter().any(|state| state.is_end());
             let may = matches!(action, Action::Retry | Action::Reuse | Action::Recall | Action::Forget);
-            let is_about_its_result = matches!(action, Action::Thumbnail);
+            let is_about_its_result = matches!(action, Action::Thumbnail | Action::Annotate);
             assert_eq!(leaves_an_end, may || is_about_its_result, "{action:?}");
         }
     }

@@ -180,7 +180,8 @@ impl JobStore {
             .arg(if artifact.is_recording { 0 } else { ms(shared) })
             .arg(ms(within))
             .arg(artifact.object.thumbnail().as_str())
-            .arg(ms(within + UNSAID));
+            .arg(ms(within + UNSAID))
+            .arg(artifact.duration_seconds.map_or_else(String::new, playing_ms));
         for (name, duration) in stages {
             call.arg(*name).arg(format!("{:.3}", duration.as_secs_f64()));
         }
@@ -194,6 +195,8 @@ impl JobStore {
     pub async fn found(&self, lease: &Lease) -> Result<Done, StoreError> {
         let mut call = invocation(lease.job.shard(self.0.settings.shards), &scripts::COMPLETE);
         call.arg(lease.job.to_string()).arg(lease.fence.0).arg("null").arg("").arg(0).arg(0).arg(0);
+        // no thumbnail, and nothing that plays
+        call.arg("").arg(0).arg("");
         self.done(&call).await
     }
 
@@ -274,6 +277,11 @@ impl JobStore {
         call.arg(lease.job.to_string()).arg(lease.fence.0).arg(ms(delay));
         self.run_surely::<String>(&call).await.map(drop)
     }
+}
+
+/// As lists are sorted by it.
+fn playing_ms(seconds: f64) -> String {
+    format!("{:.0}", (seconds * 1000.0).clamp(0.0, 1e15))
 }
 
 fn pulse(answer: &str) -> Result<Pulse, StoreError> {

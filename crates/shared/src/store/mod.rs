@@ -1,12 +1,13 @@
 //! Jobs in Redis: the queue is a state machine on one hash per job, moved by scripts only.
 //!
-//! The API's half ([`submission`], [`look`], [`listing`], [`watch`], [`usage`], [`stats`]) hands out tickets and shows jobs; the
+//! The API's half ([`submission`], [`look`], [`listing`], [`library`], [`watch`], [`usage`], [`stats`]) hands out tickets and shows jobs; the
 //! worker's half ([`claims`], [`lease`]) takes jobs and writes to them under a fence. Whatever is accepted here survives the
 //! death of any process. Not here: what a job means (`crate::job`), and how it is done (`worker::pipeline`).
 
 mod claims;
 mod keys;
 mod lease;
+mod library;
 mod listing;
 mod look;
 mod promise;
@@ -24,7 +25,8 @@ mod watch;
 pub use claims::{Claims, Leased};
 pub use keys::{Kind, Lane};
 pub use lease::{Beat, Done, Ended, Lease, Pulse};
-pub use listing::{Position, Scope};
+pub use library::Annotated;
+pub use listing::{Listing, MOST_SORTED, Order, Position, Scope, SortBy, Sorting};
 pub use look::Seen;
 pub use promise::Idempotency;
 pub use sites::{Breaker, Deferral, Outlet};
@@ -42,6 +44,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use rand::RngExt as _;
 use redis::{FromRedisValue, RedisError};
+use tokio::sync::Semaphore;
 
 use crate::config::{Durability, Lives, QueueConfig};
 use crate::ids::{Shard, Shards};
@@ -127,6 +130,7 @@ struct Inner {
     server: Server,
     changes: watch::Changes,
     looks: look::Looks,
+    sorting: Semaphore,
     settings: StoreSettings,
 }
 
@@ -136,7 +140,8 @@ impl JobStore {
     pub fn new(server: Server, settings: StoreSettings) -> Self {
         let changes = watch::Changes::new(server.clone(), settings.shards);
         let looks = look::Looks::new(settings.shards);
-        Self(Arc::new(Inner { server, changes, looks, settings }))
+        let sorting = Semaphore::new(listing::SORTING_AT_ONCE);
+        Self(Arc::new(Inner { server, changes, looks, sorting, settings }))
     }
 
     /// Is Redis there?

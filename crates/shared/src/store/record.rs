@@ -4,11 +4,11 @@
 //! `fp` fingerprint · `spec` order · `n` tickets · `att` attempts begun · `max` ·
 //! `keep` ms the record outlives its end · `crash` leases lost · `tok` fence ·
 //! `wk` worker · `si` site · `via` egress name and site of the newest lease · `rg` region · `sa` first start · `ft` end · `due` next attempt · `pg` progress · `med` medium ·
-//! `res` result · `th` its thumbnail: `+` and its size, or ms until which it may still come · `obj` its objects · `err` failure · `del` when the object goes · `cx` cancel wanted · `again`
+//! `res` result · `th` its thumbnail: `+` and its size, or ms until which it may still come · `obj` its objects, the result first · `len` ms that it plays · `err` failure · `del` when the object goes · `cx` cancel wanted · `again`
 //! attempt that did not count and whose `pg` the next one goes on from · `said` the call that let go last, and what it
 //! was told.
 //! Of a ticket: `jid` job · `cl` client · `ct` created · `ttl` ms it keeps the result · `exp` when it lets go of a
-//! result that was there before it · `req` request · `said` mark of its last cancellation or retry, and what it was
+//! result that was there before it · `req` request · `no` notes · `fav` 1: a favourite · `rat` rating · `got` times it was fetched · `said` mark of its last cancellation or retry, and what it was
 //! told; once it was cancelled while others go on, also `st`, `ft` and
 //! what it shows of the run. All times in ms since the epoch, by the clock of Redis.
 
@@ -17,14 +17,14 @@ use serde::de::DeserializeOwned;
 
 use super::StoreError;
 use crate::ids::{ClientKey, JobId, Ticket, WorkerId};
-use crate::job::{Artifact, Failure, FailureKind, Job, JobState, StateKind, Stored, Thumbnail};
+use crate::job::{Artifact, Failure, FailureKind, Job, JobState, Library, StateKind, Stored, Thumbnail};
 use crate::storage::ObjectKey;
 
 /// One field of a record.
 type Field<'a> = Option<&'a [u8]>;
 
 /// What a view has, position by position.
-const FIELDS: usize = 21;
+const FIELDS: usize = 25;
 
 /// Reads the time at which a view was made, in ms.
 pub(super) fn now(ms: &[u8]) -> Result<Timestamp, StoreError> {
@@ -56,6 +56,10 @@ pub(super) fn job(ticket: Ticket, now: Timestamp, view: &[u8]) -> Result<(JobId,
         failure,
         deletion,
         thumbnail,
+        notes,
+        favourite,
+        rating,
+        downloads,
     ] = fields.ok_or(StoreError::Unreadable("a job"))?;
 
     let created = time(&created)?.ok_or(StoreError::Unreadable("a creation time"))?;
@@ -104,6 +108,12 @@ pub(super) fn job(ticket: Ticket, now: Timestamp, view: &[u8]) -> Result<(JobId,
         started: time(&started)?,
         progress: json(&progress)?,
         media: json(&media)?,
+        library: Library {
+            notes: text(&notes)?.map(str::to_owned),
+            favourite: favourite.is_some(),
+            rating: number(&rating)?.and_then(|rating| rating.try_into().ok()),
+            downloads: number(&downloads)?.unwrap_or(0),
+        },
     };
     Ok((id, job))
 }

@@ -13,7 +13,7 @@ use crate::job::state::{ALLOWED, StateKind};
 use crate::media::Priority;
 use crate::redis::{Call, Script};
 
-/// May it run when Redis is full? Everything but `submit` must: a full queue has to drain.
+/// May it run when Redis is full? Everything must but what brings in more: a full queue has to drain.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum WhenFull {
     Run,
@@ -48,6 +48,9 @@ transitions! {
     RELEASE = "release", Run;
     DEFER = "defer", Run;
     CANCEL = "cancel", Run;
+    ANNOTATE = "annotate", Refuse;
+    FETCHED = "fetched", Run;
+    RANK = "rank", Run;
     FORGET = "forget", Run;
     TEND = "sites" "tending" "tend", Run;
     AUDIT = "audit", Run;

@@ -15,7 +15,7 @@ use serde::Serialize;
 use url::Url;
 use utoipa::ToSchema;
 
-use crate::job::{Artifact, Delivery, Failure, Job, JobState, Progress, Stage, Text, Thumbnail};
+use crate::job::{Artifact, Delivery, Failure, Job, JobState, Library, Progress, Stage, Text, Thumbnail};
 use crate::media::MediaInfo;
 use crate::storage::clean_stem;
 
@@ -58,6 +58,7 @@ pub struct JobView {
     result: Option<ResultView>,
     /// Why it failed; while it waits for a retry, why the last attempt did.
     error: Option<ErrorView>,
+    library: LibraryView,
     links: LinksView,
 }
 
@@ -140,6 +141,17 @@ struct ErrorView {
     detail: Option<String>,
 }
 
+/// What its holder keeps beside the result.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+struct LibraryView {
+    notes: Option<String>,
+    favourite: bool,
+    /// 1 to 5.
+    rating: Option<u8>,
+    /// How often a link was handed out, or the content from its beginning.
+    downloads: u64,
+}
+
 /// Where to go on.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 struct LinksView {
@@ -184,6 +196,7 @@ impl JobView {
                 ResultView::of(artifact, &request, shown.can_be_fetched.then_some(this.as_str()), admin)
             }),
             error: shown.failure.map(error),
+            library: LibraryView::of(&job.library),
             links: LinksView {
                 events: None,
                 link: shown.can_be_fetched.then(|| format!("{this}/link")),
@@ -297,6 +310,13 @@ impl ResultView {
             delivery_reason: Some(artifact.reason.clone()).filter(|reason| admin && !reason.is_empty()),
             subtitles: request.subtitles.is_some().then(|| texts.collect()),
         }
+    }
+}
+
+impl LibraryView {
+    fn of(library: &Library) -> Self {
+        let Library { notes, favourite, rating, downloads } = library.clone();
+        Self { notes, favourite, rating, downloads }
     }
 }
 

@@ -26,6 +26,7 @@ fn job(state: JobState) -> Job {
         started: None,
         progress: None,
         media: None,
+        library: Library::default(),
     }
 }
 
@@ -82,6 +83,7 @@ fn nothing_is_ever_missing() {
         "media",
         "result",
         "error",
+        "library",
         "links",
     ];
     let view = shown(JobState::Queued { position: 3 });
@@ -94,6 +96,7 @@ fn nothing_is_ever_missing() {
         "percent": 0.0, "downloaded_bytes": null, "total_bytes": null, "speed_bytes_per_second": null, "eta_seconds": null,
     });
     assert_eq!(view["progress"], nothing);
+    assert_eq!(view["library"], json!({ "notes": null, "favourite": false, "rating": null, "downloads": 0 }));
     assert_eq!(view["queue_position"], 3);
     assert_eq!(view["created_at"], "2026-11-20T12:00:00.500Z");
     let this = "https://haul.example/sub/api/v1/downloads/5b0c1f0e-4f0b-4c57-9a52-3b1f2f3a7c11";

@@ -2,7 +2,8 @@
 -- KEYS  1 base of the shard
 -- ARGV  1 job id   2 fence   3 result   4 its objects, each "<size>:<key>", a space between   5 ms to keep them
 --       6 ms during which others may share the result (0: not at all)
---       7 ms in which its thumbnail may still come (0: none will)   8 that object   9 ms to hold it   10.. name, seconds
+--       7 ms in which its thumbnail may still come (0: none will)   8 that object   9 ms to hold it
+--       10 ms that it plays (empty: nobody knows)   11.. name, seconds
 -- Returns {"ok" | "cancel" | "lost", and when this closed a breaker: its way}
 local again = load(ARGV[1])
 if again and again.st == S.completed and again.tok == ARGV[2] then return { 'ok' } end
@@ -26,6 +27,7 @@ for size, key in string.gmatch(ARGV[4], '(%d+):(%S+)') do
   call('HINCRBY', K.count, 'objects', 1)
 end
 if objects[1] then call('HSET', K.job .. j.id, 'obj', table.concat(objects, ' ')) end
+if ARGV[10] ~= '' then call('HSET', K.job .. j.id, 'len', ARGV[10]) end
 if ARGV[7] ~= '0' then
   call('HSET', K.job .. j.id, 'th', int(NOW + ARGV[7]))
   call('ZADD', K.garbage, int(NOW + ARGV[9]), '-0:' .. ARGV[8])
@@ -34,5 +36,5 @@ move(j, S.completed)
 if call('GET', K.flight .. j.fp) == j.id then
   if tonumber(ARGV[6]) > 0 then call('PEXPIRE', K.flight .. j.fp, ARGV[6]) else call('DEL', K.flight .. j.fp) end
 end
-for i = 10, #ARGV, 2 do sample(ARGV[i], ARGV[i + 1]) end
+for i = 11, #ARGV, 2 do sample(ARGV[i], ARGV[i + 1]) end
 return clear(j) and { 'ok', j.via } or { 'ok' }
