@@ -43,6 +43,8 @@ pub enum Call {
     UploadPart,
     CompleteMultipart,
     AbortMultipart,
+    List,
+    ListUploads,
 }
 
 /// What becomes of a call that is chosen to fail.
@@ -94,6 +96,7 @@ pub struct S3 {
 
 struct Hook {
     service: S3Service,
+    uploads: Uploads,
     faults: Mutex<Vec<(Call, usize, Fault)>>,
     counts: watch::Sender<Counts>,
     headers: Mutex<BTreeMap<Call, HeaderMap>>,
@@ -117,6 +120,7 @@ impl S3 {
     pub async fn start() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let hook = Arc::new(Hook {
+            uploads: Uploads { directory: directory.path().to_owned(), keys: Mutex::default() },
             service: service(directory.path()).expect("a store"),
             faults: Mutex::default(),
             counts: watch::Sender::new(Counts::default()),
@@ -233,6 +237,11 @@ async fn held(request: Request, mut go_on: watch::Receiver<bool>) -> Result<Requ
 impl Hook {
     /// Has it done, and counts it.
     async fn done(&self, call: Call, request: Request) -> Response {
+        if call == Call::ListUploads {
+            self.counts.send_modify(|counts| *counts.done.entry(call).or_default() += 1);
+            return self.uploads.told();
+        }
+        let path = request.uri().path().to_owned();
         let answer = match self.service.call(request.map(s3s::Body::http_body_unsync)).await {
             Ok(answer) => answer.map(Body::new),
             Err(_) => return status_of(500),
@@ -240,7 +249,7 @@ impl Hook {
         if answer.status().is_success() {
             self.counts.send_modify(|counts| *counts.done.entry(call).or_default() += 1);
         }
-        answer.into_response()
+        if call == Call::CreateMultipart { self.uploads.noted(&path, answer).await } else { answer.into_response() }
     }
 
     fn take_fault(&self, call: Call) -> Option<Fault> {
@@ -248,6 +257,41 @@ impl Hook {
         let (_, times, fault) = faults.iter_mut().find(|(of, times, _)| *of == call && *times > 0)?;
         *times -= 1;
         Some(*fault)
+    }
+}
+
+/// What s3s-fs does not do: it tells no uploads that are under way, though it keeps each in a file of its own.
+struct Uploads {
+    directory: PathBuf,
+    /// By their ids.
+    keys: Mutex<BTreeMap<String, String>>,
+}
+
+impl Uploads {
+    /// Notes the upload that this answer has begun.
+    async fn noted(&self, path: &str, answer: axum::http::Response<Body>) -> Response {
+        let (head, body) = answer.into_parts();
+        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+        let text = String::from_utf8_lossy(&body);
+        let id = text.split_once("<UploadId>").and_then(|(_, rest)| rest.split_once("</UploadId>"));
+        if let (Some((id, _)), Some(key)) = (id, path.strip_prefix(&format!("/{BUCKET}/"))) {
+            self.keys.lock().expect("no panic").insert(id.to_owned(), key.to_owned());
+        }
+        Response::from_parts(head, Body::from(body))
+    }
+
+    /// Those that were neither completed nor aborted, each since its file was last written.
+    fn told(&self) -> Response {
+        let keys = self.keys.lock().expect("no panic");
+        let begun = keys.iter().filter_map(|(id, key)| {
+            let about = std::fs::metadata(self.directory.join(format!(".upload-{id}.json"))).ok()?;
+            let since = jiff::Timestamp::try_from(about.modified().ok()?).ok()?;
+            Some(format!("<Upload><Key>{key}</Key><UploadId>{id}</UploadId><Initiated>{since:.3}</Initiated></Upload>"))
+        });
+        let list: String = begun.collect();
+        let xml =
+            format!("<ListMultipartUploadsResult><IsTruncated>false</IsTruncated>{list}</ListMultipartUploadsResult>");
+        ([(axum::http::header::CONTENT_TYPE, "application/xml")], xml).into_response()
     }
 }
 
@@ -265,6 +309,8 @@ fn call_of(method: &Method, query: &str) -> Call {
         Method::DELETE if has("uploadId") => Call::AbortMultipart,
         Method::DELETE => Call::Delete,
         Method::HEAD => Call::Head,
+        Method::GET if has("uploads") => Call::ListUploads,
+        Method::GET if has("list-type") => Call::List,
         _ => Call::Get,
     }
 }

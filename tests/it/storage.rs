@@ -267,4 +267,5 @@ async fn a_store_that_is_there_is_ready_for_both() {
 
 mod bucket;
 mod directory;
+mod orphans;
 mod parts;

@@ -43,6 +43,7 @@ pub struct Metrics {
     breakers_open: IntGauge,
     pool: IntGaugeVec,
     storage: IntGauge,
+    orphans: IntCounter,
 }
 
 impl Metrics {
@@ -98,6 +99,10 @@ impl Metrics {
             )),
             pool: make.gauges("haul_redis_pool_connections", "Connections to Redis.", &["state"]),
             storage: make.registered(IntGauge::new("haul_storage_bytes", "Bytes of results in the store.")),
+            orphans: make.registered(IntCounter::new(
+                "haul_orphans_removed_total",
+                "Objects that no record led to, removed by all workers.",
+            )),
             registry,
         };
         metrics.begin();
@@ -197,6 +202,7 @@ impl Metrics {
         }
         self.breakers_open.set(signed(stats.breakers.len() as u64));
         self.storage.set(signed(stats.stored_bytes));
+        catch_up(&self.orphans, stats.orphans.swept.removed);
         self.refresh_pool(pool);
     }
 

@@ -124,6 +124,12 @@ impl JobId {
     pub fn simple(&self) -> String {
         self.0.simple().to_string()
     }
+
+    /// Reads such an id back.
+    #[must_use]
+    pub fn of_simple(text: &str) -> Option<Self> {
+        Uuid::try_parse(text).ok().filter(|_| text.len() == 32).map(Self)
+    }
 }
 
 /// One life of a worker process: host name and a random part, new at each start, so that a restarted worker

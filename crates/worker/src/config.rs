@@ -55,6 +55,8 @@ pub struct WorkerConfig {
     pub redis: RedisConfig,
     /// Where results live.
     pub storage: StorageConfig,
+    /// Between two looks for what no record leads to; `None`: nobody looks.
+    pub orphan_sweep: Option<Duration>,
     /// How long things last.
     pub lives: Lives,
     /// The rules of the queue.
@@ -144,6 +146,7 @@ impl WorkerConfig {
             retry: RetryPolicy::default(),
             redis: RedisConfig::read(reader),
             storage: StorageConfig::read(reader),
+            orphan_sweep: reader.value(&vars::ORPHAN_SWEEP, parse::or_off(parse::duration(SECOND, 30 * DAY))),
             lives: Lives::read(reader),
             queue: QueueConfig::read(reader),
             regions: Regions::read(reader).own,

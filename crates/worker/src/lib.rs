@@ -44,4 +44,5 @@ pub mod ytdlp;
 
 pub mod health;
 pub mod metrics;
+pub mod orphans;
 pub mod sweep;

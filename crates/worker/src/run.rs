@@ -37,7 +37,7 @@ use crate::segments::{self, Segments};
 use crate::shape::Lane;
 use crate::thumbnails::Thumbnails;
 use crate::ytdlp::{Unusable, WarmSettings, Ytdlp, YtdlpSettings};
-use crate::{claim, health, heartbeat, sweep};
+use crate::{claim, health, heartbeat, orphans, sweep};
 
 /// Looks at metadata at once, for each processor: the time of a look is half its own work and half the site's.
 const LOOKS_PER_PROCESSOR: usize = 2;
@@ -101,6 +101,9 @@ pub async fn run_with(
     };
     helper(Box::pin(beat(Arc::clone(&ctx))));
     helper(Box::pin(remove_old_objects(Arc::clone(&ctx))));
+    if let Some(every) = ctx.config.orphan_sweep {
+        helper(Box::pin(look_for_orphans(Arc::clone(&ctx), every)));
+    }
     helper(Box::pin(announce(Arc::clone(&ctx), info.clone())));
     helper(Box::pin(look_at_replacements(Arc::clone(&ctx))));
     let router = health::router(Arc::clone(&ctx), shutdown.stop.clone());
@@ -318,6 +321,11 @@ async fn beat(ctx: Arc<Context>) {
 
 async fn remove_old_objects(ctx: Arc<Context>) {
     sweep::run(&ctx.store, &ctx.storage, &ctx.objects_due).await;
+}
+
+async fn look_for_orphans(ctx: Arc<Context>, every: Duration) {
+    let age = ctx.config.lives.job + ctx.config.lives.result;
+    orphans::run(&ctx.store, &ctx.storage, &ctx.id, orphans::Terms { every, age }).await;
 }
 
 /// Looks at each yt-dlp that is put in the place of the last one, until one may not be used, or can't be run: then the worker

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use haul_shared::ids::Region;
 use haul_shared::job::{FailureKind, StateKind};
 use haul_shared::media::Priority;
-use haul_shared::store::{Breaker, Stats, WorkerInfo};
+use haul_shared::store::{Breaker, Orphans, Stats, Swept, WorkerInfo};
 use haul_shared::view::time;
 use serde::Serialize;
 use tokio::time::timeout;
@@ -123,6 +123,21 @@ struct CacheView {
 struct StorageView {
     used_bytes: u64,
     objects: u64,
+    orphans: OrphansView,
+}
+
+/// What came of looking for objects that no record leads to; since the store began.
+#[derive(Debug, Serialize, ToSchema)]
+struct OrphansView {
+    /// When all was looked at last.
+    #[schema(format = DateTime)]
+    last_sweep_at: Option<String>,
+    /// Objects, and unfinished ones.
+    looked_at: u64,
+    removed: u64,
+    removed_bytes: u64,
+    /// What could not be removed, and looks that the store did not answer.
+    failed: u64,
 }
 
 /// Of a sample; null while it is empty.
@@ -185,7 +200,11 @@ impl StatsView {
             site_breakers: stats.breakers.into_iter().map(BreakerView::of).collect(),
             jobs,
             metadata_cache: CacheView { answers, hit_rate: (answers > 0).then(|| hits as f64 / answers as f64) },
-            storage: StorageView { used_bytes: stats.stored_bytes, objects: stats.stored_objects },
+            storage: StorageView {
+                used_bytes: stats.stored_bytes,
+                objects: stats.stored_objects,
+                orphans: OrphansView::of(stats.orphans),
+            },
             queue_wait_seconds: waits.into_values().next().unwrap_or(Percentiles { p50: None, p95: None }),
             stage_seconds: stages,
         }
@@ -236,6 +255,13 @@ impl WorkerView {
             sandbox: worker.sandbox,
             started_at: time(worker.started),
         }
+    }
+}
+
+impl OrphansView {
+    fn of(orphans: Orphans) -> Self {
+        let Swept { looked_at, removed, removed_bytes, failed } = orphans.swept;
+        Self { last_sweep_at: orphans.last_sweep.map(time), looked_at, removed, removed_bytes, failed }
     }
 }
 

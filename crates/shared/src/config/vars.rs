@@ -171,7 +171,7 @@ table! {
         .secret();
     S3_BUCKET = "HAUL_S3_BUCKET", Storage, Both,
         "The bucket. Needed with `HAUL_STORAGE=s3`. Credentials come from the standard AWS variables and chain. Give it a \
-         lifecycle rule that aborts incomplete multipart uploads after a day: a worker that is killed leaves their parts.";
+         lifecycle rule that aborts incomplete multipart uploads after a day: a worker that is killed leaves their parts. It belongs to one deployment, as `HAUL_DATA_DIR` does.";
     S3_ENDPOINT = "HAUL_S3_ENDPOINT", Storage, Both,
         "URL of the S3 server, for other servers than Amazon's.";
     S3_REGION = "HAUL_S3_REGION", Storage, Both,
@@ -183,6 +183,10 @@ table! {
         "`true`: the bucket is in the path, not in the host name. Without it: `true` when `HAUL_S3_ENDPOINT` is set.";
     S3_SSE = "HAUL_S3_SSE", Storage, Both,
         "Encryption that the S3 server shall apply: `AES256`, `aws:kms`, or `aws:kms:KEY`. Without it: what the bucket says.";
+
+    ORPHAN_SWEEP = "HAUL_ORPHAN_SWEEP", Storage, Worker,
+        "How often one of the workers looks for objects that no record leads to, and are older than `HAUL_JOB_TTL` and `HAUL_RESULT_TTL` together, and removes them; or `off`. A directory or bucket belongs to one deployment. In a bucket it takes the rights to list objects and incomplete uploads.",
+        .or("6h");
 
     LINK_TTL = "HAUL_LINK_TTL", Lives, Both,
         "How long a link works, at most 7 days; never longer than its result is kept.",

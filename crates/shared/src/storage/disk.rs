@@ -8,6 +8,7 @@
 //! An object appears by a rename, whole and durable, or not at all.
 
 mod part;
+mod walk;
 
 use std::fs;
 use std::io;
@@ -21,6 +22,8 @@ use secrecy::SecretString;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio_util::io::ReaderStream;
 use url::Url;
+
+pub(super) use walk::Walk;
 
 use super::{LinkError, LinkSpec, ObjectBody, ObjectKey, Role, SignedLink, SigningKey, StorageError};
 

@@ -65,6 +65,15 @@ impl ObjectKey {
         if fits { Ok(Self(text.to_owned())) } else { Err(BadObjectKey) }
     }
 
+    /// The job that it was made by.
+    ///
+    /// # Panics
+    /// Never: a key has the id in it.
+    #[must_use]
+    pub fn job(&self) -> JobId {
+        self.0.split('/').nth(1).and_then(JobId::of_simple).expect("a key is checked as it is read")
+    }
+
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -116,6 +125,7 @@ mod tests {
     fn only_what_we_make_is_a_key() {
         let key = ObjectKey::new(JobId::new(), Fence(1_795_187_196_318_000), "mp4");
         for key in [key.clone(), key.thumbnail(), key.subtitles(0), key.subtitles(99)] {
+            assert_eq!(key.job().simple(), key.as_str()[2..34]);
             assert_eq!(ObjectKey::parse(key.as_str()), Ok(key));
         }
         let job = JobId::new().simple();

@@ -12,6 +12,7 @@ mod link;
 mod name;
 mod s3;
 mod sending;
+mod survey;
 mod upload;
 
 use std::error::Error;
@@ -33,6 +34,7 @@ pub use link::{LinkError, SignedLink, SigningKey};
 pub use name::{clean_stem, content_disposition, content_type_of};
 pub use s3::{AccessKey, S3Options, S3Store};
 pub use sending::Sending;
+pub use survey::{Found, Survey};
 pub use upload::{Intake, Upload};
 
 /// The store of results: one directory, or one bucket. Cheap to clone.

@@ -1,11 +1,12 @@
 //! The store in a bucket of S3, R2, or another server that speaks its protocol.
 //!
 //! Asks of the server only what all of them do alike: no checksums (some store the framing of one inside the object, some
-//! refuse them), no conditional put (some ignore it), no listing. A signature covers a request but not the bytes of an
+//! refuse them), no conditional put (some ignore it). Only the look for orphans lists. A signature covers a request but not the bytes of an
 //! object: `docs/decisions/0020`.
 
 mod fault;
 pub(super) mod multipart;
+mod pages;
 mod part;
 
 use std::ops::RangeInclusive;
@@ -33,6 +34,7 @@ use url::Url;
 use super::{LinkSpec, ObjectBody, ObjectKey, ObjectMeta, Role, StorageError, content_disposition, size_of};
 use crate::config::Sse;
 use fault::{is_absent, refuse, told};
+pub(super) use pages::Pages;
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// One attempt of a call without a big body.

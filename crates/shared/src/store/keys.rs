@@ -67,6 +67,9 @@ pub(super) const TABLE: &[(&str, &str)] = &[
     ("live", "live"),
     // ZSET objects of the store by the ms at which they are to be removed.
     ("garbage", "gc"),
+    // HASH of the looks for orphans, on the first shard: `by` whom `till` when; `last` end, in ms; totals `looked` `removed`
+    // `bytes` `failed`.
+    ("sweep", "sweep"),
     // ZSET client -> its tickets by creation ms.
     ("own", "own:"),
     // ZSET everybody's newest 10,000 tickets by creation ms.

@@ -62,6 +62,9 @@ transitions! {
     ANNOUNCE = "announce", Run;
     SIGN_OFF = "sign_off", Run;
     RELOCATE = "relocate", Run;
+    SWEEP = "sweep", Run;
+    SWEPT = "swept", Run;
+    UNKNOWN = "unknown", Run;
 }
 
 /// Begins a call of a transition on a shard.

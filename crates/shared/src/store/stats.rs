@@ -8,6 +8,7 @@ use redis::AsyncCommands as _;
 use serde::{Deserialize, Serialize};
 
 use super::keys::{self, Kind, Lane};
+use super::orphans::Orphans;
 use super::scripts::{self, invocation};
 use super::sites::{Breaker, Deferral};
 use super::{JobStore, StoreError, ms};
@@ -83,6 +84,8 @@ pub struct Stats {
     pub stored_bytes: u64,
     /// Results in the store.
     pub stored_objects: u64,
+    /// What came of looking for objects that no record leads to.
+    pub orphans: Orphans,
     /// At most 512 of the newest per name.
     pub samples: Samples,
 }
@@ -148,6 +151,7 @@ impl JobStore {
             workers: self.workers().await?,
             stored_bytes: count("bytes"),
             stored_objects: count("objects"),
+            orphans: self.orphans().await?,
             queues: sum.queues.into_iter().map(|(key, (depth, oldest))| key.depth(depth, oldest)).collect(),
             samples: sum.samples,
         })
