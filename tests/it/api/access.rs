@@ -158,5 +158,11 @@ async fn pages_of_other_origins_are_let_in_only_when_named() -> Result<()> {
     assert_eq!(preflight(&Site::start().await?).await?, "");
     let open = Site::with(&[("HAUL_CORS_ORIGINS", "https://app.example")]).await?;
     assert_eq!(preflight(&open).await?, "https://app.example");
+    // a page could not change what it showed
+    let asked = open.request(Method::OPTIONS, DOWNLOADS).header("origin", "https://app.example");
+    let allowed = send(asked.header("access-control-request-method", "PATCH")).await?;
+    for method in ["GET", "HEAD", "POST", "PATCH", "DELETE"] {
+        assert!(allowed.header("access-control-allow-methods").contains(method), "{method}: {allowed:?}");
+    }
     Ok(())
 }

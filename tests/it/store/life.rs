@@ -231,7 +231,8 @@ async fn an_idempotency_key_gives_one_ticket_to_one_body() -> Result<()> {
 /// Every action in every state: what the table does not allow changes nothing.
 #[tokio::test]
 async fn no_action_leaves_a_state_that_the_table_does_not_name() -> Result<()> {
-    use haul_shared::job::Action;
+    use haul_shared::job::{Action, Annotation};
+    use haul_shared::store::Annotated;
     let may = |action: Action, state| ALLOWED.iter().any(|(known, from)| *known == action && from.contains(&state));
     for state in [StateKind::Completed, StateKind::Failed, StateKind::Cancelled] {
         let bench = Bench::new().await?;
@@ -259,6 +260,9 @@ async fn no_action_leaves_a_state_that_the_table_does_not_name() -> Result<()> {
         }
         assert!(!may(Action::Heartbeat, state) && !may(Action::Fail, state) && !may(Action::Cancel, state));
         assert_eq!(bench.store.cancel(ticket).await?, Cancelled::AlreadyEnded);
+        let noted = bench.store.annotate(ticket, &Annotation { rating: Some(Some(3)), ..Annotation::default() }).await?;
+        assert_eq!(noted, if may(Action::Annotate, state) { Annotated::Done } else { Annotated::Unready });
+        assert_eq!(bench.job(ticket).await?.library.rating.is_some(), may(Action::Annotate, state));
         bench.store.upkeep().await?;
         assert_eq!(bench.kind(ticket).await?, state);
         assert_eq!(bench.traces().await?, [0; 6]);

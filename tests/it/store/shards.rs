@@ -1,6 +1,7 @@
 //! A queue in several parts: nobody who speaks to the store can tell.
 
 use haul_shared::ids::Shards;
+use haul_shared::store::{Order, SortBy};
 
 use super::*;
 
@@ -13,6 +14,40 @@ async fn drawn(bench: &Bench, client: &str, url: &str) -> Result<Submission> {
     order.ticket = bench.store.draw(&order.spec, &order.region);
     accepted(bench.store.submit(&order).await?, order.ticket);
     Ok(order)
+}
+
+#[tokio::test]
+async fn a_list_is_sorted_over_all_shards_and_leaves_out_who_is_gone() -> Result<()> {
+    let bench = cut_in_four().await?;
+    let mut claims = bench.claims();
+    let mut expected = Vec::new();
+    for seconds in [None, Some(7.5), Some(0.25), Some(3600.0), Some(7.4), None, Some(90.0)] {
+        let order = drawn(&bench, "a", &format!("https://example.com/{}", Ticket::new())).await?;
+        let leased = claims.take(1).await?.pop().expect("a job");
+        let made = Artifact { duration_seconds: seconds, ..artifact(&leased) };
+        bench.store.complete(&leased.lease, &made, &[]).await?;
+        expected.push((seconds, order.ticket));
+    }
+    // the longest first, those of no known length last, and of these the newest first
+    expected.reverse();
+    expected.sort_by(|(one, _), (other, _)| other.unwrap_or(-1.0).total_cmp(&one.unwrap_or(-1.0)));
+    let (_, gone) = expected.remove(2);
+    let record = format!("haul1:{{{}}}:t:{gone}", gone.shard(bench.settings.shards));
+    let mut connection = bench.redis.connection().await?;
+    redis::cmd("DEL").arg(record).query_async::<()>(&mut connection).await?;
+
+    let sorting = Sorting { by: SortBy::Duration, order: Order::Descending };
+    for scope in [Scope::Everyone, Scope::Client(client("a"))] {
+        let (mut seen, mut after) = (Vec::new(), None);
+        loop {
+            let page = bench.store.list(scope.clone(), sorting, after).await?.next(2).await?;
+            seen.extend(page.iter().map(|(_, job)| job.ticket));
+            let Some((last, _)) = page.last() else { break };
+            after = Some(*last);
+        }
+        assert_eq!(seen, expected.iter().map(|(_, ticket)| *ticket).collect::<Vec<_>>());
+    }
+    Ok(())
 }
 
 #[tokio::test]

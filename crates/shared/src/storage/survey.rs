@@ -53,7 +53,7 @@ impl Storage {
         }
     }
 
-    /// Removes what a survey found, as long as it is still that.
+    /// Removes what a survey found. On disk another file by now stays; in a bucket no name of ours is used again.
     ///
     /// # Errors
     /// [`StorageError::Refused`], [`StorageError::Unavailable`].
