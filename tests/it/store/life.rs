@@ -260,7 +260,8 @@ async fn no_action_leaves_a_state_that_the_table_does_not_name() -> Result<()> {
         }
         assert!(!may(Action::Heartbeat, state) && !may(Action::Fail, state) && !may(Action::Cancel, state));
         assert_eq!(bench.store.cancel(ticket).await?, Cancelled::AlreadyEnded);
-        let noted = bench.store.annotate(ticket, &Annotation { rating: Some(Some(3)), ..Annotation::default() }).await?;
+        let noted =
+            bench.store.annotate(ticket, &Annotation { rating: Some(Some(3)), ..Annotation::default() }).await?;
         assert_eq!(noted, if may(Action::Annotate, state) { Annotated::Done } else { Annotated::Unready });
         assert_eq!(bench.job(ticket).await?.library.rating.is_some(), may(Action::Annotate, state));
         bench.store.upkeep().await?;
