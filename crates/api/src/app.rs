@@ -19,8 +19,8 @@ use crate::metadata::MetadataService;
 use crate::metrics::Metrics;
 use crate::representation::Representations;
 use crate::request::Rules;
-use crate::usage::UsageService;
 use crate::tally::Tally;
+use crate::usage::UsageService;
 use crate::waits::Waits;
 
 /// The parts of one running API. It keeps no state that a second API would miss, caches and limits aside.

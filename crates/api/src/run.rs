@@ -23,8 +23,8 @@ use crate::representation::Representations;
 use crate::request::Rules;
 use crate::router::{Routers, routers};
 use crate::routes::thumbnail::MOST_WAITING;
-use crate::usage::UsageService;
 use crate::tally::Tally;
+use crate::usage::UsageService;
 use crate::waits::Waits;
 use haul_shared::serve::serve;
 

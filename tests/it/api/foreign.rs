@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use haul_api::cursor;
 use haul_shared::ids::Ticket;
 use haul_shared::job::{Failure, FailureKind, Progress, Stage};
-use haul_shared::store::{Beat, Position};
+use haul_shared::store::{Beat, Position, Sorting};
 use haul_tests::keys::{Keys, key};
 use haul_tests::processes::until;
 use haul_tests::site::{Answer, Site, send};
@@ -153,14 +153,14 @@ async fn lists_totals_and_promises_of_a_key_tell_nothing_of_those_of_another() -
     let made: jiff::Timestamp = made.as_str().context("a time")?.parse()?;
     for ms in [made.as_millisecond(), made.as_millisecond() + 86_400_000] {
         let list = async |ticket: Ticket| {
-            let cursor = cursor::write(Position { created_ms: ms, ticket });
+            let cursor = cursor::write(Sorting::default(), Position { value: None, created_ms: ms, ticket });
             shown(&site.ask("b", Method::GET, &format!("{DOWNLOADS}?cursor={cursor}")).await?)
         };
         assert_eq!(list(jobs[1].1.parse()?).await?, list(Ticket::new()).await?);
     }
     for query in ["tag=secret", "external_id=running", "status=failed"] {
         let list = site.ask("b", Method::GET, &format!("{DOWNLOADS}?{query}")).await?.json();
-        assert_eq!(list, json!({ "downloads": [], "next_cursor": null }), "{query}");
+        assert_eq!(list, json!({ "downloads": [], "next_cursor": null, "sorted_among": null }), "{query}");
     }
     // who has nothing is told the same whether or not others have
     let usage = async |name: &str| anyhow::Ok(site.ask(name, Method::GET, "/api/v1/usage").await?.json());

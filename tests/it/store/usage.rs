@@ -1,7 +1,7 @@
 //! What becomes a client's own on a day, and what it has.
 
 use haul_shared::ids::Shards;
-use haul_shared::store::Usage;
+use haul_shared::store::{Sorting, Usage};
 
 use super::*;
 
@@ -153,10 +153,10 @@ async fn usage_is_what_a_list_shows_each_ticket_by_its_state_and_each_result_onc
 
     for scope in [Scope::Everyone, Scope::Client(client("a")), Scope::Client(client("b")), Scope::Client(client("c"))] {
         let Usage { jobs, stored_bytes, .. } = bench.store.usage(&scope).await?;
-        let listed = bench.store.list(&scope, None, 1000).await?;
+        let listed = bench.store.list(scope.clone(), Sorting::default(), None).await?.next(1000).await?;
         let mut expected = std::collections::BTreeMap::new();
         let mut results = std::collections::HashSet::new();
-        for job in &listed {
+        for (_, job) in &listed {
             *expected.entry(job.state.kind()).or_default() += 1;
             if let JobState::Completed { artifact, .. } = &job.state {
                 results.insert(artifact.object.clone());

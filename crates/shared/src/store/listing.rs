@@ -225,7 +225,7 @@ impl JobStore {
         Ok(page)
     }
 
-    /// At most `limit` tickets of one shard older than `after`, newest first. Fewer than `limit`: there are no more.
+    /// At most `limit` tickets of one shard after `after`. Fewer than `limit`: there are no more.
     pub(super) async fn page_of(
         &self,
         shard: Shard,
