@@ -1,6 +1,7 @@
-//! JSON bodies: taken whole, within a size and a time, or refused with the right status.
+//! Bodies: taken whole, within a size and a time, or refused with the right status.
 //!
-//! The size is set by the router's limit layer, the time here. What the JSON has to say is checked in `request`.
+//! The size is set by the router's limit layer, the time here. What JSON has to say is checked in `request`, what forms
+//! have in `page`.
 
 use std::time::Duration;
 
@@ -26,13 +27,19 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
         if !is_json(request.headers()) {
             return Err(ApiError::new(Code::UnsupportedMediaType));
         }
-        let body = tokio::time::timeout(ARRIVAL, read(request.into_body()))
-            .await
-            .map_err(|_| ApiError::new(Code::RequestTimeout))??;
+        let body = whole(request.into_body()).await?;
         let node = Node::parse(&body)
             .map_err(|place| ApiError::new(Code::MalformedJson).detail(format!("The body is not JSON: {place}.")))?;
         Ok(Self(node))
     }
+}
+
+/// A body once all of it is there.
+///
+/// # Errors
+/// `request_timeout`, `payload_too_large`, `bad_request`.
+pub(crate) async fn whole(body: Body) -> Result<bytes::Bytes, ApiError> {
+    tokio::time::timeout(ARRIVAL, read(body)).await.map_err(|_| ApiError::new(Code::RequestTimeout))?
 }
 
 async fn read(body: Body) -> Result<bytes::Bytes, ApiError> {

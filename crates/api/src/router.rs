@@ -23,7 +23,7 @@ use crate::compression::compress;
 use crate::config::CorsOrigins;
 use crate::limits::{Class, limit};
 use crate::routes::{batch, downloads, files, health, library, list, metadata, operators, thumbnail, usage};
-use crate::{error, host, observe, openapi};
+use crate::{error, host, observe, openapi, page};
 
 /// Bytes of a request's body.
 const LARGEST_BODY: usize = 64 * 1024;
@@ -32,8 +32,8 @@ const SOON: Duration = Duration::from_secs(30);
 /// For an answer that waits up to a minute for a change or a worker.
 const PATIENT: Duration = Duration::from_secs(75);
 
-/// The page brings its own scripts, none of them inline, and styles, some of which are; it talks to us and to nobody else.
-const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+/// The page to try the API brings its own scripts, none of them inline, and styles, some of which are; it talks to us and to nobody else.
+const DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
     img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'self'; form-action 'none'; frame-ancestors 'none'";
 /// Everything else is data.
 const DATA_POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -100,12 +100,20 @@ pub fn routers(app: &Arc<App>) -> Routers {
             .layer(from_fn_with_state(Arc::clone(app), identify_by_address))
             .layer(charged(Class::Reads, SOON)),
     );
-    let page = Router::new()
+    let docs = Router::new()
         .route(openapi::PATH, get(|| async move { Json(document) }))
         .merge(openapi::page())
-        .route_layer(default_header(header::CONTENT_SECURITY_POLICY, PAGE_POLICY));
+        .route_layer(default_header(header::CONTENT_SECURITY_POLICY, DOCS_POLICY));
 
-    let mut public = routes.merge(files).merge(page);
+    let page = page::for_visitors()
+        .route_layer(charged(Class::Reads, SOON))
+        .merge(page::queueing().route_layer(charged(Class::Downloads, SOON)))
+        .route_layer(from_fn_with_state(Arc::clone(app), page::receive))
+        .route_layer(RequestBodyLimitLayer::new(LARGEST_BODY))
+        .merge(page::open())
+        .route_layer(from_fn_with_state(Arc::clone(app), page::guard));
+
+    let mut public = routes.merge(files).merge(docs).merge(page::files()).merge(page);
     if !is_public {
         public = public.merge(metrics());
     }

@@ -126,15 +126,26 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 
 /// Layer of `/api`: finds out who is calling, and refuses who has no key where keys are asked for.
 pub async fn identify(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
-    let caller = match &app.keys {
-        None => by_address(&app, &request),
-        Some(ring) => match bearer(request.headers()).and_then(|key| ring.find(key)) {
-            Some(key) => by_key(&app, &request, key),
-            None => return unauthorized().into_response(),
-        },
+    let caller = match who(&app, &request, bearer(request.headers())) {
+        Ok(caller) => caller,
+        Err(refusal) => return refusal.into_response(),
     };
     request.extensions_mut().insert(caller);
     next.run(request).await
+}
+
+/// Who is calling with this key, or without any.
+///
+/// # Errors
+/// `unauthorized` where keys are asked for and this is none.
+pub fn who(app: &App, request: &Request, key: Option<&str>) -> ApiResult<Caller> {
+    match &app.keys {
+        None => Ok(by_address(app, request)),
+        Some(ring) => match key.and_then(|key| ring.find(key)) {
+            Some(key) => Ok(by_key(app, request, key)),
+            None => Err(unauthorized()),
+        },
+    }
 }
 
 /// Layer of the routes outside `/api` that have limits: the caller is its address, whatever else it sends.

@@ -35,6 +35,35 @@ pub enum Code {
 }
 
 impl Code {
+    /// All codes.
+    pub const ALL: [Self; 25] = [
+        Self::BadRequest,
+        Self::MalformedJson,
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::RequestTimeout,
+        Self::IdempotencyConflict,
+        Self::NotReady,
+        Self::Cancelled,
+        Self::NotRetryable,
+        Self::Expired,
+        Self::PreconditionFailed,
+        Self::PayloadTooLarge,
+        Self::UnsupportedMediaType,
+        Self::RangeNotSatisfiable,
+        Self::InvalidRequest,
+        Self::UnsupportedUrl,
+        Self::EgressDenied,
+        Self::RateLimited,
+        Self::ClientQueueFull,
+        Self::Internal,
+        Self::QueueFull,
+        Self::ServiceUnavailable,
+        Self::Timeout,
+    ];
+
     /// Status, stable code, and the sentence for people.
     pub(crate) fn row(self) -> (StatusCode, &'static str, &'static str) {
         match self {

@@ -203,6 +203,18 @@ impl ApiError {
         self.0.code == code.word()
     }
 
+    /// The sentence for people.
+    #[must_use]
+    pub fn sentence(&self) -> &str {
+        &self.0.detail
+    }
+
+    /// The places that are wrong.
+    #[must_use]
+    pub fn places(&self) -> &[Fault] {
+        &self.0.faults
+    }
+
     /// What is added to the answer.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {

@@ -1,0 +1,128 @@
+// What can be done with one download.
+
+import { address, ask, json, Problem, service } from "./api.js";
+import { set, show } from "./dom.js";
+import * as jobs from "./jobs.js";
+import { ofCode, titleOf } from "./words.js";
+
+// How long a deletion can be taken back.
+const SECOND_THOUGHTS = 7000;
+// Deletions that are still to be sent, by id.
+const deletions = new Map();
+
+// Who leaves the page has made up their mind.
+addEventListener("pagehide", () => deletions.forEach((send) => send()));
+
+export function actions(row, standIn) {
+  const on = (selector, work) =>
+    row.part(selector).addEventListener("click", async (event) => {
+      try {
+        await work(event);
+      } catch (problem) {
+        tellProblem(row, problem);
+      }
+    });
+  on(".cancel", () => cancel(row));
+  on(".retry", () => retry(row));
+  on(".delete", () => remove(row, standIn));
+  on(".copy", () => copy(row));
+  on(".play", () => play(row));
+  on(".save", (event) => save(row, event));
+  on(".favourite", () => patch(row, { favourite: !row.job.library.favourite }));
+  on(".expand", () => expand(row));
+  set(row.part(".save"), "href", address(`downloads/${row.node.id.slice(4)}/link?redirect=true`));
+  const { notes, rating } = row.fields();
+  notes.addEventListener("change", () => patch(row, { notes: notes.value.trim() || null }).catch((p) => tellProblem(row, p)));
+  rating.addEventListener("change", () => patch(row, { rating: Number(rating.value) || null }).catch((p) => tellProblem(row, p)));
+}
+
+function tellProblem(row, problem) {
+  if (!(problem instanceof Problem)) throw problem;
+  if (problem.status === 404) return jobs.drop(row.job.id);
+  const { title, advice } = ofCode(problem.code);
+  row.tell(`${title}. ${advice}`);
+}
+
+const path = (row, rest = "") => `downloads/${row.job.id}${rest}`;
+
+async function cancel(row) {
+  const job = await json("DELETE", path(row));
+  // it had ended before we said so, and is deleted
+  if (job === null) jobs.drop(row.job.id);
+  else jobs.put(job);
+}
+
+async function retry(row) {
+  row.tell("");
+  jobs.put(await json("POST", path(row, "/retry")));
+}
+
+function remove(row, standIn) {
+  const { id } = row.job;
+  const send = () => {
+    if (!deletions.delete(id)) return;
+    ask("DELETE", `downloads/${id}`, { keepalive: true }).then(
+      () => jobs.drop(id),
+      (problem) => problem.status !== 404 && jobs.hide(id, false),
+    );
+  };
+  const end = () => {
+    clearTimeout(timer);
+    place.remove();
+  };
+  const place = standIn(id, titleOf(row.job), () => {
+    deletions.delete(id);
+    jobs.hide(id, false);
+    end();
+    document.getElementById(`job-${id}`)?.focus({ preventScroll: true });
+  });
+  jobs.hide(id, true);
+  deletions.set(id, send);
+  const timer = setTimeout(() => {
+    send();
+    end();
+  }, SECOND_THOUGHTS);
+}
+
+async function link(row, query = "") {
+  return (await json("GET", path(row, `/link${query}`))).url;
+}
+
+// A plain link where that will do, so that it can be opened elsewhere too; a key can only be sent by us.
+async function save(row, event) {
+  if (!service.wantsKey) return;
+  event.preventDefault();
+  location.assign(await link(row));
+}
+
+async function copy(row) {
+  const url = await link(row);
+  try {
+    await navigator.clipboard.writeText(url);
+    row.tell("Link copied. Whoever has it can fetch the file while it lasts.");
+  } catch {
+    // only secure pages may: show it instead, selected
+    const field = document.createElement("input");
+    Object.assign(field, { value: url, readOnly: true, ariaLabel: "Link to the file", className: "copied" });
+    row.part(".said").replaceChildren("Copy this: ", field);
+    field.select();
+  }
+}
+
+async function play(row) {
+  if (!row.part(".player").hidden) return row.closePlayer();
+  row.tell("");
+  row.openPlayer(await link(row, "?inline=true"));
+}
+
+async function patch(row, body) {
+  jobs.put(await json("PATCH", path(row), { body }));
+  if (!("favourite" in body)) row.tell("Kept.");
+}
+
+function expand(row) {
+  const part = row.part(".details");
+  show(part, part.hidden);
+  set(row.part(".expand"), "aria-expanded", !part.hidden);
+  row.detail();
+}

@@ -1,0 +1,124 @@
+// The page: its parts put together.
+
+import { json, Problem, service } from "./api.js";
+import * as composer from "./composer.js";
+import { $, later, set, setText, show } from "./dom.js";
+import { bytes } from "./format.js";
+import * as jobs from "./jobs.js";
+import { withKey } from "./key.js";
+import * as list from "./list.js";
+import * as live from "./live.js";
+import { recall, remember } from "./prefs.js";
+
+// Bytes stored: of the key, else of the whole service; a stranger is told neither.
+const usageSoon = later(usage, 300);
+let source = "usage";
+
+jobs.onChange((job, before) => {
+  list.draw();
+  if (!job) return;
+  list.announce(job, before);
+  if (before && before.status !== job.status) {
+    live.settle();
+    usageSoon();
+  }
+});
+
+composer.start();
+filters();
+theme();
+shortcuts();
+bookmarklet();
+withKey(
+  () => {
+    live.start(list.hasLoaded);
+    usageSoon();
+    atHash();
+  },
+  () => {
+    live.stop();
+    jobs.clear();
+  },
+);
+
+function filters() {
+  const { wanted } = jobs;
+  const pick = (id, name) =>
+    $(id).addEventListener("change", () => {
+      wanted[name] = $(id).value;
+      list.draw();
+      live.refresh();
+    });
+  pick("filter-status", "status");
+  pick("filter-tag", "tag");
+  pick("sort", "sort");
+  $("search").addEventListener("input", () => {
+    wanted.text = $("search").value.trim();
+    list.draw();
+  });
+  $("filter-favourites").addEventListener("click", () => {
+    wanted.favourites = !wanted.favourites;
+    set($("filter-favourites"), "aria-pressed", wanted.favourites);
+    list.draw();
+    live.refresh();
+  });
+}
+
+function theme() {
+  const root = document.documentElement;
+  const isDark = () => root.dataset.theme === "dark" || (!root.dataset.theme && matchMedia("(prefers-color-scheme: dark)").matches);
+  $("theme").addEventListener("click", () => {
+    root.dataset.theme = isDark() ? "light" : "dark";
+    remember("theme", root.dataset.theme);
+  });
+  if (recall("theme")) root.dataset.theme = recall("theme");
+}
+
+// Only outside of fields, and not in the place of what a browser does.
+function shortcuts() {
+  const keys = { n: "urls", "/": "search" };
+  document.addEventListener("keydown", (event) => {
+    const isTyping = event.target.closest("input, textarea, select, [contenteditable]");
+    if (isTyping || event.ctrlKey || event.metaKey || event.altKey || !keys[event.key]) return;
+    event.preventDefault();
+    $(keys[event.key]).focus();
+  });
+}
+
+// Only a bookmark runs it: this page may not run what stands in a link.
+function bookmarklet() {
+  const here = new URL(".", location.href).href;
+  $("bookmarklet").href = `javascript:void open(${JSON.stringify(`${here}?url=`)}+encodeURIComponent(location.href))`;
+  $("bookmarklet").addEventListener("click", (event) => event.preventDefault());
+  // what was shared is in the form, and is not to come back when the page is loaded again
+  if (location.search) history.replaceState(null, "", `${location.pathname}${location.hash}`);
+}
+
+// A link to one download: at the top of the list, and in view.
+async function atHash() {
+  const [id] = /[0-9a-f-]{36}$/.exec(location.hash) ?? [];
+  if (!id) return;
+  try {
+    jobs.put(await json("GET", `downloads/${id}`));
+    setTimeout(() => $(`job-${id}`)?.focus(), 100);
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem;
+  }
+}
+
+async function usage() {
+  if (!service.lists) return;
+  try {
+    const numbers = await json("GET", source);
+    const stored = numbers.stored_bytes ?? numbers.storage.used_bytes;
+    const { delivered_bytes_today: delivered, bytes_per_day: most } = numbers;
+    const today = most ? ` · ${bytes(delivered)} of ${bytes(most)} today` : "";
+    setText($("usage"), `${bytes(stored)} stored${today}`);
+    show($("usage"), true);
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem;
+    if (problem.status !== 404 || source === "stats" || !service.stats) return;
+    source = "stats";
+    usage();
+  }
+}

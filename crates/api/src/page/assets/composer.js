@@ -1,0 +1,93 @@
+// The form: links in, orders out.
+
+import { Problem } from "./api.js";
+import { $, setText } from "./dom.js";
+import * as options from "./options.js";
+import * as outbox from "./outbox.js";
+import * as preview from "./preview.js";
+import { ofCode } from "./words.js";
+
+export function start() {
+  preview.start();
+  options.start(preview.offer);
+  outbox.start(failed, (urls) => put([...links(), ...urls]));
+  $("urls").addEventListener("input", () => preview.see(links()));
+  $("urls").addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    $("composer").requestSubmit();
+  });
+  $("composer").addEventListener("submit", (event) => {
+    event.preventDefault();
+    submit();
+  });
+  document.addEventListener("dragover", (event) => {
+    if (isText(event)) event.preventDefault();
+  });
+  document.addEventListener("drop", (event) => {
+    if (!isText(event) || event.target.closest?.("input, textarea")) return;
+    event.preventDefault();
+    add(event.dataTransfer.getData("text/uri-list") || event.dataTransfer.getData("text/plain"));
+  });
+  document.addEventListener("paste", (event) => {
+    if (event.target.closest?.("input, textarea, select")) return;
+    event.preventDefault();
+    add(event.clipboardData.getData("text/plain"));
+  });
+  preview.see(links());
+}
+
+const isText = (event) => event.dataTransfer?.types.some((type) => type === "text/uri-list" || type === "text/plain");
+
+const hasScheme = (word) => word.includes("://");
+
+// The links in what was pasted: whatever has a dot or a scheme, without the marks that text puts around it.
+function links(text = $("urls").value) {
+  const words = text.split(/\s+/).map((word) => word.replace(/^[<("']+|[>)"',]+$/g, ""));
+  const found = words.filter((word) => hasScheme(word) || /^[^/:]+\.[^/]/.test(word));
+  return [...new Set(found.map((word) => (hasScheme(word) ? word : `https://${word}`)))];
+}
+
+function add(text) {
+  const found = links(text.split("\n").filter((line) => !line.startsWith("#")).join("\n"));
+  if (found.length === 0) return;
+  put([...links(), ...found]);
+  $("urls").focus();
+}
+
+function put(urls) {
+  $("urls").value = [...new Set(urls)].join("\n");
+  preview.see(links());
+}
+
+function submit() {
+  const request = options.read();
+  const urls = links();
+  if (urls.length === 0) {
+    setText($("urls-fault"), "Paste a link first, such as one that a browser shows at its top.");
+    return $("urls").focus();
+  }
+  if (request === null) return;
+  const entries = preview.entries();
+  const orders = entries.length
+    ? entries.map((playlist_index) => ({ url: urls[0], ...request, playlist_index }))
+    : urls.map((url) => ({ url, ...request }));
+  outbox.send(orders);
+  put([]);
+  options.forgetMedium();
+  $("urls").focus();
+}
+
+// What was refused is back in the form, with the reason beside it.
+function failed({ url }, problem) {
+  if (!(problem instanceof Problem)) throw problem;
+  put([url, ...links()]);
+  const { title, advice } = ofCode(problem.code);
+  const said = problem.faultOf("url") ? `${title}: this link ${problem.faultOf("url")}.` : null;
+  if (said) setText($("urls-fault"), said);
+  else if (!options.tellFault(problem)) {
+    const places = problem.faults.map(({ pointer, detail }) => `${pointer.slice(1)} ${detail}`).join("; ");
+    setText($("composer-fault"), `${title}. ${places || advice}`);
+  }
+  $("urls").focus();
+}

@@ -1,0 +1,167 @@
+//! `/downloads/{id}`: one download without scripts. It looks again by itself until there is no more to come.
+//!
+//! With scripts the page over the API takes its place, at the same download.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use haul_shared::job::{Artifact, Failure, Job, JobState, Progress, Stage};
+use jiff::{SignedDuration, Timestamp};
+
+use super::assets::HTML;
+use crate::app::{App, Id};
+use crate::auth::Caller;
+use crate::error::{ApiError, ApiResult, Code};
+use crate::query::Params;
+use crate::request::DownloadRequest;
+use crate::routes::files;
+use crate::submit::resubmit;
+use crate::views::filename;
+
+/// A download, or why none is shown.
+#[derive(Template)]
+#[template(path = "status.html")]
+struct Status<'a> {
+    /// Of the page, as it was asked for; empty for what is none.
+    id: &'a str,
+    title: &'a str,
+    /// Where it stands, in a sentence.
+    says: String,
+    /// Where the medium was asked for.
+    source: Option<&'a str>,
+    /// Of a hundred, while there is more to come.
+    percent: Option<u8>,
+    /// Name and size of the result.
+    result: Option<(String, String)>,
+    can_retry: bool,
+    asks_for_key: bool,
+    /// How deep below the top the page was asked for.
+    depth: usize,
+}
+
+impl<'a> Status<'a> {
+    /// The way back to the top, wherever a proxy has put it.
+    fn root(&self) -> String {
+        "../".repeat(self.depth)
+    }
+
+    fn of(job: &'a Job, request: &'a DownloadRequest, id: &'a str, now: Timestamp) -> Self {
+        let media = job.media.as_ref();
+        let artifact = match &job.state {
+            JobState::Completed { artifact, .. } => Some(artifact),
+            _ => None,
+        };
+        Self {
+            id,
+            title: media.and_then(|media| media.title.as_deref()).unwrap_or(&request.url),
+            says: says(job, now),
+            source: Some(&request.url),
+            percent: (!job.state.kind().is_end()).then(|| job.progress.map_or(0, |at| at.percent as u8)),
+            result: artifact.map(|artifact| (filename(artifact, request), size(artifact))),
+            can_retry: matches!(job.state, JobState::Failed { .. } | JobState::Cancelled { .. }),
+            asks_for_key: false,
+            depth: 1,
+        }
+    }
+
+    fn html(&self) -> ApiResult<String> {
+        self.render().map_err(|error| ApiError::new(Code::Internal).because(&error))
+    }
+}
+
+/// The download as it is now.
+pub(super) async fn show(State(app): State<Arc<App>>, caller: Caller, Id(id): Id) -> ApiResult<Response> {
+    let job = app.find(&caller, id).await?;
+    let request = app.request_of(&job)?;
+    let html = Status::of(&job, &request, &id.to_string(), Timestamp::now()).html()?;
+    Ok(([(header::CONTENT_TYPE, HTML)], [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], html)
+        .into_response())
+}
+
+/// The way to the result, for who can send no key with a link.
+pub(super) async fn file(State(app): State<Arc<App>>, caller: Caller, id: Id) -> ApiResult<Response> {
+    files::link(State(app), caller, id, Params::of("redirect=true")).await
+}
+
+/// Cancels it. Unlike the API's `DELETE` it leaves alone what has ended meanwhile: who sees a running job does not mean
+/// to delete its result.
+pub(super) async fn cancel(State(app): State<Arc<App>>, caller: Caller, Id(id): Id) -> ApiResult<Response> {
+    app.find(&caller, id).await?;
+    app.jobs.cancel(id).await?;
+    Ok(back(id))
+}
+
+/// Queues it again.
+pub(super) async fn retry(State(app): State<Arc<App>>, caller: Caller, Id(id): Id) -> ApiResult<Response> {
+    let job = app.find(&caller, id).await?;
+    let request = app.request_of(&job)?;
+    resubmit(&app, &caller, &job, request).await?;
+    Ok(back(id))
+}
+
+fn back(id: haul_shared::ids::Ticket) -> Response {
+    (StatusCode::SEE_OTHER, [(header::LOCATION, format!("../{id}"))]).into_response()
+}
+
+/// The page of a download that is not shown.
+///
+/// # Errors
+/// `internal`.
+pub(super) fn refused(app: &App, path: &str, refusal: &ApiError) -> ApiResult<String> {
+    let id = path.split('/').nth(2).unwrap_or_default();
+    let page = Status {
+        // whatever is no id goes nowhere
+        id: if id.parse::<haul_shared::ids::Ticket>().is_ok() { id } else { "" },
+        title: if refusal.is(Code::NotFound) { "There is no such download" } else { "This was not done" },
+        says: refusal.sentence().to_owned(),
+        source: None,
+        percent: None,
+        result: None,
+        can_retry: false,
+        asks_for_key: app.keys.is_some() && refusal.is(Code::Unauthorized),
+        depth: path.matches('/').count() - 1,
+    };
+    page.html()
+}
+
+/// Where a job stands.
+fn says(job: &Job, now: Timestamp) -> String {
+    match &job.state {
+        JobState::Queued { position } => format!("Waiting: number {position} in line."),
+        JobState::Waiting { due, last } => {
+            let wait = due.duration_since(now).max(SignedDuration::from_secs(1)).as_secs();
+            let (next, most) = (job.attempt + 1, job.max_attempts);
+            let why = last.as_ref().map_or("The site is left alone for a while.", sentence);
+            format!("Waiting: {why} It is tried again in {wait} s (attempt {next} of {most}).")
+        }
+        JobState::Running { .. } => running(job.progress.unwrap_or_else(Progress::start)),
+        JobState::Completed { .. } | JobState::Found { .. } => "Completed.".to_owned(),
+        JobState::Failed { failure, .. } => format!("Failed: {}", sentence(failure)),
+        JobState::Cancelled { .. } => "Cancelled.".to_owned(),
+        JobState::Expired { .. } => "The result was kept for its time and is deleted.".to_owned(),
+    }
+}
+
+fn sentence(failure: &Failure) -> &'static str {
+    failure.kind.sentence()
+}
+
+fn running(progress: Progress) -> String {
+    let doing = match progress.stage {
+        Stage::Extract => "Looking at the page",
+        Stage::Download => "Downloading",
+        Stage::Process => "Putting the file together",
+        Stage::Verify => "Checking the file",
+        Stage::Upload => "Storing the file",
+    };
+    let left = progress.eta_seconds.map_or_else(String::new, |seconds| format!(", {seconds} s left"));
+    format!("{doing}: {:.0} %{left}.", progress.percent.floor())
+}
+
+fn size(artifact: &Artifact) -> String {
+    let megabytes = artifact.size_bytes as f64 / 1e6;
+    if megabytes < 10.0 { format!("{megabytes:.1} MB") } else { format!("{megabytes:.0} MB") }
+}
