@@ -13,6 +13,7 @@ mod limits;
 mod metadata;
 mod odd;
 mod operators;
+mod page;
 mod pressure;
 mod regions;
 mod reload;

@@ -94,13 +94,13 @@ function bookmarklet() {
   if (location.search) history.replaceState(null, "", `${location.pathname}${location.hash}`);
 }
 
-// A link to one download: at the top of the list, and in view.
+// A link to one download: in the list, and in view.
 async function atHash() {
   const [id] = /[0-9a-f-]{36}$/.exec(location.hash) ?? [];
   if (!id) return;
   try {
-    jobs.put(await json("GET", `downloads/${id}`));
-    setTimeout(() => $(`job-${id}`)?.focus(), 100);
+    jobs.pin(await json("GET", `downloads/${id}`));
+    list.reveal(id);
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
   }

@@ -2,6 +2,7 @@
 
 import { Problem } from "./api.js";
 import { $, setText } from "./dom.js";
+import { site } from "./format.js";
 import * as options from "./options.js";
 import * as outbox from "./outbox.js";
 import * as preview from "./preview.js";
@@ -83,9 +84,10 @@ function failed({ url }, problem) {
   if (!(problem instanceof Problem)) throw problem;
   put([url, ...links()]);
   const { title, advice } = ofCode(problem.code);
-  const said = problem.faultOf("url") ? `${title}: this link ${problem.faultOf("url")}.` : null;
-  if (said) setText($("urls-fault"), said);
-  else if (!options.tellFault(problem)) {
+  if (problem.faultOf("url")) {
+    const said = `${site(url)}: ${title.toLowerCase()}; a link ${problem.faultOf("url")}.`;
+    setText($("urls-fault"), `${$("urls-fault").textContent} ${said}`.trim());
+  } else if (!options.tellFault(problem)) {
     const places = problem.faults.map(({ pointer, detail }) => `${pointer.slice(1)} ${detail}`).join("; ");
     setText($("composer-fault"), `${title}. ${places || advice}`);
   }

@@ -35,6 +35,12 @@ export function put(job) {
   told(job, before);
 }
 
+// Keeps what was asked for by its id, however old it is.
+export function pin(job) {
+  put(job);
+  added.set(job.id, Infinity);
+}
+
 export function drop(id) {
   jobs.delete(id);
   if (remembers()) remember("jobs", recall("jobs", []).filter((known) => known !== id));

@@ -9,6 +9,13 @@ const rows = new Map();
 let loaded = false;
 let planned = false;
 
+// Brings a download into view, and the focus to it, as soon as it is in the list.
+let revealed = null;
+export function reveal(id) {
+  revealed = id;
+  draw();
+}
+
 // All changes of a moment are drawn together.
 export function draw() {
   if (planned) return;
@@ -52,6 +59,10 @@ function patch() {
   if (focused?.isConnected && focused !== document.activeElement) focused.focus({ preventScroll: true });
   setOptions($("filter-tag"), [["", "Any tag"], ...jobs.tags().map((tag) => [tag, tag])]);
   sayEmpty(shown.length === 0);
+  if (revealed && rows.has(revealed)) {
+    rows.get(revealed).node.focus();
+    revealed = null;
+  }
 }
 
 function sayEmpty(is) {

@@ -30,6 +30,13 @@ export function start(changed) {
   });
 }
 
+// Chosen for the medium that is looked at, in the place of what was; null: no longer.
+export function suggest(format) {
+  const chosen = recall("format", "mp4");
+  $("format").value = format ?? chosen;
+  settle();
+}
+
 // Sound has no quality of a picture, and only some of it a bit rate.
 function settle() {
   $("quality").disabled = isAudio();

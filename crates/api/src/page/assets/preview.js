@@ -3,7 +3,7 @@
 import { ask, Problem } from "./api.js";
 import { $, later, make, setOptions, setText, show } from "./dom.js";
 import { bytes, clock, site } from "./format.js";
-import { isAudio, wantedQuality } from "./options.js";
+import { isAudio, suggest, wantedQuality } from "./options.js";
 import { forget, picture } from "./pictures.js";
 import { ofCode } from "./words.js";
 
@@ -77,6 +77,7 @@ function say(title, facts) {
 }
 
 function clear() {
+  if (known && isSound(known)) suggest(null);
   known = null;
   forget($("preview-picture"));
   show($("entries"), false);
@@ -95,11 +96,16 @@ function present(metadata) {
   say(title ?? site(current), facts.filter(Boolean).join(" · "));
   if (metadata.thumbnail_url) picture($("preview-picture"), `metadata/thumbnail?${new URLSearchParams({ url: current })}`);
   if (live && $("live").value === "") $("live").value = "0:10:00";
+  if (isSound(metadata) && !isAudio()) suggest("original");
   offer();
   offerLanguages(metadata.subtitles);
   offerEntries(list);
   count();
 }
+
+// Nothing but sound: of that no video can be made.
+const SOUNDS = ["mp3", "m4a", "aac", "opus", "ogg", "flac", "wav", "weba"];
+const isSound = ({ formats }) => formats.length > 0 && formats.every(({ ext, height }) => !height && SOUNDS.includes(ext));
 
 // The qualities that it has, each with the size that the streams tell; all of them while nothing is known.
 export function offer() {

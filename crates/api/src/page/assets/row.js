@@ -3,10 +3,10 @@
 import { actions } from "./actions.js";
 import { isUnfinished } from "./api.js";
 import { $, make, set, setText, show } from "./dom.js";
-import { bytes, clock, site } from "./format.js";
+import { clock, site } from "./format.js";
 import { deserted } from "./live.js";
 import { forget, picture } from "./pictures.js";
-import { details, standing, titleOf } from "./words.js";
+import { amount, details, standing, titleOf } from "./words.js";
 
 // Only these are changed by the clock alone.
 const TICK = 1000;
@@ -46,7 +46,7 @@ export class Row {
     set(this.node, "data-status", job.status);
     setText(this.part(".title"), titleOf(job));
     const format = result ? null : `${request.format}${request.quality === "best" ? "" : ` ${request.quality}`}`;
-    const facts = [site(media?.webpage_url ?? request.url), media?.uploader, format, ...request.tags.map((tag) => `#${tag}`)];
+    const facts = [site(media?.webpage_url ?? request.url), media?.uploader, format, amount(job), ...request.tags.map((tag) => `#${tag}`)];
     setText(this.part(".facts"), facts.filter(Boolean).join(" · "));
     setText(this.part(".length"), clock(result?.duration_seconds ?? media?.duration_seconds));
     picture(this.part(".picture img"), links.thumbnail ? `downloads/${job.id}/thumbnail` : null);
@@ -67,7 +67,6 @@ export class Row {
     show(bar, status === "running" || (status === "queued" && progress.percent > 0));
     if (bar.hidden) return;
     set(bar, "aria-valuenow", Math.floor(progress.percent));
-    set(bar, "aria-valuetext", `${Math.floor(progress.percent)}%${progress.total_bytes ? ` of ${bytes(progress.total_bytes)}` : ""}`);
     bar.firstElementChild.style.transform = `scaleX(${progress.percent / 100})`;
   }
 

@@ -2,7 +2,7 @@
 
 import { bytes, clock, moment, ordinal, until, wait } from "./format.js";
 
-// A short title, and what to do. The API's own sentence is shown beside it.
+// A short title, and what to do. The API's own sentence is among the details.
 const CODES = {
   unsupported_url: ["Nothing to download there", "Check the link: it should lead to a page with media."],
   unavailable: ["Gone", "It was removed, or the link is mistyped."],
@@ -121,16 +121,21 @@ function waiting(job, deserted) {
 }
 
 function running({ stage, progress, attempt, max_attempts: most }) {
-  const { percent, downloaded_bytes: have, total_bytes: all, speed_bytes_per_second: speed, eta_seconds: left } = progress;
-  const size = have && stage === "download" ? (all ? `${bytes(have)} of ${bytes(all)}` : bytes(have)) : "";
+  const { percent, speed_bytes_per_second: speed, eta_seconds: left } = progress;
   const parts = [
     `${STAGES[stage] ?? "Running"} ${Math.floor(percent)}%`,
-    size,
     speed && stage === "download" ? `${bytes(speed)}/s` : "",
     left === null ? "" : `${clock(left)} left`,
     attempt > 1 ? `attempt ${attempt} of ${most}` : "",
   ];
   return parts.filter(Boolean).join(" · ");
+}
+
+// How much of it has come, while it comes.
+export function amount({ status, stage, progress }) {
+  const { downloaded_bytes: have, total_bytes: all } = progress;
+  if (status !== "running" || stage !== "download" || !have) return "";
+  return all ? `${bytes(have)} of ${bytes(all)}` : bytes(have);
 }
 
 function completed({ result, expires_at: end }) {
@@ -148,7 +153,7 @@ function completed({ result, expires_at: end }) {
 
 function failed({ error }) {
   const { title, advice } = ofCode(error?.code);
-  return `${title}. ${error?.message ?? ""} ${advice}`;
+  return `${title}. ${advice}`;
 }
 
 export const titleOf = (job) => job.media?.title ?? job.request.filename ?? job.request.url;
@@ -158,6 +163,7 @@ export function details(job) {
   const { request, result, media } = job;
   const clip = request.clip && `${clock(request.clip.start)} to ${request.clip.end === null ? "the end" : clock(request.clip.end)}`;
   const pairs = [
+    ["Error", job.error?.message],
     ["Link", request.url],
     ["By", media?.uploader],
     ["Asked for", [request.format, request.quality, clip].filter(Boolean).join(", ")],
