@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use haul_shared::job::{Artifact, Failure, Job, JobState, Progress, Stage};
+use haul_shared::view::{DownloadRequest, filename};
 use jiff::{SignedDuration, Timestamp};
 
 use super::assets::HTML;
@@ -16,10 +17,9 @@ use crate::app::{App, Id};
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Code};
 use crate::query::Params;
-use crate::request::DownloadRequest;
+
 use crate::routes::files;
 use crate::submit::resubmit;
-use crate::views::filename;
 
 /// A download, or why none is shown.
 #[derive(Template)]
