@@ -1,6 +1,6 @@
 // What can be done with one download.
 
-import { address, ask, json, Problem, service } from "./api.js";
+import { address, ask, json, Problem } from "./api.js";
 import { set, show } from "./dom.js";
 import * as jobs from "./jobs.js";
 import { ofCode, titleOf } from "./words.js";
@@ -88,9 +88,9 @@ async function link(row, query = "") {
   return (await json("GET", path(row, `/link${query}`))).url;
 }
 
-// A plain link where that will do, so that it can be opened elsewhere too; a key can only be sent by us.
+// A link in any case, so that it can be opened elsewhere too. Here a refusal is told in the row, and the key sent.
 async function save(row, event) {
-  if (!service.wantsKey) return;
+  if (event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
   location.assign(await link(row));
 }

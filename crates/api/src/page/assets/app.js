@@ -8,7 +8,7 @@ import * as jobs from "./jobs.js";
 import { withKey } from "./key.js";
 import * as list from "./list.js";
 import * as live from "./live.js";
-import { recall, remember } from "./prefs.js";
+import { remember } from "./prefs.js";
 
 // Bytes stored: of the key, else of the whole service; a stranger is told neither.
 const usageSoon = later(usage, 300);
@@ -71,7 +71,6 @@ function theme() {
     root.dataset.theme = isDark() ? "light" : "dark";
     remember("theme", root.dataset.theme);
   });
-  if (recall("theme")) root.dataset.theme = recall("theme");
 }
 
 // Only outside of fields, and not in the place of what a browser does.

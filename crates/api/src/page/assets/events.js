@@ -91,6 +91,8 @@ async function poll(id, heard, signal) {
         heard(job);
         if (!isUnfinished(job)) return true;
       }
+      // an answer may come at once, where many others wait
+      await pause(FIRST_PAUSE / 2, signal);
     } catch (problem) {
       if (signal.aborted || [401, 404].includes(problem.status)) return false;
       await pause((problem.wait ?? 5) * 1000, signal);

@@ -29,6 +29,7 @@ export function withKey(start, stop) {
 }
 
 function present(is) {
+  document.documentElement.classList.toggle("locked", !is);
   show($("key-card"), !is);
   show($("forget-key"), is);
 }

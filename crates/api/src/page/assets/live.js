@@ -16,6 +16,7 @@ const streams = new Map();
 export const deserted = new Set();
 let running = null;
 let wake = () => {};
+let isAsked = false;
 let loaded = () => {};
 
 // `first` is told when there is something to show.
@@ -33,10 +34,13 @@ export function stop() {
   streams.clear();
 }
 
-document.addEventListener("visibilitychange", () => (document.hidden ? settle() : wake()));
+document.addEventListener("visibilitychange", () => (document.hidden ? settle() : refresh()));
 
-// Looks again at once.
-export const refresh = () => wake();
+// Looks again at once, or as soon as the look that is under way is over.
+export function refresh() {
+  isAsked = true;
+  wake();
+}
 
 // Streams for the newest of those that run, then of those that wait.
 export function settle() {
@@ -59,13 +63,14 @@ async function open(id) {
   const heardAll = await follow(id, jobs.get(id).links.events !== null, jobs.put, end.signal);
   if (streams.get(id) !== end) return;
   streams.delete(id);
-  if (!heardAll && !end.signal.aborted) wake();
+  if (!heardAll && !end.signal.aborted) refresh();
   settle();
 }
 
 async function look(signal) {
   while (!signal.aborted) {
     let next = NOW_AND_THEN;
+    isAsked = false;
     if (!document.hidden) {
       try {
         await jobs.refresh(streams, signal);
@@ -83,6 +88,7 @@ async function look(signal) {
         show($("offline"), problem.status !== 401);
       }
     }
+    if (isAsked) continue;
     await new Promise((resolve) => {
       wake = resolve;
       pause(next, signal).then(resolve);

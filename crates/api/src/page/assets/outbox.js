@@ -12,10 +12,11 @@ const USUAL_WAIT = 5;
 
 let orders = [];
 let sending = null;
+let failed = () => {};
 
-// `failed` is told of each order that was refused, `stopped` of the links that were taken back.
-export function start(failed, stopped) {
-  start.failed = failed;
+// `refused` is told of each order that was, `stopped` of the links that were taken back.
+export function start(refused, stopped) {
+  failed = refused;
   $("outbox-stop").addEventListener("click", () => {
     const left = orders;
     orders = [];
@@ -30,9 +31,12 @@ export function start(failed, stopped) {
 
 export function send(requests) {
   // the same key for every try: an answer that was lost orders nothing twice
-  orders.push(...requests.map((request) => ({ ...request, key: crypto.randomUUID?.() ?? String(Math.random()).slice(2) })));
+  orders.push(...requests.map((request) => ({ ...request, key: random() })));
   if (sending === null) work();
 }
+
+// Not `randomUUID`: only secure pages have that.
+const random = () => [...crypto.getRandomValues(new Uint32Array(4))].join("-");
 
 async function work() {
   sending = new AbortController();
@@ -51,7 +55,7 @@ async function work() {
         if (signal.aborted) break;
       } else {
         orders.shift();
-        start.failed(request, problem);
+        failed(request, problem);
       }
     }
     if (orders.length === 0) say();

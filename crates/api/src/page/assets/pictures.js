@@ -20,29 +20,33 @@ const nearby = new IntersectionObserver(
 
 // Shows the picture at this path of the API once it is near the view; null: none.
 export function picture(img, path) {
-  if ((img.dataset.path ?? null) === path) return;
+  if (!take(img, path)) return;
+  // a hidden image is never near the view; the frame around it is
+  nearby.observe(img.parentElement);
+}
+
+// Shows it without waiting for others.
+export function pictureNow(img, path) {
+  if (take(img, path)) load(img.parentElement);
+}
+
+function take(img, path) {
+  if ((img.dataset.path ?? null) === path) return false;
   forget(img);
-  if (path === null) return;
-  img.dataset.path = path;
-  nearby.observe(img.parentElement === null ? img : mark(img.parentElement, img));
+  if (path !== null) img.dataset.path = path;
+  return path !== null;
 }
 
 export function forget(img) {
   show(img, false);
   delete img.dataset.path;
+  delete img.dataset.tries;
   if (img.src.startsWith("blob:")) URL.revokeObjectURL(img.src);
   img.removeAttribute("src");
 }
 
-// A hidden image is never near the view; the frame around it is.
-const frames = new WeakMap();
-function mark(frame, img) {
-  frames.set(frame, img);
-  return frame;
-}
-
 async function load(frame) {
-  const img = frames.get(frame) ?? frame;
+  const img = frame.querySelector("img");
   const path = img.dataset.path;
   if (path === undefined || !frame.isConnected) return;
   const tries = Number(img.dataset.tries ?? 0) + 1;

@@ -4,7 +4,7 @@ import { ask, Problem } from "./api.js";
 import { $, later, make, setOptions, setText, show } from "./dom.js";
 import { bytes, clock, site } from "./format.js";
 import { isAudio, suggest, wantedQuality } from "./options.js";
-import { forget, picture } from "./pictures.js";
+import { forget, pictureNow } from "./pictures.js";
 import { ofCode } from "./words.js";
 
 const TYPING = 350;
@@ -94,7 +94,7 @@ function present(metadata) {
   const rungs = qualities.length > 1 ? `${qualities.at(-1)} to ${qualities[0]}` : qualities[0];
   const facts = [site(current), uploader, live ? "live now" : clock(length), list.length ? `${list.length} entries` : rungs];
   say(title ?? site(current), facts.filter(Boolean).join(" · "));
-  if (metadata.thumbnail_url) picture($("preview-picture"), `metadata/thumbnail?${new URLSearchParams({ url: current })}`);
+  if (metadata.thumbnail_url) pictureNow($("preview-picture"), `metadata/thumbnail?${new URLSearchParams({ url: current })}`);
   if (live && $("live").value === "") $("live").value = "0:10:00";
   if (isSound(metadata) && !isAudio()) suggest("original");
   offer();
