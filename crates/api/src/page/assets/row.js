@@ -45,8 +45,8 @@ export class Row {
     const { request, media, result, links, library } = job;
     set(this.node, "data-status", job.status);
     setText(this.part(".title"), titleOf(job));
-    const format = result ? null : `${request.format}${request.quality === "best" ? "" : ` ${request.quality}`}`;
-    const facts = [site(media?.webpage_url ?? request.url), media?.uploader, format, amount(job), ...request.tags.map((tag) => `#${tag}`)];
+    const asked = result ? null : `${request.format}${request.quality === "best" ? "" : ` ${request.quality}`}`;
+    const facts = [site(media?.webpage_url ?? request.url), media?.uploader, amount(job) || asked, ...request.tags.map((tag) => `#${tag}`)];
     setText(this.part(".facts"), facts.filter(Boolean).join(" · "));
     setText(this.part(".length"), clock(result?.duration_seconds ?? media?.duration_seconds));
     picture(this.part(".picture img"), links.thumbnail ? `downloads/${job.id}/thumbnail` : null);

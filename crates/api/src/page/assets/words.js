@@ -156,7 +156,7 @@ function failed({ error }) {
   return `${title}. ${advice}`;
 }
 
-export const titleOf = (job) => job.media?.title ?? job.request.filename ?? job.request.url;
+export const titleOf = ({ media, request }) => media?.title ?? request.filename ?? request.url.replace(/^https?:../, "");
 
 // Everything there is to know of a job, as pairs of a name and a value.
 export function details(job) {
