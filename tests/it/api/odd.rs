@@ -21,8 +21,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const METHODS: [&str; 12] =
     ["GET", "GET", "GET", "HEAD", "POST", "DELETE", "PUT", "PATCH", "OPTIONS", "TRACE", "PROPFIND", "M-SEARCH"];
 /// `{id}` is the id of a completed download, which stays.
-const PATHS: [&str; 34] = [
+const PATHS: [&str; 39] = [
     "/",
+    "/page/app.js",
+    "/page/key",
+    "/downloads/{id}",
+    "/downloads/{id}/file",
+    "/downloads/{id}/cancel",
     "/healthz",
     "/readyz",
     "/metrics",
@@ -221,12 +226,17 @@ fn judge(told: &Told, head: bool) -> Result<()> {
     }
     ensure!(told.status < 500 || matches!(told.status, 502..=504), "{}", told.status);
     ensure!(header("x-content-type-options") == "nosniff", "nosniff");
-    ensure!(header("referrer-policy") == "no-referrer", "referrer");
+    let is_page = header("referrer-policy") == "same-origin";
+    ensure!(is_page || header("referrer-policy") == "no-referrer", "referrer");
     let policy = header("content-security-policy");
     ensure!(policy.starts_with("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{policy}");
     let scripts = policy.split(';').find(|part| part.trim().starts_with("script-src"));
     ensure!(scripts.is_none_or(|part| part.trim() == "script-src 'self'"), "{policy}");
     if told.status < 400 {
+        return Ok(());
+    }
+    if is_page && header("content-type") == "text/html; charset=utf-8" {
+        ensure!(header("cache-control") == "no-store", "a refusal is not kept");
         return Ok(());
     }
     ensure!(header("content-type") == "application/problem+json", "{} {}", told.status, header("content-type"));

@@ -296,6 +296,9 @@ async fn a_key_is_kept_in_a_cookie_for_pages_and_the_api_does_not_take_it() -> R
     assert_eq!((next(&entered)?, entered.header("set-cookie")), (page.clone(), cookie));
     let sent = site.request(Method::POST, "/page/key").header("origin", &site.url).header("cookie", kept);
     let forgotten = send(form(sent, &[("key", "")])).await?;
-    assert!(forgotten.header("set-cookie").starts_with("haul_key=; Path=/; Max-Age=0;"), "{forgotten:?}");
+    let gone = "haul_key=; Path=/; Max-Age=0;";
+    assert!(forgotten.header("set-cookie").starts_with(gone), "{forgotten:?}");
+    let stale = send(site.request(Method::GET, &page).header("cookie", "haul_key=b2xk")).await?;
+    assert!(stale.status == 401 && stale.header("set-cookie").starts_with(gone), "{stale:?}");
     Ok(())
 }

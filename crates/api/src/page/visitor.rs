@@ -2,7 +2,6 @@
 //!
 //! Why the key is in a cookie, and why no route of the API reads it: `docs/decisions/0031-a-key-in-a-cookie-is-for-pages.md`.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -78,11 +77,13 @@ async fn arrive(app: &App, request: &mut Request) -> Result<Form, (Form, ApiErro
         let read = if sent_here { read(request).await } else { Err(from_elsewhere()) };
         form = read.map_err(|refusal| (Form::default(), refusal))?;
     }
-    let kept = kept_key(request.headers());
-    let key = Some(form.get("key")).filter(|key| !key.is_empty()).map(Cow::Borrowed).or(kept.map(Cow::Owned));
-    let caller = who(app, request, key.as_deref()).map_err(|refusal| {
-        let wrong = Fault::new("/key", if key.is_some() { "is not a key of this service" } else { "is needed here" });
-        (form.clone(), refusal.detail("This service is for those who have a key.").faults(vec![wrong]))
+    let entered = Some(form.get("key")).filter(|key| !key.is_empty());
+    let kept = kept_key(request.headers()).filter(|_| entered.is_none());
+    let caller = who(app, request, entered.or(kept.as_deref())).map_err(|refusal| {
+        let is_wrong = entered.is_some() || kept.is_some();
+        let fault = Fault::new("/key", if is_wrong { "is not a key of this service" } else { "is needed here" });
+        let refusal = refusal.detail("This service is for those who have a key.").faults(vec![fault]);
+        (form.clone(), if kept.is_some() { forgetting(refusal, &app.base_url) } else { refusal })
     })?;
     request.extensions_mut().insert(caller);
     request.extensions_mut().insert(form.clone());
@@ -97,6 +98,14 @@ async fn read(request: &mut Request) -> ApiResult<Form> {
     }
     let body = whole(std::mem::replace(request.body_mut(), Body::empty())).await?;
     Ok(Form::read(&body))
+}
+
+/// What is kept is no key any more: it is not sent again.
+fn forgetting(refusal: ApiError, base: &Url) -> ApiError {
+    match HeaderValue::try_from(cookie(base, "")) {
+        Ok(gone) => refusal.header(header::SET_COOKIE, gone),
+        Err(_) => refusal,
+    }
 }
 
 fn from_elsewhere() -> ApiError {
