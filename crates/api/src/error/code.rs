@@ -36,7 +36,7 @@ pub enum Code {
 
 impl Code {
     /// All codes.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::BadRequest,
         Self::MalformedJson,
         Self::Unauthorized,
@@ -58,6 +58,7 @@ impl Code {
         Self::EgressDenied,
         Self::RateLimited,
         Self::ClientQueueFull,
+        Self::QuotaExceeded,
         Self::Internal,
         Self::QueueFull,
         Self::ServiceUnavailable,
@@ -168,5 +169,15 @@ impl Code {
             status if status.is_client_error() => Self::BadRequest,
             _ => Self::Internal,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_codes_are_listed_in_their_order() {
+        assert!(Code::ALL.into_iter().map(|code| code as usize).eq(0..=Code::Timeout as usize));
     }
 }

@@ -48,6 +48,7 @@ const CODES = {
   invalid_request: ["Something is not right", "See the marked fields."],
   rate_limited: ["Too fast", "This goes on by itself in a moment."],
   client_queue_full: ["Your queue is full", "Wait until some of yours are done."],
+  quota_exceeded: ["Enough for today", "Your key may fetch no more until tomorrow."],
   queue_full: ["The queue is full", "Try again in a while."],
   service_unavailable: ["Part of the service is down", "Try again in a while."],
   offline: ["No connection", "This goes on by itself when the service answers again."],
