@@ -28,6 +28,7 @@ use haul_worker::scratch::Scratch;
 use haul_worker::segments::{self, Segments};
 use haul_worker::shape::Lane;
 use haul_worker::thumbnails::Thumbnails;
+use haul_worker::webhooks::Webhooks;
 use haul_worker::ytdlp::{Ytdlp, YtdlpSettings};
 use haul_worker::{claim, heartbeat};
 use tokio::sync::Notify;
@@ -171,6 +172,7 @@ async fn context(order: &Order, scratch: &str) -> Result<Context> {
         },
         coding: Lane::for_cores(NonZeroUsize::MIN),
         thumbnails: Thumbnails::on_cores(NonZeroUsize::MIN),
+        webhooks: Webhooks::default(),
         id,
         config,
     })

@@ -173,6 +173,7 @@ pub async fn submit(jobs: &JobStore, client: &str, url: &str) -> Result<()> {
         expires_in: Duration::from_secs(86400),
         max_attempts: 4,
         idempotency: None,
+        webhook: None,
     };
     let submitted = jobs.submit(&order).await?;
     anyhow::ensure!(matches!(submitted, Submitted::Accepted(_)), "not taken: {submitted:?}");

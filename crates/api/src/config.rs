@@ -11,6 +11,7 @@ use haul_shared::config::{
 };
 use haul_shared::egress::EgressPolicy;
 use haul_shared::ids::Region;
+use haul_shared::webhook::Secrets;
 use ipnet::IpNet;
 use url::Url;
 
@@ -33,6 +34,8 @@ pub struct ApiConfig {
     pub trusted_proxies: Vec<IpNet>,
     /// The file of API keys; read by `auth`.
     pub api_keys_file: Option<PathBuf>,
+    /// What webhooks of clients are signed with that have no secrets of their own.
+    pub webhook_secrets: Option<Secrets>,
     /// Whose pages may call.
     pub cors: CorsOrigins,
     /// What one client may ask for.
@@ -98,6 +101,7 @@ impl ApiConfig {
             public_url: reader.optional(&vars::PUBLIC_URL, parse::http_url),
             trusted_proxies: reader.optional(&vars::TRUSTED_PROXIES, parse::list(parse::cidr)).unwrap_or_default(),
             api_keys_file: reader.optional(&vars::API_KEYS_FILE, parse::path).map(Into::into),
+            webhook_secrets: reader.optional(&vars::WEBHOOK_SECRETS, webhook_secrets),
             cors: reader.optional(&vars::CORS_ORIGINS, cors_origins).unwrap_or(CorsOrigins::These(Vec::new())),
             rates: Rates {
                 metadata: reader.value(&vars::RATE_METADATA, parse::or_off(parse::rate)),
@@ -156,17 +160,12 @@ fn cors_origins(text: &str) -> Parsed<CorsOrigins> {
 /// Checks the variables that nothing follows from yet.
 fn check_later(reader: &mut Reader<'_>) {
     check_reserved(reader);
-    reader.optional(&vars::WEBHOOK_SECRETS, parse::list(webhook_secret));
     reader.optional(&vars::COMPAT_METUBE, path_or_host);
     reader.optional(&vars::COMPAT_COBALT, path_or_host);
 }
 
-fn webhook_secret(text: &str) -> Parsed<()> {
-    use base64::Engine as _;
-    let key = text.strip_prefix("whsec_").and_then(|key| base64::engine::general_purpose::STANDARD.decode(key).ok());
-    // Standard Webhooks 1.0: between 24 and 64 bytes
-    let fits = key.is_some_and(|key| (24..=64).contains(&key.len()));
-    if fits { Ok(()) } else { Err("secrets of whsec_ and the base64 of 24 to 64 bytes".to_owned()) }
+fn webhook_secrets(text: &str) -> Parsed<Secrets> {
+    Secrets::read(text.split(',').map(str::trim)).map_err(|fault| fault.to_string())
 }
 
 fn path_or_host(text: &str) -> Parsed<()> {

@@ -38,6 +38,7 @@ pub mod place;
 pub mod tally;
 pub mod usage;
 pub mod waits;
+pub mod webhooks;
 
 mod run;
 

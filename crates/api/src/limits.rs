@@ -256,6 +256,7 @@ mod tests {
             key: None,
             allowance: Arc::default(),
             jars: Jars::All,
+            signing: None,
         }
     }
 

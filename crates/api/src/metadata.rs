@@ -304,6 +304,7 @@ impl MetadataService {
             // somebody waits: a passing fault is better told than tried again in ten seconds
             max_attempts: 1,
             idempotency: None,
+            webhook: None,
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::auth::{identify, identify_by_address};
 use crate::compression::compress;
 use crate::config::CorsOrigins;
 use crate::limits::{Class, limit};
-use crate::routes::{batch, downloads, files, health, library, list, metadata, operators, thumbnail, usage};
+use crate::routes::{batch, downloads, files, health, library, list, metadata, operators, thumbnail, usage, webhook};
 use crate::{error, host, observe, openapi, page};
 
 /// Bytes of a request's body.
@@ -57,6 +57,8 @@ pub fn routers(app: &Arc<App>) -> Routers {
     let queueing = OpenApiRouter::new()
         .routes(routes!(downloads::submit))
         .routes(routes!(downloads::retry))
+        // it makes us call a stranger
+        .routes(routes!(webhook::redeliver))
         .route_layer(charged(Class::Downloads, SOON));
     let looking = OpenApiRouter::new().routes(routes!(metadata::look)).route_layer(charged(Class::Metadata, PATIENT));
     let waiting = OpenApiRouter::new().routes(routes!(downloads::show)).route_layer(charged(Class::Reads, PATIENT));
@@ -71,6 +73,7 @@ pub fn routers(app: &Arc<App>) -> Routers {
         .routes(routes!(thumbnail::thumbnail))
         .routes(routes!(files::subtitles))
         .routes(routes!(metadata::thumbnail))
+        .routes(routes!(webhook::show))
         .routes(routes!(metadata::forget))
         .routes(routes!(usage::usage))
         .route_layer(charged(Class::Reads, SOON));

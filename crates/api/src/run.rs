@@ -26,6 +26,7 @@ use crate::routes::thumbnail::MOST_WAITING;
 use crate::tally::Tally;
 use crate::usage::UsageService;
 use crate::waits::Waits;
+use crate::webhooks;
 use haul_shared::serve::serve;
 
 /// Why an API does not start.
@@ -97,6 +98,9 @@ pub async fn run(config: ApiConfig, listeners: Listeners, shutdown: Shutdown) ->
     let (jobs, stop) = (app.jobs.clone(), shutdown.stop.clone());
     let moves = jobs.relocate_always(app.config.regions.clone(), app.config.region_fallback);
     tasks.spawn(async move { stop.run_until_cancelled(moves).await });
+
+    let (signing, stop) = (Arc::clone(&app), shutdown.stop.clone());
+    tasks.spawn(async move { stop.run_until_cancelled(webhooks::publish(&signing)).await });
 
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening on {address}");
     let proxies = &app.config.trusted_proxies;

@@ -3,7 +3,7 @@
 use axum::http::{HeaderMap, StatusCode};
 use haul_shared::ids::Ticket;
 use haul_shared::job::Job;
-use haul_shared::store::{Idempotency, Submission, Submitted};
+use haul_shared::store::{Idempotency, Submission, Submitted, WebhookOrder};
 use haul_shared::view::DownloadRequest;
 use sha2::{Digest as _, Sha256};
 
@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Code};
 use crate::limits::{Class, over};
-use crate::request::{Node, Order, read};
+use crate::request::{Node, Order, check_address, check_webhook, read};
 
 /// A job that a caller may now follow, and the status that says how it came about.
 #[derive(Debug)]
@@ -30,7 +30,8 @@ pub struct Queued {
 /// Those of [`read`], `idempotency_conflict`, `rate_limited`, `queue_full`, `client_queue_full`,
 /// `quota_exceeded`, `service_unavailable`, and `forbidden` for what the caller's key may not order.
 pub async fn submit(app: &App, caller: &Caller, body: &Node, key: Option<String>) -> ApiResult<Queued> {
-    let mut order = read(body, &app.rules).inspect_err(|refusal| app.count_refusal(refusal))?;
+    let signs = caller.signing.is_some();
+    let mut order = read(body, &app.rules, signs).inspect_err(|refusal| app.count_refusal(refusal))?;
     // what has to be the same is what was asked: not how it was spelled, nor where the client was when it asked
     let body_sha256 = hex(&Sha256::digest(order.request.stored()));
     let region = order.request.region.get_or_insert_with(|| caller.region.clone()).clone();
@@ -46,7 +47,8 @@ pub async fn submit(app: &App, caller: &Caller, body: &Node, key: Option<String>
 /// # Errors
 /// `not_retryable`, `not_found`, and those of [`submit`] but the conflict.
 pub async fn resubmit(app: &App, caller: &Caller, job: &Job, request: DownloadRequest) -> ApiResult<Queued> {
-    let source = crate::request::check_address(&request.url, &app.rules.egress)?;
+    let source = check_address(&request.url, &app.rules.egress)?;
+    check_webhook(&request, &app.rules.egress, caller.signing.is_some())?;
     let order = Order { request, source };
     let submitted = app.jobs.resubmit(&submission(app, caller, job.ticket, &order)?).await?;
     finish(app, caller, submitted)
@@ -67,7 +69,14 @@ fn submission(app: &App, caller: &Caller, ticket: Ticket, order: &Order) -> ApiR
         expires_in: std::time::Duration::from_secs(request.expires_in),
         max_attempts: app.config.queue.max_attempts,
         idempotency: None,
+        webhook: webhook(app, caller, request),
     })
+}
+
+/// Whom to tell of it. That it can be signed was seen when the request was read.
+fn webhook(app: &App, caller: &Caller, request: &DownloadRequest) -> Option<WebhookOrder> {
+    let signing = caller.signing.clone().filter(|_| request.webhook.is_some())?;
+    Some(WebhookOrder { base: app.base_url.clone(), signing })
 }
 
 fn finish(app: &App, caller: &Caller, submitted: Submitted) -> ApiResult<Queued> {

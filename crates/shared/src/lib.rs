@@ -23,3 +23,4 @@ pub mod store;
 pub mod telemetry;
 mod unseen;
 pub mod view;
+pub mod webhook;

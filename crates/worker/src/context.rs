@@ -25,6 +25,7 @@ use crate::scratch::Scratch;
 use crate::segments::Segments;
 use crate::shape::Lane;
 use crate::thumbnails::Thumbnails;
+use crate::webhooks::Webhooks;
 use crate::ytdlp::Ytdlp;
 
 /// A cancelled job is not told so later than this for the sake of its object.
@@ -71,6 +72,8 @@ pub struct Context {
     pub coding: Lane,
     /// What is made once jobs are completed.
     pub thumbnails: Thumbnails,
+    /// Who is told of ends.
+    pub webhooks: Webhooks,
 }
 
 impl Context {

@@ -4,6 +4,7 @@
 //! it, [`pipeline`] is the work itself: [`ytdlp`] finds and fetches, [`select`] chooses, [`shape`] makes of it by
 //! [`ffmpeg`] what was asked, [`verify`] proves; what lies beside a result comes by [`small`]. [`board`] knows what is
 //! under way, and with [`course`] and [`meter`] how far it is; [`heartbeat`] tells the store.
+//! Whoever wants to be told of an end is told by [`webhooks`].
 
 pub mod cli;
 pub mod config;
@@ -24,6 +25,7 @@ pub mod scratch;
 pub mod stages;
 pub mod thumbnails;
 pub mod way;
+pub mod webhooks;
 
 pub mod captions;
 pub mod container;

@@ -15,6 +15,7 @@ use prometheus::{
 use crate::sandbox::Tier;
 use crate::thumbnails::Fate;
 use crate::way::Way;
+use crate::webhooks::Fate as MessageFate;
 
 /// Seconds; from a small file to a long film.
 const STAGE_BUCKETS: &[f64] = &[0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0];
@@ -39,6 +40,7 @@ pub struct Metrics {
     uploaded: IntCounter,
     deliveries: IntCounterVec,
     thumbnails: IntCounterVec,
+    webhooks: IntCounterVec,
     version_skew: IntCounter,
     pool: IntGaugeVec,
     sandbox: IntGaugeVec,
@@ -82,6 +84,7 @@ impl Metrics {
             .expect(VALID),
             uploaded: counter("haul_uploaded_bytes_total", "Bytes of results stored."),
             thumbnails: counters("haul_thumbnails_total", "Thumbnails that were to come.", "fate"),
+            webhooks: counters("haul_webhooks_total", "Attempts to send a webhook.", "result"),
             version_skew: counter(
                 "haul_spec_version_skew_total",
                 "Jobs handed back because their orders are newer than this worker.",
@@ -106,6 +109,9 @@ impl Metrics {
         for fate in Fate::ALL {
             metrics.thumbnails.with_label_values(&[fate.word()]);
         }
+        for fate in MessageFate::ALL {
+            metrics.webhooks.with_label_values(&[fate.word()]);
+        }
         metrics.slots.set(i64::try_from(slots).unwrap_or(i64::MAX));
         metrics.register(metrics.build.clone());
         metrics.register(metrics.failures.clone());
@@ -120,6 +126,7 @@ impl Metrics {
         metrics.register(metrics.uploaded.clone());
         metrics.register(metrics.queue_wait.clone());
         metrics.register(metrics.thumbnails.clone());
+        metrics.register(metrics.webhooks.clone());
         metrics.register(metrics.version_skew.clone());
         metrics.register(metrics.pool.clone());
         metrics.register(metrics.sandbox.clone());
@@ -192,6 +199,11 @@ impl Metrics {
     /// A thumbnail came, or will not.
     pub fn thumbnail(&self, fate: Fate) {
         self.thumbnails.with_label_values(&[fate.word()]).inc();
+    }
+
+    /// A message was sent, or could not be.
+    pub fn message(&self, fate: MessageFate) {
+        self.webhooks.with_label_values(&[fate.word()]).inc();
     }
 
     /// A download was taken from the line in which it stood so long.

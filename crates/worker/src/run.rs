@@ -36,6 +36,7 @@ use crate::scratch::Scratch;
 use crate::segments::{self, Segments};
 use crate::shape::Lane;
 use crate::thumbnails::Thumbnails;
+use crate::webhooks::{self, Webhooks};
 use crate::ytdlp::{Unusable, WarmSettings, Ytdlp, YtdlpSettings};
 use crate::{claim, health, heartbeat, orphans, sweep};
 
@@ -118,7 +119,8 @@ pub async fn run_with(
         }
     };
     let claims = |kind, slots| claim::run(Arc::clone(&ctx), kind, slots, jobs.clone(), shutdown.stop.clone(), attempt);
-    tokio::join!(claims(Kind::Download, ctx.config.slots), claims(Kind::Metadata, looks_at_once()));
+    let telling = webhooks::run(Arc::clone(&ctx), jobs.clone(), shutdown.stop.clone());
+    tokio::join!(claims(Kind::Download, ctx.config.slots), claims(Kind::Metadata, looks_at_once()), telling);
 
     jobs.close();
     tracing::info!("stopping: {} downloads under way", ctx.board.downloads());
@@ -129,6 +131,7 @@ pub async fn run_with(
     }
     ctx.board.stop_all(StopReason::Shutdown);
     ctx.thumbnails.give_up();
+    ctx.webhooks.give_up();
     let end = tokio::time::Instant::now() + STOPPING;
     if tokio::time::timeout_at(end, jobs.wait()).await.is_err() {
         tracing::error!("some jobs could not be handed back; their leases run out");
@@ -208,6 +211,7 @@ async fn build(config: WorkerConfig) -> anyhow::Result<Context> {
         ffmpeg,
         coding: Lane::for_cores(cores),
         thumbnails: Thumbnails::on_cores(cores),
+        webhooks: Webhooks::default(),
         config,
     })
 }

@@ -188,6 +188,7 @@ pub(crate) fn order(name: &str, url: &str) -> Submission {
         expires_in: MINUTE * 5,
         max_attempts: 2,
         idempotency: None,
+        webhook: None,
     }
 }
 

@@ -81,6 +81,7 @@ impl Shop {
             expires_in: PATIENCE * 5,
             max_attempts: 2,
             idempotency: None,
+            webhook: None,
         };
         assert!(matches!(self.store.submit(&order).await?, Submitted::Accepted(job) if job.ticket == order.ticket));
         Ok(order.ticket)

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use haul_shared::config::Rate;
 use haul_shared::media::Format;
 use haul_shared::site::SiteName;
+use haul_shared::webhook::Secrets;
 use serde::Deserialize;
 
 use super::allowance::Allowance;
@@ -35,6 +36,8 @@ pub struct ApiKey {
     pub allowance: Arc<Allowance>,
     /// The sites whose cookies its jobs may use.
     pub cookies: Vec<SiteName>,
+    /// What its webhooks are signed with; absent: those of the service.
+    pub webhook_secrets: Option<Secrets>,
 }
 
 /// Rates that a key has instead of the defaults: `Some(None)` is no limit at all.
@@ -128,9 +131,9 @@ pub(super) fn parse(text: &str) -> Result<Vec<ApiKey>, KeysError> {
         if entry.max_queued == Some(0) || entry.max_running == Some(0) {
             fault("max_queued and max_running must be at least 1; a key that may do nothing is left out");
         }
-        if !entry.webhook_secrets.iter().all(|secret| secret.starts_with("whsec_")) {
-            fault("a webhook secret begins with whsec_");
-        }
+        let texts = Some(&entry.webhook_secrets).filter(|texts| !texts.is_empty());
+        let secrets = texts.map(|texts| Secrets::read(texts.iter().map(String::as_str))).transpose();
+        let webhook_secrets = secrets.map_err(|what| fault(&format!("webhook_secrets must be {what}"))).ok().flatten();
         if entry.bytes_per_day == Some(0) {
             fault("bytes_per_day must be at least 1; a key that may do nothing is left out");
         }
@@ -176,6 +179,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<ApiKey>, KeysError> {
             bytes_per_day,
             allowance,
             cookies,
+            webhook_secrets,
         });
     }
     if faults.is_empty() { Ok(keys) } else { Err(KeysError::Faulty(faults)) }
@@ -218,7 +222,7 @@ mod tests {
     fn a_key_has_all_that_the_contract_names() {
         let text = format!(
             "[[keys]]\nname = \"studio\"\nsha256 = \"{}\"\nadmin = true\nweight = 3\nmax_queued = 5\nmax_running = 2\n\
-             rate_downloads = \"60/m\"\nrate_reads = \"off\"\nwebhook_secrets = [\"whsec_aGVsbG8=\"]\n\
+             rate_downloads = \"60/m\"\nrate_reads = \"off\"\nwebhook_secrets = [\"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"]\n\
              bytes_per_day = 5_000_000_000\nformats = [\"m4a\", \"original\"]\nsites = [\"video.example\"]\n",
             SESAME.to_uppercase()
         );
@@ -230,6 +234,7 @@ mod tests {
         assert_eq!(key.bytes_per_day, Some(5_000_000_000));
         let formats = Some(vec![Format::M4a, Format::Original]);
         assert_eq!(*key.allowance, Allowance { formats, sites: Some(vec!["video.example".parse().unwrap()]) });
+        assert_eq!(key.webhook_secrets, Secrets::read(["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]).ok());
     }
 
     #[test]
@@ -248,7 +253,10 @@ mod tests {
             (key("sites = []"), "key 1 (\"a\"): sites must be a list of at least one name of a site"),
             (key("sites = [\"https://video.example\"]"), "key 1 (\"a\"): sites must be a list"),
             (key("cookies = [\"com\"]"), "key 1 (\"a\"): cookies must be names of sites"),
-            (key("webhook_secrets = [\"hunter2\"]"), "key 1 (\"a\"): a webhook secret begins with whsec_"),
+            (
+                key("webhook_secrets = [\"hunter2\"]"),
+                "key 1 (\"a\"): webhook_secrets must be 1 to 8 secrets of whsec_ and",
+            ),
             (key("") + &key("weight = 0"), "name comes twice; key 2 (\"a\"): weight must be from 1 to 1000; key 2"),
             (
                 "[[keys]]\nname = \"\"\nsha256 = \"12\"".to_owned(),

@@ -27,6 +27,7 @@ use haul_shared::ids::{ClientKey, Region};
 use haul_shared::metadata::Look;
 use haul_shared::source::SourceUrl;
 use haul_shared::store::{ClientLimits, Scope};
+use haul_shared::webhook::Signing;
 use ipnet::IpNet;
 
 use crate::app::App;
@@ -53,6 +54,8 @@ pub struct Caller {
     pub allowance: Arc<Allowance>,
     /// Whose cookies its orders may use.
     pub jars: Jars,
+    /// What its webhooks are signed with; `None`: it can have none.
+    pub signing: Option<Signing>,
 }
 
 /// What a caller sees.
@@ -181,6 +184,10 @@ fn by_key(app: &App, request: &Request, key: ApiKey) -> Caller {
         key: Some(key.name),
         allowance: key.allowance,
         jars: Jars::These(key.cookies),
+        signing: match key.webhook_secrets {
+            Some(secrets) => Some(Signing { secrets, is_own: true }),
+            None => signing_of_all(app),
+        },
     }
 }
 
@@ -207,7 +214,12 @@ fn by_address(app: &App, request: &Request) -> Caller {
             Mode::Private if app.keys.is_none() => Jars::All,
             Mode::Private | Mode::Public => Jars::None,
         },
+        signing: signing_of_all(app),
     }
+}
+
+fn signing_of_all(app: &App) -> Option<Signing> {
+    app.config.webhook_secrets.clone().map(|secrets| Signing { secrets, is_own: false })
 }
 
 /// Whose address it is, as far as these proxies are believed.

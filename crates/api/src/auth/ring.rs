@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use haul_shared::ids::ClientKey;
+use haul_shared::webhook::Secrets;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use tokio::time::MissedTickBehavior;
@@ -54,6 +56,14 @@ impl KeyRing {
             }
         }
         found.cloned()
+    }
+
+    /// Whose webhooks are signed with secrets of their own, and with which, as they are now.
+    #[must_use]
+    pub fn webhook_secrets(&self) -> Vec<(ClientKey, Secrets)> {
+        let keys = Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner));
+        let own = |key: &ApiKey| Some((ClientKey::of_api_key(&key.name), key.webhook_secrets.clone()?));
+        keys.iter().filter_map(own).collect()
     }
 
     /// Follows the file until `shutdown`. Requests that were let in before go on, whatever becomes of their keys.

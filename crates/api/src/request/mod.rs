@@ -1,8 +1,7 @@
 //! The download request: what a client may ask, checked in full.
 //!
 //! [`read`] finds every fault of a body at once, because a client that is told one at a time asks once for each.
-//! What it returns has all defaults filled in but the region, which depends on who asks; it is kept with the job and shown as `request`. A field whose effect
-//! does not exist yet is checked like the others and then refused, never ignored.
+//! What it returns has all defaults filled in but the region, which depends on who asks; it is kept with the job and shown as `request`.
 //!
 //! Not here: whether the address may be reached (`shared::egress`), what a request makes of a medium (the worker).
 
@@ -30,6 +29,8 @@ const CODECS: &[&str] = &["any", "h264", "h265", "vp9", "av1"];
 const FALLBACKS: &[&str] = &["nearest", "strict"];
 const PRIORITIES: &[&str] = &["normal", "low"];
 const SUBTITLE_MODES: &[&str] = &["embed", "sidecar"];
+/// What is wrong with a webhook that nobody could tell from a forged one.
+const UNSIGNED: &str = "needs a secret to be signed with, and this caller has none";
 /// Where a clip may begin or end, in seconds: some months, more than any medium plays.
 const LATEST_SECOND: f64 = 10_000_000.0;
 
@@ -82,18 +83,20 @@ impl Order {
     }
 }
 
-/// Reads the body of a download request.
+/// Reads the body of a download request, of a caller whose webhooks can be signed, or can't.
 ///
 /// # Errors
-/// `unsupported_url` or `egress_denied` when the address is the only fault, otherwise `invalid_request` with all.
-pub fn read(body: &Node, rules: &Rules) -> Result<Order, ApiError> {
+/// `unsupported_url` or `egress_denied` when an address is the only fault, otherwise `invalid_request` with all.
+pub fn read(body: &Node, rules: &Rules, signs: bool) -> Result<Order, ApiError> {
     let mut faults = Vec::new();
     let Some(mut fields) = Fields::of(body, "", &mut faults) else { return Err(ApiError::invalid(faults)) };
     let address = read_url(&mut fields, &rules.egress);
+    let webhook = read_webhook(&mut fields, &rules.egress, signs);
     let request = read_options(&mut fields, rules);
     fields.end();
-    let (url, source) = without_fault(address, faults)?;
-    Ok(Order { request: DownloadRequest { url, ..request }, source })
+    let both = address.and_then(|address| Ok((address, webhook?)));
+    let ((url, source), webhook) = without_fault(both, faults)?;
+    Ok(Order { request: DownloadRequest { url, webhook, ..request }, source })
 }
 
 /// Reads a body of an address and nothing else.
@@ -152,6 +155,20 @@ pub fn read_annotation(body: &Node) -> Result<Annotation, ApiError> {
 pub fn check_address(text: &str, egress: &EgressPolicy) -> Result<SourceUrl, ApiError> {
     SourceUrl::parse(text, egress)
         .map_err(|refusal| refused(Some(refusal)).faults(vec![Fault::new("/url", refusal.to_string())]))
+}
+
+/// Checks again whom a request wants told, which was right when it was made.
+///
+/// # Errors
+/// As [`read`].
+pub fn check_webhook(request: &DownloadRequest, egress: &EgressPolicy, signs: bool) -> Result<(), ApiError> {
+    let Some(webhook) = &request.webhook else { return Ok(()) };
+    if !signs {
+        return Err(ApiError::invalid(vec![Fault::new("/webhook", UNSIGNED)]));
+    }
+    SourceUrl::parse(&webhook.url, egress)
+        .map(drop)
+        .map_err(|refusal| refused(Some(refusal)).faults(vec![Fault::new("/webhook/url", refusal.to_string())]))
 }
 
 /// The address as sent, and checked. What is wrong is noted as a fault, and what the policy says of it returned.
@@ -218,7 +235,6 @@ fn read_options(fields: &mut Fields<'_, '_>, rules: &Rules) -> DownloadRequest {
     request.region = fields.take("region", |node| known_region(node, rules));
     let longest = rules.result_ttl.as_secs();
     request.expires_in = fields.take("expires_in", |node| whole(node, 60.min(longest), longest)).unwrap_or(longest);
-    read_without_effect(fields);
     request
 }
 
@@ -227,15 +243,19 @@ fn known_region(node: &Node, rules: &Rules) -> Read<Region> {
     rules.regions.iter().find(|region| region.as_str() == name).cloned().ok_or_else(|| "is not a known region".into())
 }
 
-/// The fields that nothing in this version acts on: one that is right but not the default is refused as well.
-fn read_without_effect(fields: &mut Fields<'_, '_>) {
-    const NOT_YET: &str = "is not supported by this version";
-
+/// Whom to tell. What is wrong is noted as a fault, and what the policy says of the address returned.
+fn read_webhook(
+    fields: &mut Fields<'_, '_>,
+    egress: &EgressPolicy,
+    signs: bool,
+) -> Result<Option<Webhook>, Option<UrlRefusal>> {
     let before = fields.fault_count();
-    let webhook = fields.take_object("webhook", read_webhook);
-    if webhook.is_some() && fields.fault_count() == before {
-        fields.fault("webhook", NOT_YET);
+    let Some(read) = fields.take_object("webhook", |inner| read_url(inner, egress)) else { return Ok(None) };
+    if !signs && fields.fault_count() == before {
+        fields.fault("webhook", UNSIGNED);
+        return Err(None);
     }
+    read.map(|(url, _)| Some(Webhook { url }))
 }
 
 fn read_clip(fields: &mut Fields<'_, '_>) -> Clip {
@@ -271,20 +291,6 @@ fn read_segments(fields: &mut Fields<'_, '_>) -> SponsorBlock {
         fields.take_list(key, SegmentKind::ALL.len(), read).unwrap_or_default()
     };
     SponsorBlock { mark: list("mark", &words), remove: list("remove", &removable) }
-}
-
-fn read_webhook(fields: &mut Fields<'_, '_>) -> Option<Webhook> {
-    let mut present = false;
-    let url = fields.take("url", |node| {
-        present = true;
-        let text = text(node, 1, SourceUrl::MAX_CHARS)?;
-        let url = url::Url::parse(&text).map_err(|_| "must be a URL")?;
-        if matches!(url.scheme(), "http" | "https") { Ok(text) } else { Err("must be http or https".into()) }
-    });
-    if !present {
-        fields.fault("url", "is required");
-    }
-    url.map(|url| Webhook { url })
 }
 
 #[cfg(test)]

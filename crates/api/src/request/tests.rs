@@ -16,12 +16,12 @@ fn rules() -> Rules {
 }
 
 fn check(body: &serde_json::Value) -> Result<Order, ApiError> {
-    read(&Node::parse(body.to_string().as_bytes()).unwrap(), &rules())
+    read(&Node::parse(body.to_string().as_bytes()).unwrap(), &rules(), true)
 }
 
 /// `code /pointer /pointer ...` of a refusal.
 fn refusal(body: &str) -> String {
-    let error = read(&Node::parse(body.as_bytes()).unwrap(), &rules()).unwrap_err();
+    let error = read(&Node::parse(body.as_bytes()).unwrap(), &rules(), true).unwrap_err();
     error.summary()
 }
 
@@ -51,7 +51,7 @@ fn every_word_of_the_contract_is_taken() {
         "embed_metadata": false, "embed_thumbnail": true, "embed_chapters": false,
         "sponsorblock": { "mark": ["intro", "chapter"], "remove": ["sponsor"] },
         "playlist_index": 7, "streaming": true, "live_seconds": 600, "filename": "Ein Vortrag",
-        "priority": "low", "region": "us", "webhook": null, "external_id": "order-17", "tags": ["talks", "2026"],
+        "priority": "low", "region": "us", "webhook": { "url": "https://hooks.example/haul?for=me" }, "external_id": "order-17", "tags": ["talks", "2026"],
         "expires_in": 60,
     });
     let order = check(&full).unwrap();
@@ -118,7 +118,15 @@ fn every_fault_is_told_at_its_place() {
             "invalid_request /sponsorblock/remove/0",
         ),
         (r#"{"url": "https://a.example/", "webhook": {}}"#, "invalid_request /webhook/url"),
-        (r#"{"url": "https://a.example/", "webhook": {"url": "https://b.example/"}}"#, "invalid_request /webhook"),
+        (r#"{"url": "https://a.example/", "webhook": {"url": "no url"}}"#, "invalid_request /webhook/url"),
+        (r#"{"url": "https://a.example/", "webhook": {"url": "ftp://b.example/"}}"#, "unsupported_url /webhook/url"),
+        (r#"{"url": "https://a.example/", "webhook": {"url": "http://10.1.1.1/"}}"#, "egress_denied /webhook/url"),
+        (r#"{"url": "https://a.example/", "webhook": {"url": "http://b.example:22/"}}"#, "egress_denied /webhook/url"),
+        (r#"{"url": "http://localhost/", "webhook": {"url": "http://[::1]/"}}"#, "invalid_request /url /webhook/url"),
+        (
+            r#"{"url": "https://a.example/", "webhook": {"url": "https://b.example/", "secret": "x"}}"#,
+            "invalid_request /webhook/secret",
+        ),
         (
             r#"{"url": "https://a.example/", "embed_thumbnail": "yes", "streaming": 1}"#,
             "invalid_request /embed_thumbnail /streaming",
@@ -131,6 +139,15 @@ fn every_fault_is_told_at_its_place() {
     for (body, expected) in table {
         assert_eq!(refusal(body), expected, "{body}");
     }
+}
+
+#[test]
+fn nobody_is_told_in_a_message_that_is_not_signed() {
+    let body =
+        json!({ "url": "https://a.example/", "webhook": { "url": "https://b.example/" }, "tags": 1 }).to_string();
+    let read_by = |signs| read(&Node::parse(body.as_bytes()).unwrap(), &rules(), signs).unwrap_err().summary();
+    assert_eq!(read_by(false), "invalid_request /webhook /tags");
+    assert_eq!(read_by(true), "invalid_request /tags");
 }
 
 #[test]

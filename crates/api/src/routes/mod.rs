@@ -10,3 +10,4 @@ pub mod metadata;
 pub mod operators;
 pub mod thumbnail;
 pub mod usage;
+pub mod webhook;

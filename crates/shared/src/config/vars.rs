@@ -253,7 +253,7 @@ table! {
         "TOML file of API keys, read again when it changes. With it every `/api` route wants a key; `haul-api key new NAME` makes one.";
     WEBHOOK_SECRETS = "HAUL_WEBHOOK_SECRETS", Http, Api,
         "Secrets that webhooks are signed with, each `whsec_` and base64, separated by commas, the newest first.",
-        .secret(), .effect(Checked);
+        .secret();
     CORS_ORIGINS = "HAUL_CORS_ORIGINS", Http, Api,
         "Origins whose pages may call the API, separated by commas, or `*`. None by default.";
     RATE_METADATA = "HAUL_RATE_METADATA", Http, Api,

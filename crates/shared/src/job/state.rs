@@ -100,6 +100,8 @@ pub enum Action {
     Relocate,
     /// The holder of a ticket asks for another run.
     Retry,
+    /// The holder of a ticket wants to be told its end again. It stays what it is.
+    Redeliver,
     /// The holder of a ticket wants it gone.
     Forget,
 }
@@ -126,6 +128,7 @@ pub const ALLOWED: &[(Action, &[StateKind])] = {
         (Action::Expire, &[Queued, Waiting, Running]),
         (Action::Relocate, &[Queued]),
         (Action::Retry, &[Failed, Cancelled]),
+        (Action::Redeliver, &[Completed, Failed, Cancelled, Expired]),
         (Action::Forget, &[Completed, Failed, Cancelled, Expired]),
     ]
 };
@@ -159,6 +162,7 @@ impl Action {
             Self::Expire => "expire",
             Self::Relocate => "relocate",
             Self::Retry => "retry",
+            Self::Redeliver => "redeliver",
             Self::Forget => "forget",
         }
     }
@@ -173,8 +177,8 @@ mod tests {
         for (action, states) in ALLOWED {
             let leaves_an_end = states.iter().any(|state| state.is_end());
             let may = matches!(action, Action::Retry | Action::Reuse | Action::Recall | Action::Forget);
-            let is_about_its_result = matches!(action, Action::Thumbnail | Action::Annotate);
-            assert_eq!(leaves_an_end, may || is_about_its_result, "{action:?}");
+            let stays = matches!(action, Action::Thumbnail | Action::Annotate | Action::Redeliver);
+            assert_eq!(leaves_an_end, may || stays, "{action:?}");
         }
     }
 

@@ -25,6 +25,16 @@ pub(super) const TABLE: &[(&str, &str)] = &[
     ("gone", "gone:"),
     // STRING fingerprint -> job: single flight while it goes on, reuse while the result lasts.
     ("flight", "fp:"),
+    // HASH, what the holder of a ticket is to be told at its end; fields: see `webhooks`. Lives as its ticket.
+    ("hook", "h:"),
+    // SET unfinished job -> those of its tickets that are to be told; lives as a ticket.
+    ("hooks", "hooks:"),
+    // LIST ticket -> the last 32 attempts to tell it, JSON, newest first; lives as its ticket.
+    ("tries", "tries:"),
+    // ZSET tickets whose end is to be told, by the ms of the next attempt.
+    ("untold", "untold"),
+    // HASH client, or `-` for all others -> what webhooks are signed with; lives as the newest ticket that wants to be told.
+    ("secrets", "secrets"),
     // HASH idempotency key -> body hash, ticket, ms of the promise; 24 h.
     ("promise", "idem:"),
     // STRING client -> µs at which its bucket of downloads is full again (GCRA); lives until then.
@@ -74,7 +84,7 @@ pub(super) const TABLE: &[(&str, &str)] = &[
     ("own", "own:"),
     // ZSET everybody's newest 10,000 tickets by creation ms.
     ("recent", "recent"),
-    // LIST lane -> wake tokens, at most 64.
+    // LIST lane, or `untold` -> wake tokens, at most 64.
     ("wake", "wake:"),
     // SET lanes that ever had a job.
     ("lanes", "lanes"),

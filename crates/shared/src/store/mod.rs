@@ -1,7 +1,7 @@
 //! Jobs in Redis: the queue is a state machine on one hash per job, moved by scripts only.
 //!
-//! The API's half ([`submission`], [`look`], [`listing`], [`library`], [`watch`], [`usage`], [`stats`]) hands out tickets and shows jobs; the
-//! worker's half ([`claims`], [`lease`]) takes jobs and writes to them under a fence. Whatever is accepted here survives the
+//! The API's half ([`submission`], [`look`], [`listing`], [`library`], [`watch`], [`webhooks`], [`usage`], [`stats`]) hands out tickets and
+//! shows jobs; the worker's half ([`claims`], [`lease`], [`outbox`]) takes jobs, writes to them under a fence, and tells their ends. Whatever is accepted here survives the
 //! death of any process. Not here: what a job means (`crate::job`), and how it is done (`worker::pipeline`).
 
 mod claims;
@@ -11,6 +11,7 @@ mod library;
 mod listing;
 mod look;
 mod orphans;
+mod outbox;
 mod promise;
 mod record;
 mod regions;
@@ -22,6 +23,7 @@ mod upkeep;
 mod usage;
 mod wake;
 mod watch;
+mod webhooks;
 
 pub use claims::{Claims, Leased};
 pub use keys::{Kind, Lane};
@@ -30,6 +32,7 @@ pub use library::Annotated;
 pub use listing::{Listing, MOST_SORTED, Order, Position, Scope, SortBy, Sorting};
 pub use look::Seen;
 pub use orphans::{Orphans, Progressed, Swept, TURN};
+pub use outbox::{Outbox, Telling, Then, Told};
 pub use promise::Idempotency;
 pub use sites::{Breaker, Deferral, Outlet};
 pub use stats::{QueueDepth, Samples, Stats, WORKER_SILENCE, WorkerInfo};
@@ -37,6 +40,7 @@ pub use submission::{Cancelled, ClientLimits, Submission, Submitted};
 pub use upkeep::{Audited, Garbage};
 pub use usage::{Delivered, Usage};
 pub use watch::Watch;
+pub use webhooks::{Delivery, Redelivered, Webhook, WebhookOrder};
 
 pub(crate) use keys::{forgotten as forgotten_channel, metadata as metadata_key, picture as picture_key};
 
@@ -133,6 +137,7 @@ struct Inner {
     changes: watch::Changes,
     looks: look::Looks,
     sorting: Semaphore,
+    bells: outbox::Bells,
     settings: StoreSettings,
 }
 
@@ -143,7 +148,8 @@ impl JobStore {
         let changes = watch::Changes::new(server.clone(), settings.shards);
         let looks = look::Looks::new(settings.shards);
         let sorting = Semaphore::new(listing::SORTING_AT_ONCE);
-        Self(Arc::new(Inner { server, changes, looks, sorting, settings }))
+        let bells = outbox::Bells::new(settings.shards);
+        Self(Arc::new(Inner { server, changes, looks, sorting, bells, settings }))
     }
 
     /// Is Redis there?

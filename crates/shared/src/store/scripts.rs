@@ -65,6 +65,10 @@ transitions! {
     SWEEP = "sweep", Run;
     SWEPT = "swept", Run;
     UNKNOWN = "unknown", Run;
+    TELL = "view" "tell", Run;
+    TOLD = "told", Run;
+    REDELIVER = "redeliver", Run;
+    ROTATE = "rotate", Run;
 }
 
 /// Begins a call of a transition on a shard.

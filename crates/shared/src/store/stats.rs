@@ -92,7 +92,7 @@ pub struct Stats {
 
 impl JobStore {
     /// Says on every shard that a worker lives; to be repeated a few times within [`WORKER_SILENCE`]. Answers how many
-    /// objects [`JobStore::collect`] would name now.
+    /// objects [`JobStore::collect`] would name now; that ends are to be told, this process's [`Outbox`](super::Outbox) hears by itself.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
@@ -101,7 +101,11 @@ impl JobStore {
         let announce = async |shard| {
             let mut call = invocation(shard, &scripts::ANNOUNCE);
             call.arg(&worker.id).arg(&word).arg(ms(WORKER_SILENCE)).arg(names(worker));
-            self.run::<u64>(&call).await
+            let (objects, ends): (u64, u64) = self.run(&call).await?;
+            if ends > 0 {
+                self.ring(shard);
+            }
+            Ok(objects)
         };
         Ok(self.everywhere(announce).await?.into_iter().sum())
     }

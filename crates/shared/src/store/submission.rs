@@ -11,6 +11,7 @@ use super::look::Seen;
 use super::promise::{Idempotency, Promised};
 use super::scripts::{self, invocation};
 use super::watch::Watch;
+use super::webhooks::{self, WebhookOrder};
 use super::{JobStore, StoreError, mark, ms, record};
 use crate::config::Rate;
 use crate::ids::{ClientKey, JobId, Region, Ticket};
@@ -59,6 +60,8 @@ pub struct Submission {
     pub max_attempts: u32,
     /// Whether a repetition is to be recognised.
     pub idempotency: Option<Idempotency>,
+    /// Whether its end is to be told.
+    pub webhook: Option<WebhookOrder>,
 }
 
 /// What came of a submission.
@@ -201,6 +204,7 @@ impl JobStore {
             .arg(new.region.as_str())
             .arg(mark())
             .arg(new.spec.url().site());
+        webhooks::add(&mut call, &new.client, new.webhook.as_ref());
         let answer: Vec<Vec<u8>> = if listed { self.run_durably(&call).await? } else { self.run_surely(&call).await? };
 
         let (word, rest) = answer.split_first().ok_or(StoreError::Unreadable("an answer"))?;

@@ -1,9 +1,10 @@
-//! Who waits for work, and how: a blocking pop of wake tokens, on a connection of its own.
+//! Who waits for work, and how: a blocking pop of wake tokens, on a connection of its own. Tokens of ends that are to be told come
+//! the same way, so that nobody has to ask for those.
 //!
 //! A token says that there may be work, no more; a lost one costs one time-out. Never shared with other commands,
 //! which would wait behind it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::keys::{self, Lane};
 use super::{JobStore, StoreError};
@@ -13,9 +14,13 @@ use crate::redis::Connection;
 /// The longest wait that a connection is made for.
 const LONGEST: Duration = Duration::from_secs(60);
 
+/// Where tokens lie that are not of a lane.
+const UNTOLD: &str = "untold";
+
 /// Waits for work in some lanes of a shard.
 pub(super) struct WakeCall {
     store: JobStore,
+    shard: Shard,
     keys: Vec<String>,
     connection: Option<Connection>,
 }
@@ -23,8 +28,9 @@ pub(super) struct WakeCall {
 impl JobStore {
     /// A wait for work in these lanes.
     pub(super) fn wake_call(&self, shard: Shard, lanes: &[Lane]) -> WakeCall {
-        let keys = lanes.iter().map(|lane| keys::key(shard, "wake") + &lane.to_string()).collect();
-        WakeCall { store: self.clone(), keys, connection: None }
+        let names = lanes.iter().map(Lane::to_string).chain([UNTOLD.to_owned()]);
+        let keys = names.map(|name| keys::key(shard, "wake") + &name).collect();
+        WakeCall { store: self.clone(), shard, keys, connection: None }
     }
 }
 
@@ -42,10 +48,17 @@ impl WakeCall {
             Some(connection) => connection,
             None => self.store.0.server.waiting(LONGEST).await?,
         };
-        let mut pop = redis::cmd("BLPOP");
-        // zero would be for ever
-        pop.arg(&self.keys).arg(longest.min(LONGEST).as_secs_f64().max(0.01));
-        let _token: Option<(String, String)> = pop.query_async(&mut connection).await?;
+        let end = Instant::now() + longest.min(LONGEST);
+        loop {
+            let mut pop = redis::cmd("BLPOP");
+            // zero would be for ever
+            pop.arg(&self.keys).arg(end.saturating_duration_since(Instant::now()).as_secs_f64().max(0.01));
+            let token: Option<(String, String)> = pop.query_async(&mut connection).await?;
+            match token {
+                Some((key, _)) if self.keys.last() == Some(&key) => self.store.ring(self.shard),
+                Some(_) | None => break,
+            }
+        }
         self.connection = Some(connection);
         Ok(())
     }

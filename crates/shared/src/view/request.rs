@@ -79,7 +79,7 @@ pub struct DownloadRequest {
     #[serde(default)]
     #[schema(value_type = String, example = "default")]
     pub region: Option<Region>,
-    /// Whom to tell. Not supported by this version.
+    /// Whom to tell when it ends. Needs a secret to sign with: the caller's key has one, or the service.
     #[serde(default)]
     pub webhook: Option<Webhook>,
     /// The client's own name for it.
@@ -249,6 +249,7 @@ impl SponsorBlock {
 /// Whom to tell when it ends.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Webhook {
-    /// http or https.
+    /// http or https, at most 2048 characters.
+    #[schema(max_length = 2048, example = "https://hooks.example/haul")]
     pub url: String,
 }

@@ -10,6 +10,9 @@ const QUESTION_BYTES: u64 = 2 << 10;
 /// Of pages and manifests, of which honest ones have a few MiB.
 const LOOK_BYTES: u64 = 128 << 20;
 
+/// Of who is told something: certificates, and a head.
+const ANSWER_BYTES: u64 = 256 << 10;
+
 /// What one attempt may take of the net.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caps {
@@ -37,6 +40,12 @@ impl Caps {
     #[must_use]
     pub fn for_a_look(self) -> Self {
         Self { received_bytes: self.received_bytes.min(LOOK_BYTES), ..self }
+    }
+
+    /// For one message that we send: its answer is of no interest but for its head.
+    #[must_use]
+    pub fn for_a_message(self) -> Self {
+        Self { received_bytes: ANSWER_BYTES, connections: 1, requests: 1, ..self }
     }
 
     /// For a job whose files may have so many bytes: they come with heads, with pages, and now and then twice.

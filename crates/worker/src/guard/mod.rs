@@ -115,6 +115,12 @@ impl Guards {
         self.within(self.0.caps.for_a_look(), cancel)
     }
 
+    /// The same for a message that somebody wants to be sent.
+    #[must_use]
+    pub fn message(&self, cancel: &CancellationToken) -> Guard {
+        self.within(self.0.caps.for_a_message(), cancel)
+    }
+
     fn within(&self, caps: Caps, cancel: &CancellationToken) -> Guard {
         let stop = cancel.child_token();
         let open = Arc::new(stop.clone().drop_guard());

@@ -112,7 +112,7 @@ impl Refusal {
 }
 
 /// How long to stay away: seconds, or until a date.
-fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Some(seconds) = number(text) {
         return Some(Duration::from_secs(seconds));

@@ -15,7 +15,7 @@ mod unfit;
 pub use address::Asker;
 pub(crate) use address::{MOST_REDIRECTS, headers_for, is_address, target};
 pub use answer::Validator;
-pub(crate) use answer::{Refusal, content_range, is_chunked, is_plain, whole_length};
+pub(crate) use answer::{Refusal, content_range, is_chunked, is_plain, retry_after, whole_length};
 pub(crate) use connection::{Connection, Silence, next_bytes};
 pub use cookies::Cookies;
 pub(crate) use pace::Pace;

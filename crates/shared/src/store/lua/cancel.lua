@@ -55,6 +55,8 @@ if j.n > 1 then
   end
   call('HSET', tkey, 'st', S.cancelled, 'ft', int(NOW))
   depart(j, t[3])
+  call('SREM', K.hooks .. j.id, ARGV[1])
+  to_tell(ARGV[1], S.cancelled)
   call('HINCRBY', K.job .. j.id, 'n', -1)
   changed(j.id, true)
   return say(tkey, ARGV[2], 'now')

@@ -8,7 +8,8 @@ if not t[1] then return call('GET', K.gone .. ARGV[1]) == ARGV[2] and 'ok' or 'g
 local j = load(t[1])
 if j and not t[2] and not may(MAY.forget, j.st) then return 'unfinished' end
 
-call('DEL', tkey)
+call('DEL', tkey, K.hook .. ARGV[1], K.tries .. ARGV[1])
+call('ZREM', K.untold, ARGV[1])
 call('SET', K.gone .. ARGV[1], ARGV[2], 'PX', 60000) -- for this call again, should its answer be lost
 call('ZREM', K.own .. t[3], ARGV[1])
 call('ZREM', K.recent, ARGV[1])

@@ -99,6 +99,24 @@ local function hand_over(j, client)
   call('PEXPIRE', day(), 172800000)
 end
 
+-- Whoever holds `ticket` is to be told that it came to this end, if they asked for that. Any worker may do it, for a day.
+local TELL_FOR = 86400000 -- ms
+local function to_tell(ticket, state)
+  local key = K.hook .. ticket
+  if call('EXISTS', key) == 0 then return end
+  call('HSET', key, 'end', state, 'at', int(NOW), 'till', int(NOW + TELL_FOR), 'n', 0)
+  call('ZADD', K.untold, int(NOW), ticket)
+  if call('EXISTS', K.wake .. 'untold') == 0 then wake('untold') end
+end
+
+-- The same for all who hold job `j`.
+local function tell_all(j, state)
+  local tickets = call('SMEMBERS', K.hooks .. j.id)
+  if #tickets == 0 then return end
+  for _, ticket in ipairs(tickets) do to_tell(ticket, state) end
+  call('DEL', K.hooks .. j.id)
+end
+
 -- Moves job `j` to state `to` and keeps every list and counter true to it.
 --   queued: `at.head` puts it before its client's other jobs
 --   waiting: `at.due` in ms
@@ -142,6 +160,7 @@ local function move(j, to, at)
     call('HSET', key, 'st', to, 'ft', int(NOW))
     call('HDEL', key, 'spec', 'chg', 'wk', 'crash') -- what only its runs needed; a retry brings an order of its own
     call('PEXPIRE', key, j.keep)
+    tell_all(j, to)
     note(K.ends, int(NOW), 64)
     note(K.pace .. j.own, int(NOW), 16)
     call('PEXPIRE', K.pace .. j.own, 3600000)

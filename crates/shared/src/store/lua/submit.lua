@@ -7,6 +7,8 @@
 --       18 µs between two of the client's (empty: no rate)                   19 how many at once
 --       20 "1": shown in lists             21 "1": retry    22 region        23 mark of this call (of a retry)
 --       24 site
+--       25 message that its end is told in (empty: nobody is told)   26 what links begin with
+--       27 what that is signed with             28 whose that is
 -- Returns {"new" | "join" | "reuse" | "known" | "same", now, view} | {"gone"} | {"not_retryable"} | {"limited", µs to wait}
 --         | {"full" or "busy", jobs waiting, ends counted, ms they took}
 local jid, ticket, client, fp, lane, kind = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[6], ARGV[7]
@@ -84,6 +86,23 @@ end
 call('HSET', tkey, 'req', ARGV[13], 'ttl', ARGV[14], 'jid', word == 'new' and jid or run.id)
 call('PEXPIRE', tkey, ARGV[15])
 if retry then say(tkey, ARGV[23], word) end
+local is_told = ARGV[25] ~= ''
+if is_told then
+  local hook = K.hook .. ticket
+  call('DEL', hook, K.tries .. ticket) -- of an end that is none any more
+  call('ZREM', K.untold, ticket)
+  call('HSET', hook, 'id', ARGV[25], 'base', ARGV[26])
+  call('PEXPIRE', hook, ARGV[15])
+  call('HSET', K.secrets, ARGV[28], ARGV[27])
+  call('PEXPIRE', K.secrets, ARGV[15])
+  if word == 'new' or word == 'join' then
+    local hooks = K.hooks .. (word == 'new' and jid or run.id)
+    call('SADD', hooks, ticket)
+    call('PEXPIRE', hooks, ARGV[15])
+  else
+    to_tell(ticket, run.st)
+  end
+end
 
 -- New limits let a client back into the ring that was parked under the old ones.
 local caps = ARGV[11] .. ':' .. ARGV[12]

@@ -1,0 +1,31 @@
+//! What webhooks are signed with, on its way from the operator to the workers, who sign.
+//!
+//! With an order the secrets are written by the order itself. Here it is seen to that a change counts at once for all that is
+//! still to be sent: at the start of this process, and when the keys file has changed.
+
+use std::time::Duration;
+
+use crate::app::App;
+
+/// How often it is looked whether they have changed. Costs nothing while they have not.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Says so whenever the secrets are others, until it is dropped.
+pub async fn publish(app: &App) {
+    let mut said = None;
+    let mut ticks = tokio::time::interval(LOOK);
+    loop {
+        ticks.tick().await;
+        let own = app.keys.as_ref().map(crate::auth::KeyRing::webhook_secrets).unwrap_or_default();
+        if said.as_ref() == Some(&own) {
+            continue;
+        }
+        match app.jobs.rotate(app.config.webhook_secrets.as_ref(), &own).await {
+            Ok(()) => said = Some(own),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "workers could not be told what webhooks are signed with; they will be");
+            }
+        }
+    }
+}
