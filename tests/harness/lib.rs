@@ -12,6 +12,7 @@ pub mod origin;
 pub mod processes;
 pub mod proxy;
 pub mod ranges;
+pub mod receiver;
 pub mod redis;
 pub mod registries;
 mod resp;

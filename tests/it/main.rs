@@ -15,5 +15,6 @@ mod storage;
 mod store;
 mod tidy;
 mod warm;
+mod webhooks;
 mod worker;
 mod ytdlp;

@@ -1,5 +1,6 @@
 //! What an operator's log and metrics must not tell, and what no program is told.
 
+use haul_tests::receiver::{Receiver, Reply};
 use haul_tests::s3;
 use rustix::process::Signal;
 
@@ -7,6 +8,8 @@ use super::*;
 
 /// Part of a query, as a site's own token would be.
 const TOKEN: &str = "hush-hush-4711";
+/// What webhooks are signed with.
+const SIGNED_WITH: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 /// From where one is asked.
 const CLIENT: &str = "198.51.100.77";
 
@@ -16,11 +19,20 @@ async fn no_log_line_and_no_metric_holds_a_link_a_secret_or_a_source_query() -> 
     let dir = logs.path().to_str().context("a temporary path in UTF-8")?;
     let mut house = House::open(
         Store::Disk,
-        &[("HAUL_LOG", "debug"), ("HAUL_LOG_DIR", dir), ("HAUL_TRUSTED_PROXIES", "127.0.0.0/8")],
+        &[
+            ("HAUL_LOG", "debug"),
+            ("HAUL_LOG_DIR", dir),
+            ("HAUL_TRUSTED_PROXIES", "127.0.0.0/8"),
+            ("HAUL_WEBHOOK_SECRETS", SIGNED_WITH),
+        ],
     )
     .await?;
     let mut worker = house.worker(&[("HAUL_RETRIES", "0")]).await?;
-    let with_token = |url: String| request(&format!("{url}?token={TOKEN}"), json!({"external_id": "order"}));
+    let receiver = Receiver::start().await?;
+    receiver.will([Reply::Status(500)]);
+    let webhook = json!({"url": receiver.url(&format!("/hook?token={TOKEN}"))});
+    let more = json!({"external_id": "order", "webhook": webhook});
+    let with_token = |url: String| request(&format!("{url}?token={TOKEN}"), more.clone());
 
     let good = house.order(&with_token(house.origin.url("/progressive.mp4"))).await?;
     let gone = house.order(&with_token(house.origin.url("/no-such-file.mp4"))).await?;
@@ -39,6 +51,8 @@ async fn no_log_line_and_no_metric_holds_a_link_a_secret_or_a_source_query() -> 
     assert_eq!(of_client(Method::POST, "/api/v1/downloads").body("{").send().await?.status(), 415);
     assert_eq!(of_client(Method::GET, "/api/v1/downloads/none").send().await?.status(), 404);
 
+    // four ends, of which one was told twice
+    let signature_of_a_message = receiver.has(5).await?[0].header("webhook-signature").to_owned();
     let http = reqwest::Client::builder().timeout(processes::PATIENCE).build()?;
     let mut told = house.get("/metrics").await?.body.to_vec();
     let of_worker = http.get(format!("http://{}/metrics", worker.address())).send().await?.bytes().await?;
@@ -53,13 +67,14 @@ async fn no_log_line_and_no_metric_holds_a_link_a_secret_or_a_source_query() -> 
     }
     let told = String::from_utf8_lossy(&told);
     assert!(
-        told.contains("haul_jobs_running") && told.contains("begins, attempt 1"),
+        told.contains("haul_jobs_running") && told.contains("begins, attempt 1") && told.contains("was not taken"),
         "both logs and metrics are there"
     );
 
     let signature = link.rsplit_once("sig=").context("a signature")?.1;
+    let ticket = good.rsplit('/').next().unwrap_or_default();
     for secret in
-        [TOKEN, CLIENT, signature, "/media.mp4", "the key of the tests", good.rsplit('/').next().unwrap_or_default()]
+        [TOKEN, CLIENT, signature, "/media.mp4", "the key of the tests", ticket, SIGNED_WITH, &signature_of_a_message]
     {
         let line = told.lines().find(|line| line.contains(secret));
         assert!(line.is_none(), "{secret} is in: {line:?}");

@@ -35,6 +35,23 @@ for _, ticket in ipairs(names('t:')) do
   must(is_mortal('t:' .. ticket), 'ticket', ticket, 'lives for ever')
 end
 
+-- Who wants to be told is, once there is an end: it is due until it was told, or given up.
+local function is_ended(ticket)
+  local t = call('HMGET', B .. 't:' .. ticket, 'jid', 'st')
+  local state = t[2] or t[1] and call('HGET', B .. 'j:' .. t[1], 'st')
+  return state and state ~= 'queued' and state ~= 'waiting' and state ~= 'running'
+end
+for _, ticket in ipairs(names('h:')) do
+  local h = call('HMGET', B .. 'h:' .. ticket, 'end', 'st')
+  must(is_mortal('h:' .. ticket), 'the webhook of', ticket, 'lives for ever')
+  must((h[1] ~= false) == (is_ended(ticket) or false), 'ticket', ticket, 'and its end')
+  must((h[1] and not h[2] and true or false) == is_in('untold', ticket), 'the end of', ticket, 'and who tells it')
+end
+for _, ticket in ipairs(names('tries:')) do must(is_mortal('tries:' .. ticket), 'attempts at', ticket, 'are kept for ever') end
+for _, jid in ipairs(names('hooks:')) do
+  must(is_mortal('hooks:' .. jid) and is_in('live', jid), 'job', jid, 'has ended, and not told it')
+end
+
 local run, load, via, states, unfinished = {}, {}, {}, {}, { queued = 'waits', waiting = 'waits', running = 'runs' }
 local bytes, objects = 0, 0
 for _, entry in ipairs(call('ZRANGE', B .. 'gc', 0, -1)) do

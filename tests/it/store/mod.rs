@@ -14,6 +14,7 @@ mod results;
 mod shards;
 mod sites;
 mod usage;
+mod webhooks;
 
 use std::time::Duration;
 

@@ -125,12 +125,10 @@ impl JobStore {
     pub async fn rotate(&self, everybody: Option<&Secrets>, own: &[(ClientKey, Secrets)]) -> Result<(), StoreError> {
         let rotate = async |shard| {
             let mut call = invocation(shard, &scripts::ROTATE);
-            for (whose, secrets) in everybody
-                .map(|secrets| (EVERYBODY, secrets))
-                .into_iter()
-                .chain(own.iter().map(|(client, secrets)| (client.as_str(), secrets)))
-            {
-                call.arg(whose).arg(secrets.stored());
+            // that there are none is said, too: nobody's old ones stay in use
+            call.arg(EVERYBODY).arg(everybody.map(Secrets::stored).unwrap_or_default());
+            for (client, secrets) in own {
+                call.arg(client.as_str()).arg(secrets.stored());
             }
             self.run_surely::<String>(&call).await
         };

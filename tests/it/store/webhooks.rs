@@ -1,0 +1,221 @@
+//! Ends that somebody is to be told of: who has them, for how long, and what is remembered of it.
+
+use anyhow::Context as _;
+use haul_shared::store::{Delivery, Outbox, Redelivered, Telling, Then, Told, Webhook, WebhookOrder};
+use haul_shared::webhook::{Attempt, Secrets, Signing};
+use jiff::Timestamp;
+
+use super::*;
+
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+/// An order of which somebody wants to be told.
+fn told_of(name: &str, url: &str) -> Submission {
+    let signing = Signing { secrets: Secrets::read([SECRET]).unwrap(), is_own: false };
+    let base = "https://haul.example/".parse().unwrap();
+    Submission { webhook: Some(WebhookOrder { base, signing }), ..order(name, url) }
+}
+
+fn in_vain() -> Attempt {
+    Attempt { at: Timestamp::UNIX_EPOCH, status: Some(500), error: Some("status".to_owned()), duration_ms: 7 }
+}
+
+impl Bench {
+    /// A job that has ended, and whose end is to be told.
+    async fn ended(&self) -> Result<Ticket> {
+        let order = told_of("a", "https://example.com/v");
+        self.store.submit(&order).await?;
+        assert_eq!(self.webhook(order.ticket).await?.state, Delivery::Waiting);
+        assert_eq!(self.store.cancel(order.ticket).await?, Cancelled::Now);
+        Ok(order.ticket)
+    }
+
+    async fn webhook(&self, ticket: Ticket) -> Result<Webhook> {
+        self.store.webhook(ticket).await?.context("somebody is to be told")
+    }
+
+    fn outbox(&self) -> Outbox {
+        self.store.outboxes().swap_remove(0)
+    }
+
+    async fn take(&self) -> Result<Vec<Telling>> {
+        Ok(self.outbox().take(10, &[]).await?)
+    }
+
+    /// Lets it be due without waiting for that.
+    async fn is_due(&self, ticket: Ticket) -> Result<()> {
+        let mut zadd = redis::cmd("ZADD");
+        zadd.arg("haul1:{0}:untold").arg(1).arg(ticket.to_string());
+        Ok(zadd.query_async(&mut self.redis.connection().await?).await?)
+    }
+
+    /// Lets its day be over at this time.
+    async fn is_told_until(&self, ticket: Ticket, ms: i64) -> Result<()> {
+        let mut hset = redis::cmd("HSET");
+        hset.arg(format!("haul1:{{0}}:h:{ticket}")).arg("till").arg(ms);
+        Ok(hset.query_async(&mut self.redis.connection().await?).await?)
+    }
+}
+
+#[tokio::test]
+async fn what_one_has_nobody_else_gets_until_it_was_silent_for_too_long_and_then_it_is_not_heard() -> Result<()> {
+    let bench = Bench::new().await?;
+    let ticket = bench.ended().await?;
+    let [slow] = bench.take().await?.try_into().expect("one end");
+    assert_eq!((slow.job.ticket, slow.end, slow.failures), (ticket, StateKind::Cancelled, 0));
+    assert_eq!(slow.secrets.as_ref().map(|secrets| secrets.expose().collect::<Vec<_>>()), Some(vec![SECRET]));
+    assert!(bench.take().await?.is_empty());
+    bench.recount().await?;
+
+    bench.is_due(ticket).await?;
+    let [fresh] = bench.take().await?.try_into().expect("the same end");
+    assert_eq!(fresh.message, slow.message);
+    assert_eq!(bench.store.told(&slow, &in_vain(), Then::Never).await?, Told::Stale);
+    // an answer that was lost is given again
+    for _ in 0..2 {
+        assert_eq!(bench.store.told(&fresh, &in_vain(), Then::Told).await?, Told::Delivered);
+    }
+    let webhook = bench.webhook(ticket).await?;
+    assert_eq!((webhook.state, webhook.attempts.len()), (Delivery::Delivered, 1));
+    bench.recount().await
+}
+
+#[tokio::test]
+async fn what_a_worker_has_no_hand_for_is_given_back_and_counts_as_no_attempt() -> Result<()> {
+    let bench = Bench::new().await?;
+    let ticket = bench.ended().await?;
+    let taken = bench.take().await?;
+    let hidden = bench.webhook(ticket).await?.state;
+    assert!(bench.outbox().take(10, &taken).await?.is_empty(), "not again at once");
+    let (Delivery::Pending { next: hidden }, Delivery::Pending { next }) = (hidden, bench.webhook(ticket).await?.state)
+    else {
+        panic!("it is to be told");
+    };
+    assert!(next < hidden, "sooner than if nothing had been heard of it");
+    bench.is_due(ticket).await?;
+    let [again] = bench.take().await?.try_into().expect("one end");
+    assert_eq!((again.failures, bench.webhook(ticket).await?.attempts.len()), (0, 0));
+    bench.recount().await
+}
+
+#[tokio::test]
+async fn an_end_is_told_for_a_day_and_once_more_for_who_asks() -> Result<()> {
+    let bench = Bench::new().await?;
+    let ticket = bench.ended().await?;
+    let now = || Timestamp::now().as_millisecond();
+    // the next attempt would come when the day is over
+    let [telling] = bench.take().await?.try_into().expect("one end");
+    bench.is_told_until(ticket, now() + 30_000).await?;
+    assert_eq!(bench.store.told(&telling, &in_vain(), Then::Again(MINUTE)).await?, Told::GivenUp);
+    assert_eq!(bench.webhook(ticket).await?.state, Delivery::GivenUp);
+
+    assert_eq!(bench.store.redeliver(ticket).await?, Redelivered::Soon);
+    let [telling] = bench.take().await?.try_into().expect("one end");
+    assert_eq!((telling.failures, &telling.job.state), (0, &JobState::Cancelled { at: telling.at }));
+    assert_eq!(bench.store.told(&telling, &in_vain(), Then::Again(MINUTE)).await?, Told::Pending);
+    bench.recount().await?;
+
+    // nobody was there to tell it for a day
+    bench.is_told_until(ticket, now() - 1).await?;
+    bench.is_due(ticket).await?;
+    assert!(bench.take().await?.is_empty());
+    let webhook = bench.webhook(ticket).await?;
+    assert_eq!((webhook.state, webhook.attempts.len()), (Delivery::GivenUp, 2));
+    bench.recount().await
+}
+
+#[tokio::test]
+async fn of_many_attempts_the_newest_are_remembered() -> Result<()> {
+    let bench = Bench::new().await?;
+    let ticket = bench.ended().await?;
+    for n in 0..100 {
+        bench.is_due(ticket).await?;
+        let [telling] = bench.take().await?.try_into().expect("one end");
+        assert_eq!(telling.failures, n);
+        let attempt = Attempt { duration_ms: n.into(), ..in_vain() };
+        assert_eq!(bench.store.told(&telling, &attempt, Then::Again(MINUTE)).await?, Told::Pending);
+    }
+    let remembered: Vec<u64> = bench.webhook(ticket).await?.attempts.iter().map(|one| one.duration_ms).collect();
+    assert_eq!(remembered, (68..100).collect::<Vec<u64>>());
+    let mut connection = bench.redis.connection().await?;
+    let kept: u64 = redis::cmd("LLEN").arg(format!("haul1:{{0}}:tries:{ticket}")).query_async(&mut connection).await?;
+    assert!(kept <= 64, "{kept}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_tries_again_is_told_of_that_run_and_not_of_the_last_one() -> Result<()> {
+    let bench = Bench::new().await?;
+    let order = told_of("a", "https://example.com/v");
+    bench.store.submit(&order).await?;
+    bench.store.cancel(order.ticket).await?;
+    let [before] = bench.take().await?.try_into().expect("one end");
+    assert!(matches!(bench.store.resubmit(&order).await?, Submitted::Accepted(_)));
+    assert_eq!(bench.store.told(&before, &in_vain(), Then::Told).await?, Told::Stale);
+    let webhook = bench.webhook(order.ticket).await?;
+    assert_eq!((webhook.state, webhook.end, webhook.attempts.len()), (Delivery::Waiting, None, 0));
+    assert_ne!(webhook.message, before.message);
+    assert_eq!(bench.store.redeliver(order.ticket).await?, Redelivered::Unfinished);
+
+    let leased = bench.must_lease().await?;
+    bench.store.complete(&leased.lease, &artifact(&leased), &[]).await?;
+    let [after] = bench.take().await?.try_into().expect("one end");
+    assert_eq!((after.end, &after.message), (StateKind::Completed, &webhook.message));
+    bench.recount().await
+}
+
+#[tokio::test]
+async fn nothing_is_left_of_a_webhook_whose_job_was_deleted() -> Result<()> {
+    let bench = Bench::new().await?;
+    let (told, other) = (told_of("a", "https://example.com/v"), told_of("b", "https://example.com/v"));
+    bench.store.submit(&told).await?;
+    bench.store.submit(&other).await?;
+    bench.store.cancel(told.ticket).await?;
+    bench.recount().await?;
+    bench.store.cancel(other.ticket).await?;
+    for ticket in [told.ticket, other.ticket] {
+        assert!(bench.store.forget(ticket).await?);
+        assert_eq!(bench.store.redeliver(ticket).await?, Redelivered::Unasked);
+        assert_eq!(bench.store.webhook(ticket).await?, None);
+    }
+    assert!(bench.take().await?.is_empty());
+    let mut connection = bench.redis.connection().await?;
+    for pattern in ["h:*", "hooks:*", "tries:*", "untold"] {
+        let keys: Vec<String> =
+            redis::cmd("KEYS").arg(format!("haul1:{{0}}:{pattern}")).query_async(&mut connection).await?;
+        assert!(keys.is_empty(), "{keys:?}");
+    }
+    bench.recount().await
+}
+
+#[tokio::test]
+async fn secrets_are_kept_where_a_webhook_was_ordered_and_are_those_of_now() -> Result<()> {
+    let bench = Bench::new().await?;
+    let secrets = |text: &str| Secrets::read([text]).unwrap();
+    let (new, own) = (secrets("whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"), secrets(&format!("whsec_{}", "A".repeat(32))));
+    let mut connection = bench.redis.connection().await?;
+    let key = "haul1:{0}:secrets";
+    bench.store.rotate(Some(&new), &[(client("a"), own.clone())]).await?;
+    let kept: bool = redis::cmd("EXISTS").arg(key).query_async(&mut connection).await?;
+    assert!(!kept, "nobody has ordered a webhook");
+
+    let ticket = bench.ended().await?;
+    let now = async || {
+        bench.is_due(ticket).await?;
+        anyhow::Ok(bench.take().await?.swap_remove(0).secrets)
+    };
+    assert_eq!(now().await?, Some(secrets(SECRET)));
+    bench.store.rotate(Some(&new), &[(client("b"), own.clone())]).await?;
+    assert_eq!(now().await?, Some(new.clone()));
+    bench.store.rotate(Some(&new), &[(client("a"), own.clone())]).await?;
+    assert_eq!(now().await?, Some(own));
+    bench.store.rotate(Some(&new), &[]).await?;
+    assert_eq!(now().await?, Some(new));
+    bench.store.rotate(None, &[]).await?;
+    assert_eq!(now().await?, None);
+    bench.store.rotate(Some(&secrets(SECRET)), &[]).await?;
+    assert_eq!(now().await?, Some(secrets(SECRET)));
+    let life: i64 = redis::cmd("PTTL").arg(key).query_async(&mut connection).await?;
+    assert!(life != -1, "they live for ever");
+    Ok(())
+}
