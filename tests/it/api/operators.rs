@@ -94,6 +94,7 @@ async fn the_description_names_every_route() -> Result<()> {
         "get /api/v1/downloads/{id}/link",
         "get /api/v1/downloads/{id}/subtitles/{language}",
         "get /api/v1/downloads/{id}/thumbnail",
+        "get /api/v1/downloads/{id}/webhook",
         "get /api/v1/metadata/thumbnail",
         "get /api/v1/stats",
         "get /api/v1/usage",
@@ -103,6 +104,7 @@ async fn the_description_names_every_route() -> Result<()> {
         "post /api/v1/downloads",
         "post /api/v1/downloads/batch",
         "post /api/v1/downloads/{id}/retry",
+        "post /api/v1/downloads/{id}/webhook/redeliver",
         "post /api/v1/metadata",
     ];
     assert_eq!(routes, expected);
