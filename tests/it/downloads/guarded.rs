@@ -2,10 +2,11 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use haul_tests::ranges::{Answer, Asked, RangeOrigin, TAG};
+use haul_tests::receiver::Receiver;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -118,21 +119,23 @@ async fn what_a_job_can_do_without_is_left_out_where_it_is_denied_and_its_bytes_
 #[tokio::test]
 async fn a_download_goes_through_the_operator_s_proxy_and_an_environment_names_none() -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let (proxy, tunnels) = (listener.local_addr()?, Arc::<AtomicUsize>::default());
-    let count = Arc::clone(&tunnels);
+    let (proxy, tunnels) = (listener.local_addr()?, Arc::<Mutex<Vec<String>>>::default());
+    let made = Arc::clone(&tunnels);
     tokio::spawn(async move {
         while let Ok((mut client, _)) = listener.accept().await {
-            let count = Arc::clone(&count);
+            let made = Arc::clone(&made);
             tokio::spawn(async move {
                 let target = connect_target(&mut client).await?;
-                let mut server = TcpStream::connect(target).await?;
-                count.fetch_add(1, Ordering::Relaxed);
+                let mut server = TcpStream::connect(&target).await?;
+                made.lock().expect("no holder panics").push(target);
                 tokio::io::AsyncWriteExt::write_all(&mut client, b"HTTP/1.1 200 OK\r\n\r\n").await?;
                 copy_bidirectional(&mut client, &mut server).await
             });
         }
     });
-    let house = House::open(Store::Disk, &[]).await?;
+    let secret = ("HAUL_WEBHOOK_SECRETS", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+    let (house, receiver) = (House::open(Store::Disk, &[secret]).await?, Receiver::start().await?);
+    let made = |target: &str| tunnels.lock().expect("no holder panics").iter().filter(|one| *one == target).count();
     let proxy = format!("http://haul:hush@{proxy}");
     // what the worker's own environment says of proxies is no affair of its programs
     let nowhere = "http://127.0.0.2:1";
@@ -141,14 +144,18 @@ async fn a_download_goes_through_the_operator_s_proxy_and_an_environment_names_n
     let served = content.clone();
     let origin = RangeOrigin::start(move |asked: &Asked| asked.served(&served, TAG).with("Content-Type", "video/mp4"));
     let origin = origin.await;
-    for warm in ["1", "0"] {
+    for (at, warm) in ["1", "0"].into_iter().enumerate() {
         let variables = [&of_others[..], &[("HAUL_PROXY", proxy.as_str()), ("HAUL_WARM_EXTRACTORS", warm)]].concat();
         let worker = house.worker(&variables).await?;
-        let before = tunnels.load(Ordering::Relaxed);
         let url = origin.url(&format!("/{warm}.mp4"));
-        let job = house.order(&request(&url, json!({ "format": "original" }))).await?;
+        let site = url.trim_start_matches("http://").split('/').next().unwrap_or_default();
+        let before = made(site);
+        let more = json!({ "format": "original", "webhook": { "url": receiver.url("/hook") } });
+        let job = house.order(&request(&url, more)).await?;
         assert_eq!(house.outcome(&job).await?, "completed");
-        assert!(tunnels.load(Ordering::Relaxed) > before + 1, "yt-dlp's and ours");
+        assert!(made(site) > before + 1, "yt-dlp's and ours");
+        receiver.has(at + 1).await?;
+        assert_eq!(made(&receiver.address().to_string()), at + 1, "and the webhook's");
         drop(worker);
     }
     Ok(())

@@ -9,11 +9,15 @@ use super::*;
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
+/// What makes an order one of which somebody wants to be told.
+pub(super) fn wanted() -> WebhookOrder {
+    let signing = Signing { secrets: Secrets::read([SECRET]).unwrap(), is_own: false };
+    WebhookOrder { base: "https://haul.example/".parse().unwrap(), signing }
+}
+
 /// An order of which somebody wants to be told.
 fn told_of(name: &str, url: &str) -> Submission {
-    let signing = Signing { secrets: Secrets::read([SECRET]).unwrap(), is_own: false };
-    let base = "https://haul.example/".parse().unwrap();
-    Submission { webhook: Some(WebhookOrder { base, signing }), ..order(name, url) }
+    Submission { webhook: Some(wanted()), ..order(name, url) }
 }
 
 fn in_vain() -> Attempt {

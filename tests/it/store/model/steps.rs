@@ -94,6 +94,7 @@ impl Order {
             limits: ClientLimits { max_queued, max_running, weight: 1 + u32::from(client), rate, bytes_per_day: None },
             priority: if is_low { Priority::Low } else { Priority::Normal },
             max_attempts,
+            webhook: (client % 2 == 0).then(super::super::webhooks::wanted),
             idempotency: key.map(|key| Idempotency { key: key.to_string(), body_sha256: url }),
             ..order
         }
