@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use haul_shared::job::{Artifact, Failure, Job, JobState, Progress, Stage};
 use haul_shared::view::{DownloadRequest, filename};
@@ -82,8 +82,8 @@ pub(super) async fn show(State(app): State<Arc<App>>, caller: Caller, Id(id): Id
 }
 
 /// The way to the result, for who can send no key with a link.
-pub(super) async fn file(State(app): State<Arc<App>>, caller: Caller, id: Id) -> ApiResult<Response> {
-    files::link(State(app), caller, id, Params::of("redirect=true")).await
+pub(super) async fn file(State(app): State<Arc<App>>, caller: Caller, id: Id, method: Method) -> ApiResult<Response> {
+    files::link(State(app), caller, id, Params::of("redirect=true"), method).await
 }
 
 /// Cancels it. Unlike the API's `DELETE` it leaves alone what has ended meanwhile: who sees a running job does not mean
