@@ -19,6 +19,7 @@ mod stage;
 mod start;
 mod status;
 mod submit;
+mod watchers;
 
 use std::time::Duration;
 
@@ -46,6 +47,8 @@ enum What {
     Submit(Plan),
     /// Bytes of Redis per queued and per finished job
     Memory(Plan),
+    /// Memory and processor of an API on which ten thousand follow downloads
+    Watchers(Plan),
     /// Starts of programs in each tier of the sandbox, against the launcher alone
     Start,
     /// Downloads from POST to link, against what others do with the same media
@@ -95,6 +98,7 @@ fn main() -> Result<()> {
         What::Status(plan) => measure(async { status::run(&plan).await }),
         What::Submit(plan) => measure(async { submit::run(&plan).await }),
         What::Memory(_) => measure(memory::run()),
+        What::Watchers(_) => measure(watchers::run()),
         What::Start => measure(start::run()),
         What::Engine(plan) => measure(engine::run(plan)),
         What::Guarded(plan) => measure(engine::guarded::run(&plan)),

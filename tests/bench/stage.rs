@@ -11,7 +11,7 @@ use haul_shared::job::JobSpec;
 use haul_shared::media::Priority;
 use haul_shared::redis::Server;
 use haul_shared::source::SourceUrl;
-use haul_shared::store::{ClientLimits, JobStore, Kind, StoreSettings, Submission, Submitted};
+use haul_shared::store::{ClientLimits, JobStore, Kind, Leased, StoreSettings, Submission, Submitted};
 use haul_tests::house::unlimited;
 use haul_tests::processes::Process;
 use haul_tests::redis::Redis;
@@ -91,20 +91,33 @@ impl Stage {
         Ok(())
     }
 
+    /// Queues jobs of these numbers, and returns their paths.
+    ///
+    /// # Errors
+    /// When one is not taken.
+    pub async fn queue_some(&self, numbers: std::ops::Range<usize>) -> Result<Vec<String>> {
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(10)).build()?;
+        let mut paths = Vec::new();
+        for number in numbers {
+            let url = address(800_000_000_000 + number as u64);
+            let request = http.post(format!("http://{}/api/v1/downloads", self.api()));
+            let answer = request
+                .header("X-Forwarded-For", format!("10.9.0.{number}"))
+                .json(&serde_json::json!({ "url": url }))
+                .send()
+                .await?;
+            let job: serde_json::Value = answer.error_for_status()?.json().await?;
+            paths.push(format!("/api/v1/downloads/{}", job["id"].as_str().context("a job has an id")?));
+        }
+        Ok(paths)
+    }
+
     /// Takes so many jobs as a worker does, and leaves them running.
     ///
     /// # Errors
     /// When there are not so many.
     pub async fn lease_jobs(&self, jobs: usize) -> Result<()> {
-        let store = with_lease(&self.redis.url(), HOUR)?;
-        let mut claims = store.claims(&WorkerId::on_host("bench"), Kind::Download, &["default".parse()?]);
-        let mut taken = 0;
-        while taken < jobs {
-            let more = claims.take(jobs - taken).await?.len();
-            anyhow::ensure!(more > 0, "no job waits");
-            taken += more;
-        }
-        Ok(())
+        take(&self.redis.url(), jobs).await.map(drop)
     }
 
     /// Has so many jobs finished by a worker that does nothing.
@@ -118,6 +131,22 @@ impl Stage {
         worker.go().await?;
         worker.number().await
     }
+}
+
+/// Takes so many jobs as a worker does.
+///
+/// # Errors
+/// When there are not so many.
+pub async fn take(redis: &str, jobs: usize) -> Result<Vec<Leased>> {
+    let store = with_lease(redis, HOUR)?;
+    let mut claims = store.claims(&WorkerId::on_host("bench"), Kind::Download, &["default".parse()?]);
+    let mut taken = Vec::new();
+    while taken.len() < jobs {
+        let more = claims.take(jobs - taken.len()).await?;
+        anyhow::ensure!(!more.is_empty(), "no job waits");
+        taken.extend(more);
+    }
+    Ok(taken)
 }
 
 /// The request that queues an address.

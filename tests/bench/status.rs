@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use redis::AsyncCommands as _;
 
 use crate::Plan;
 use crate::figures::{begin, compare, in_turns, remark};
 use crate::load::{Request, Until, drive};
 use crate::roles::Part;
-use crate::stage::{Stage, address};
+use crate::stage::Stage;
 
 /// Jobs that are polled, each by its own share of the connections: a third waits in line, a third runs, a third is done.
 const JOBS: usize = 48;
@@ -48,22 +48,9 @@ pub async fn run(plan: &Plan) -> Result<()> {
 
 /// Jobs in the states that are polled most, and their paths.
 async fn jobs(stage: &Stage) -> Result<Vec<String>> {
-    let http = reqwest::Client::builder().timeout(std::time::Duration::from_secs(10)).build()?;
-    let mut paths = Vec::new();
-    for number in 0..JOBS {
-        let url = address(800_000_000_000 + number as u64);
-        let answer = http
-            .post(format!("http://{}/api/v1/downloads", stage.api()))
-            .header("X-Forwarded-For", format!("10.9.0.{number}"))
-            .json(&serde_json::json!({ "url": url }))
-            .send()
-            .await?;
-        let job: serde_json::Value = answer.error_for_status()?.json().await?;
-        paths.push(format!("/api/v1/downloads/{}", job["id"].as_str().context("a job has an id")?));
-        if number + 1 == JOBS / 3 {
-            stage.finish_jobs(paths.len() as u64).await?;
-        }
-    }
+    let mut paths = stage.queue_some(0..JOBS / 3).await?;
+    stage.finish_jobs(paths.len() as u64).await?;
+    paths.extend(stage.queue_some(JOBS / 3..JOBS).await?);
     stage.lease_jobs(JOBS / 3).await?;
     Ok(paths)
 }

@@ -4,6 +4,7 @@ pub mod chaos;
 pub mod cluster;
 pub mod crowd;
 pub mod door;
+pub mod events;
 pub mod fuzz;
 pub mod house;
 pub mod keys;

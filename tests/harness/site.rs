@@ -192,6 +192,35 @@ impl Site {
     /// When there is none.
     pub async fn complete_before_thumbnail(&self, bytes: &[u8], within: Duration) -> Result<(Lease, Artifact)> {
         let leased = self.lease().await?;
+        let artifact = self.store(&leased, bytes).await?;
+        self.jobs.complete_before_thumbnail(&leased.lease, &artifact, &[], within).await?;
+        Ok((leased.lease, artifact))
+    }
+
+    /// Completes a download that was taken with these bytes, as a worker would.
+    ///
+    /// # Errors
+    /// When it is not its worker's any more.
+    pub async fn finish(&self, leased: &Leased, bytes: &[u8]) -> Result<Artifact> {
+        self.finish_after(leased, bytes, &[]).await
+    }
+
+    /// The same, after stages that took so long.
+    ///
+    /// # Errors
+    /// As [`Site::finish`].
+    pub async fn finish_after(
+        &self,
+        leased: &Leased,
+        bytes: &[u8],
+        stages: &[(&'static str, Duration)],
+    ) -> Result<Artifact> {
+        let artifact = self.store(leased, bytes).await?;
+        self.jobs.complete(&leased.lease, &artifact, stages).await?;
+        Ok(artifact)
+    }
+
+    async fn store(&self, leased: &Leased, bytes: &[u8]) -> Result<Artifact> {
         let object = ObjectKey::new(leased.lease.job, leased.lease.fence, "mp4");
         let sha256: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         let file = tempfile::NamedTempFile::new_in(self.data.path())?;
@@ -199,7 +228,7 @@ impl Site {
         let meta = ObjectMeta { content_type: "video/mp4".to_owned(), sha256: sha256.clone() };
         self.jobs.reserve(&leased.lease, &object).await?;
         self.storage.put(&object, file.path(), &meta, |_| {}).await?;
-        let artifact = Artifact {
+        Ok(Artifact {
             object,
             stem: "Ein Vortrag".to_owned(),
             extension: "mp4".to_owned(),
@@ -218,9 +247,21 @@ impl Site {
             reason: String::new(),
             is_recording: false,
             beside: Beside::default(),
-        };
-        self.jobs.complete_before_thumbnail(&leased.lease, &artifact, &[], within).await?;
-        Ok((leased.lease, artifact))
+        })
+    }
+
+    /// Lets every delay end without waiting for it.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub async fn end_delays(&self) -> Result<()> {
+        let mut connection = self.redis.connection().await?;
+        let waiting: Vec<String> =
+            redis::cmd("ZRANGE").arg("haul1:{0}:delay").arg(0).arg(-1).query_async(&mut connection).await?;
+        for job in waiting {
+            redis::cmd("ZADD").arg("haul1:{0}:delay").arg(1).arg(job).query_async::<()>(&mut connection).await?;
+        }
+        Ok(self.jobs.upkeep().await?)
     }
 
     /// Takes the next download and gives it up, as a worker would.

@@ -14,6 +14,7 @@ use url::Url;
 use crate::auth::{Caller, KeyRing};
 use crate::config::ApiConfig;
 use crate::error::{ApiError, ApiResult, Code};
+use crate::events::Feeds;
 use crate::limits::Limits;
 use crate::metadata::MetadataService;
 use crate::metrics::Metrics;
@@ -41,6 +42,10 @@ pub struct App {
     pub waits: Waits,
     /// Counts who was handed a result.
     pub tally: Tally,
+    /// Jobs that somebody follows.
+    pub feeds: Feeds,
+    /// Those who follow them.
+    pub streams: Waits,
     /// Places for those who wait for a thumbnail.
     pub waiting_for_thumbnails: Semaphore,
     /// Metadata.

@@ -24,6 +24,7 @@ pub mod compression;
 pub mod conditional;
 pub mod cursor;
 pub mod error;
+pub mod events;
 pub mod openapi;
 pub mod representation;
 

@@ -14,6 +14,7 @@ use haul_api::config::ApiConfig;
 use haul_api::{Listeners, run};
 use haul_shared::config::Env;
 use haul_shared::healthcheck::healthcheck;
+use haul_shared::serve::open_more_files;
 use haul_shared::shutdown::Shutdown;
 use haul_shared::telemetry;
 
@@ -52,6 +53,7 @@ async fn serve(config: ApiConfig, env: Env) -> anyhow::Result<()> {
     for warning in env.warnings() {
         tracing::warn!("{warning}");
     }
+    open_more_files();
     let shutdown = Shutdown::on_signals(GRACE)?;
     let listeners = Listeners::bind(&config).await?;
     Ok(run(config, listeners, shutdown).await?)

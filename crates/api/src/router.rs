@@ -22,7 +22,9 @@ use crate::auth::{identify, identify_by_address};
 use crate::compression::compress;
 use crate::config::CorsOrigins;
 use crate::limits::{Class, limit};
-use crate::routes::{batch, downloads, files, health, library, list, metadata, operators, thumbnail, usage, webhook};
+use crate::routes::{
+    batch, downloads, events, files, health, library, list, metadata, operators, thumbnail, usage, webhook,
+};
 use crate::{error, host, observe, openapi, page};
 
 /// Bytes of a request's body.
@@ -68,6 +70,8 @@ pub fn routers(app: &Arc<App>) -> Routers {
         .routes(routes!(list::list))
         .routes(routes!(library::annotate))
         .routes(routes!(downloads::remove))
+        // the time is for its head: events come for as long as the job takes
+        .routes(routes!(events::events))
         .routes(routes!(files::link))
         .routes(routes!(files::content))
         .routes(routes!(thumbnail::thumbnail))
@@ -175,6 +179,7 @@ fn cors(origins: &CorsOrigins) -> Option<CorsLayer> {
         header::RANGE,
         observe::REQUEST_ID,
         HeaderName::from_static("idempotency-key"),
+        HeaderName::from_static("last-event-id"),
     ];
     let layer = CorsLayer::new()
         .allow_origin(origins)

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use haul_shared::config::Mode;
 use haul_shared::metadata::MetadataCache;
 use haul_shared::redis::RedisUnfit;
 use haul_shared::shutdown::Shutdown;
@@ -16,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use crate::app::App;
 use crate::auth::{KeyRing, KeysError};
 use crate::config::ApiConfig;
+use crate::events::Feeds;
 use crate::limits::Limits;
 use crate::metadata::MetadataService;
 use crate::metrics::Metrics;
@@ -25,9 +27,9 @@ use crate::router::{Routers, routers};
 use crate::routes::thumbnail::MOST_WAITING;
 use crate::tally::Tally;
 use crate::usage::UsageService;
-use crate::waits::Waits;
+use crate::waits::{ANSWERS, Waits};
 use crate::webhooks;
-use haul_shared::serve::serve;
+use haul_shared::serve::{most_connections, serve};
 
 /// Why an API does not start.
 #[derive(Debug, thiserror::Error)]
@@ -120,6 +122,18 @@ pub async fn run(config: ApiConfig, listeners: Listeners, shutdown: Shutdown) ->
     Ok(())
 }
 
+/// Jobs that one client may follow at once. Behind a key there may be many people, behind a stranger's address there are few.
+fn streams_of_a_client(config: &ApiConfig) -> usize {
+    let meets_strangers = config.mode == Mode::Public && config.api_keys_file.is_none();
+    if meets_strangers { 512 } else { 10_000 }
+}
+
+/// Those of all clients together. Each may hold a connection for hours, and some are kept for all else.
+fn streams_of_all() -> usize {
+    let connections = most_connections();
+    connections.saturating_sub(800).max(connections / 2)
+}
+
 async fn build(
     config: ApiConfig,
     address: SocketAddr,
@@ -149,8 +163,10 @@ async fn build(
         storage,
         keys,
         representations: Representations::default(),
-        waits: Waits::default(),
+        waits: Waits::new(ANSWERS, usize::MAX),
         tally: Tally::default(),
+        feeds: Feeds::default(),
+        streams: Waits::new(streams_of_a_client(&config), streams_of_all()),
         waiting_for_thumbnails: Semaphore::new(MOST_WAITING),
         limits: Limits::default(),
         metrics: Metrics::new(&config.regions),

@@ -128,6 +128,7 @@ async fn ids_that_are_none_unknown_or_somebody_elses_are_answered_alike_by_every
         (Method::GET, "/content"),
         (Method::HEAD, "/content"),
         (Method::GET, "/thumbnail"),
+        (Method::GET, "/events"),
         (Method::GET, "/subtitles/en"),
         (Method::GET, "/events"),
     ] {

@@ -3,6 +3,7 @@
 mod access;
 mod downloads;
 mod edge;
+mod events;
 mod faults;
 mod flood;
 mod foreign;

@@ -7,6 +7,7 @@ mod confined;
 mod cookies;
 mod cut;
 mod deaths;
+mod events;
 mod flows;
 mod formats;
 mod guarded;

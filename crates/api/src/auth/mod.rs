@@ -243,7 +243,7 @@ fn region(app: &App, request: &Request) -> Region {
 }
 
 /// The key of `Authorization: Bearer KEY` (RFC 6750; the scheme in any case).
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, key) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     let key = key.trim();
     (scheme.eq_ignore_ascii_case("bearer") && !key.is_empty()).then_some(key)

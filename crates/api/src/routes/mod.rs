@@ -2,6 +2,7 @@
 
 pub mod batch;
 pub mod downloads;
+pub mod events;
 pub mod files;
 pub mod health;
 pub mod library;

@@ -15,7 +15,7 @@ pub use artifact::{Artifact, Beside, Delivery, Stored, Text, Thumbnail};
 pub use failure::{Failure, FailureKind, LONGEST_ASKED, RetryPolicy};
 pub use fingerprint::Fingerprint;
 pub use library::{Annotation, Library};
-pub use progress::{Progress, Stage};
+pub use progress::{Progress, Stage, shown_percent};
 pub use spec::{DownloadSpec, JobSpec, PictureSpec};
 pub use state::{Action, StateKind};
 
@@ -58,7 +58,7 @@ pub struct Job {
 pub enum JobState {
     /// In line, first attempt or taken back unharmed.
     Queued {
-        /// How many jobs are served before this one, plus one.
+        /// How many jobs are served before this one, plus one; 0: that is not known any more.
         position: u64,
     },
     /// Waits for its next attempt.

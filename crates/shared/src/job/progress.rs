@@ -71,4 +71,47 @@ impl Progress {
             eta_seconds: None,
         }
     }
+
+    /// What there is to remember of it: stage, percentage and bytes in a few characters, the first of them the stage's.
+    #[must_use]
+    pub fn short(&self) -> String {
+        let number = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
+        let (stage, bytes, all) = (self.stage.word(), number(self.downloaded_bytes), number(self.total_bytes));
+        format!("{} {} {bytes} {all}", &stage[..1], shown_percent(self.percent))
+    }
+
+    /// Reads what [`Progress::short`] says; `None`: it is something else.
+    #[must_use]
+    pub fn of_short(text: &str) -> Option<Self> {
+        let mut words = text.split(' ');
+        let letter = words.next()?;
+        let stage = Stage::ALL.into_iter().find(|stage| stage.word()[..1] == *letter)?;
+        let percent = words.next().and_then(|percent| percent.parse().ok()).unwrap_or(0.0);
+        let mut bytes = || words.next().and_then(|bytes| bytes.parse().ok());
+        Some(Self { downloaded_bytes: bytes(), total_bytes: bytes(), ..Self::at(stage, percent) })
+    }
+}
+
+/// A percentage as clients see it, with one decimal: a hundredth is no news, and would make every answer a new one.
+#[must_use]
+pub fn shown_percent(percent: f64) -> f64 {
+    (percent * 10.0).floor() / 10.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_remembered_of_progress_is_read_back() {
+        for stage in Stage::ALL {
+            let known =
+                Progress { downloaded_bytes: Some(7), total_bytes: Some(1 << 40), ..Progress::at(stage, 41.57) };
+            assert_eq!(Progress::of_short(&known.short()), Some(Progress { percent: 41.5, ..known }), "{known:?}");
+            let unknown = Progress::at(stage, 0.0);
+            assert_eq!(Progress::of_short(&unknown.short()), Some(unknown));
+        }
+        assert_eq!(Progress::of_short("e"), Some(Progress::start()), "before anything was heard");
+        assert_eq!((Progress::of_short(""), Progress::of_short("x 1 - -")), (None, None));
+    }
 }

@@ -11,7 +11,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use ipnet::IpNet;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -36,8 +37,10 @@ use crate::shutdown::Shutdown;
 use activity::Activity;
 use shares::Shares;
 
-/// Connections at once; below the usual limit of 1,024 open files.
-const MOST_CONNECTIONS: usize = 800;
+/// Connections at once, where so many files may be open.
+const MOST_CONNECTIONS: usize = 12_800;
+/// Open files that are no connection of a client: of Redis, the store, the log.
+const OTHER_FILES: usize = 224;
 /// For the head of a request, and for the first bytes of a connection.
 const HEAD: Duration = Duration::from_secs(10);
 /// For a client to take any byte of its answer.
@@ -51,9 +54,28 @@ const MOST_HEADERS_BYTES: u32 = 32 * 1024;
 /// Until the next attempt when no connection can be taken: no open file is left, most likely.
 const BREATHE: Duration = Duration::from_millis(100);
 
+/// Lets this process open as many files as connections need and the system allows; until then it is usually 1,024.
+pub fn open_more_files() {
+    let now = getrlimit(Resource::Nofile);
+    let wanted = (MOST_CONNECTIONS + OTHER_FILES) as u64;
+    let allowed = now.maximum.map_or(wanted, |most| wanted.min(most));
+    if now.current.is_some_and(|current| current < allowed)
+        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(allowed), maximum: now.maximum })
+    {
+        tracing::warn!("no more files can be opened than before: {error}");
+    }
+}
+
+/// How many connections are served at once: as many as files may be open, less what others need.
+#[must_use]
+pub fn most_connections() -> usize {
+    let files = getrlimit(Resource::Nofile).current.and_then(|files| usize::try_from(files).ok());
+    files.map_or(MOST_CONNECTIONS, |files| files.saturating_sub(OTHER_FILES).clamp(1, MOST_CONNECTIONS))
+}
+
 /// Serves until the shutdown is over. Many clients may come from the address of each of these proxies.
 pub async fn serve(listener: TcpListener, router: Router, proxies: &[IpNet], shutdown: Shutdown) {
-    let (slots, shares) = (Arc::new(Semaphore::new(MOST_CONNECTIONS)), Shares::new(proxies));
+    let (slots, shares) = (Arc::new(Semaphore::new(most_connections())), Shares::new(proxies));
     let (tasks, drop_all) = (TaskTracker::new(), shutdown.kill.child_token());
     loop {
         // the slot first: a connection that cannot be served waits in the kernel, not here
@@ -77,7 +99,11 @@ pub async fn serve(listener: TcpListener, router: Router, proxies: &[IpNet], shu
         let (router, stop, drop_all) = (router.clone(), shutdown.stop.clone(), drop_all.clone());
         tasks.spawn(async move {
             let (_slot, _share) = (slot, share);
-            drop_all.run_until_cancelled(converse(stream, peer, router, stop)).await;
+            // not by `run_until_cancelled`, an async function, which would have room for the conversation twice
+            tokio::select! {
+                () = converse(stream, peer, router, stop) => {}
+                () = drop_all.cancelled() => {}
+            }
         });
     }
     drop(listener);
@@ -96,9 +122,9 @@ async fn converse<S>(stream: S, peer: SocketAddr, router: Router, stop: Cancella
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (builder, activity) = (builder(), Activity::default());
+    let activity = Activity::default();
     let guarded = TokioIo::new(Guarded::new(stream, activity.clone()));
-    let mut connection = pin!(builder.serve_connection(guarded, service(router, peer, activity.clone())));
+    let mut connection = pin!(BUILDER.serve_connection(guarded, service(router, peer, activity.clone())));
     tokio::select! {
         // why a connection broke is the client's affair
         _ = connection.as_mut() => return,
@@ -126,6 +152,9 @@ pub fn local_url(bound: SocketAddr) -> Url {
     }
     Url::parse(&format!("http://{reachable}")).expect("a socket address is a host and port")
 }
+
+/// How all of them are spoken with.
+static BUILDER: LazyLock<Builder<TokioExecutor>> = LazyLock::new(builder);
 
 fn builder() -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
@@ -158,7 +187,8 @@ fn service(
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
         let (busy, answer) = (activity.begin(), router.clone().oneshot(request));
-        async move { answer.await.map(|answer| answer.map(|body| busy.until_taken(body))) }
+        // boxed: hyper keeps room for it as long as the connection lives, and some live for hours
+        Box::pin(async move { answer.await.map(|answer| answer.map(|body| busy.until_taken(body))) })
     })
 }
 

@@ -119,7 +119,11 @@ impl JobStore {
                 Some(media) => serde_json::to_vec(media).map_err(|_| StoreError::Unreadable("a medium"))?,
                 None => Vec::new(),
             };
-            call.arg(beat.lease.job.to_string()).arg(beat.lease.fence.0).arg(progress).arg(media);
+            call.arg(beat.lease.job.to_string())
+                .arg(beat.lease.fence.0)
+                .arg(progress)
+                .arg(media)
+                .arg(beat.progress.short());
         }
         let answers: Vec<String> = self.run_once(&call).await?;
         if answers.len() != here().count() {
@@ -243,7 +247,8 @@ impl JobStore {
             .arg(encoded(failure)?)
             .arg(if failure.kind.is_retryable() { 0 } else { ms(KNOWN_FAILURE) })
             .arg(if failure.kind.blames_site() { failure.kind.code() } else { "" })
-            .arg(ms(failure.retry_after.unwrap_or_default().min(LONGEST_ASKED)));
+            .arg(ms(failure.retry_after.unwrap_or_default().min(LONGEST_ASKED)))
+            .arg(failure.kind.code());
         let answer: Vec<String> = self.run_surely(&call).await?;
         let (word, opened) = answer.split_first().ok_or(StoreError::Unreadable("an answer"))?;
         if let [via, ms] = opened {

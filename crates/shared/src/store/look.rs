@@ -13,9 +13,11 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
+use super::moments::Standing;
+use super::record::Viewed;
 use super::scripts::{self, invocation};
 use super::{JobStore, StoreError, keys, record};
-use crate::ids::{JobId, Shard, Shards, Ticket};
+use crate::ids::{Shard, Shards, Ticket};
 use crate::job::Job;
 use crate::recent::Recent;
 use crate::redis::Server;
@@ -51,7 +53,16 @@ impl Seen {
     /// # Errors
     /// [`StoreError::Unreadable`].
     pub fn job(&self) -> Result<Job, StoreError> {
-        Ok(self.read()?.1)
+        Ok(self.read()?.job)
+    }
+
+    /// The job, and where its holder is in what there is to tell of it.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreadable`].
+    pub fn standing(&self) -> Result<(Job, Standing), StoreError> {
+        let viewed = self.read()?;
+        Ok((viewed.job, viewed.standing))
     }
 
     /// When it was.
@@ -71,7 +82,7 @@ impl Seen {
         Self { now: self.now.saturating_add(by).unwrap_or(self.now), ..self.clone() }
     }
 
-    pub(super) fn read(&self) -> Result<(JobId, Job), StoreError> {
+    pub(super) fn read(&self) -> Result<Viewed, StoreError> {
         record::job(self.ticket, self.now, &self.record)
     }
 }

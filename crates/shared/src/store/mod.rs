@@ -1,7 +1,7 @@
 //! Jobs in Redis: the queue is a state machine on one hash per job, moved by scripts only.
 //!
-//! The API's half ([`submission`], [`look`], [`listing`], [`library`], [`watch`], [`webhooks`], [`usage`], [`stats`]) hands out tickets and
-//! shows jobs; the worker's half ([`claims`], [`lease`], [`outbox`]) takes jobs, writes to them under a fence, and tells their ends. Whatever is accepted here survives the
+//! The API's half ([`submission`], [`look`], [`moments`], [`listing`], [`library`], [`watch`], [`webhooks`], [`usage`], [`stats`]) hands out
+//! tickets and shows jobs; the worker's half ([`claims`], [`lease`], [`outbox`]) takes jobs, writes to them under a fence, and tells their ends. Whatever is accepted here survives the
 //! death of any process. Not here: what a job means (`crate::job`), and how it is done (`worker::pipeline`).
 
 mod claims;
@@ -10,6 +10,7 @@ mod lease;
 mod library;
 mod listing;
 mod look;
+mod moments;
 mod orphans;
 mod outbox;
 mod promise;
@@ -31,6 +32,7 @@ pub use lease::{Beat, Done, Ended, Lease, Pulse};
 pub use library::Annotated;
 pub use listing::{Listing, MOST_SORTED, Order, Position, Scope, SortBy, Sorting};
 pub use look::Seen;
+pub use moments::{Moment, Past, Place, Standing};
 pub use orphans::{Orphans, Progressed, Swept, TURN};
 pub use outbox::{Outbox, Telling, Then, Told};
 pub use promise::Idempotency;

@@ -5,10 +5,11 @@
 //! `keep` ms the record outlives its end · `crash` leases lost · `tok` fence ·
 //! `wk` worker · `si` site · `via` egress name and site of the newest lease · `rg` region · `sa` first start · `ft` end · `due` next attempt · `pg` progress · `med` medium ·
 //! `res` result · `th` its thumbnail: `+` and its size, or ms until which it may still come · `obj` its objects, the result first · `len` ms that it plays · `err` failure · `del` when the object goes · `cx` cancel wanted · `again`
-//! attempt that did not count and whose `pg` the next one goes on from · `said` the call that let go last, and what it
+//! attempt that did not count and whose `pg` the next one goes on from · `mo` `mp` `at` `ev` its moments (`lua/prelude.lua`) · `said` the call that let go last, and what it
 //! was told.
 //! Of a ticket: `jid` job · `cl` client · `ct` created · `ttl` ms it keeps the result · `exp` when it lets go of a
-//! result that was there before it · `req` request · `no` notes · `fav` 1: a favourite · `rat` rating · `got` times it was fetched · `said` mark of its last cancellation or retry, and what it was
+//! result that was there before it · `req` request · `turn` how often it was tried again · `since` the newest moment of the
+//! run when it joined · `no` notes · `fav` 1: a favourite · `rat` rating · `got` times it was fetched · `said` mark of its last cancellation or retry, and what it was
 //! told; once it was cancelled while others go on, also `st`, `ft` and
 //! what it shows of the run. All times in ms since the epoch, by the clock of Redis.
 
@@ -16,23 +17,31 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 
 use super::StoreError;
+use super::moments::Standing;
 use crate::ids::{ClientKey, JobId, Ticket, WorkerId};
 use crate::job::{Artifact, Failure, FailureKind, Job, JobState, Library, StateKind, Stored, Thumbnail};
 use crate::storage::ObjectKey;
 
 /// One field of a record.
-type Field<'a> = Option<&'a [u8]>;
+pub(super) type Field<'a> = Option<&'a [u8]>;
 
 /// What a view has, position by position.
-const FIELDS: usize = 25;
+const FIELDS: usize = 29;
 
 /// Reads the time at which a view was made, in ms.
 pub(super) fn now(ms: &[u8]) -> Result<Timestamp, StoreError> {
     time(&Some(ms))?.ok_or(StoreError::Unreadable("the time"))
 }
 
+/// What a view has.
+pub(super) struct Viewed {
+    pub(super) id: JobId,
+    pub(super) job: Job,
+    pub(super) standing: Standing,
+}
+
 /// Reads a view, made at `now`.
-pub(super) fn job(ticket: Ticket, now: Timestamp, view: &[u8]) -> Result<(JobId, Job), StoreError> {
+pub(super) fn job(ticket: Ticket, now: Timestamp, view: &[u8]) -> Result<Viewed, StoreError> {
     let fields = unpack(view).and_then(|fields| <[Field<'_>; FIELDS]>::try_from(fields).ok());
     let [
         place,
@@ -42,6 +51,8 @@ pub(super) fn job(ticket: Ticket, now: Timestamp, view: &[u8]) -> Result<(JobId,
         keep,
         own_expiry,
         request,
+        turn,
+        since,
         state,
         region,
         attempt,
@@ -56,6 +67,8 @@ pub(super) fn job(ticket: Ticket, now: Timestamp, view: &[u8]) -> Result<(JobId,
         failure,
         deletion,
         thumbnail,
+        newest,
+        changes,
         notes,
         favourite,
         rating,
@@ -65,8 +78,8 @@ pub(super) fn job(ticket: Ticket, now: Timestamp, view: &[u8]) -> Result<(JobId,
     let created = time(&created)?.ok_or(StoreError::Unreadable("a creation time"))?;
     let ended = time(&ended)?.unwrap_or(now);
     let failure: Option<Failure> = json(&failure)?;
-    let word = text(&state)?.and_then(StateKind::of_word);
-    let state = match word.ok_or(StoreError::Unreadable("a state"))? {
+    let recorded = text(&state)?.and_then(StateKind::of_word).ok_or(StoreError::Unreadable("a state"))?;
+    let state = match recorded {
         StateKind::Queued => JobState::Queued { position: number(&place)?.unwrap_or(1) },
         StateKind::Waiting => JobState::Waiting { due: time(&due)?.unwrap_or(now), last: failure },
         StateKind::Running => JobState::Running { worker: WorkerId::stored(text(&worker)?.unwrap_or_default()) },
@@ -115,7 +128,8 @@ pub(super) fn job(ticket: Ticket, now: Timestamp, view: &[u8]) -> Result<(JobId,
             downloads: number(&downloads)?.unwrap_or(0),
         },
     };
-    Ok((id, job))
+    let standing = Standing::of(small(&turn)?, small(&since)?, text(&newest)?, small(&changes)?, recorded)?;
+    Ok(Viewed { id, job, standing })
 }
 
 /// What became of the thumbnail that a result was said to get. A worker that died never says.
@@ -138,27 +152,32 @@ fn after(from: Timestamp, ms: u64) -> Timestamp {
 /// something else.
 fn unpack(view: &[u8]) -> Option<Vec<Field<'_>>> {
     let mut rest = view;
-    let count = match take(&mut rest, 1)?[0] {
+    let fields = list(&mut rest)?;
+    rest.is_empty().then_some(fields)
+}
+
+/// Reads one such list off the front.
+pub(super) fn list<'a>(rest: &mut &'a [u8]) -> Option<Vec<Field<'a>>> {
+    let count = match take(rest, 1)?[0] {
         small @ 0x90..=0x9f => usize::from(small & 0x0f),
-        0xdc => length(take(&mut rest, 2)?),
+        0xdc => length(take(rest, 2)?),
         _ => return None,
     };
-    let mut fields = Vec::with_capacity(FIELDS);
-    for _ in 0..count {
-        let bytes = match take(&mut rest, 1)?[0] {
-            0xc2 => {
-                fields.push(None);
-                continue;
-            }
-            short @ 0xa0..=0xbf => usize::from(short & 0x1f),
-            0xd9 => length(take(&mut rest, 1)?),
-            0xda => length(take(&mut rest, 2)?),
-            0xdb => length(take(&mut rest, 4)?),
-            _ => return None,
-        };
-        fields.push(Some(take(&mut rest, bytes)?));
-    }
-    rest.is_empty().then_some(fields)
+    // no list says that it is longer than what is there
+    (count <= rest.len()).then(|| (0..count).map(|_| item(rest)).collect())?
+}
+
+/// Reads one text, or `false`, off the front.
+pub(super) fn item<'a>(rest: &mut &'a [u8]) -> Option<Field<'a>> {
+    let bytes = match take(rest, 1)?[0] {
+        0xc2 => return Some(None),
+        short @ 0xa0..=0xbf => usize::from(short & 0x1f),
+        0xd9 => length(take(rest, 1)?),
+        0xda => length(take(rest, 2)?),
+        0xdb => length(take(rest, 4)?),
+        _ => return None,
+    };
+    Some(Some(take(rest, bytes)?))
 }
 
 fn take<'a>(rest: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
@@ -171,7 +190,7 @@ fn length(big_endian: &[u8]) -> usize {
     big_endian.iter().fold(0, |length, byte| length << 8 | usize::from(*byte))
 }
 
-fn text<'a>(field: &Field<'a>) -> Result<Option<&'a str>, StoreError> {
+pub(super) fn text<'a>(field: &Field<'a>) -> Result<Option<&'a str>, StoreError> {
     field.map(|bytes| std::str::from_utf8(bytes).map_err(|_| StoreError::Unreadable("a text field"))).transpose()
 }
 
@@ -179,12 +198,12 @@ fn number(field: &Field<'_>) -> Result<Option<u64>, StoreError> {
     text(field)?.map(|text| text.parse().map_err(|_| StoreError::Unreadable("a number"))).transpose()
 }
 
-fn small(field: &Field<'_>) -> Result<u32, StoreError> {
+pub(super) fn small(field: &Field<'_>) -> Result<u32, StoreError> {
     let number = number(field)?.unwrap_or(0);
     u32::try_from(number).map_err(|_| StoreError::Unreadable("a counter"))
 }
 
-fn time(field: &Field<'_>) -> Result<Option<Timestamp>, StoreError> {
+pub(super) fn time(field: &Field<'_>) -> Result<Option<Timestamp>, StoreError> {
     let Some(ms) = number(field)? else { return Ok(None) };
     let ms = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
     ms.map(Some).ok_or(StoreError::Unreadable("a time"))

@@ -7,8 +7,9 @@
 use std::sync::LazyLock;
 
 use super::claims::LOW_EVERY;
-use super::keys::{self, Lane};
+use super::keys::{self, Kind, Lane};
 use crate::ids::Shard;
+use crate::job::FailureKind;
 use crate::job::state::{ALLOWED, StateKind};
 use crate::media::Priority;
 use crate::redis::{Call, Script};
@@ -57,6 +58,7 @@ transitions! {
     COLLECT = "collect", Run;
     BREAKERS = "sites" "breakers", Run;
     LOOK = "view" "look", Run;
+    MOMENTS = "view" "moments", Run;
     TALLY = "tally", Run;
     DELIVERED = "delivered", Run;
     ANNOUNCE = "announce", Run;
@@ -103,7 +105,9 @@ fn meanings() -> Vec<(String, String)> {
         [Priority::Normal, Priority::Low].map(Lane::word).map(|word| (format!("LANE.{word}"), format!("'{word}'")));
     let turns = ("LANE.turns".to_owned(), LOW_EVERY.to_string());
     let anybody = ("ANYBODY".to_owned(), format!("'{}'", keys::ANYBODY));
-    let mut all: Vec<_> = keys.chain(states).chain(may).chain(lanes).chain([turns, anybody]).collect();
+    let kind = ("KIND.download".to_owned(), format!("'{}'", Kind::Download.word()));
+    let lost = ("CODE.lost".to_owned(), format!("'{}'", FailureKind::WorkerLost.code()));
+    let mut all: Vec<_> = keys.chain(states).chain(may).chain(lanes).chain([turns, anybody, kind, lost]).collect();
     all.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
     all
 }
@@ -117,8 +121,9 @@ mod tests {
         let texts = texts();
         let words =
             texts.iter().flat_map(|text| text.split(|c: char| !(c.is_ascii_alphanumeric() || "._".contains(c))));
-        let left: Vec<&str> =
-            words.filter(|word| ["K.", "S.", "MAY.", "LANE."].iter().any(|table| word.starts_with(table))).collect();
+        let left: Vec<&str> = words
+            .filter(|word| ["K.", "S.", "MAY.", "LANE.", "KIND.", "CODE."].iter().any(|table| word.starts_with(table)))
+            .collect();
         assert_eq!(left, [""; 0]);
         assert!(texts.iter().all(|text| text.contains(keys::TABLE[0].1)), "the names were there");
     }

@@ -9,6 +9,7 @@ use super::keys::{Kind, Lane};
 use super::listing::Scope;
 use super::look::Seen;
 use super::promise::{Idempotency, Promised};
+use super::record::Viewed;
 use super::scripts::{self, invocation};
 use super::watch::Watch;
 use super::webhooks::{self, WebhookOrder};
@@ -286,7 +287,7 @@ impl JobStore {
     /// As [`JobStore::get`].
     pub async fn watch(&self, ticket: Ticket) -> Result<Option<Watch>, StoreError> {
         let Some(seen) = self.look(ticket).await? else { return Ok(None) };
-        Ok(Some(self.0.changes.watch(ticket, seen.read()?.0)))
+        Ok(Some(self.0.changes.watch(ticket, seen.read()?.id)))
     }
 
     /// Looks at a job that is watched. Where another run stands behind its ticket meanwhile, the watch follows.
@@ -296,7 +297,7 @@ impl JobStore {
     pub async fn look_watched(&self, watch: &mut Watch) -> Result<Option<Seen>, StoreError> {
         let ticket = watch.ticket();
         while let Some(seen) = self.look(ticket).await? {
-            let (id, _) = seen.read()?;
+            let id = seen.read()?.id;
             if id == watch.job() {
                 return Ok(Some(seen));
             }
@@ -310,7 +311,7 @@ impl JobStore {
 /// The job of a new ticket. That is logged, for a client knows the one and every other line the other.
 fn shown(ticket: Ticket, answer: &[Vec<u8>], how: &[u8]) -> Result<Box<Job>, StoreError> {
     let [now, view] = answer else { return Err(StoreError::Unreadable("an answer")) };
-    let (id, job) = record::job(ticket, record::now(now)?, view)?;
+    let Viewed { id, job, .. } = record::job(ticket, record::now(now)?, view)?;
     // whoever holds a ticket has its start; the rest is a capability and not for a log
     let (start, how) = (&ticket.to_string()[..8], String::from_utf8_lossy(how));
     tracing::info!(ticket = start, job.id = %id, %how, "ticket {start}… stands for job {id}");

@@ -15,7 +15,7 @@ use serde::Serialize;
 use url::Url;
 use utoipa::ToSchema;
 
-use crate::job::{Artifact, Delivery, Failure, Job, JobState, Library, Progress, Stage, Text, Thumbnail};
+use crate::job::{Artifact, Delivery, Failure, Job, JobState, Library, Progress, Stage, Text, Thumbnail, shown_percent};
 use crate::media::MediaInfo;
 use crate::storage::clean_stem;
 
@@ -157,7 +157,7 @@ struct LibraryView {
 struct LinksView {
     #[serde(rename = "self")]
     this: String,
-    events: Option<String>,
+    events: String,
     link: Option<String>,
     content: Option<String>,
     thumbnail: Option<String>,
@@ -198,7 +198,7 @@ impl JobView {
             error: shown.failure.map(error),
             library: LibraryView::of(&job.library),
             links: LinksView {
-                events: None,
+                events: format!("{this}/events"),
                 link: shown.can_be_fetched.then(|| format!("{this}/link")),
                 content: shown.can_be_fetched.then(|| format!("{this}/content")),
                 // the route waits for one that is still being made
@@ -231,7 +231,7 @@ impl<'a> Shown<'a> {
         let status = status_word(state);
         let nothing = Self { status, ..Self::default() };
         match state {
-            JobState::Queued { position } => Self { position: Some(*position), ..nothing },
+            JobState::Queued { position } => Self { position: Some(*position).filter(|place| *place > 0), ..nothing },
             JobState::Waiting { due, last } => Self { due: Some(*due), failure: last.as_ref(), ..nothing },
             JobState::Running { worker } => Self { worker: Some(worker.to_string()), ..nothing },
             JobState::Completed { artifact, finished, expires } => Self {
@@ -268,8 +268,7 @@ impl ProgressView {
         };
         let reached = job.progress.unwrap_or_else(Progress::start);
         Self {
-            // one decimal: a hundredth is no news, and would make every answer a new one
-            percent: if has_result { 100.0 } else { (reached.percent * 10.0).floor() / 10.0 },
+            percent: if has_result { 100.0 } else { shown_percent(reached.percent) },
             downloaded_bytes: reached.downloaded_bytes,
             total_bytes: reached.total_bytes,
             speed_bytes_per_second: reached.speed_bytes_per_second.filter(|_| is_running),

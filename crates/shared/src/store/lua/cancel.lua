@@ -49,11 +49,12 @@ if not may(MAY.cancel, j.st) then return 'ended' end
 if j.cx then return 'stopping' end
 
 if j.n > 1 then
-  for _, field in ipairs({ 'rg', 'att', 'max', 'sa', 'pg', 'med' }) do
+  for _, field in ipairs({ 'rg', 'att', 'max', 'sa', 'pg', 'med', 'at', 'mo', 'mp', 'ev' }) do
     local value = call('HGET', K.job .. j.id, field)
     if value then call('HSET', tkey, field, value) end
   end
   call('HSET', tkey, 'st', S.cancelled, 'ft', int(NOW))
+  if j.kind == KIND.download then moment(tkey, S.cancelled, call('HGET', tkey, 'at'), {}) end
   depart(j, t[3])
   call('SREM', K.hooks .. j.id, ARGV[1])
   to_tell(ARGV[1], S.cancelled)

@@ -20,7 +20,7 @@ local function give(j, fence, waited)
   ids[#ids + 1] = j.id
   local v = call('HMGET', K.job .. j.id, 'spec', 'pg', 'again')
   local reached = v[2] and v[3] == int(j.att) and v[2] or ''
-  if v[2] and reached == '' then call('HDEL', K.job .. j.id, 'pg') end
+  if v[2] and reached == '' then call('HDEL', K.job .. j.id, 'pg', 'at') end
   for _, value in ipairs({ j.id, fence, int(j.att), int(j.max), v[1], int(waited), reached }) do
     answer[#answer + 1] = value
   end

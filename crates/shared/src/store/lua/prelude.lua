@@ -1,7 +1,7 @@
 -- What every script shares: the clock, a job's record, and `move`, the one way from state to state.
 -- Names that stand for texts are replaced by Rust before this is sent: K (keys, below the base of a shard), S (words
 -- of states), MAY (states that an action may leave), LANE (how the names of lanes end, and their `turns`), ANYBODY (who
--- stands for all clients).
+-- stands for all clients), KIND (kinds of jobs), CODE (of failures).
 -- Nothing here decodes a spec, a request, progress or a result: they are opaque bytes.
 
 local B = KEYS[1]
@@ -117,6 +117,62 @@ local function tell_all(j, state)
   call('DEL', K.hooks .. j.id)
 end
 
+-- The moments of a download are the statuses and stages that it enters, one after the other: whoever follows it is told
+-- each, also who was away meanwhile. Of a job, or of a ticket that has let go of one:
+--   mo  the newest: "<number> <status> <first letter of its stage, or ->"
+--   mp  how often it was told since how far the job is   at  that, in short: the letter of a stage, and what is opaque here
+--   ev  the newest ones, packed one after the other: `at` where only the stage is another, else {status, at, attempt, worker,
+--       due, code of a failure}
+-- Bytes of `ev`, or the oldest quarter is forgotten: a value of more than 1,024 would make of the record a table of four
+-- times its size.
+local LOG = 1000
+local function moment(key, status, at, more)
+  local v = call('HMGET', key, 'mo', 'ev')
+  local number = int(tonumber(string.match(v[1] or '0', '^%d+')) + 1)
+  local log, entry = v[2] or '', cmsgpack.pack(more and { status, at, unpack(more) } or at)
+  if #log + #entry > LOG then
+    local all = { cmsgpack.unpack(log) }
+    local first = math.floor(#all / 4) + 1
+    while type(all[first]) == 'string' do first = first + 1 end -- it goes on from what is forgotten
+    log = all[first] and cmsgpack.pack(unpack(all, first)) or ''
+  end
+  local stage = status == S.running and string.sub(at or 'e', 1, 1) or '-'
+  call('HSET', key, 'ev', log .. entry, 'mo', number .. ' ' .. status .. ' ' .. stage, 'mp', 0)
+end
+
+-- Job `j` enters a state. Whether it waits in line or for its time is no moment: both are `queued`.
+local function enter(j, to)
+  if j.kind ~= KIND.download or idle(j.st) and idle(to) then return end
+  local key, waits = K.job .. j.id, to == S.waiting
+  local v = call('HMGET', key, 'at', 'att', 'wk', 'due', 'again')
+  local at = (to ~= S.running or v[5] == v[2]) and v[1] -- an attempt begins anew, unless the one before did not count
+  moment(key, waits and S.queued or to, at, { v[2], to == S.running and v[3], waits and v[4], j.code or false })
+end
+
+-- Running job `j` is so far. A beat that comes twice tells nothing new.
+local function reach(j, at)
+  if j.kind ~= KIND.download then return end
+  local key = K.job .. j.id
+  local newest = call('HGET', key, 'mo')
+  call('HSET', key, 'at', at)
+  if newest and string.sub(newest, -1) ~= string.sub(at, 1, 1) then
+    moment(key, S.running, at)
+  else
+    call('HINCRBY', key, 'mp', 1)
+  end
+end
+
+-- Running job `j` has passed through these stages, some of them between two beats.
+local function pass(j, stages)
+  local v = call('HMGET', K.job .. j.id, 'mo', 'at')
+  local at, newest, is_later = v[2] or 'e', v[1] and string.sub(v[1], -1), false
+  for _, stage in ipairs(stages) do
+    local letter = string.sub(stage, 1, 1)
+    if is_later then moment(K.job .. j.id, S.running, letter .. string.sub(at, 2)) end
+    is_later = is_later or letter == newest
+  end
+end
+
 -- Moves job `j` to state `to` and keeps every list and counter true to it.
 --   queued: `at.head` puts it before its client's other jobs
 --   waiting: `at.due` in ms
@@ -167,6 +223,7 @@ local function move(j, to, at)
     if to == S.completed then hand_over(j) end
     if to ~= S.completed and call('GET', K.flight .. j.fp) == j.id then call('DEL', K.flight .. j.fp) end
   end
+  enter(j, to)
   local line = j.st == S.queued or to == S.queued
   j.st = to
   changed(j.id, line)

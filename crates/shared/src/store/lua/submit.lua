@@ -69,7 +69,8 @@ if old then
 end
 if retry then
   if left then changed(left) end
-  call('HDEL', tkey, 'st', 'ft', 'rg', 'att', 'max', 'sa', 'pg', 'med', 'exp')
+  call('HDEL', tkey, 'st', 'ft', 'rg', 'att', 'max', 'sa', 'pg', 'med', 'at', 'mo', 'mp', 'ev', 'since', 'exp')
+  call('HINCRBY', tkey, 'turn', 1)
 else
   call('HSET', tkey, 'cl', client, 'ct', int(NOW))
   if listed then
@@ -120,6 +121,7 @@ if word == 'new' then
 end
 
 call('HINCRBY', K.job .. run.id, 'n', 1)
+call('HSET', tkey, 'since', string.match(call('HGET', K.job .. run.id, 'mo') or '0', '^%d+'))
 if word == 'join' then
   if client ~= run.own then call('HINCRBY', K.job .. run.id, 'by:' .. client, 1) end
   if run.lane == ARGV[17] then change_lane(run, lane) end -- who is in a hurry takes the others along

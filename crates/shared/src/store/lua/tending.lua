@@ -32,6 +32,7 @@ local function reap(with)
       call('HINCRBY', K.count, 'reaped', 1)
       local crash = call('HINCRBY', K.job .. jid, 'crash', 1)
       call('HSET', K.job .. jid, 'err', with.lost)
+      j.code = CODE.lost
       if j.cx then
         move(j, S.cancelled)
       elseif crash >= with.poison then
