@@ -100,7 +100,8 @@ fn nothing_is_ever_missing() {
     assert_eq!(view["queue_position"], 3);
     assert_eq!(view["created_at"], "2026-11-20T12:00:00.500Z");
     let this = "https://haul.example/sub/api/v1/downloads/5b0c1f0e-4f0b-4c57-9a52-3b1f2f3a7c11";
-    let links = json!({ "self": this, "events": null, "link": null, "content": null, "thumbnail": null });
+    let events = format!("{this}/events");
+    let links = json!({ "self": this, "events": events, "link": null, "content": null, "thumbnail": null });
     assert_eq!(view["links"], links);
 }
 
