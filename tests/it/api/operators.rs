@@ -91,6 +91,7 @@ async fn the_description_names_every_route() -> Result<()> {
         "get /api/v1/downloads",
         "get /api/v1/downloads/{id}",
         "get /api/v1/downloads/{id}/content",
+        "get /api/v1/downloads/{id}/events",
         "get /api/v1/downloads/{id}/link",
         "get /api/v1/downloads/{id}/subtitles/{language}",
         "get /api/v1/downloads/{id}/thumbnail",
