@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use haul_shared::job::{Progress, Stage};
 use haul_shared::serve::open_more_files;
 use haul_shared::store::{Beat, Leased};
+use haul_tests::processes::until;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -52,12 +53,7 @@ async fn measure(jobs: usize) -> Result<()> {
         stream.write_all(head.as_bytes()).await?;
         watchers.spawn(follow(stream, heard));
     }
-    while heard.load(Ordering::Relaxed) < WATCHERS as u64 {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        if let Some(ended) = watchers.try_join_next() {
-            ended??;
-        }
-    }
+    until("everybody has heard something", async || heard.load(Ordering::Relaxed) >= WATCHERS as u64).await?;
     let silent = resident(id)?;
     heard.store(0, Ordering::Relaxed);
     let (cpu, began) = (cpu_seconds(id)?, Instant::now());
