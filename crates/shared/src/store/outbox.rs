@@ -13,8 +13,9 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use url::Url;
 
+use super::record::{self, Viewed};
 use super::scripts::{self, invocation};
-use super::{JobStore, StoreError, ms, record};
+use super::{JobStore, StoreError, ms};
 use crate::ids::{Shard, Ticket};
 use crate::job::{Job, StateKind};
 use crate::webhook::{Attempt, Secrets};
@@ -187,7 +188,7 @@ fn telling(values: &[Vec<u8>], now: Timestamp, since: Instant) -> Result<Telling
         return Err(StoreError::Unreadable("an answer"));
     };
     let ticket: Ticket = text(ticket)?.parse().map_err(|_| StoreError::Unreadable("a ticket"))?;
-    let (_, job) = record::job(ticket, now, view)?;
+    let Viewed { job, .. } = record::job(ticket, now, view)?;
     Ok(Telling {
         job,
         message: text(message)?.to_owned(),

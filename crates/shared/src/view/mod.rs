@@ -15,7 +15,9 @@ use serde::Serialize;
 use url::Url;
 use utoipa::ToSchema;
 
-use crate::job::{Artifact, Delivery, Failure, Job, JobState, Library, Progress, Stage, Text, Thumbnail, shown_percent};
+use crate::job::{
+    Artifact, Delivery, Failure, Job, JobState, Library, Progress, Stage, Text, Thumbnail, shown_percent,
+};
 use crate::media::MediaInfo;
 use crate::storage::clean_stem;
 
