@@ -1,5 +1,6 @@
 //! The stage for tests: real parts, started for one test and gone with it.
 
+pub mod browser;
 pub mod chaos;
 pub mod cluster;
 pub mod crowd;

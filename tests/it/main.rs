@@ -6,6 +6,7 @@ mod downloads;
 mod faults;
 mod guard;
 mod origin;
+mod page;
 mod redis;
 mod relay;
 mod security;
