@@ -146,15 +146,7 @@ impl Process {
     /// Its children, their children, and so on.
     #[must_use]
     pub fn descendants(&self) -> BTreeSet<Seen> {
-        let mut found = BTreeSet::new();
-        let mut parents = vec![self.pid().as_raw_nonzero().get()];
-        while let Some(parent) = parents.pop() {
-            for child in children(parent) {
-                parents.push(child.pid);
-                found.insert(child);
-            }
-        }
-        found
+        descendants_of(self.id())
     }
 
     /// Those of them that came with its jobs: not the warm extractors, which it has from its start on.
@@ -252,6 +244,20 @@ pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) -> Result<D
         tokio::time::sleep(LOOK).await;
     }
     Ok(began.elapsed())
+}
+
+/// The children of a process, their children, and so on.
+#[must_use]
+pub fn descendants_of(pid: i32) -> BTreeSet<Seen> {
+    let mut found = BTreeSet::new();
+    let mut parents = vec![pid];
+    while let Some(parent) = parents.pop() {
+        for child in children(parent) {
+            parents.push(child.pid);
+            found.insert(child);
+        }
+    }
+    found
 }
 
 /// Those of them that still run.

@@ -15,7 +15,8 @@ const SHIFTS: &str = "const seen = new PerformanceObserver(() => {}); \
     seen.observe({ type: 'layout-shift', buffered: true }); \
     return seen.takeRecords().filter((one) => !one.hadRecentInput).map((one) => ({ \
         value: one.value, \
-        of: one.sources.map(({ node }) => node?.id || node?.className || node?.nodeName).join(' ') }))";
+        of: one.sources.map(({ node, previousRect: from, currentRect: to }) => \
+            `${node?.nodeName}#${node?.id} ${node?.parentNode?.className ?? ''} ${from.y}+${from.height} to ${to.y}+${to.height}`) }))";
 
 /// What the page itself is made of, in bytes before any compression: not what it asks of the service.
 const WEIGHT: &str = "const own = ({ name }) => !new URL(name).pathname.includes('/api/') && !name.startsWith('blob:'); \

@@ -1,12 +1,11 @@
-//! ChromeDriver, started for one browser and gone with it: its own port, its own process group, and what it is told beyond
+//! ChromeDriver, started for one browser and gone with it: its own port, its own programs, and what it is told beyond
 //! the standard.
 
 use std::process::Stdio;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use fantoccini::wd::WebDriverCompatibleCommand;
 use reqwest::Method;
-use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
@@ -14,7 +13,7 @@ use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 use url::{ParseError, Url};
 
-use crate::processes::PATIENCE;
+use crate::processes::{PATIENCE, descendants_of};
 
 /// A running ChromeDriver. Dropped, it is killed with all that it has started.
 #[derive(Debug)]
@@ -26,36 +25,49 @@ pub(super) struct Driver {
 
 impl Driver {
     pub(super) async fn start() -> Result<Self> {
+        // between looking for a free port and using it, somebody else may take it: then another is tried
+        for _ in 0..5 {
+            if let Some(driver) = Self::try_to_start().await? {
+                return Ok(driver);
+            }
+        }
+        bail!("chromedriver did not become ready")
+    }
+
+    /// `None`: it has ended without being ready.
+    async fn try_to_start() -> Result<Option<Self>> {
         let mut child = Command::new("chromedriver")
             .arg("--port=0")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
-            .process_group(0)
+            // in the group of the test, with which it ends when whoever runs the test loses patience
             .kill_on_drop(true)
             .spawn()
             .context("chromedriver cannot be started: tests/run installs it")?;
         let mut lines = BufReader::new(child.stdout.take().context("its output")?).lines();
         let port = timeout(PATIENCE, async {
-            loop {
-                let line = lines.next_line().await?.context("chromedriver did not become ready")?;
+            while let Some(line) = lines.next_line().await? {
                 if let Some((_, port)) = line.trim_end_matches('.').split_once("started successfully on port ") {
-                    return Ok::<u16, anyhow::Error>(port.parse()?);
+                    return anyhow::Ok(Some(port.parse::<u16>()?));
                 }
             }
+            Ok(None)
         });
-        let url = format!("http://127.0.0.1:{}", port.await??);
+        let Some(port) = port.await.context("chromedriver hangs")?? else { return Ok(None) };
+        let url = format!("http://127.0.0.1:{port}");
         // whoever does not read what it says later keeps it from going on
         let drained = tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Ok(Self { url, child, _drained: AbortOnDropHandle::new(drained) })
+        Ok(Some(Self { url, child, _drained: AbortOnDropHandle::new(drained) }))
     }
 }
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        if let Some(pid) = self.child.id().and_then(|id| Pid::from_raw(id.cast_signed())) {
-            // the browser is in the same group
-            let _ = kill_process_group(pid, Signal::KILL);
+        // the browser would outlive it
+        let started = self.child.id().map(|id| descendants_of(id.cast_signed())).unwrap_or_default();
+        for one in started {
+            let _ = one.kill();
         }
     }
 }

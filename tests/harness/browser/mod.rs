@@ -23,8 +23,9 @@ use crate::processes::{PATIENCE, until};
 use driver::{Asked, Driver};
 
 /// What a browser does by itself and no page asks for: updates, reports, suggestions. No name of the world has an address.
-const ALONE: [&str; 14] = [
+const ALONE: [&str; 15] = [
     "--headless=new",
+    "--window-size=1280,900",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
     "--no-proxy-server",
     "--no-first-run",
@@ -165,7 +166,8 @@ impl Browser {
     /// # Errors
     /// When the browser does not answer.
     pub async fn text(&self, css: &str) -> Result<String> {
-        let script = "const it = document.querySelector(arguments[0]); return it ? it.value ?? it.innerText : ''";
+        let script = "const it = document.querySelector(arguments[0]); \
+            return it?.matches('input, select, textarea') ? it.value : it?.innerText ?? ''";
         Ok(self.run(script, &[json!(css)]).await?.as_str().unwrap_or_default().trim().to_owned())
     }
 
@@ -292,8 +294,10 @@ impl Browser {
     /// When none comes.
     pub async fn downloaded(&self) -> Result<(String, Vec<u8>)> {
         // while it comes it has another name
-        let whole =
-            |path: &Path| path.extension().is_none_or(|extension| extension != "crdownload" && extension != "tmp");
+        let whole = |path: &Path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            !name.starts_with('.') && !name.ends_with(".crdownload")
+        };
         let files = || -> Result<Vec<PathBuf>> {
             let all = std::fs::read_dir(&self.downloads)?.map(|entry| Ok(entry?.path()));
             all.collect()

@@ -1,10 +1,70 @@
 //! The page as people have it: in a real browser, over the whole service with real media.
 
+mod callers;
+mod hands;
+mod journey;
+mod library;
+mod looks;
 mod watching;
 
-use anyhow::{Result, ensure};
-use haul_tests::browser::{Browser, Scripts};
-use haul_tests::house::{House, Store};
+use anyhow::{Context as _, Result, ensure};
+use haul_tests::browser::{Browser, Said, Scripts};
+use haul_tests::house::{DOWNLOADS, House, Store, request};
+use haul_tests::origin::Fault;
+use haul_tests::processes::{Process, until};
+use serde_json::{Value, json};
+
+/// So slow that nothing gets to its end while somebody looks.
+const SLOW: Fault = Fault::Throttle(20_000);
+/// A row of a download that is completed.
+const COMPLETED: &str = "#jobs li[data-status=completed]";
+
+/// The whole service, and where its page is.
+struct Home {
+    house: House,
+    _worker: Process,
+    url: String,
+}
+
+impl Home {
+    /// One that keeps its results where the browser may go.
+    async fn open(variables: &[(&str, &str)]) -> Result<Self> {
+        let house = House::open(Store::Disk, variables).await?;
+        let _worker = house.worker(variables).await?;
+        let url = format!("http://{}", house.api.address());
+        Ok(Self { house, _worker, url })
+    }
+
+    /// Puts a page with a medium and a picture there, which says of itself that it is called so; in HTML.
+    fn talk(&self, path: &str, title: &str) -> String {
+        let page = format!(
+            "<!doctype html><title>{title}</title><video src=\"/progressive.mp4\" poster=\"/poster.png\"></video>"
+        );
+        self.house.origin.put(path, page);
+        self.house.origin.url(path)
+    }
+
+    /// Has a download made that is completed before anybody looks.
+    async fn completed(&self, url: &str, more: Value) -> Result<Value> {
+        let job = self.house.order(&request(url, more)).await?;
+        let view = self.house.end(&job).await?;
+        ensure!(view["status"] == "completed", "{view}");
+        Ok(view)
+    }
+}
+
+/// What comes into the field that has the focus at once, as from a clipboard.
+async fn paste(browser: &Browser, css: &str, text: &str) -> Result<()> {
+    browser.find(css).await?.click().await?;
+    browser.tool("Input.insertText", json!({ "text": text })).await.map(drop)
+}
+
+/// The page has jumped less than anybody sees.
+async fn is_calm(browser: &Browser) -> Result<()> {
+    let (shift, of) = browser.shifts().await?;
+    ensure!(shift <= 0.05, "layout shift of {shift}: {of}");
+    Ok(())
+}
 
 /// A person who comes to a page, and whoever looks over their shoulder.
 struct Visit<'a> {
@@ -32,7 +92,7 @@ impl<'a> Visit<'a> {
 
     /// What nobody sees who looks at the page only.
     async fn faults(&self, browser: &Browser) -> Result<Vec<String>> {
-        let is_fault = |line: &haul_tests::browser::Said| {
+        let is_fault = |line: &Said| {
             matches!(line.level.as_str(), "SEVERE" | "WARNING")
                 && !self.brought_about.iter().any(|known| line.text.contains(known))
         };

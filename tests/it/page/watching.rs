@@ -52,7 +52,7 @@ async fn a_page_without_faults_has_none_and_without_scripts_none_runs() -> Resul
                 browser.view((1440, 900), Scheme::Dark).await?;
                 browser.go(&origin.url("/plain.html")).await?;
                 assert_eq!(browser.text("h1").await?, text);
-                assert_eq!(browser.run("return [innerWidth, innerHeight]", &[]).await?, serde_json::json!([1440, 900]));
+                assert_eq!(browser.run("return [innerWidth, innerHeight]", &[]).await?, json!([1440, 900]));
                 if scripts == Scripts::On {
                     assert_eq!(browser.found_by_axe().await?, [""; 0]);
                 }
@@ -64,14 +64,9 @@ async fn a_page_without_faults_has_none_and_without_scripts_none_runs() -> Resul
     Ok(())
 }
 
-/// A house with the page, on a store that the browser reaches by the same origin.
-async fn house() -> Result<House> {
-    House::open(Store::Disk, &[]).await
-}
-
 #[tokio::test]
 async fn the_page_to_try_the_api_has_no_fault() -> Result<()> {
-    let house = house().await?;
+    let house = House::open(Store::Disk, &[]).await?;
     let home = format!("http://{}", house.api.address());
     Visit::to(&home)
         .goes(async |browser| {
