@@ -10,8 +10,8 @@ const QUESTION_BYTES: u64 = 2 << 10;
 /// Of pages and manifests, of which honest ones have a few MiB.
 const LOOK_BYTES: u64 = 128 << 20;
 
-/// Of who is told something: certificates, and a head.
-const ANSWER_BYTES: u64 = 256 << 10;
+/// Of one message: a job, whose request has at most 64 KiB.
+const MESSAGE_BYTES: u64 = 256 << 10;
 
 /// What one attempt may take of the net.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,10 +42,11 @@ impl Caps {
         Self { received_bytes: self.received_bytes.min(LOOK_BYTES), ..self }
     }
 
-    /// For one message that we send: its answer is of no interest but for its head.
+    /// For one message that we send. Its answer counts by its head, however much that announces; we read next to nothing of
+    /// the rest.
     #[must_use]
     pub fn for_a_message(self) -> Self {
-        Self { received_bytes: ANSWER_BYTES, connections: 1, requests: 1, ..self }
+        Self { received_bytes: u64::MAX, sent_bytes: MESSAGE_BYTES, connections: 1, requests: 1, ..self }
     }
 
     /// For a job whose files may have so many bytes: they come with heads, with pages, and now and then twice.

@@ -116,7 +116,10 @@ impl Guard {
     fn unreachable(&self, unreachable: Unreachable) -> NotDialled {
         match unreachable {
             Unreachable::Denied(denied) => self.refuse(Refusal::Denied(denied)),
-            Unreachable::Unresolved => self.note_unreached(),
+            Unreachable::Unresolved => {
+                self.inner.is_unresolved.store(true, Ordering::Relaxed);
+                self.note_unreached();
+            }
         }
         NotDialled::Unreachable(unreachable)
     }

@@ -10,6 +10,7 @@
 //! that a program reaches nothing but the guard (`process`).
 
 mod caps;
+mod client;
 mod counts;
 mod dial;
 mod exchange;
@@ -38,6 +39,7 @@ use tokio_rustls::rustls::{self, ClientConfig};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use caps::Caps;
+pub(crate) use client::Kept;
 pub use counts::Counts;
 pub(crate) use dial::NotDialled;
 pub use refusal::Refusal;
@@ -141,6 +143,7 @@ impl Guards {
             lookups: Arc::new(Semaphore::new(MOST_LOOKUPS)),
             is_slow: AtomicBool::new(false),
             is_unreached: AtomicBool::new(false),
+            is_unresolved: AtomicBool::new(false),
             is_without_proxy: AtomicBool::new(false),
             address: Mutex::new(self.0.found_at),
         };
@@ -177,6 +180,8 @@ struct Inner {
     is_slow: AtomicBool,
     /// Somebody wanted to go where nobody answers, or no further.
     is_unreached: AtomicBool,
+    /// The name of where somebody wanted to go has no address.
+    is_unresolved: AtomicBool,
     /// The operator's proxy did not do its work.
     is_without_proxy: AtomicBool,
     address: Mutex<Option<SocketAddr>>,
@@ -293,6 +298,7 @@ impl Guard {
     pub fn has_done_without(&self) {
         self.inner.is_slow.store(false, Ordering::Relaxed);
         self.inner.is_unreached.store(false, Ordering::Relaxed);
+        self.inner.is_unresolved.store(false, Ordering::Relaxed);
         self.inner.is_without_proxy.store(false, Ordering::Relaxed);
         self.first().take_if(|refusal| !refusal.ends_all());
     }

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use haul_shared::egress::Unreachable;
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{ACCEPT_ENCODING, HOST, HeaderValue, IF_RANGE, RANGE};
-use hyper::{HeaderMap, Method, Request, Response};
+use hyper::{HeaderMap, Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
@@ -59,7 +59,7 @@ fn place(url: &Url) -> Result<(Host<&str>, u16), Silence> {
 /// A connection that is free for a question. Dropped, it is closed.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    sender: SendRequest<Full<Bytes>>,
+    sender: SendRequest<Empty<Bytes>>,
     guard: Guard,
     _io: AbortOnDropHandle<()>,
 }
@@ -128,35 +128,15 @@ impl Connection {
     }
 
     /// Asks, with these headers, for bytes that are not encoded.
-    pub(crate) async fn get(&mut self, url: &Url, mut headers: HeaderMap) -> Result<Response<Incoming>, Silence> {
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        self.send(url, Method::GET, headers, Bytes::new()).await
-    }
-
-    /// Says something, with these headers.
-    pub(crate) async fn post(
-        &mut self,
-        url: &Url,
-        headers: HeaderMap,
-        body: Bytes,
-    ) -> Result<Response<Incoming>, Silence> {
-        self.send(url, Method::POST, headers, body).await
-    }
-
-    async fn send(
-        &mut self,
-        url: &Url,
-        method: Method,
-        headers: HeaderMap,
-        body: Bytes,
-    ) -> Result<Response<Incoming>, Silence> {
+    pub(crate) async fn get(&mut self, url: &Url, headers: HeaderMap) -> Result<Response<Incoming>, Silence> {
         self.guard.ask().map_err(|_| Silence::Broken)?;
-        let mut request = Request::new(Full::new(body));
-        *request.method_mut() = method;
+        let mut request = Request::new(Empty::new());
         *request.uri_mut() = url[Position::BeforePath..Position::AfterQuery].parse().map_err(|_| Silence::Broken)?;
         *request.headers_mut() = headers;
         let host = HeaderValue::from_str(&url[Position::BeforeHost..Position::AfterPort]);
-        request.headers_mut().insert(HOST, host.map_err(|_| Silence::Broken)?);
+        let head = request.headers_mut();
+        head.insert(HOST, host.map_err(|_| Silence::Broken)?);
+        head.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         let answer = timeout(HEAD_WITHIN, async {
             self.sender.ready().await?;
             self.sender.send_request(request).await

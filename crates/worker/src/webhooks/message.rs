@@ -6,28 +6,24 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use haul_shared::egress::Unreachable;
 use haul_shared::source::SourceUrl;
 use haul_shared::store::Telling;
 use haul_shared::view::{DownloadRequest, JobView, time};
 use haul_shared::webhook::event;
-use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
-use hyper::{HeaderMap, Response, StatusCode};
 use jiff::Timestamp;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use reqwest::{Response, StatusCode};
 use serde::Serialize;
 use standardwebhooks::{HEADER_WEBHOOK_ID, HEADER_WEBHOOK_SIGNATURE, HEADER_WEBHOOK_TIMESTAMP, Webhook};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::guard::Guards;
-use crate::origin::{Connection, Silence, next_bytes, retry_after};
+use crate::guard::{Guard, Guards, Kept};
+use crate::origin::retry_after;
 
 /// From the look-up of the name to the head of the answer.
 const WITHIN: Duration = Duration::from_secs(15);
-/// Of that, until the receiver can be spoken to.
-const REACHED_WITHIN: Duration = Duration::from_secs(5);
 /// For the rest of an answer, so that nobody is hung up on who has little to say; and how much of it is read.
 const HEARD_OUT_WITHIN: Duration = Duration::from_millis(500);
 const HEARD_OUT_BYTES: usize = 4096;
@@ -56,6 +52,15 @@ pub(super) enum NotTold {
 }
 
 impl NotTold {
+    fn of(kept: Kept) -> Self {
+        match kept {
+            Kept::Denied => Self::Denied,
+            Kept::Unresolved => Self::Unresolved,
+            Kept::Unreached => Self::Unreachable,
+            Kept::Unheard => Self::Broken,
+        }
+    }
+
     /// The word that clients read.
     pub(super) fn word(self) -> &'static str {
         match self {
@@ -133,24 +138,30 @@ impl Message {
     /// Sends it once. The status of who has taken it.
     pub(super) async fn send(self, guards: &Guards) -> Result<StatusCode, Failed> {
         let guard = guards.message(&CancellationToken::new());
-        let spoken = async {
-            let opened = timeout(REACHED_WITHIN, Connection::open(&guard, &self.url)).await;
-            let mut connection = opened.map_err(|_| NotTold::Unreachable)?.map_err(unreached)?;
-            let answer = connection.post(&self.url, self.headers, self.body).await;
-            Ok((answer.map_err(|_| NotTold::Broken)?, connection))
-        };
-        let (answer, connection) = timeout(WITHIN, spoken).await.unwrap_or(Err(NotTold::Late))?;
-        let (head, mut body) = answer.into_parts();
+        let answer = timeout(WITHIN, self.post(&guard)).await.map_err(|_| NotTold::Late)?;
+        // the guard knows better: it answers by itself what it lets nobody ask
+        if let Some(kept) = guard.kept() {
+            return Err(NotTold::of(kept).into());
+        }
+        let mut answer = answer?;
         // what is said, and whether in time, changes nothing
-        let _heard = timeout(HEARD_OUT_WITHIN, hear_out(&mut body)).await;
-        drop(connection);
-        judged(&Response::from_parts(head, ()))
+        let _heard = timeout(HEARD_OUT_WITHIN, hear_out(&mut answer)).await;
+        judged(answer.status(), answer.headers())
+    }
+
+    async fn post(self, guard: &Guard) -> Result<Response, NotTold> {
+        let client = guard.client().await.map_err(|error| {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a webhook can't be sent from here");
+            NotTold::Unreachable
+        })?;
+        let answer = client.post(self.url).headers(self.headers).body(self.body).send().await;
+        // in a tunnel the guard hears that there is an answer, and not what becomes of it
+        answer.map_err(|error| if error.is_connect() { NotTold::Unreachable } else { NotTold::Broken })
     }
 }
 
 /// What an answer means.
-fn judged(answer: &Response<()>) -> Result<StatusCode, Failed> {
-    let status = answer.status();
+fn judged(status: StatusCode, headers: &HeaderMap) -> Result<StatusCode, Failed> {
     if status.is_success() {
         return Ok(status);
     }
@@ -158,22 +169,14 @@ fn judged(answer: &Response<()>) -> Result<StatusCode, Failed> {
     Err(Failed {
         status: Some(status),
         why: if status.is_redirection() { NotTold::Redirect } else { NotTold::Status },
-        asked: retry_after(answer.headers(), Timestamp::now()).filter(|_| is_busy),
+        asked: retry_after(headers, Timestamp::now()).filter(|_| is_busy),
     })
 }
 
-fn unreached(silence: Silence) -> NotTold {
-    match silence {
-        Silence::Denied(Unreachable::Denied(_)) => NotTold::Denied,
-        Silence::Denied(Unreachable::Unresolved) | Silence::Unresolved => NotTold::Unresolved,
-        Silence::Broken => NotTold::Unreachable,
-    }
-}
-
-async fn hear_out(body: &mut Incoming) {
+async fn hear_out(answer: &mut Response) {
     let mut bytes = 0;
     while bytes < HEARD_OUT_BYTES
-        && let Ok(Some(piece)) = next_bytes(body).await
+        && let Ok(Some(piece)) = answer.chunk().await
     {
         bytes += piece.len();
     }
