@@ -11,7 +11,7 @@ use haul_shared::store::{JobStore, Scope, Usage};
 use moka::Expiry;
 use moka::future::Cache;
 
-use crate::error::{ApiError, ApiResult};
+use crate::error::{ApiError, ApiResult, Code};
 
 /// How long an answer is kept at least.
 const SHORTEST_LIFE: Duration = Duration::from_secs(2);
@@ -45,10 +45,15 @@ impl UsageService {
     /// # Errors
     /// `service_unavailable`.
     pub async fn get(&self, scope: Scope) -> ApiResult<Usage> {
+        let (jobs, of) = (self.jobs.clone(), scope.clone());
         let count = async {
-            let begun = Instant::now();
-            let usage = self.jobs.usage(&scope).await?;
-            Ok::<_, ApiError>(Arc::new(Counted { usage, took: begun.elapsed() }))
+            // in a task of its own: who asks and goes away again and again begins no count anew
+            let counted = tokio::spawn(async move {
+                let begun = Instant::now();
+                let usage = jobs.usage(&of).await?;
+                Ok::<_, ApiError>(Arc::new(Counted { usage, took: begun.elapsed() }))
+            });
+            counted.await.map_err(|ended| ApiError::new(Code::Internal).because(&ended))?
         };
         let counted = self.counted.try_get_with_by_ref(&scope, count).await;
         counted.map(|counted| counted.usage.clone()).map_err(|error| ApiError::clone(&error))

@@ -3,25 +3,30 @@
 //! With an order the secrets are written by the order itself. Here it is seen to that a change counts at once for all that is
 //! still to be sent: at the start of this process, and when the keys file has changed.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::app::App;
 
 /// How often it is looked whether they have changed. Costs nothing while they have not.
 const LOOK: Duration = Duration::from_secs(1);
+/// After which they are said again: another API, of before the change perhaps, may have said others meanwhile.
+const SAY_AGAIN: Duration = Duration::from_secs(60);
 
 /// Says so whenever the secrets are others, until it is dropped.
 pub async fn publish(app: &App) {
-    let mut said = None;
+    if app.keys.is_none() && app.config.webhook_secrets.is_none() {
+        return; // nothing to say, and nothing to take from an API that has
+    }
+    let mut said: Option<(Instant, _)> = None;
     let mut ticks = tokio::time::interval(LOOK);
     loop {
         ticks.tick().await;
         let own = app.keys.as_ref().map(crate::auth::KeyRing::webhook_secrets).unwrap_or_default();
-        if said.as_ref() == Some(&own) {
+        if said.as_ref().is_some_and(|(when, what)| *what == own && when.elapsed() < SAY_AGAIN) {
             continue;
         }
         match app.jobs.rotate(app.config.webhook_secrets.as_ref(), &own).await {
-            Ok(()) => said = Some(own),
+            Ok(()) => said = Some((Instant::now(), own)),
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(error, "workers could not be told what webhooks are signed with; they will be");

@@ -160,7 +160,7 @@ async fn what_is_no_route_and_no_json_is_a_problem_too() -> Result<()> {
 
     for (method, path, allow) in [
         (Method::PUT, downloads, vec!["GET", "HEAD", "POST"]),
-        (Method::PATCH, unknown, vec!["DELETE", "GET", "HEAD"]),
+        (Method::PUT, unknown, vec!["DELETE", "GET", "HEAD", "PATCH"]),
         (Method::GET, "/api/v1/metadata", vec!["DELETE", "POST"]),
         (Method::POST, "/healthz", vec!["GET", "HEAD"]),
     ] {

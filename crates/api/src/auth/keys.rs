@@ -112,7 +112,7 @@ pub(super) fn check_name(name: &str) -> Result<(), &'static str> {
 pub(super) fn parse(text: &str) -> Result<Vec<ApiKey>, KeysError> {
     let file: File = toml::from_str(text).map_err(|error| {
         let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
-        KeysError::Faulty(vec![format!("line {line}: {}", error.message())])
+        KeysError::Faulty(vec![format!("line {line}: {}", without_quotes(error.message()))])
     })?;
     let (mut names, mut digests) = (HashSet::new(), HashSet::new());
     let mut faults = Vec::new();
@@ -194,6 +194,23 @@ fn formats_of(words: &[String]) -> Option<Vec<Format>> {
 /// `None` unless each is one.
 fn sites_of(names: &[String]) -> Option<Vec<SiteName>> {
     names.iter().map(|name| name.parse().ok()).collect()
+}
+
+/// What is wrong, without what stands there: a value in the wrong place may be a secret, and so may a key that was pasted
+/// where a field belongs.
+fn without_quotes(message: &str) -> String {
+    let named = message.strip_prefix("unknown field `").and_then(|rest| rest.split_once('`'));
+    let is_a_word = |name: &str| name.len() <= 20 && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    match named {
+        Some((name, _)) if is_a_word(name) => format!("unknown field `{name}`"),
+        Some(_) => "a field that no key has".to_owned(),
+        // these are ours
+        None if message.starts_with("missing field `") => message.to_owned(),
+        None if message.starts_with("invalid type") || message.starts_with("invalid value") => {
+            "a value is not of the kind that its field has".to_owned()
+        }
+        None => "this is not TOML".to_owned(),
+    }
 }
 
 fn digest_of_hex(hex: &str) -> Option<[u8; 32]> {

@@ -23,7 +23,7 @@ use crate::webhook::{Attempt, Secrets};
 /// Longer than an attempt takes with everything around it.
 const HIDDEN: Duration = Duration::from_secs(30);
 
-/// What a worker can't tell now is due again after this, and up to two seconds more.
+/// What a worker can't tell now is due again after this, twice as long each time, up to a minute, and up to two seconds more.
 const PUT_OFF: Duration = Duration::from_secs(2);
 
 /// The longest wait without a word.

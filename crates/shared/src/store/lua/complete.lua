@@ -15,7 +15,7 @@ if j.cx then
   return { say(K.job .. j.id, 'complete' .. j.tok, 'cancel') }
 end
 local stages = {}
-for i = 10, #ARGV, 2 do stages[#stages + 1] = ARGV[i] end
+for i = 11, #ARGV, 2 do stages[#stages + 1] = ARGV[i] end
 if j.st == S.running and stages[1] then pass(j, stages) end
 call('HSET', K.job .. j.id, 'res', ARGV[3], 'del', int(NOW + ARGV[5]))
 call('HDEL', K.job .. j.id, 'pg', 'at', 'err')

@@ -14,5 +14,5 @@ if not may(MAY.redeliver, state) then return 'unfinished' end
 local at = call('HGET', key, 'at') or t[3] or call('HGET', K.job .. t[1], 'ft') or int(NOW)
 to_tell(ticket, state)
 call('HSET', key, 'at', at)
-call('HDEL', key, 'st', 'fence', 'said')
+call('HDEL', key, 'st', 'fence', 'said', 'off')
 return 'ok'

@@ -42,10 +42,11 @@ if ARGV[18] ~= '' then
   if wait > 0 then return { 'limited', int(wait) } end
 end
 
+local SHARES = 1000 -- tickets of one run: its end is told to each, in one step
 local shared = call('GET', K.flight .. fp)
 local run = shared and load(shared)
 local word = 'new'
-if run and may(MAY.join, run.st) and not run.cx then
+if run and may(MAY.join, run.st) and not run.cx and run.n < SHARES then
   word = 'join'
 elseif run and may(MAY.reuse, run.st) then
   word = 'reuse'
@@ -94,7 +95,7 @@ if is_told then
   call('ZREM', K.untold, ticket)
   call('HSET', hook, 'id', ARGV[25], 'base', ARGV[26])
   call('PEXPIRE', hook, ARGV[15])
-  call('HSET', K.secrets, ARGV[28], ARGV[27])
+  call('HSETNX', K.secrets, ARGV[28], ARGV[27]) -- what is there is as new: an order may have been long on its way
   call('PEXPIRE', K.secrets, ARGV[15])
   if word == 'new' or word == 'join' then
     local hooks = K.hooks .. (word == 'new' and jid or run.id)

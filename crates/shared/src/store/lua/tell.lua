@@ -1,13 +1,16 @@
 -- tell: ends that somebody is to be told of now, for the worker that does it. Nobody else gets them for a while: should the
 -- worker die, they were perhaps told, and are told again.
 -- KEYS  1 base of the shard
--- ARGV  1 how many at most   2 ms to hide them   3 ms to put off those that this worker can't tell now
+-- ARGV  1 how many at most   2 ms to hide them   3 ms to put off those that this worker can't tell now, the first time
 --       4.. each of these: ticket, fence
 -- Returns {now, ms until the next is due (-1: none is), then for each: ticket, view, message, what links begin with, end, ms at
 --         which it came, attempts in vain, fence, what it is signed with (empty: nothing)}
 for i = 4, #ARGV, 2 do
   if call('HGET', K.hook .. ARGV[i], 'fence') == ARGV[i + 1] then
-    call('ZADD', K.untold, 'XX', int(NOW + ARGV[3] + (MICROS + 37 * i) % 2000), ARGV[i]) -- blurred
+    -- twice as long each time: a receiver that takes none for hours is not to have all of them looked at all the while
+    local times = call('HINCRBY', K.hook .. ARGV[i], 'off', 1)
+    local pause = ARGV[3] * 2 ^ math.min(times - 1, 5)
+    call('ZADD', K.untold, 'XX', int(NOW + pause + (MICROS + 37 * i) % 2000), ARGV[i]) -- blurred
   end
 end
 

@@ -11,7 +11,7 @@ if before then return before end
 local h = call('HMGET', key, 'fence', 'till')
 if h[1] ~= ARGV[2] then return 'stale' end
 
-call('HDEL', key, 'fence')
+call('HDEL', key, 'fence', 'off')
 call('HINCRBY', key, 'n', 1)
 note(K.tries .. ticket, ARGV[5], REMEMBERED)
 call('PEXPIRE', K.tries .. ticket, call('PTTL', key))
