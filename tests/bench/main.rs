@@ -106,7 +106,8 @@ fn main() -> Result<()> {
             queue::run(&plan).await?;
             status::run(&plan).await?;
             submit::run(&plan).await?;
-            memory::run().await
+            memory::run().await?;
+            watchers::run().await
         }),
     }
 }

@@ -7,13 +7,13 @@
 //! Not here: how long a handler may think (the router), and a client that takes no byte at all (`serve`).
 
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use hyper::body::{Frame, SizeHint};
-use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until};
 
 /// For a connection without any request.
 pub(super) const IDLE: Duration = Duration::from_secs(60);
@@ -24,15 +24,17 @@ pub(super) const STUCK: Duration = Duration::from_secs(300);
 const MOST_BYTES: usize = 2 << 20;
 
 /// What goes on over one connection.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Activity(watch::Sender<State>);
+#[derive(Debug, Clone)]
+pub(super) struct Activity(Arc<Mutex<State>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     /// Requests whose answer is not yet taken whole.
     busy: usize,
     /// Bytes that came since anything went on.
     idle_bytes: usize,
+    /// When anything last went on.
+    last: Instant,
 }
 
 /// One request, until it is dropped.
@@ -40,6 +42,11 @@ struct State {
 pub(super) struct Busy(Activity);
 
 impl Activity {
+    /// Of a connection that begins now.
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Mutex::new(State { busy: 0, idle_bytes: 0, last: Instant::now() })))
+    }
+
     /// A request begins.
     pub(super) fn begin(&self) -> Busy {
         self.goes_on(|state| state.busy += 1);
@@ -48,32 +55,35 @@ impl Activity {
 
     /// Counts bytes that came. `false`: they ask for nothing, and are too many.
     pub(super) fn read(&self, bytes: usize) -> bool {
-        let mut is_fine = true;
-        // nobody is woken: this is what goes on when nothing does
-        self.0.send_if_modified(|state| {
-            state.idle_bytes = state.idle_bytes.saturating_add(bytes);
-            is_fine = state.idle_bytes <= MOST_BYTES;
-            false
-        });
-        is_fine
+        let mut state = self.lock();
+        state.idle_bytes = state.idle_bytes.saturating_add(bytes);
+        state.idle_bytes <= MOST_BYTES
     }
 
-    /// Waits until nothing has gone on for too long.
+    /// Waits until nothing has gone on for too long. It looks again and again, as nobody wakes it: a connection has then
+    /// no channel of its own, and no event wakes it twice.
     pub(super) async fn silence(&self) {
-        let mut events = self.0.subscribe();
-        loop {
-            let longest = if events.borrow_and_update().busy == 0 { IDLE } else { STUCK };
-            if timeout(longest, events.changed()).await.is_err() {
-                return;
-            }
+        while let Some(again) = self.look_again() {
+            sleep_until(again).await;
         }
     }
 
+    /// When it may be silent for too long at the earliest. `None`: it is.
+    fn look_again(&self) -> Option<Instant> {
+        let (state, now) = (self.lock(), Instant::now());
+        let end = state.last + if state.busy == 0 { IDLE } else { STUCK };
+        // whatever ends its last request until then has this long from there
+        (end > now).then(|| end.min(now + IDLE))
+    }
+
     fn goes_on(&self, change: impl FnOnce(&mut State)) {
-        self.0.send_modify(|state| {
-            state.idle_bytes = 0;
-            change(state);
-        });
+        let mut state = self.lock();
+        (state.idle_bytes, state.last) = (0, Instant::now());
+        change(&mut state);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

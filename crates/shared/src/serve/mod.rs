@@ -16,18 +16,19 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::ConnectInfo;
 use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulConnection;
 use ipnet::IpNet;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, Sleep};
+use tokio::time::{Instant, Sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
@@ -118,13 +119,29 @@ pub async fn serve(listener: TcpListener, router: Router, proxies: &[IpNet], shu
 }
 
 /// Answers one client until it goes, or has nothing to ask, or there is a stop; what is under way then is finished.
-async fn converse<S>(stream: S, peer: SocketAddr, router: Router, stop: CancellationToken)
+async fn converse<S>(mut stream: S, peer: SocketAddr, router: Router, stop: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let activity = Activity::default();
-    let guarded = TokioIo::new(Guarded::new(stream, activity.clone()));
-    let mut connection = pin!(BUILDER.serve_connection(guarded, service(router, peer, activity.clone())));
+    let first = tokio::select! {
+        first = timeout(HEAD, first_bytes(&mut stream)) => first,
+        () = stop.cancelled() => return,
+    };
+    let Ok(Ok(first)) = first else { return };
+    let (is_http2, activity) = (first == PREFACE, Activity::new());
+    let guarded = TokioIo::new(Guarded::new(stream, first, activity.clone()));
+    let service = service(router, peer, activity.clone());
+    if is_http2 {
+        // boxed: it takes more room than all that a connection of HTTP/1 has
+        let mut connection = Box::pin(HTTP2.serve_connection(guarded, service));
+        finish(connection.as_mut(), activity, stop).await;
+    } else {
+        finish(pin!(HTTP1.serve_connection(guarded, service)), activity, stop).await;
+    }
+}
+
+/// Drives a connection to its end.
+async fn finish(mut connection: Pin<&mut impl GracefulConnection>, activity: Activity, stop: CancellationToken) {
     tokio::select! {
         // why a connection broke is the client's affair
         _ = connection.as_mut() => return,
@@ -153,14 +170,35 @@ pub fn local_url(bound: SocketAddr) -> Url {
     Url::parse(&format!("http://{reachable}")).expect("a socket address is a host and port")
 }
 
-/// How all of them are spoken with.
-static BUILDER: LazyLock<Builder<TokioExecutor>> = LazyLock::new(builder);
+/// What a client of HTTP/2 begins with (RFC 9113 §3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-fn builder() -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(MOST_HEADERS_BYTES as usize);
+/// As many bytes as tell which HTTP it is.
+///
+/// hyper can tell by itself. But then it hands these bytes on alone, for which its buffer grows to 16 KiB and stays so, half
+/// of it touched: 5 KiB of memory for each connection that lasts. It also waits for them without any limit.
+async fn first_bytes(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Bytes> {
+    let (mut bytes, mut filled) = ([0; PREFACE.len()], 0);
+    while filled < bytes.len() && PREFACE.starts_with(&bytes[..filled]) {
+        match stream.read(&mut bytes[filled..]).await? {
+            0 => break,
+            read => filled += read,
+        }
+    }
+    Ok(Bytes::copy_from_slice(&bytes[..filled]))
+}
+
+/// How those are spoken with who do not begin as HTTP/2.
+static HTTP1: LazyLock<http1::Builder> = LazyLock::new(|| {
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(MOST_HEADERS_BYTES as usize);
     builder
-        .http2()
+});
+
+/// How the others are spoken with.
+static HTTP2: LazyLock<http2::Builder<TokioExecutor>> = LazyLock::new(|| {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(MOST_STREAMS)
         .max_pending_accept_reset_streams(MOST_RESETS)
@@ -169,7 +207,7 @@ fn builder() -> Builder<TokioExecutor> {
         .keep_alive_interval(Duration::from_secs(30))
         .keep_alive_timeout(HEAD);
     builder
-}
+});
 
 type Answer = Result<axum::response::Response, Infallible>;
 
@@ -192,27 +230,19 @@ fn service(
     })
 }
 
-/// A connection on which every wait has an end.
-///
-/// hyper limits the time for a head, but only once it knows the version of HTTP, for which it reads up to 24 bytes
-/// without any limit; and it waits for ever for a client that reads nothing.
+/// A connection on which every wait has an end: hyper waits for ever for a client that reads nothing.
 struct Guarded<S> {
     stream: S,
+    /// What was read before, and is to be read again.
+    first: Bytes,
     activity: Activity,
-    /// Until the version is known.
-    first_bytes: Option<Pin<Box<Sleep>>>,
-    read_bytes: usize,
     /// Runs while the client takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
-/// Length of the HTTP/2 preface (RFC 9113 §3.4).
-const PREFACE_BYTES: usize = 24;
-
 impl<S> Guarded<S> {
-    fn new(stream: S, activity: Activity) -> Self {
-        let first_bytes = Some(Box::pin(tokio::time::sleep(HEAD)));
-        Self { stream, activity, first_bytes, read_bytes: 0, stalled: None }
+    fn new(stream: S, first: Bytes, activity: Activity) -> Self {
+        Self { stream, first, activity, stalled: None }
     }
 
     /// Passes on what a write came to, and ends the connection when it has come to nothing for too long.
@@ -230,22 +260,15 @@ impl<S> Guarded<S> {
 impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
+        let again = self.first.len().min(buf.remaining());
+        buf.put_slice(&self.first.split_to(again));
+        // in one go with what follows them
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
         let came = buf.filled().len() - before;
         if !self.activity.read(came) {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
-        self.read_bytes = self.read_bytes.saturating_add(came);
-        if self.read_bytes >= PREFACE_BYTES {
-            self.first_bytes = None;
-        }
-        match (&read, &mut self.first_bytes) {
-            (Poll::Pending, Some(timer)) => {
-                ready!(timer.as_mut().poll(cx));
-                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-            }
-            _ => read,
-        }
+        if again > 0 { Poll::Ready(Ok(())) } else { read }
     }
 }
 

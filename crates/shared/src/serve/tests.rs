@@ -1,11 +1,12 @@
 //! Connections that misbehave, over real sockets.
 
 use axum::body::{Bytes, HttpBody as _};
-use axum::routing::get;
+use axum::http::Version;
+use axum::routing::{any, get};
 use futures::stream;
-use hyper::client::conn::http2;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 
 use super::activity::{IDLE, STUCK};
 use super::*;
@@ -13,7 +14,7 @@ use super::*;
 struct Server {
     address: SocketAddr,
     shutdown: Shutdown,
-    done: tokio::task::JoinHandle<()>,
+    done: JoinHandle<()>,
 }
 
 async fn start(router: Router, grace: Duration) -> Server {
@@ -95,13 +96,17 @@ async fn a_second_signal_waits_for_nobody() {
     assert_eq!(busy.await.unwrap(), "");
 }
 
-/// Asks over a new connection of HTTP/2, which answers every ping, and takes so many bytes of an answer unasked. The
-/// connection is one in memory: the paused clock does not wait for the kernel. The task is the server's side.
-async fn ask(router: Router, window: u32) -> (hyper::Response<Incoming>, tokio::task::JoinHandle<()>) {
-    let (here, there) = tokio::io::duplex(64 << 10);
-    let served = tokio::spawn(converse(there, ([192, 0, 2, 1], 1).into(), router, CancellationToken::new()));
-    let stream = TokioIo::new(here);
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+/// A connection in memory on which so many bytes are under way at most: the paused clock does not wait for the kernel. The
+/// task is the server's side.
+fn connect(router: Router, under_way: usize) -> (DuplexStream, JoinHandle<()>) {
+    let (here, there) = tokio::io::duplex(under_way);
+    (here, tokio::spawn(converse(there, ([192, 0, 2, 1], 1).into(), router, CancellationToken::new())))
+}
+
+/// Asks over HTTP/2, as a client that answers every ping, and takes so many bytes of an answer unasked.
+async fn ask(stream: DuplexStream, window: u32) -> hyper::Response<Incoming> {
+    let stream = TokioIo::new(stream);
+    let mut builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
     builder.timer(TokioTimer::new()).initial_stream_window_size(window);
     let (mut sender, connection) = builder.handshake(stream).await.unwrap();
     tokio::spawn(async move { drop(connection.await) });
@@ -112,7 +117,7 @@ async fn ask(router: Router, window: u32) -> (hyper::Response<Incoming>, tokio::
         let _sender = sender;
         std::future::pending::<()>().await;
     });
-    (answer, served)
+    answer
 }
 
 async fn length(answer: hyper::Response<Incoming>) -> usize {
@@ -121,7 +126,8 @@ async fn length(answer: hyper::Response<Incoming>) -> usize {
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_asks_for_nothing_is_ended_though_it_answers_pings() {
-    let (answer, served) = ask(Router::new().route("/", get(|| async { "soon" })), 1 << 20).await;
+    let (stream, served) = connect(Router::new().route("/", get(|| async { "soon" })), 64 << 10);
+    let answer = ask(stream, 1 << 20).await;
     assert_eq!(length(answer).await, 4);
     let began = Instant::now();
     served.await.unwrap();
@@ -129,7 +135,8 @@ async fn a_connection_that_asks_for_nothing_is_ended_though_it_answers_pings() {
     assert!(took >= IDLE - Duration::from_secs(1) && took < IDLE + HEAD, "held for {took:?}");
 
     // a client that asks for much and takes none of it
-    let (answer, served) = ask(Router::new().route("/", get(|| async { vec![0; 1 << 20] })), 0).await;
+    let (stream, served) = connect(Router::new().route("/", get(|| async { vec![0; 1 << 20] })), 64 << 10);
+    let answer = ask(stream, 0).await;
     let began = Instant::now();
     served.await.unwrap();
     assert!(began.elapsed() < 3 * STUCK, "held for {:?}", began.elapsed());
@@ -148,9 +155,28 @@ async fn an_answer_that_takes_long_to_come_or_to_be_made_is_not_cut() {
             Some((Ok::<_, Infallible>(Bytes::from_static(b"piece")), rest))
         }))
     });
-    let (answer, _) = ask(Router::new().route("/", slow), 1 << 20).await;
+    let (stream, _) = connect(Router::new().route("/", slow), 64 << 10);
+    let answer = ask(stream, 1 << 20).await;
     assert!(!answer.body().is_end_stream());
     assert_eq!(length(answer).await, PIECES * 5);
+}
+
+#[tokio::test]
+async fn a_client_may_say_byte_by_byte_which_http_it_speaks() {
+    let version = any(|version: Version| async move { format!("{version:?}") });
+    let router = Router::new().route("/", version);
+    for under_way in [1, 5, 23, 24, 25, 64 << 10] {
+        let (stream, _) = connect(router.clone(), under_way);
+        assert_eq!(length(ask(stream, 1 << 20).await).await, "HTTP/2.0".len());
+
+        // it begins as one of HTTP/2 would
+        let (mut stream, served) = connect(router.clone(), under_way);
+        stream.write_all(b"PRI / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.unwrap();
+        assert!(text.starts_with("HTTP/1.1 200") && text.ends_with("HTTP/1.1"), "{under_way}: {text}");
+        served.await.unwrap();
+    }
 }
 
 /// CVE-2019-9512: each ping is answered, and costs us more than the client.
