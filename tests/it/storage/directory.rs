@@ -62,9 +62,10 @@ async fn a_file_from_another_file_system_is_copied_and_a_full_disk_is_told() {
 #[tokio::test]
 async fn a_copy_that_is_dropped_leaves_nothing() {
     let site = Site::disk().await;
-    let disk = SmallDisk::mount(6 * 1024 * 1024);
+    let disk = SmallDisk::mount(48 * 1024 * 1024);
     let store = Storage::Disk(DiskStore::open(disk.path(), None, Role::Worker).unwrap());
-    let (file, _) = site.file("small.mp4", 4_000_000);
+    // more pieces than are copied without a look at who else waits
+    let (file, _) = site.file("large.mp4", 40_000_000);
     let (key, meta, begun) = (key(), meta(), Notify::new());
     tokio::select! {
         biased;
