@@ -55,7 +55,7 @@ pub struct Proxy {
 }
 
 struct Wire {
-    to: SocketAddr,
+    to: Mutex<SocketAddr>,
     is_redis: bool,
     condition: watch::Sender<Condition>,
     /// Connections made before this change get nothing more, and do not learn why.
@@ -90,7 +90,13 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
         let condition = watch::Sender::new(PASSING);
-        let wire = Arc::new(Wire { to, is_redis, condition, stranded: watch::Sender::new(0), notes: Mutex::default() });
+        let wire = Arc::new(Wire {
+            to: Mutex::new(to),
+            is_redis,
+            condition,
+            stranded: watch::Sender::new(0),
+            notes: Mutex::default(),
+        });
         let task = tokio::spawn(accept(listener, Arc::clone(&wire)));
         Self { address, wire, task }
     }
@@ -105,6 +111,14 @@ impl Proxy {
     #[must_use]
     pub fn redis_url(&self) -> String {
         format!("redis://{}", self.address)
+    }
+
+    /// Connections that are made from now on lead to another server.
+    ///
+    /// # Panics
+    /// When another holder has.
+    pub fn lead_to(&self, server: SocketAddr) {
+        *self.wire.to.lock().expect("no holder panics") = server;
     }
 
     /// Everything goes through, what was held first.
@@ -195,7 +209,8 @@ impl Wire {
     }
 
     async fn talk(&self, client: &mut TcpStream) {
-        let Ok(mut server) = TcpStream::connect(self.to).await else { return };
+        let to = *self.to.lock().expect("no holder panics");
+        let Ok(mut server) = TcpStream::connect(to).await else { return };
         for side in [&*client, &server] {
             let _quick = side.set_nodelay(true);
         }

@@ -104,6 +104,7 @@ async fn without_scripts_a_form_and_a_page_for_each_download_lead_to_the_file() 
             browser.named("textbox", "Links").await?.send_keys(&url).await?;
             browser.find("#quality").await?.select_by_value("720p").await?;
             browser.press("button", "Download").await?;
+            browser.press("link", "follow it").await?;
             browser.until("the page looks again by itself", "/Save/.test(document.body.innerText)").await?;
             browser.find("a.primary").await?.click().await?;
             let (name, bytes) = browser.downloaded().await?;
@@ -117,6 +118,9 @@ async fn without_scripts_a_form_and_a_page_for_each_download_lead_to_the_file() 
             browser.go(&home.url).await?;
             browser.named("textbox", "Links").await?.send_keys(&slow).await?;
             browser.press("button", "Download").await?;
+            browser.press("link", "follow it").await?;
+            browser.named("link", "Stop following").await?;
+            // until its programs have ended it goes on, and so does who follows it
             browser.press("button", "Cancel").await?;
             browser.named("button", "Retry").await.map(drop)
         })

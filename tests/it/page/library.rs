@@ -104,3 +104,80 @@ async fn whatever_a_site_calls_its_media_is_text() -> Result<()> {
         })
         .await
 }
+
+#[tokio::test]
+async fn what_people_think_of_a_result_is_kept_and_the_list_is_sorted_and_filtered_by_it() -> Result<()> {
+    let home = Home::open(&[]).await?;
+    let short = home.completed(&home.talk("/a.html", "Gulls"), json!({ "clip": { "start": 0, "end": 3 } })).await?;
+    home.completed(&home.talk("/b.html", "Owls"), json!({})).await?;
+    home.completed(&home.talk("/c.html", "Bees"), json!({ "format": "mp3" })).await?;
+    let id = short["id"].as_str().context("an id")?.to_owned();
+    let saved = home.house.get(&format!("{DOWNLOADS}/{id}/content")).await?;
+    assert_eq!(saved.status, 200);
+    let library = async || anyhow::Ok(home.house.get(&format!("{DOWNLOADS}/{id}")).await?.json()["library"].clone());
+    Visit::to(&home.url)
+        .goes(async |browser| {
+            browser.go(&home.url).await?;
+            shows(browser, &["Bees", "Owls", "Gulls"]).await?;
+            let row = format!("#job-{id}");
+            browser.find(&format!("{row} .expand")).await?.click().await?;
+            paste(browser, &format!("{row} .notes"), "over the harbour").await?;
+            browser.find(&format!("{row} .rating")).await?.select_by_value("4").await?;
+            browser.find(&format!("{row} .favourite")).await?.click().await?;
+            let expected = json!({ "notes": "over the harbour", "favourite": true, "rating": 4, "downloads": 1 });
+            until("all is kept", async || library().await.is_ok_and(|kept| kept == expected)).await?;
+
+            for (by, order) in [
+                ("rating", ["Gulls", "Bees", "Owls"]),
+                ("downloads", ["Gulls", "Bees", "Owls"]),
+                ("created", ["Bees", "Owls", "Gulls"]),
+            ] {
+                browser.find("#sort").await?.select_by_value(by).await?;
+                shows(browser, &order).await.context(by)?;
+            }
+            for (by, of) in [("size", "size_bytes"), ("duration", "duration_seconds")] {
+                let listed = home.house.get(&format!("{DOWNLOADS}?sort={by}")).await?.json();
+                let jobs = listed["downloads"].as_array().context("a list")?;
+                let order: Vec<_> = jobs.iter().filter_map(|job| job["media"]["title"].as_str()).collect();
+                assert!(jobs.is_sorted_by_key(|job| -job["result"][of].as_f64().unwrap_or_default()), "{listed}");
+                let order: Vec<_> = order.iter().map(|title| title.trim_end_matches(" (1)")).collect();
+                browser.find("#sort").await?.select_by_value(by).await?;
+                shows(browser, &order).await.context(by)?;
+            }
+            browser.press("button", "Favourites only").await?;
+            shows(browser, &["Gulls"]).await?;
+            browser.client().refresh().await?;
+            paste(browser, "#search", "harbour").await?;
+            shows(browser, &["Gulls"]).await?;
+            browser.find(&format!("{row} .expand")).await?.click().await?;
+            assert_eq!(browser.text(&format!("{row} .notes")).await?, "over the harbour");
+            assert_eq!(browser.text(&format!("{row} .rating")).await?, "4");
+            browser.find(&format!("{row} .favourite[aria-pressed=true]")).await?.click().await?;
+            until("it is one no more", async || library().await.is_ok_and(|kept| kept["favourite"] == false))
+                .await
+                .map(drop)
+        })
+        .await
+}
+
+#[tokio::test]
+async fn a_list_that_is_sorted_among_the_newest_only_says_so() -> Result<()> {
+    let home = Home::open(&[]).await?;
+    home.completed(&home.talk("/a.html", "Gulls"), json!({})).await?;
+    // tickets whose records are gone fill the index
+    let fill = "for i = 1, 10001 do
+        redis.call('ZADD', KEYS[1], i * 4e8, string.format('%08x-0000-4000-8000-000000000000', i)) end";
+    let connection = home.house.redis.connection().await?;
+    Visit::to(&home.url)
+        .goes(async |browser| {
+            browser.go(&home.url).await?;
+            shows(browser, &["Gulls"]).await?;
+            redis::Script::new(fill).key("haul1:{0}:recent").invoke_async::<()>(&mut connection.clone()).await?;
+            assert_eq!(browser.text("#among").await?, "");
+            browser.find("#sort").await?.select_by_value("size").await?;
+            browser.until("it says so", "/newest 10,000/.test(document.querySelector('#among').innerText)").await?;
+            browser.find("#sort").await?.select_by_value("created").await?;
+            browser.until("by date it is whole", "document.querySelector('#among').innerText === ''").await
+        })
+        .await
+}

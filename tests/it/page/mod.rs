@@ -1,6 +1,8 @@
 //! The page as people have it: in a real browser, over the whole service with real media.
 
 mod callers;
+mod choices;
+mod following;
 mod hands;
 mod journey;
 mod library;

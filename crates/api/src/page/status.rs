@@ -1,11 +1,14 @@
-//! `/downloads/{id}`: one download without scripts. It looks again by itself until there is no more to come.
+//! `/downloads/{id}`: one download without scripts. With `?follow=1` it looks again by itself until there is no more to come.
+//!
+//! Nobody gets that who has not asked for it: a page that is loaded anew takes focus and place from who reads it slowly, or
+//! has it read (WCAG 2.2.1), so that following is switched on, and off again, by a link.
 //!
 //! With scripts the page over the API takes its place, at the same download.
 
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use haul_shared::job::{Artifact, Failure, Job, JobState, Progress, Stage};
@@ -21,6 +24,9 @@ use crate::query::Params;
 use crate::routes::files;
 use crate::submit::resubmit;
 
+/// The query by which a page looks again by itself.
+const FOLLOW: &str = "follow=1";
+
 /// A download, or why none is shown.
 #[derive(Template)]
 #[template(path = "status.html")]
@@ -34,6 +40,8 @@ struct Status<'a> {
     source: Option<&'a str>,
     /// Of a hundred, while there is more to come.
     percent: Option<u8>,
+    /// Does it look again by itself?
+    follows: bool,
     /// Name and size of the result.
     result: Option<(String, String)>,
     can_retry: bool,
@@ -48,7 +56,7 @@ impl<'a> Status<'a> {
         "../".repeat(self.depth)
     }
 
-    fn of(job: &'a Job, request: &'a DownloadRequest, id: &'a str, now: Timestamp) -> Self {
+    fn of(job: &'a Job, request: &'a DownloadRequest, id: &'a str, follows: bool, now: Timestamp) -> Self {
         let media = job.media.as_ref();
         let artifact = match &job.state {
             JobState::Completed { artifact, .. } => Some(artifact),
@@ -60,6 +68,7 @@ impl<'a> Status<'a> {
             says: says(job, now),
             source: Some(&request.url),
             percent: (!job.state.kind().is_end()).then(|| job.progress.map_or(0, |at| at.percent as u8)),
+            follows,
             result: artifact.map(|artifact| (filename(artifact, request), size(artifact))),
             can_retry: matches!(job.state, JobState::Failed { .. } | JobState::Cancelled { .. }),
             asks_for_key: false,
@@ -73,10 +82,15 @@ impl<'a> Status<'a> {
 }
 
 /// The download as it is now.
-pub(super) async fn show(State(app): State<Arc<App>>, caller: Caller, Id(id): Id) -> ApiResult<Response> {
+pub(super) async fn show(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Id(id): Id,
+    RawQuery(query): RawQuery,
+) -> ApiResult<Response> {
     let job = app.find(&caller, id).await?;
     let request = app.request_of(&job)?;
-    let html = Status::of(&job, &request, &id.to_string(), Timestamp::now()).html()?;
+    let html = Status::of(&job, &request, &id.to_string(), follows(query.as_deref()), Timestamp::now()).html()?;
     Ok(([(header::CONTENT_TYPE, HTML)], [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], html)
         .into_response())
 }
@@ -86,12 +100,22 @@ pub(super) async fn file(State(app): State<Arc<App>>, caller: Caller, id: Id, me
     files::link(State(app), caller, id, Params::of("redirect=true"), method).await
 }
 
-/// Cancels it. Unlike the API's `DELETE` it leaves alone what has ended meanwhile: who sees a running job does not mean
+/// Is the page to look again by itself?
+fn follows(query: Option<&str>) -> bool {
+    query == Some(FOLLOW)
+}
+
+/// Cancels it. Who follows it goes on, for it ends when its programs have. Unlike the API's `DELETE` it leaves alone what has ended meanwhile: who sees a running job does not mean
 /// to delete its result.
-pub(super) async fn cancel(State(app): State<Arc<App>>, caller: Caller, Id(id): Id) -> ApiResult<Response> {
+pub(super) async fn cancel(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Id(id): Id,
+    RawQuery(query): RawQuery,
+) -> ApiResult<Response> {
     app.find(&caller, id).await?;
     app.jobs.cancel(id).await?;
-    Ok(back(id))
+    Ok(back(id, follows(query.as_deref())))
 }
 
 /// Queues it again.
@@ -99,11 +123,12 @@ pub(super) async fn retry(State(app): State<Arc<App>>, caller: Caller, Id(id): I
     let job = app.find(&caller, id).await?;
     let request = app.request_of(&job)?;
     resubmit(&app, &caller, &job, request).await?;
-    Ok(back(id))
+    Ok(back(id, false))
 }
 
-fn back(id: haul_shared::ids::Ticket) -> Response {
-    (StatusCode::SEE_OTHER, [(header::LOCATION, format!("../{id}"))]).into_response()
+fn back(id: haul_shared::ids::Ticket, follows: bool) -> Response {
+    let page = if follows { format!("../{id}?{FOLLOW}") } else { format!("../{id}") };
+    (StatusCode::SEE_OTHER, [(header::LOCATION, page)]).into_response()
 }
 
 /// The page of a download that is not shown.
@@ -119,6 +144,7 @@ pub(super) fn refused(app: &App, path: &str, refusal: &ApiError) -> ApiResult<St
         says: refusal.sentence().to_owned(),
         source: None,
         percent: None,
+        follows: false,
         result: None,
         can_retry: false,
         asks_for_key: app.keys.is_some() && refusal.is(Code::Unauthorized),

@@ -302,7 +302,8 @@ async fn read(app: &App, key: &ObjectKey, range: Option<RangeInclusive<u64>>) ->
         };
         Some((chunk, body))
     });
-    Ok(Body::from_stream(bytes))
+    // whoever compresses it asks once more after the end
+    Ok(Body::from_stream(bytes.fuse()))
 }
 
 impl File {

@@ -1,7 +1,7 @@
 // What can be done with one download.
 
 import { address, ask, json, Problem } from "./api.js";
-import { set, show } from "./dom.js";
+import { make, set, show } from "./dom.js";
 import * as jobs from "./jobs.js";
 import { ofCode, titleOf } from "./words.js";
 
@@ -93,6 +93,19 @@ async function save(row, event) {
   if (event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
   location.assign(await link(row));
+}
+
+// Fetched, not followed: a link brings no key.
+export async function saveText(row, { language }) {
+  try {
+    const text = await (await ask("GET", path(row, `/subtitles/${encodeURIComponent(language)}`))).blob();
+    const url = URL.createObjectURL(text);
+    const download = `${row.job.result.filename.replace(/[.][^.]*$/, "")}.${language}.vtt`;
+    make("a", { href: url, download }).click();
+    setTimeout(() => URL.revokeObjectURL(url), SECOND_THOUGHTS);
+  } catch (problem) {
+    tellProblem(row, problem);
+  }
 }
 
 async function copy(row) {

@@ -10,9 +10,8 @@ import * as list from "./list.js";
 import * as live from "./live.js";
 import { remember } from "./prefs.js";
 
-// Bytes stored: of the key, else of the whole service; a stranger is told neither.
+// Bytes stored and, where they are counted, delivered today: of the key, else of everybody; a stranger is told neither.
 const usageSoon = later(usage, 300);
-let source = "usage";
 
 jobs.onChange((job, before) => {
   list.draw();
@@ -108,16 +107,11 @@ async function atHash() {
 async function usage() {
   if (!service.lists) return;
   try {
-    const numbers = await json("GET", source);
-    const stored = numbers.stored_bytes ?? numbers.storage.used_bytes;
-    const { delivered_bytes_today: delivered, bytes_per_day: most } = numbers;
-    const today = most ? ` · ${bytes(delivered)} of ${bytes(most)} today` : "";
+    const { stored_bytes: stored, delivered_bytes_today: delivered, bytes_per_day: most } = await json("GET", "usage");
+    const today = most === null ? "" : ` · ${bytes(delivered)} of ${bytes(most)} today`;
     setText($("usage"), `${bytes(stored)} stored${today}`);
     show($("usage"), true);
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
-    if (problem.status !== 404 || source === "stats" || !service.stats) return;
-    source = "stats";
-    usage();
   }
 }

@@ -3,42 +3,41 @@
 import { ask, isUnfinished } from "./api.js";
 import { pause } from "./dom.js";
 
+// Until the service has said when to come back.
 const FIRST_PAUSE = 1000;
 const LONGEST_PAUSE = 30_000;
 // The service says something every 15 s, if only that it is there.
 const SILENCE = 40_000;
 
-// Tells `heard` every state until the last one. Resolves to true when that was heard, to false when the download is gone
-// or the signal ended it.
-export async function follow(id, hasEvents, heard, signal) {
-  if (!hasEvents) return poll(id, heard, signal);
-  let last = null;
-  let wait = FIRST_PAUSE;
+// Tells `heard` every state until the last one. Resolves to "ended" when that was heard, to "gone" when there is no such
+// download any more, to "stopped" when the signal said so, or the key is good no longer.
+export async function follow(id, heard, signal) {
+  const place = { last: null, pause: FIRST_PAUSE, tries: 0 };
   while (!signal.aborted) {
+    let least = 0;
     try {
-      const headers = { Accept: "text/event-stream", ...(last !== null && { "Last-Event-ID": last }) };
-      const ended = await listen(id, headers, signal, (event) => {
-        last = event.id ?? last;
-        wait = FIRST_PAUSE;
-        heard(event.job);
-      });
-      if (ended) return true;
+      if (await listen(id, place, heard, signal)) return "ended";
     } catch (problem) {
-      if (signal.aborted || problem.status === 401) return false;
-      if (problem.status === 404) return poll(id, heard, signal);
+      if (signal.aborted || problem.status === 401) break;
+      if (problem.status === 404) return "gone";
+      least = (problem.wait ?? 0) * 1000;
     }
-    await pause(wait * (0.5 + Math.random() / 2), signal);
-    wait = Math.min(2 * wait, LONGEST_PAUSE);
+    const next = Math.min(place.pause * 2 ** place.tries, LONGEST_PAUSE);
+    place.tries += 1;
+    await pause(Math.max(least, next * (0.5 + Math.random() / 2)), signal);
   }
-  return false;
+  return "stopped";
 }
 
-async function listen(id, headers, signal, heard) {
+// Resolves to whether it has ended; if not, whoever listens again goes on from `place`.
+async function listen(id, place, heard, signal) {
   const silent = new AbortController();
   const either = AbortSignal.any([signal, silent.signal]);
   let timer = setTimeout(() => silent.abort(), SILENCE);
   try {
+    const headers = { Accept: "text/event-stream", ...(place.last !== null && { "Last-Event-ID": place.last }) };
     const answer = await ask("GET", `downloads/${id}/events`, { headers, signal: either });
+    if (answer.status === 204) return true;
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
     const parse = parser();
     for (;;) {
@@ -46,9 +45,13 @@ async function listen(id, headers, signal, heard) {
       if (done) return false;
       clearTimeout(timer);
       timer = setTimeout(() => silent.abort(), SILENCE);
-      for (const { id: at, data } of parse(value)) {
+      for (const { id: at, retry, data } of parse(value)) {
+        place.pause = retry ?? place.pause;
+        if (data === "") continue;
         const job = JSON.parse(data);
-        heard({ id: at, job });
+        place.last = at ?? place.last;
+        place.tries = 0;
+        heard(job);
         if (!isUnfinished(job)) return true;
       }
     }
@@ -58,45 +61,23 @@ async function listen(id, headers, signal, heard) {
   }
 }
 
-// Takes text as it comes and gives the events that are whole (HTML Standard, 9.2.6; lines end as this service ends them).
-export function parser() {
+// Takes text as it comes and gives the blocks that are whole (HTML Standard, 9.2.6; lines end as this service ends them).
+function parser() {
   let rest = "";
   return (text) => {
     const blocks = (rest + text).split("\n\n");
     rest = blocks.pop();
-    return blocks.map(read).filter(({ data }) => data !== "");
+    return blocks.map(read);
   };
 }
 
 function read(block) {
-  const event = { id: null, data: "" };
+  const event = { id: null, retry: null, data: "" };
   for (const line of block.split("\n")) {
     const [, name, value] = /^([^:]*):? ?(.*)$/s.exec(line);
     if (name === "id") event.id = value;
+    if (name === "retry") event.retry = Number(value);
     if (name === "data") event.data += (event.data && "\n") + value;
   }
   return event;
-}
-
-// For a service without events, and to find out whether the download itself is gone.
-async function poll(id, heard, signal) {
-  let tag = null;
-  while (!signal.aborted) {
-    try {
-      const headers = tag === null ? {} : { "If-None-Match": tag };
-      const answer = await ask("GET", `downloads/${id}?wait=${tag === null ? 0 : 25}`, { headers, signal });
-      tag = answer.headers.get("ETag");
-      if (answer.status === 200) {
-        const job = await answer.json();
-        heard(job);
-        if (!isUnfinished(job)) return true;
-      }
-      // an answer may come at once, where many others wait
-      await pause(FIRST_PAUSE / 2, signal);
-    } catch (problem) {
-      if (signal.aborted || [401, 404].includes(problem.status)) return false;
-      await pause((problem.wait ?? 5) * 1000, signal);
-    }
-  }
-  return false;
 }

@@ -4,14 +4,17 @@ import { hasKey, isUnfinished, json, service } from "./api.js";
 import { recall, remember } from "./prefs.js";
 
 const MOST = 100;
-// A list that was made before an order may come after it.
-const NEWS = 5000;
 
 const jobs = new Map();
 // Deleted here, though the service may not know it yet.
 const hidden = new Set();
-const added = new Map();
+// When each was last heard of by another way than the list: a list that was asked for before that knows less.
+const heard = new Map();
+const pinned = new Set();
 let told = () => {};
+
+// Among how many of the newest was looked for what is sorted; null: among all.
+export let among = null;
 
 // What is asked for.
 export const wanted = { text: "", status: "", tag: "", favourites: false, sort: "created" };
@@ -30,19 +33,20 @@ export function put(job) {
   const before = jobs.get(job.id);
   if (hidden.has(job.id)) return;
   jobs.set(job.id, job);
-  if (!before) added.set(job.id, Date.now());
+  heard.set(job.id, performance.now());
   if (!before && remembers()) remember("jobs", [job.id, ...recall("jobs", [])].slice(0, MOST));
   told(job, before);
 }
 
 // Keeps what was asked for by its id, however old it is.
 export function pin(job) {
+  pinned.add(job.id);
   put(job);
-  added.set(job.id, Infinity);
 }
 
 export function drop(id) {
   jobs.delete(id);
+  heard.set(id, performance.now());
   if (remembers()) remember("jobs", recall("jobs", []).filter((known) => known !== id));
   told();
 }
@@ -60,15 +64,15 @@ export function clear() {
 
 // Takes what the service has now; those in `followed` are heard of otherwise, and sooner.
 export async function refresh(followed, signal) {
+  const asked = performance.now();
+  const isNews = (id) => followed.has(id) || heard.get(id) >= asked;
   const { found, whole } = remembers() ? await remembered(followed) : await listed(signal);
-  const since = Date.now() - NEWS;
   if (whole) {
     const ids = new Set(found.map((job) => job.id));
-    const kept = (id) => ids.has(id) || followed.has(id) || (added.get(id) ?? 0) > since;
-    for (const id of [...jobs.keys()]) if (!kept(id)) jobs.delete(id);
+    for (const id of [...jobs.keys()]) if (!ids.has(id) && !pinned.has(id) && !isNews(id)) jobs.delete(id);
   }
   for (const job of found) {
-    if (hidden.has(job.id) || (followed.has(job.id) && jobs.has(job.id))) continue;
+    if (hidden.has(job.id) || isNews(job.id)) continue;
     const before = jobs.get(job.id);
     jobs.set(job.id, job);
     if (JSON.stringify(before) !== JSON.stringify(job)) told(job, before ?? job);
@@ -82,7 +86,8 @@ async function listed(signal) {
   if (wanted.tag) query.set("tag", wanted.tag);
   if (wanted.favourites) query.set("favourite", "true");
   if (wanted.sort !== "created") query.set("sort", wanted.sort);
-  const { downloads } = await json("GET", `downloads?${query}`, { signal });
+  const { downloads, sorted_among: most } = await json("GET", `downloads?${query}`, { signal });
+  among = most;
   return { found: downloads, whole: [...query].length === 1 };
 }
 
@@ -105,8 +110,8 @@ const ORDER = {
   created: (job) => job.created_at,
   size: (job) => job.result?.size_bytes ?? -1,
   duration: (job) => job.result?.duration_seconds ?? job.media?.duration_seconds ?? -1,
-  downloads: (job) => job.library?.downloads ?? 0,
-  rating: (job) => job.library?.rating ?? 0,
+  downloads: (job) => job.library.downloads,
+  rating: (job) => job.library.rating ?? 0,
 };
 
 // What is asked for, in its order.
@@ -121,9 +126,9 @@ const order = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
 function fits(job) {
   if (wanted.status && job.status !== wanted.status) return false;
   if (wanted.tag && !job.request.tags.includes(wanted.tag)) return false;
-  if (wanted.favourites && !job.library?.favourite) return false;
+  if (wanted.favourites && !job.library.favourite) return false;
   const { request, media, library } = job;
-  const texts = [media?.title, media?.uploader, request.url, request.external_id, library?.notes, ...request.tags];
+  const texts = [media?.title, media?.uploader, request.url, request.external_id, library.notes, ...request.tags];
   const within = texts.filter(Boolean).join("\n").toLowerCase();
   return wanted.text.toLowerCase().split(/\s+/).every((word) => within.includes(word));
 }

@@ -59,6 +59,7 @@ function patch() {
   if (focused?.isConnected && focused !== document.activeElement) focused.focus({ preventScroll: true });
   setOptions($("filter-tag"), [["", "Any tag"], ...jobs.tags().map((tag) => [tag, tag])]);
   sayEmpty(shown.length === 0);
+  setText($("among"), jobs.among === null ? "" : `Sorted among your newest ${jobs.among.toLocaleString()} downloads.`);
   if (revealed && rows.has(revealed)) {
     rows.get(revealed).node.focus();
     revealed = null;

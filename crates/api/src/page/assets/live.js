@@ -60,10 +60,10 @@ export function settle() {
 async function open(id) {
   const end = new AbortController();
   streams.set(id, end);
-  const heardAll = await follow(id, jobs.get(id).links.events !== null, jobs.put, end.signal);
+  const outcome = await follow(id, jobs.put, end.signal);
   if (streams.get(id) !== end) return;
   streams.delete(id);
-  if (!heardAll && !end.signal.aborted) refresh();
+  if (outcome === "gone") jobs.drop(id);
   settle();
 }
 

@@ -1,6 +1,6 @@
 // One download in the list.
 
-import { actions } from "./actions.js";
+import { actions, saveText } from "./actions.js";
 import { isUnfinished } from "./api.js";
 import { $, make, set, setText, show } from "./dom.js";
 import { clock, site } from "./format.js";
@@ -77,7 +77,7 @@ export class Row {
       save: is("completed"),
       play: is("completed") && /^(video|audio)\//.test(job.result?.content_type ?? ""),
       copy: is("completed"),
-      favourite: is("completed") && library !== undefined,
+      favourite: is("completed"),
       retry: is("failed", "cancelled"),
       cancel: isUnfinished(job),
       delete: !isUnfinished(job),
@@ -86,11 +86,11 @@ export class Row {
     for (const [name, can] of Object.entries(offered)) show(this.part(`.${name}`), can);
     // what had the focus is no longer there: the row has it, not the top of the page
     if (focused?.hidden) this.node.focus({ preventScroll: true });
-    set(this.part(".favourite"), "aria-pressed", library?.favourite ?? false);
-    show(this.part(".own"), is("completed") && library !== undefined);
+    set(this.part(".favourite"), "aria-pressed", library.favourite);
+    show(this.part(".own"), is("completed"));
     const { notes, rating } = this.fields();
-    if (document.activeElement !== notes) notes.value = library?.notes ?? "";
-    if (document.activeElement !== rating) rating.value = library?.rating ?? "";
+    if (document.activeElement !== notes) notes.value = library.notes ?? "";
+    if (document.activeElement !== rating) rating.value = library.rating ?? "";
     set(this.part(".source"), "href", job.media?.webpage_url ?? job.request.url);
     if (!is("completed")) this.closePlayer();
   }
@@ -105,6 +105,16 @@ export class Row {
     const list = this.part("dl");
     if (list.dataset.told === told) return;
     list.dataset.told = told;
+    this.part(".texts").replaceChildren(
+      ...(this.job.result?.subtitles ?? [])
+        .filter((text) => text.link)
+        .map((text) => {
+          const button = make("button", { type: "button", className: "small", textContent: `Save subtitles: ${text.language}` });
+          set(button, "aria-describedby", this.part(".title").id);
+          button.addEventListener("click", () => saveText(this, text));
+          return button;
+        }),
+    );
     list.replaceChildren(
       ...pairs.map(([name, value]) => make("div", {}, make("dt", { textContent: name }), make("dd", { textContent: value }))),
     );

@@ -159,6 +159,11 @@ function failed({ error }) {
 
 export const titleOf = ({ media, request }) => media?.title ?? request.filename ?? request.url.replace(/^https?:../, "");
 
+function ofText({ asked, language, automatic, link }) {
+  if (language === null) return `${asked}: none`;
+  return `${language}${automatic ? " by a machine" : ""}${link ? " beside the file" : ""}`;
+}
+
 // Everything there is to know of a job, as pairs of a name and a value.
 export function details(job) {
   const { request, result, media } = job;
@@ -171,10 +176,11 @@ export function details(job) {
     ["File", result?.filename],
     ["Picture", result?.width ? `${result.width} × ${result.height}, ${result.vcodec}` : null],
     ["Sound", result?.acodec],
+    ["Subtitles", result?.subtitles?.map(ofText).join(", ")],
     ["SHA-256", result?.sha256],
     ["Tags", request.tags.join(", ")],
     ["Own name", request.external_id],
-    ["Saved", job.library?.downloads ? `${job.library.downloads} times` : null],
+    ["Saved", job.library.downloads ? `${job.library.downloads} times` : null],
     ["Ordered", moment(job.created_at)],
     ["Finished", job.finished_at && moment(job.finished_at)],
     ["Kept until", job.expires_at && moment(job.expires_at)],
