@@ -65,37 +65,6 @@ async fn subtitles_are_chosen_from_those_there_are_and_saved_beside_the_file() -
 }
 
 #[tokio::test]
-async fn of_a_list_one_entry_is_chosen_or_all() -> Result<()> {
-    let home = Home::open(&[]).await?;
-    let page = "<!doctype html><title>Two</title><video src=/progressive.mp4></video><video src=/silent.mp4></video>";
-    home.house.origin.put("/two.html", page);
-    let url = home.house.origin.url("/two.html");
-    let entries = async || {
-        let jobs = home.house.get(DOWNLOADS).await?.json();
-        let jobs = jobs["downloads"].as_array().context("a list")?.iter().rev();
-        anyhow::Ok(jobs.filter_map(|job| job["request"]["playlist_index"].as_u64()).collect::<Vec<_>>())
-    };
-    let completed = |many: u8| format!("document.querySelectorAll({}).length === {many}", json!(COMPLETED));
-    Visit::to(&home.url)
-        .goes(async |browser| {
-            browser.go(&home.url).await?;
-            paste(browser, "#urls", &url).await?;
-            browser.find("#entry-1:checked").await?.click().await?;
-            browser.find("#entry-2:not(:checked)").await?.click().await?;
-            browser.press("button", "Download").await?;
-            browser.until("the second comes", &completed(1)).await?;
-            assert_eq!(entries().await?, [2]);
-            paste(browser, "#urls", &url).await?;
-            browser.find("#entries-all").await?.click().await?;
-            browser.press("button", "Download 2").await?;
-            browser.until("both come", &completed(3)).await?;
-            assert_eq!(entries().await?, [2, 1, 2]);
-            is_calm(browser).await
-        })
-        .await
-}
-
-#[tokio::test]
 async fn links_that_are_too_many_at_once_wait_and_are_sent_one_after_another() -> Result<()> {
     let home = Home::open(&[("HAUL_RATE_DOWNLOADS", "1/s")]).await?;
     let urls: Vec<_> = (0..4).map(|at| home.house.origin.url(&format!("/progressive.mp4?{at}"))).collect();
