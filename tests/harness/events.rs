@@ -13,6 +13,17 @@ use tokio::time::timeout;
 /// Longer than anything takes on a busy machine, heartbeats included.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// In which order a job has its states, each its status and stage; it may be found in any of them.
+pub const STATES: [&str; 7] = [
+    "queued -",
+    "running extract",
+    "running download",
+    "running process",
+    "running verify",
+    "running upload",
+    "completed -",
+];
+
 /// What a stream has between two empty lines.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Piece {

@@ -1,6 +1,6 @@
 //! Who follows a real download, and is cut off again and again.
 
-use haul_tests::events::{Event, Following};
+use haul_tests::events::{Event, Following, STATES};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
@@ -8,17 +8,6 @@ use super::*;
 
 /// How often who follows is cut off.
 const CUTS: usize = 100;
-
-/// What never changes back: its place among the states, and within an attempt how far it is.
-const STATES: [&str; 7] = [
-    "queued -",
-    "running extract",
-    "running download",
-    "running process",
-    "running verify",
-    "running upload",
-    "completed -",
-];
 
 fn check(events: &[Event]) -> Result<()> {
     let states: Vec<&Event> = events.iter().filter(|event| event.name != "progress").collect();

@@ -1,6 +1,6 @@
 //! Who follows a download with a browser that is cut off: by its own `EventSource`, and by the page.
 
-use haul_tests::events::Event;
+use haul_tests::events::{Event, STATES};
 use haul_tests::proxy::Proxy;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -10,17 +10,6 @@ use super::*;
 
 /// How often.
 const CUTS: usize = 5;
-
-/// In which order a job has its states; it may be found in any of them.
-const STATES: [&str; 7] = [
-    "queued -",
-    "running extract",
-    "running download",
-    "running process",
-    "running verify",
-    "running upload",
-    "completed -",
-];
 
 /// What the browser has heard so far.
 async fn heard(browser: &Browser) -> Result<Vec<Event>> {

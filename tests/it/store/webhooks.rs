@@ -223,3 +223,67 @@ async fn secrets_are_kept_where_a_webhook_was_ordered_and_are_those_of_now() -> 
     assert!(life != -1, "they live for ever");
     Ok(())
 }
+
+/// Fault: an order that had been on its way since before a secret was taken away brought it back.
+#[tokio::test]
+async fn an_order_brings_back_no_secret_that_was_replaced_meanwhile() -> Result<()> {
+    let bench = Bench::new().await?;
+    let new = Secrets::read(["whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"])?;
+    bench.ended().await?;
+    bench.store.rotate(Some(&new), &[]).await?;
+    let late = told_of("b", "https://example.com/late");
+    bench.store.submit(&late).await?;
+    bench.store.cancel(late.ticket).await?;
+    let secrets: Vec<_> = bench.take().await?.into_iter().map(|telling| telling.secrets).collect();
+    assert_eq!(secrets, [Some(new.clone()), Some(new)]);
+    Ok(())
+}
+
+/// Fault: all that waited for one slow receiver was looked at every few seconds, by every worker.
+#[tokio::test]
+async fn what_is_put_off_is_due_again_later_each_time_and_soon_once_it_was_tried() -> Result<()> {
+    let bench = Bench::new().await?;
+    let (ticket, mut outbox) = (bench.ended().await?, bench.outbox());
+    let mut connection = bench.redis.connection().await?;
+    let mut pauses = Vec::new();
+    for _ in 0..8 {
+        bench.is_due(ticket).await?;
+        let taken = outbox.take(10, &[]).await?;
+        let now = taken[0].now().as_millisecond();
+        outbox.take(0, &taken).await?;
+        let mut ask = redis::cmd("ZSCORE");
+        let due: f64 = ask.arg("haul1:{0}:untold").arg(ticket.to_string()).query_async(&mut connection).await?;
+        pauses.push(due as i64 - now);
+    }
+    let least = [2, 4, 8, 16, 32, 64, 64, 64].map(|seconds| seconds * 1000);
+    // what is blurred, and what the calls took
+    assert!(pauses.iter().zip(least).all(|(pause, least)| (least..least + 4000).contains(pause)), "{pauses:?}");
+
+    bench.is_due(ticket).await?;
+    let tried = bench.take().await?.swap_remove(0);
+    bench.store.told(&tried, &in_vain(), Then::Again(Duration::ZERO)).await?;
+    let mut ask = redis::cmd("HEXISTS");
+    let is_remembered: bool =
+        ask.arg(format!("haul1:{{0}}:h:{ticket}")).arg("off").query_async(&mut connection).await?;
+    assert!(!is_remembered);
+    Ok(())
+}
+
+/// Fault: the end of a run that 20,000 shared took Redis a third of a second.
+#[tokio::test]
+async fn a_run_has_at_most_a_thousand_holders_and_the_next_one_begins_another() -> Result<()> {
+    let bench = Bench::new().await?;
+    let live = async || {
+        let mut ask = redis::cmd("ZCARD");
+        anyhow::Ok(ask.arg("haul1:{0}:live").query_async::<u32>(&mut bench.redis.connection().await?).await?)
+    };
+    for _ in 0..1000 {
+        bench.submit("a", "https://example.com/v").await?;
+    }
+    assert_eq!(live().await?, 1);
+    bench.submit("b", "https://example.com/v").await?;
+    assert_eq!(live().await?, 2);
+    bench.submit("c", "https://example.com/v").await?;
+    assert_eq!(live().await?, 2, "who comes later shares the new one");
+    Ok(())
+}

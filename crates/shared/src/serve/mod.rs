@@ -175,8 +175,8 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// As many bytes as tell which HTTP it is.
 ///
-/// hyper can tell by itself. But then it hands these bytes on alone, for which its buffer grows to 16 KiB and stays so, half
-/// of it touched: 5 KiB of memory for each connection that lasts. It also waits for them without any limit.
+/// hyper can tell by itself. But then it hands these bytes on alone, for which its buffer grows to 16 KiB and stays so: some
+/// KiB of memory for each connection that lasts (`docs/decisions/0034`). It also waits for them without any limit.
 async fn first_bytes(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Bytes> {
     let (mut bytes, mut filled) = ([0; PREFACE.len()], 0);
     while filled < bytes.len() && PREFACE.starts_with(&bytes[..filled]) {
