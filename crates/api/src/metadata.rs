@@ -199,7 +199,7 @@ impl MetadataService {
 
     async fn known(&self, what: &Look, caller: &Caller, known: Remembered) -> Answer {
         let age = known.found.elapsed();
-        let origin = if age > self.fresh { Origin::Stale } else { Origin::Hit };
+        let origin = if age >= self.fresh { Origin::Stale } else { Origin::Hit };
         if origin == Origin::Stale {
             self.renew(what, caller).await;
         }

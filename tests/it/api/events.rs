@@ -1,6 +1,6 @@
 //! Who follows a download is told each of its states once, whatever happens in between.
 
-use std::io::Write as _;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use haul_shared::job::{Failure, FailureKind, Progress, Stage};
@@ -10,10 +10,9 @@ use haul_tests::processes::until;
 use haul_tests::site::{Site, send};
 use reqwest::Method;
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 
-const DOWNLOADS: &str = "/api/v1/downloads";
 const MEDIA: &str = "http://127.0.0.1/v.mp4";
+const MINUTE: Duration = Duration::from_secs(60);
 
 async fn follow(site: &Site, job: &str, last: Option<&str>) -> Result<Following> {
     let request = site.request(Method::GET, &format!("{job}/events"));
@@ -55,8 +54,6 @@ async fn two_attempts(site: &Site, mut each: impl AsyncFnMut() -> Result<()>) ->
     }
     Ok(())
 }
-
-const MINUTE: std::time::Duration = std::time::Duration::from_secs(60);
 
 const STATES: [&str; 8] = [
     "stage queued -",
@@ -134,17 +131,23 @@ async fn who_was_away_all_the_time_is_told_all_states_in_order_as_they_were() ->
 #[tokio::test]
 async fn stages_between_two_beats_are_told_when_the_job_is_completed() -> Result<()> {
     let site = Site::start().await?;
-    let job = site.submit(MEDIA).await?;
-    let leased = site.lease().await?;
-    beat(&site, &leased, Stage::Download, 30.0).await?;
-    let passed = Stage::ALL.map(|stage| (stage.word(), MINUTE));
-    let mut stream = follow(&site, &job, None).await?;
-    let mut events = vec![stream.must().await?];
-    site.finish_after(&leased, b"media", &passed).await?;
-    events.extend(stream.rest().await?);
-    let later = ["stage running process", "stage running verify", "stage running upload", "completed completed -"];
-    assert_eq!(told(&events)[1..], later);
-    assert!(events[1..4].iter().all(|event| event.percent() == 30.0), "{events:#?}");
+    let of_two_ways = ["extract", "download", "verify", "download", "process", "verify", "upload"];
+    let all = Stage::ALL.map(Stage::word);
+    for (at, passed, from) in [("download", &all[..], 2), ("download", &of_two_ways, 4), ("verify", &of_two_ways, 6)] {
+        let newest = if at == "verify" { Stage::Verify } else { Stage::Download };
+        let job = site.submit(&format!("{MEDIA}?{at}{from}")).await?;
+        let leased = site.lease().await?;
+        beat(&site, &leased, newest, 30.0).await?;
+        let mut stream = follow(&site, &job, None).await?;
+        stream.must().await?;
+        let seconds: Vec<_> = passed.iter().map(|stage| (*stage, MINUTE)).collect();
+        site.finish_after(&leased, b"media", &seconds).await?;
+        let mut events = stream.rest().await?;
+        assert_eq!(events.pop().context("an end")?.name, "completed");
+        let later = passed[from..].iter().map(|stage| format!("stage running {stage}"));
+        assert_eq!(told(&events), later.collect::<Vec<_>>());
+        assert!(events.iter().all(|event| event.percent() == 30.0), "{events:#?}");
+    }
     Ok(())
 }
 
@@ -359,37 +362,5 @@ async fn a_stranger_follows_so_many_downloads_and_no_more() -> Result<()> {
         http.get(&events).send().await.is_ok_and(|answer| answer.status() == 200)
     })
     .await?;
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_key_that_is_taken_back_ends_its_streams_and_no_others() -> Result<()> {
-    let entry = |name: &str| {
-        let sha256: String =
-            Sha256::digest(format!("key of {name}")).iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("[[keys]]\nname = \"{name}\"\nsha256 = \"{sha256}\"\n")
-    };
-    let mut file = tempfile::NamedTempFile::new()?;
-    file.write_all((entry("a") + &entry("b")).as_bytes())?;
-    let site = Site::with(&[("HAUL_API_KEYS_FILE", &file.path().display().to_string())]).await?;
-    let as_key =
-        |name: &str, method: Method, path: &str| site.request(method, path).bearer_auth(format!("key of {name}"));
-    let mut streams = Vec::new();
-    for name in ["a", "b"] {
-        let answer = send(as_key(name, Method::POST, DOWNLOADS).json(&json!({ "url": MEDIA }))).await?;
-        let path = format!("{DOWNLOADS}/{}/events", answer.json()["id"].as_str().context("an id")?);
-        let other = if name == "a" { "b" } else { "a" };
-        assert_eq!(send(as_key(other, Method::GET, &path)).await?.told(), "404 not_found");
-        let mut stream = Following::begin(as_key(name, Method::GET, &path), None).await?.context("a stream")?;
-        stream.must().await?;
-        streams.push(stream);
-    }
-    let unknown = format!("{DOWNLOADS}/5b0c1f0e-4f0b-4c57-9a52-3b1f2f3a7c11/events");
-    assert_eq!(send(as_key("a", Method::GET, &unknown)).await?.told(), "404 not_found");
-    std::fs::write(file.path(), entry("b"))?;
-    let rest = streams[0].rest().await?;
-    assert!(rest.iter().all(|event| event.name == "progress"), "it ends without an end of the job: {rest:#?}");
-    site.complete(b"media").await?;
-    assert_eq!(streams[1].rest().await?.last().context("an end")?.name, "completed");
     Ok(())
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, ensure};
 use futures::StreamExt as _;
+use haul_tests::events::Following;
 use haul_tests::keys::{Keys, key, text};
 use haul_tests::processes::until;
 use haul_tests::site::Site;
@@ -172,5 +173,26 @@ async fn a_file_that_is_being_written_changes_nothing_until_it_is_whole() -> Res
     let gone = async { while is_let_in(&site, "other").await {} };
     assert!(timeout(SETTLED, gone).await.is_err(), "no file at all was taken for one without keys");
     assert!(crowd.leave().await? > 100);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_key_that_is_taken_back_ends_its_streams_and_no_others() -> Result<()> {
+    let keys = Keys::of(&[("a", ""), ("b", "")])?;
+    let site = keys.site(&[]).await?;
+    let mut streams = Vec::new();
+    for (name, other) in [("a", "b"), ("b", "a")] {
+        let events = format!("{}/events", site.submit_as(name, "http://127.0.0.1/v.mp4").await?);
+        assert_eq!(site.ask(other, Method::GET, &events).await?.told(), "404 not_found");
+        let request = site.request(Method::GET, &events).bearer_auth(key(name));
+        let mut stream = Following::begin(request, None).await?.context("a stream")?;
+        stream.must().await?;
+        streams.push(stream);
+    }
+    overwrite(&keys, &text(&[("b", "")]), None)?;
+    let rest = streams[0].rest().await?;
+    assert!(rest.iter().all(|event| event.name == "progress"), "it ends without an end of the job: {rest:#?}");
+    site.complete(b"media").await?;
+    assert_eq!(streams[1].rest().await?.last().context("an end")?.name, "completed");
     Ok(())
 }

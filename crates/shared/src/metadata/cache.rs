@@ -45,7 +45,7 @@ impl MetadataCache {
         let Some((finding, life)) = entry.as_deref().and_then(read) else { return Ok(None) };
         let left = Duration::from_millis(u64::try_from(left_ms).unwrap_or(0));
         let age = life.saturating_sub(left);
-        let stale = matches!(finding, Finding::Found(_)) && age > self.ttl;
+        let stale = matches!(finding, Finding::Found(_)) && age >= self.ttl;
         Ok(Some(Cached { finding, age, stale }))
     }
 

@@ -1,6 +1,6 @@
 //! A job's record in Redis, read back into a [`Job`].
 //!
-//! Fields of a job: `st` state · `own` client that made it, or to whom it was left · `by:<client>` tickets of another one · `to:<client>` its result was counted for that one · `chg` client charged for the run · `lane` · `kind` ·
+//! Fields of a job: `st` state · `own` client that made it, or to whom it was left · `by:<client>` tickets of another one · `to:<client>` its result was counted for that one · `chg` client charged for the newest run · `lane` · `kind` ·
 //! `fp` fingerprint · `spec` order · `n` tickets · `att` attempts begun · `max` ·
 //! `keep` ms the record outlives its end · `crash` leases lost · `tok` fence ·
 //! `wk` worker · `si` site · `via` egress name and site of the newest lease · `rg` region · `sa` first start · `ft` end · `due` next attempt · `pg` progress · `med` medium ·

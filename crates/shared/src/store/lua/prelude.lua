@@ -120,7 +120,7 @@ end
 -- The moments of a download are the statuses and stages that it enters, one after the other: whoever follows it is told
 -- each, also who was away meanwhile. Of a job, or of a ticket that has let go of one:
 --   mo  the newest: "<number> <status> <first letter of its stage, or ->"
---   mp  how often it was told since how far the job is   at  that, in short: the letter of a stage, and what is opaque here
+--   mp  how often it was told since how far the job is (none: never)   at  that, in short: the letter of a stage, and what is opaque here
 --   ev  the newest ones, packed one after the other: `at` where only the stage is another, else {status, at, attempt, worker,
 --       due, code of a failure}
 -- Bytes of `ev`, or the oldest quarter is forgotten: a value of more than 1,024 would make of the record a table of four
@@ -137,7 +137,8 @@ local function moment(key, status, at, more)
     log = all[first] and cmsgpack.pack(unpack(all, first)) or ''
   end
   local stage = status == S.running and string.sub(at or 'e', 1, 1) or '-'
-  call('HSET', key, 'ev', log .. entry, 'mo', number .. ' ' .. status .. ' ' .. stage, 'mp', 0)
+  call('HSET', key, 'ev', log .. entry, 'mo', number .. ' ' .. status .. ' ' .. stage)
+  call('HDEL', key, 'mp')
 end
 
 -- Job `j` enters a state. Whether it waits in line or for its time is no moment: both are `queued`.
@@ -162,14 +163,16 @@ local function reach(j, at)
   end
 end
 
--- Running job `j` has passed through these stages, some of them between two beats.
+-- Running job `j` has passed through these stages, the last of them between two beats. A stage that it came back to is there
+-- twice; the newest moment is of the later one.
 local function pass(j, stages)
   local v = call('HMGET', K.job .. j.id, 'mo', 'at')
-  local at, newest, is_later = v[2] or 'e', v[1] and string.sub(v[1], -1), false
-  for _, stage in ipairs(stages) do
-    local letter = string.sub(stage, 1, 1)
-    if is_later then moment(K.job .. j.id, S.running, letter .. string.sub(at, 2)) end
-    is_later = is_later or letter == newest
+  local at, newest, known = v[2] or 'e', v[1] and string.sub(v[1], -1), #stages
+  for i, stage in ipairs(stages) do
+    if string.sub(stage, 1, 1) == newest then known = i end
+  end
+  for i = known + 1, #stages do
+    moment(K.job .. j.id, S.running, string.sub(stages[i], 1, 1) .. string.sub(at, 2))
   end
 end
 
@@ -214,7 +217,8 @@ local function move(j, to, at)
     call('ZREM', K.live, j.id)
     call('HINCRBY', K.count, j.kind .. ':' .. to, 1)
     call('HSET', key, 'st', to, 'ft', int(NOW))
-    call('HDEL', key, 'spec', 'chg', 'wk', 'crash') -- what only its runs needed; a retry brings an order of its own
+    -- what only its runs needed; a retry brings an order of its own
+    call('HDEL', key, 'spec', 'chg', 'wk', 'crash', 'si', 'via')
     call('PEXPIRE', key, j.keep)
     tell_all(j, to)
     note(K.ends, int(NOW), 64)

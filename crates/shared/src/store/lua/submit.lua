@@ -112,8 +112,8 @@ if call('GET', K.caps .. client) ~= caps then unpark(client) end
 call('SET', K.caps .. client, caps, 'PX', int(2 * ARGV[16]))
 
 if word == 'new' then
-  call('HSET', K.job .. jid, 'own', client, 'chg', client, 'lane', lane, 'kind', kind, 'fp', fp, 'spec', ARGV[5],
-    'n', 1, 'att', 0, 'max', ARGV[8], 'crash', 0, 'rg', ARGV[22], 'keep', ARGV[16], 'si', ARGV[24])
+  call('HSET', K.job .. jid, 'own', client, 'lane', lane, 'kind', kind, 'fp', fp, 'spec', ARGV[5], 'n', 1, 'att', 0,
+    'max', ARGV[8], 'rg', ARGV[22], 'keep', ARGV[16], 'si', ARGV[24])
   call('SET', K.flight .. fp, jid)
   call('ZADD', K.live, int(NOW + ARGV[16]), jid)
   call('SADD', K.lanes, lane)
