@@ -122,14 +122,19 @@ end
 --   mo  the newest: "<number> <status> <first letter of its stage, or ->"
 --   mp  how often it was told since how far the job is (none: never)   at  that, in short: the letter of a stage, and what is opaque here
 --   ev  the newest ones, packed one after the other: `at` where only the stage is another, else {status, at, attempt, worker,
---       due, code of a failure}
+--       due, code of a failure}, as far as there is any
 -- Bytes of `ev`, or the oldest quarter is forgotten: a value of more than 1,024 would make of the record a table of four
 -- times its size.
 local LOG = 1000
 local function moment(key, status, at, more)
   local v = call('HMGET', key, 'mo', 'ev')
   local number = int(tonumber(string.match(v[1] or '0', '^%d+')) + 1)
-  local log, entry = v[2] or '', cmsgpack.pack(more and { status, at, unpack(more) } or at)
+  local log, entry = v[2] or '', at
+  if more then
+    entry = { status, at, unpack(more) }
+    while not entry[#entry] do entry[#entry] = nil end
+  end
+  entry = cmsgpack.pack(entry)
   if #log + #entry > LOG then
     local all = { cmsgpack.unpack(log) }
     local first = math.floor(#all / 4) + 1
