@@ -22,6 +22,7 @@ pub mod s3;
 pub mod sentinel;
 pub mod site;
 pub mod small_disk;
+pub mod tls;
 pub mod worker;
 pub mod world;
 

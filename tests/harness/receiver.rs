@@ -11,8 +11,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::processes::{PATIENCE, until};
@@ -82,6 +84,7 @@ impl Received {
 
 /// Somebody who listens. Dropped, nobody answers there any more.
 pub struct Receiver {
+    scheme: &'static str,
     address: SocketAddr,
     state: Arc<Mutex<State>>,
     _task: AbortOnDropHandle<()>,
@@ -112,31 +115,51 @@ impl Receiver {
         Self::start_at("127.0.0.1").await
     }
 
+    /// Listens on loopback, and speaks TLS.
+    ///
+    /// # Errors
+    /// When there is no free port.
+    pub async fn start_tls(tls: ServerConfig) -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        Ok(Self::listen(listener, Some(TlsAcceptor::from(Arc::new(tls))))?)
+    }
+
     /// Listens there.
     ///
     /// # Errors
     /// When nobody knows where that is.
     pub fn over(listener: TcpListener) -> std::io::Result<Self> {
+        Self::listen(listener, None)
+    }
+
+    fn listen(listener: TcpListener, tls: Option<TlsAcceptor>) -> std::io::Result<Self> {
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let (address, state) = (listener.local_addr()?, Arc::new(Mutex::new(State::default())));
         let shared = Arc::clone(&state);
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let state = Arc::clone(&shared);
+                let (state, tls) = (Arc::clone(&shared), tls.clone());
                 tokio::spawn(async move {
                     begin(&state);
                     // whoever hangs up has no answer
-                    let _ended = serve(stream, &state).await;
+                    let _ended = match tls {
+                        None => serve(stream, &state).await,
+                        Some(tls) => match tls.accept(stream).await {
+                            Ok(stream) => serve(stream, &state).await,
+                            Err(error) => Err(error.into()),
+                        },
+                    };
                     lock(&state).under_way -= 1;
                 });
             }
         });
-        Ok(Self { address, state, _task: AbortOnDropHandle::new(task) })
+        Ok(Self { scheme, address, state, _task: AbortOnDropHandle::new(task) })
     }
 
     /// The address of a path.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        format!("{}://{}{path}", self.scheme, self.address)
     }
 
     /// Where it listens.
@@ -156,7 +179,7 @@ impl Receiver {
         lock(&self.state).received.clone()
     }
 
-    /// Messages that were on their way here at once, at most.
+    /// Connections that were open at once, at most: messages that were on their way here, or nobody who trusts us.
     #[must_use]
     pub fn most_at_once(&self) -> usize {
         lock(&self.state).most_under_way
@@ -182,7 +205,7 @@ fn begin(state: &Mutex<State>) {
     state.most_under_way = state.most_under_way.max(state.under_way);
 }
 
-async fn serve(stream: TcpStream, state: &Mutex<State>) -> Result<()> {
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, state: &Mutex<State>) -> Result<()> {
     let mut stream = BufReader::new(stream);
     let received = read(&mut stream).await?;
     let reply = {
@@ -212,7 +235,7 @@ async fn serve(stream: TcpStream, state: &Mutex<State>) -> Result<()> {
     Ok(stream.flush().await?)
 }
 
-async fn read(stream: &mut BufReader<TcpStream>) -> Result<Received> {
+async fn read(stream: &mut BufReader<impl AsyncRead + Unpin>) -> Result<Received> {
     let (mut line, mut headers) = (String::new(), HeaderMap::new());
     tokio::time::timeout(PATIENCE, stream.read_line(&mut line)).await??;
     loop {

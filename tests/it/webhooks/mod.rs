@@ -4,6 +4,7 @@ mod address;
 mod ends;
 mod faults;
 mod secrets;
+mod tls;
 mod trouble;
 
 use std::time::Duration;
