@@ -4,8 +4,9 @@
 //! own [`ByCaller`]; its layer is not used, because it rounds `Retry-After` down (to 0, even) and charges one per
 //! request, where a batch costs as much as its items.
 //!
-//! Who shares a bucket in a flood is `seats`' to say. Not here: the rate of downloads over all processes, and what a client
-//! may have in the queue. The store counts these, and its refusals are told as ours are ([`over`], [`Standing::agree`]).
+//! Who shares a bucket in a flood is `seats`' to say. Not here: the rate of downloads, and of webhooks sent again, over all
+//! processes, and what a client may have in the queue. The store counts these, and its refusals are told as ours are ([`over`],
+//! [`Standing::agree`]).
 
 mod seats;
 

@@ -1,5 +1,7 @@
 //! From a checked order to a queued job: the one way in, for a request alone, in a batch, and tried again.
 
+use std::time::Duration;
+
 use axum::http::{HeaderMap, StatusCode};
 use haul_shared::ids::Ticket;
 use haul_shared::job::Job;
@@ -66,7 +68,7 @@ fn submission(app: &App, caller: &Caller, ticket: Ticket, order: &Order) -> ApiR
         region: request.region.clone().unwrap_or_else(|| caller.region.clone()),
         priority: request.priority,
         request: request.stored(),
-        expires_in: std::time::Duration::from_secs(request.expires_in),
+        expires_in: Duration::from_secs(request.expires_in),
         max_attempts: app.config.queue.max_attempts,
         idempotency: None,
         webhook: webhook(app, caller, request),
@@ -80,9 +82,8 @@ fn webhook(app: &App, caller: &Caller, request: &DownloadRequest) -> Option<Webh
 }
 
 fn finish(app: &App, caller: &Caller, submitted: Submitted) -> ApiResult<Queued> {
-    if let (Submitted::RateLimited { retry_after }, Some(rate)) = (&submitted, caller.limits.rate) {
-        app.metrics.saw_rate_limit(Class::Downloads);
-        return Err(over(rate, *retry_after));
+    if let Submitted::RateLimited { retry_after } = submitted {
+        return Err(refuse(app, caller, retry_after));
     }
     let (status, job) = job_of(submitted)?;
     if status == StatusCode::OK {
@@ -90,6 +91,15 @@ fn finish(app: &App, caller: &Caller, submitted: Submitted) -> ApiResult<Queued>
     }
     let request = app.request_of(&job)?;
     Ok(Queued { status, job, request })
+}
+
+/// The refusal of what all processes together count as one download too many.
+pub fn refuse(app: &App, caller: &Caller, retry_after: Duration) -> ApiError {
+    app.metrics.saw_rate_limit(Class::Downloads);
+    match caller.limits.rate {
+        Some(rate) => over(rate, retry_after),
+        None => ApiError::new(Code::RateLimited).retry_after(retry_after),
+    }
 }
 
 /// The job that came of a submission, and the status that says how.

@@ -70,6 +70,30 @@ async fn who_comes_again_with_a_promise_is_not_charged_again() -> Result<()> {
 }
 
 #[tokio::test]
+async fn who_has_a_webhook_sent_again_is_charged_as_for_a_download_by_all_apis_together() -> Result<()> {
+    let secret = ("HAUL_WEBHOOK_SECRETS", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+    let house = House::open(Store::Disk, &[("HAUL_RATE_DOWNLOADS", "3/h"), secret]).await?;
+    let another = house.another_api(&[]).await?;
+    let job =
+        house.order(&json!({ "url": "http://127.0.0.1/v.mp4", "webhook": { "url": "http://127.0.0.1/hook" } })).await?;
+    assert_eq!(house.ask(Method::DELETE, &job, &json!(null)).await?.json()["status"], "cancelled");
+    let again = async |api| send(house.request(api, Method::POST, &format!("{job}/webhook/redeliver"))).await;
+    for api in [&another, &another] {
+        assert_eq!(again(api).await?.status, 202);
+    }
+    // each API by itself would still let one pass
+    for api in [&house.api, &another] {
+        let refused = again(api).await?;
+        assert_eq!(refused.told(), "429 rate_limited");
+        assert!((1..=1200).contains(&refused.header("retry-after").parse::<u64>()?), "{refused:?}");
+    }
+    assert_eq!(order(&house, 0, &another, 1).await?.told(), "429 rate_limited");
+    let metrics = String::from_utf8(house.get("/metrics").await?.body)?;
+    assert!(metrics.contains("haul_rate_limited_total{class=\"downloads\"} 2"), "{metrics}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_full_queue_says_when_to_come_back_and_takes_no_more() -> Result<()> {
     let site = Site::with(&[("HAUL_QUEUE_LIMIT", "1")]).await?;
     site.submit("http://127.0.0.1/1.mp4").await?;

@@ -42,6 +42,11 @@ impl Bench {
         self.store.outboxes().swap_remove(0)
     }
 
+    async fn redeliver(&self, ticket: Ticket) -> Result<Redelivered> {
+        let limits = order("a", "https://example.com/v").limits;
+        Ok(self.store.redeliver(ticket, &client("a"), &limits).await?)
+    }
+
     async fn take(&self) -> Result<Vec<Telling>> {
         Ok(self.outbox().take(10, &[]).await?)
     }
@@ -113,7 +118,7 @@ async fn an_end_is_told_for_a_day_and_once_more_for_who_asks() -> Result<()> {
     assert_eq!(bench.store.told(&telling, &in_vain(), Then::Again(MINUTE)).await?, Told::GivenUp);
     assert_eq!(bench.webhook(ticket).await?.state, Delivery::GivenUp);
 
-    assert_eq!(bench.store.redeliver(ticket).await?, Redelivered::Soon);
+    assert_eq!(bench.redeliver(ticket).await?, Redelivered::Soon);
     let [telling] = bench.take().await?.try_into().expect("one end");
     assert_eq!((telling.failures, &telling.job.state), (0, &JobState::Cancelled { at: telling.at }));
     assert_eq!(bench.store.told(&telling, &in_vain(), Then::Again(MINUTE)).await?, Told::Pending);
@@ -159,7 +164,7 @@ async fn who_tries_again_is_told_of_that_run_and_not_of_the_last_one() -> Result
     let webhook = bench.webhook(order.ticket).await?;
     assert_eq!((webhook.state, webhook.end, webhook.attempts.len()), (Delivery::Waiting, None, 0));
     assert_ne!(webhook.message, before.message);
-    assert_eq!(bench.store.redeliver(order.ticket).await?, Redelivered::Unfinished);
+    assert_eq!(bench.redeliver(order.ticket).await?, Redelivered::Unfinished);
 
     let leased = bench.must_lease().await?;
     bench.store.complete(&leased.lease, &artifact(&leased), &[]).await?;
@@ -179,7 +184,7 @@ async fn nothing_is_left_of_a_webhook_whose_job_was_deleted() -> Result<()> {
     bench.store.cancel(other.ticket).await?;
     for ticket in [told.ticket, other.ticket] {
         assert!(bench.store.forget(ticket).await?);
-        assert_eq!(bench.store.redeliver(ticket).await?, Redelivered::Unasked);
+        assert_eq!(bench.redeliver(ticket).await?, Redelivered::Unasked);
         assert_eq!(bench.store.webhook(ticket).await?, None);
     }
     assert!(bench.take().await?.is_empty());
@@ -236,6 +241,23 @@ async fn an_order_brings_back_no_secret_that_was_replaced_meanwhile() -> Result<
     bench.store.cancel(late.ticket).await?;
     let secrets: Vec<_> = bench.take().await?.into_iter().map(|telling| telling.secrets).collect();
     assert_eq!(secrets, [Some(new.clone()), Some(new)]);
+    Ok(())
+}
+
+/// Fault: what was asked for once more was charged by each process for itself.
+#[tokio::test]
+async fn who_is_told_again_has_ordered_a_download_less() -> Result<()> {
+    let bench = Bench::new().await?;
+    let ticket = bench.ended().await?;
+    let rate = Some("2/h".parse()?);
+    let limits = ClientLimits { rate, ..order("a", "https://example.com/v").limits };
+    let again = async |name: &str| bench.store.redeliver(ticket, &client(name), &limits).await;
+    let another = || Submission { limits, ..order("a", "https://example.com/another") };
+    assert_eq!(again("a").await?, Redelivered::Soon);
+    assert!(matches!(bench.store.submit(&another()).await?, Submitted::Accepted(_)));
+    assert!(matches!(bench.store.submit(&another()).await?, Submitted::RateLimited { .. }));
+    assert!(matches!(again("a").await?, Redelivered::RateLimited { retry_after } if !retry_after.is_zero()));
+    assert_eq!(again("b").await?, Redelivered::Soon);
     Ok(())
 }
 

@@ -16,6 +16,7 @@ use crate::app::{App, Id};
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Code, Problem};
 use crate::query::NoParams;
+use crate::submit::refuse;
 
 /// The message that tells the end of a download.
 #[derive(Debug, Serialize, ToSchema)]
@@ -85,10 +86,11 @@ pub async fn redeliver(
     _: NoParams,
 ) -> ApiResult<(StatusCode, Json<WebhookView>)> {
     app.find(&caller, id).await?;
-    match app.jobs.redeliver(id).await? {
+    match app.jobs.redeliver(id, &caller.client, &caller.limits).await? {
         Redelivered::Soon => Ok((StatusCode::ACCEPTED, look(&app, id).await?)),
         Redelivered::Unfinished => Err(ApiError::new(Code::NotReady)),
         Redelivered::Unasked => Err(unasked()),
+        Redelivered::RateLimited { retry_after } => Err(refuse(&app, &caller, retry_after)),
     }
 }
 

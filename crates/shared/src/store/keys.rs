@@ -37,7 +37,7 @@ pub(super) const TABLE: &[(&str, &str)] = &[
     ("secrets", "secrets"),
     // HASH idempotency key -> body hash, ticket, ms of the promise; 24 h.
     ("promise", "idem:"),
-    // STRING client -> µs at which its bucket of downloads is full again (GCRA); lives until then.
+    // STRING client -> µs at which its bucket of downloads, and of ends told again, is full again (GCRA); lives until then.
     ("rate", "rate:"),
     // LIST <lane>:<client> -> that client's waiting jobs, next first.
     ("list", "c:"),

@@ -38,7 +38,7 @@ macro_rules! transitions {
 }
 
 transitions! {
-    SUBMIT = "view" "submit", Refuse;
+    SUBMIT = "view" "rate" "submit", Refuse;
     PROMISE = "promise", Refuse;
     LEASE = "sites" "tending" "lease", Run;
     HEARTBEAT = "heartbeat", Run;
@@ -69,7 +69,7 @@ transitions! {
     UNKNOWN = "unknown", Run;
     TELL = "view" "tell", Run;
     TOLD = "told", Run;
-    REDELIVER = "redeliver", Run;
+    REDELIVER = "rate" "redeliver", Run;
     ROTATE = "rotate", Run;
 }
 

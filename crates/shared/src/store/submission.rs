@@ -32,7 +32,7 @@ pub struct ClientLimits {
     pub max_running: Option<u32>,
     /// Share of the fair queue, from 1.
     pub weight: u32,
-    /// Submissions, over all processes.
+    /// Submissions, and ends that are told again, over all processes.
     pub rate: Option<Rate>,
     /// Bytes of results that may become its own on a day (UTC), over all shards. What is under way then goes on.
     pub bytes_per_day: Option<u64>,
@@ -174,11 +174,7 @@ impl JobStore {
         let ticket_ttl = if listed { settings.job_ttl * 2 } else { METADATA_TTL };
         let unfinished_ttl = if listed { settings.job_ttl } else { METADATA_TTL };
         let limit = |limit: Option<u32>| limit.map_or_else(String::new, |limit| limit.to_string());
-        let (each, at_once) = match new.limits.rate {
-            // no time at all is none that Redis can keep
-            Some(rate) => ((rate.per / rate.count.get()).as_micros().max(1).to_string(), rate.count.get()),
-            None => (String::new(), 0),
-        };
+        let (each, burst) = rate_of(&new.limits);
 
         let mut call = invocation(shard, &scripts::SUBMIT);
         call.arg(JobId::on(shard, settings.shards).to_string())
@@ -199,7 +195,7 @@ impl JobStore {
             .arg(ms(unfinished_ttl))
             .arg(less_urgent)
             .arg(each)
-            .arg(at_once)
+            .arg(burst)
             .arg(u8::from(listed))
             .arg(u8::from(retry))
             .arg(new.region.as_str())
@@ -212,11 +208,7 @@ impl JobStore {
         match word.as_slice() {
             b"new" | b"join" | b"known" | b"same" => shown(ticket, rest, word).map(Submitted::Accepted),
             b"reuse" => shown(ticket, rest, word).map(Submitted::Reused),
-            b"limited" => {
-                let wait = rest.iter().find_map(|micros| std::str::from_utf8(micros).ok()?.parse().ok());
-                let wait = wait.ok_or(StoreError::Unreadable("an answer"))?;
-                Ok(Submitted::RateLimited { retry_after: Duration::from_micros(wait) })
-            }
+            b"limited" => Ok(Submitted::RateLimited { retry_after: wait_of(rest)? }),
             b"full" => Ok(Submitted::QueueFull { retry_after: wait_for_room(rest) }),
             b"busy" => Ok(Submitted::ClientQueueFull { retry_after: wait_for_room(rest) }),
             b"not_retryable" => Ok(Submitted::NotRetryable),
@@ -316,6 +308,21 @@ fn shown(ticket: Ticket, answer: &[Vec<u8>], how: &[u8]) -> Result<Box<Job>, Sto
     let (start, how) = (&ticket.to_string()[..8], String::from_utf8_lossy(how));
     tracing::info!(ticket = start, job.id = %id, %how, "ticket {start}… stands for job {id}");
     Ok(Box::new(job))
+}
+
+/// What a script is told of a client's rate: µs between two (empty: no rate), and how many at once.
+pub(super) fn rate_of(limits: &ClientLimits) -> (String, u32) {
+    match limits.rate {
+        // no time at all is none that Redis can keep
+        Some(rate) => ((rate.per / rate.count.get()).as_micros().max(1).to_string(), rate.count.get()),
+        None => (String::new(), 0),
+    }
+}
+
+/// How long a client is to wait that is over its rate.
+pub(super) fn wait_of(rest: &[Vec<u8>]) -> Result<Duration, StoreError> {
+    let micros = rest.first().and_then(|micros| std::str::from_utf8(micros).ok()?.parse().ok());
+    micros.map(Duration::from_micros).ok_or(StoreError::Unreadable("an answer"))
 }
 
 /// How long it takes, at the pace of the last ends, until those who wait now have been served; 5 s to 10 min,

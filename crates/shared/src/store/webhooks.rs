@@ -3,18 +3,22 @@
 //! The order is written with the ticket, so that what was accepted is told; it belongs to the ticket and not to the job, which
 //! several may share. Its message has one id from the order on, whoever sends it and how often. Fields of an order: `id`
 //! message · `base` what links begin with · once there is an end: `end` its state · `at` when it came · `till` until when it is
-//! told · `n` attempts in vain · `fence` the newest worker to tell it · `off` how often it was put off since it was last tried · `st` delivered or given_up · `said` fence that was heard
-//! last, and what it was told. All times in ms since the epoch, by the clock of Redis.
+//! told · `n` attempts in vain · `fence` the newest worker to tell it · `off` how often it was put off since it was last tried ·
+//! `st` delivered or given_up · `said` fence that was heard last, and what it was told · `asked` mark of the newest call to tell
+//! it again. All times in ms since the epoch, by the clock of Redis.
 //!
 //! Not here: who tells ([`super::outbox`]), and what an end is called (`crate::webhook`).
 
+use std::collections::HashMap;
+use std::time::Duration;
+
 use jiff::Timestamp;
 use rand::RngExt as _;
-use std::collections::HashMap;
 use url::Url;
 
 use super::scripts::{self, invocation};
-use super::{JobStore, StoreError, keys};
+use super::submission::{ClientLimits, rate_of, wait_of};
+use super::{JobStore, StoreError, keys, mark};
 use crate::ids::{ClientKey, Ticket};
 use crate::job::StateKind;
 use crate::redis::Call;
@@ -73,6 +77,11 @@ pub enum Redelivered {
     Unfinished,
     /// There is no such ticket, or nobody is told of it.
     Unasked,
+    /// The client has asked for this, and for downloads, more often than it may.
+    RateLimited {
+        /// When to ask again.
+        retry_after: Duration,
+    },
 }
 
 impl JobStore {
@@ -102,17 +111,26 @@ impl JobStore {
         Ok(Some(Webhook { message: message.clone(), end: end.transpose()?, state, attempts }))
     }
 
-    /// Has the end of what stands behind a ticket told again, in the same message. Asked twice, it may be told twice.
+    /// Has the end of what stands behind a ticket told again, in the same message, and charges it to `client` as a download.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
-    pub async fn redeliver(&self, ticket: Ticket) -> Result<Redelivered, StoreError> {
+    pub async fn redeliver(
+        &self,
+        ticket: Ticket,
+        client: &ClientKey,
+        limits: &ClientLimits,
+    ) -> Result<Redelivered, StoreError> {
         let mut call = invocation(ticket.shard(self.0.settings.shards), &scripts::REDELIVER);
-        let answer: String = self.run_surely(call.arg(ticket.to_string())).await?;
-        match answer.as_str() {
-            "ok" => Ok(Redelivered::Soon),
-            "unfinished" => Ok(Redelivered::Unfinished),
-            "unasked" | "gone" => Ok(Redelivered::Unasked),
+        let (each, burst) = rate_of(limits);
+        call.arg(ticket.to_string()).arg(mark()).arg(client.as_str()).arg(each).arg(burst);
+        let answer: Vec<Vec<u8>> = self.run_surely(&call).await?;
+        let (word, rest) = answer.split_first().ok_or(StoreError::Unreadable("an answer"))?;
+        match word.as_slice() {
+            b"ok" => Ok(Redelivered::Soon),
+            b"unfinished" => Ok(Redelivered::Unfinished),
+            b"unasked" | b"gone" => Ok(Redelivered::Unasked),
+            b"limited" => Ok(Redelivered::RateLimited { retry_after: wait_of(rest)? }),
             _ => Err(StoreError::Unreadable("an answer")),
         }
     }

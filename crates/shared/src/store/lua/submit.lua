@@ -12,7 +12,7 @@
 -- Returns {"new" | "join" | "reuse" | "known" | "same", now, view} | {"gone"} | {"not_retryable"} | {"limited", µs to wait}
 --         | {"full" or "busy", jobs waiting, ends counted, ms they took}
 local jid, ticket, client, fp, lane, kind = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[6], ARGV[7]
-local tkey, rate = K.ticket .. ticket, K.rate .. client
+local tkey = K.ticket .. ticket
 local retry, listed = ARGV[21] == '1', ARGV[20] == '1'
 
 local function answer(word)
@@ -33,14 +33,8 @@ elseif call('EXISTS', tkey) == 1 then
   return answer(call('HEXISTS', tkey, 'exp') == 1 and 'reuse' or 'same')
 end
 
--- Leaky bucket (GCRA): `full` is when everything that was charged will have leaked.
-local full
-if ARGV[18] ~= '' then
-  local each = tonumber(ARGV[18])
-  full = math.max(MICROS, tonumber(call('GET', rate) or '0')) + each
-  local wait = full - each * ARGV[19] - MICROS
-  if wait > 0 then return { 'limited', int(wait) } end
-end
+local full, wait = fill(client, ARGV[18], ARGV[19])
+if wait then return { 'limited', int(wait) } end
 
 local SHARES = 1000 -- tickets of one run: its end is told to each, in one step
 local shared = call('GET', K.flight .. fp)
@@ -64,7 +58,7 @@ else
   end
 end
 
-if full then call('SET', rate, int(full), 'PX', int(math.ceil((full - MICROS) / 1000))) end
+charge(client, full)
 if old then
   if old.n <= 1 then call('DEL', K.job .. old.id) else call('HINCRBY', K.job .. old.id, 'n', -1) end
 end
