@@ -2,13 +2,16 @@
 
 use anyhow::Context as _;
 use futures::{StreamExt as _, TryStreamExt as _};
+use haul_shared::job::Annotation;
 use haul_shared::redis::Server;
+use haul_shared::store::{Annotated, Progressed, Redelivered, Swept, Then, Told};
+use haul_shared::webhook::Secrets;
 use haul_tests::proxy::{Asked, Loss, Proxy};
 
 use super::*;
 
 /// Every script that a call of the store may have to send again.
-const SCRIPTS: [&str; 12] = [
+const SCRIPTS: [&str; 20] = [
     "submit",
     "promise",
     "look",
@@ -21,7 +24,36 @@ const SCRIPTS: [&str; 12] = [
     "defer",
     "cancel",
     "forget",
+    "thumbnail",
+    "annotate",
+    "collect",
+    "sign_off",
+    "sweep",
+    "told",
+    "redeliver",
+    "rotate",
 ];
+
+#[test]
+fn every_script_is_tried_with_its_answer_lost_or_says_what_a_second_call_does() -> Result<()> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/shared/src/store/lua");
+    let (mut known, mut silent) = (Vec::new(), Vec::new());
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_stem().and_then(|name| name.to_str()).context("a name")?.to_owned();
+        let text = std::fs::read_to_string(&path)?;
+        let contract: Vec<&str> = text.lines().take_while(|line| line.starts_with("-- ")).collect();
+        let contract = contract.join(" ");
+        let says = ["Changes nothing", "Called twice", "A part of other scripts", "What every script shares"];
+        if !SCRIPTS.contains(&name.as_str()) && !says.iter().any(|words| contract.contains(words)) {
+            silent.push(name.clone());
+        }
+        known.push(name);
+    }
+    assert_eq!(silent, [""; 0]);
+    assert!(SCRIPTS.iter().all(|script| known.iter().any(|name| name == script)), "{known:?}");
+    Ok(())
+}
 
 #[tokio::test]
 async fn no_answer_that_is_lost_changes_what_comes_of_it_all() -> Result<()> {
@@ -88,6 +120,7 @@ async fn lives(lost: Option<(&'static str, Loss)>) -> Result<Vec<String>> {
     let leased = claims.take(1).await?.pop().expect("a job");
     assert_eq!(store.cancel(c).await?, Cancelled::Stopping);
     assert_eq!(store.fail(&leased.lease, &trouble(FailureKind::Internal), MINUTE).await?, Ended::Cancelled);
+    let mut left = comforts(&bench, &direct).await?;
     // promised
     let promise = || Some(Idempotency { key: "k".into(), body_sha256: "b".into() });
     let one = Submission { idempotency: promise(), ..super::order("d", "https://example.com/4") };
@@ -95,7 +128,6 @@ async fn lives(lost: Option<(&'static str, Loss)>) -> Result<Vec<String>> {
     assert!(matches!(store.submit(&one).await?, Submitted::Accepted(job) if job.ticket == one.ticket));
     assert!(matches!(store.submit(&again).await?, Submitted::Replayed(job) if job.ticket == one.ticket));
 
-    let mut left = Vec::new();
     for ticket in [a, order.ticket, c, one.ticket] {
         let job = bench.job(ticket).await?;
         left.push(format!("{:?}, attempt {}", job.state.kind(), job.attempt));
@@ -115,6 +147,54 @@ async fn lives(lost: Option<(&'static str, Loss)>) -> Result<Vec<String>> {
     let wrong: Vec<String> =
         redis::Script::new(include_str!("audit.lua")).arg("haul1:{0}:").invoke_async(&mut connection).await?;
     left.extend(wrong);
+    Ok(left)
+}
+
+/// What there is beside the queue: what holders keep, who is told of an end, and the looks for what is to be removed.
+async fn comforts(bench: &Bench, direct: &JobStore) -> Result<Vec<String>> {
+    let (store, mut left) = (&bench.store, Vec::new());
+    // a result with a picture, something noted beside it, and both removed
+    let ticket = bench.submit("e", "https://example.com/5").await?;
+    let leased = bench.must_lease().await?;
+    let made = artifact(&leased);
+    assert_eq!(store.complete_before_thumbnail(&leased.lease, &made, &[], MINUTE).await?, Done::Completed);
+    assert!(store.thumbnail(&leased.lease, &made.object.thumbnail(), Some(7)).await?);
+    let noted = Annotation { notes: Some(Some("mine".to_owned())), favourite: Some(true), rating: Some(Some(4)) };
+    assert_eq!(store.annotate(ticket, &noted).await?, Annotated::Done);
+    left.push(format!("{:?}", bench.job(ticket).await?.library));
+    assert!(store.forget(ticket).await?);
+    let due = direct.collect(&[], 10).await?;
+    assert_eq!(due.len(), 2);
+    assert!(store.collect(&due, 10).await?.is_empty());
+    // an end that is told in vain, again for who asks, and by another secret
+    let limits = ClientLimits { rate: Some("2/h".parse()?), ..order("f", "https://example.com/6").limits };
+    let told = Submission { webhook: Some(webhooks::wanted()), ..order("f", "https://example.com/6") };
+    store.submit(&told).await?;
+    assert_eq!(store.cancel(told.ticket).await?, Cancelled::Now);
+    let mut outbox = direct.outboxes().swap_remove(0);
+    let first = outbox.take(10, &[]).await?.pop().context("an end")?;
+    assert_eq!(store.told(&first, &webhooks::in_vain(), Then::Again(MINUTE)).await?, Told::Pending);
+    assert_eq!(store.redeliver(told.ticket, &told.client, &limits).await?, Redelivered::Soon);
+    assert_eq!(direct.redeliver(told.ticket, &told.client, &limits).await?, Redelivered::Soon);
+    let third = direct.redeliver(told.ticket, &told.client, &limits).await?;
+    assert!(matches!(third, Redelivered::RateLimited { .. }), "{third:?}");
+    let new = Secrets::read(["whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"])?;
+    store.rotate(Some(&new), &[]).await?;
+    let second = outbox.take(10, &[]).await?.pop().context("the same end")?;
+    assert_eq!((second.failures, &second.secrets), (0, &Some(new)));
+    assert_eq!(direct.told(&second, &webhooks::in_vain(), Then::Never).await?, Told::GivenUp);
+    let webhook = direct.webhook(told.ticket).await?.context("somebody is told")?;
+    left.push(format!("{:?} after {} attempts", webhook.state, webhook.attempts.len()));
+    // a worker that looks for orphans, and stops
+    assert!(store.begin_sweep(&bench.worker, MINUTE).await?);
+    let swept = Swept { looked_at: 3, ..Swept::default() };
+    assert!(direct.report_sweep(&bench.worker, swept, Progressed::Ended).await?);
+    assert!(!direct.begin_sweep(&bench.worker, MINUTE).await?);
+    let worker = regions::worker("w", &["default"]);
+    direct.announce(&worker).await?;
+    store.sign_off(&worker).await?;
+    let stats = direct.stats().await?;
+    left.push(format!("{} workers, {:?}", stats.workers.len(), stats.orphans.swept));
     Ok(left)
 }
 

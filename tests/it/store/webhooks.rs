@@ -20,7 +20,8 @@ fn told_of(name: &str, url: &str) -> Submission {
     Submission { webhook: Some(wanted()), ..order(name, url) }
 }
 
-fn in_vain() -> Attempt {
+/// An attempt that was in vain.
+pub(super) fn in_vain() -> Attempt {
     Attempt { at: Timestamp::UNIX_EPOCH, status: Some(500), error: Some("status".to_owned()), duration_ms: 7 }
 }
 
@@ -242,6 +243,24 @@ async fn an_order_brings_back_no_secret_that_was_replaced_meanwhile() -> Result<
     let secrets: Vec<_> = bench.take().await?.into_iter().map(|telling| telling.secrets).collect();
     assert_eq!(secrets, [Some(new.clone()), Some(new)]);
     Ok(())
+}
+
+/// Fault: a call that came again, because its answer was lost, put off for twice as long what it had given back before.
+#[tokio::test]
+async fn what_is_given_back_twice_is_put_off_once() -> Result<()> {
+    let bench = Bench::new().await?;
+    bench.ended().await?;
+    let taken = bench.take().await?;
+    let due = async || {
+        let mut ask = redis::cmd("ZRANGE");
+        ask.arg("haul1:{0}:untold").arg(0).arg(-1).arg("WITHSCORES");
+        anyhow::Ok(ask.query_async::<Vec<String>>(&mut bench.redis.connection().await?).await?)
+    };
+    assert!(bench.outbox().take(0, &taken).await?.is_empty());
+    let put_off = due().await?;
+    assert!(bench.outbox().take(0, &taken).await?.is_empty());
+    assert_eq!(due().await?, put_off);
+    bench.recount().await
 }
 
 /// Fault: what was asked for once more was charged by each process for itself.

@@ -1,4 +1,5 @@
 -- announce: a worker says that it lives, and where, and hears whether there are objects to be removed, and ends to be told.
+-- Called twice, it lives as long from the second on.
 -- KEYS  1 base of the shard
 -- ARGV  1 worker   2 what it says of itself   3 ms until it counts as gone   4.. its regions
 -- Returns {how many objects are due, how many ends}

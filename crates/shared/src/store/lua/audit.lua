@@ -1,5 +1,6 @@
 -- audit: is each job where its state says that it is? Looks at some jobs per call, puts right what is wrong, and counts it.
 -- Nothing should ever be: scripts are whole or not at all. What can be wrong is what was lost or changed outside of them.
+-- Called twice, the second goes on where the first one came to.
 -- KEYS  1 base of the shard
 -- ARGV  1 ms between two looks   2 about how many jobs to look at
 -- Returns {jobs looked at, then a word for each thing put right}

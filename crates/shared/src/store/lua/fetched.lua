@@ -1,4 +1,5 @@
--- fetched: the holder of a ticket was handed its result.
+-- fetched: the holder of a ticket was handed its result. Called twice it counts twice, so nobody sends it again: a count that
+-- lacks one is better than one that has too many.
 -- KEYS  1 base of the shard
 -- ARGV  1 ticket
 -- Returns "ok" | "gone"

@@ -1,5 +1,6 @@
 -- relocate: jobs that wait in a region which has had no live worker for long enough go to one that has. In front of a
 -- job whose time has come go those that its client would have had done before it; a share in a job follows that job.
+-- Called twice, the second takes those that are next.
 -- KEYS  1 base of the shard
 -- ARGV  1 ms without a live worker, and in line   2 how many jobs at most   3 how many of the regions may be gone to
 --       4 how many lanes each has   5.. for each region, in order of preference: its name, its lanes (alike in all)

@@ -1,4 +1,5 @@
 -- sweep: may this worker look for orphans now? One at a time, and only so long after the last look has ended.
+-- Called twice by one worker, the answer is the same.
 -- KEYS  1 base of the shard
 -- ARGV  1 worker   2 ms between two looks   3 ms that a turn lasts without a word
 -- Returns "yes" | "no"

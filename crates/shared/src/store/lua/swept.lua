@@ -1,4 +1,5 @@
 -- swept: what came of a look for orphans since the last word of it. Whoever looks keeps its turn by this, unless it ends here.
+-- Called twice it counts twice, so nobody sends it again: a look that was not answered is given up, and begun anew.
 -- KEYS  1 base of the shard
 -- ARGV  1 worker   2 ms that a turn lasts without a word   3 "on" | "ended" | "given_up"
 --       4 looked at   5 removed   6 bytes of these   7 failed

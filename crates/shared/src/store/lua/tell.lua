@@ -3,6 +3,7 @@
 -- KEYS  1 base of the shard
 -- ARGV  1 how many at most   2 ms to hide them   3 ms to put off those that this worker can't tell now, the first time
 --       4.. each of these: ticket, fence
+-- Called twice, what the first call gave stays hidden until that is over, and what was given back counts as put off once.
 -- Returns {now, ms until the next is due (-1: none is), then for each: ticket, view, message, what links begin with, end, ms at
 --         which it came, attempts in vain, fence, what it is signed with (empty: nothing)}
 for i = 4, #ARGV, 2 do
@@ -11,6 +12,7 @@ for i = 4, #ARGV, 2 do
     local times = call('HINCRBY', K.hook .. ARGV[i], 'off', 1)
     local pause = ARGV[3] * 2 ^ math.min(times - 1, 5)
     call('ZADD', K.untold, 'XX', int(NOW + pause + (MICROS + 37 * i) % 2000), ARGV[i]) -- blurred
+    call('HDEL', K.hook .. ARGV[i], 'fence') -- it is nobody's, also if this call comes again
   end
 end
 

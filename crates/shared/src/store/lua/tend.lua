@@ -1,4 +1,5 @@
 -- tend: look after what time does to jobs, and wake somebody where jobs wait and every wake token was lost.
+-- Called twice, the second finds what the first has left to do.
 -- KEYS  1 base of the shard
 -- ARGV  1 ms between two looks   2 lease length in ms   3 lost leases after which a job has failed   4 that failure
 -- Returns {promoted, reaped, expired, 1 if there may be more of any}
