@@ -19,6 +19,7 @@ pub mod redis;
 pub mod registries;
 mod resp;
 pub mod s3;
+pub mod schema;
 pub mod sentinel;
 pub mod site;
 pub mod small_disk;
@@ -30,6 +31,12 @@ pub mod world;
 #[must_use]
 pub fn tools() -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools/venv/bin")
+}
+
+/// A Python with what `tests/run` installs to check things by.
+#[must_use]
+pub fn checks() -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools/checks/bin/python")
 }
 
 /// A program in Python that tries to get out of the sandbox. Its argument names what belongs to others: `worker` (its

@@ -68,12 +68,11 @@ impl Received {
         const SCRIPT: &str = "import sys, json\nfrom standardwebhooks import Webhook\n\
             headers = dict(line.split(': ', 1) for line in sys.argv[2].splitlines())\n\
             print(json.dumps(Webhook(sys.argv[1]).verify(sys.argv[3], headers)))";
-        let python = crate::tools().join("../../checks/bin/python");
         let head: Vec<String> = ["webhook-id", "webhook-timestamp", "webhook-signature"]
             .map(|name| format!("{name}: {}", self.header(name)))
             .to_vec();
         let body = std::str::from_utf8(&self.body)?;
-        let output = Command::new(python)
+        let output = Command::new(crate::checks())
             .args(["-c", SCRIPT, secret, &head.join("\n"), body])
             .output()
             .context("tests/run installs the verifier")?;

@@ -1,11 +1,14 @@
 //! The description of the API, made from the handlers, and the page to try it.
 
+mod webhooks;
+
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Path;
 use axum::http::{HeaderName, header};
 use axum::routing::get;
+use haul_shared::view::EventView;
 use utoipa::OpenApi as _;
 use utoipa::openapi::schema::AdditionalProperties;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
@@ -13,6 +16,7 @@ use utoipa::openapi::{ContentBuilder, OpenApi as Document, Ref, RefOr, Response,
 use utoipa_swagger_ui::{Config, serve};
 
 use crate::error::{ApiError, ApiResult, Code};
+use webhooks::webhooks;
 
 /// Where the description is.
 pub const PATH: &str = "/openapi.json";
@@ -31,12 +35,15 @@ pub fn document() -> Document {
             (name = "downloads", description = "Queue downloads and follow them."),
             (name = "results", description = "Fetch what was made."),
             (name = "metadata", description = "Look before downloading."),
+            (name = "webhooks", description = "What receivers are told."),
             (name = "operators", description = "How the service is."),
-        )
+        ),
+        components(schemas(EventView))
     )]
     struct Empty;
 
     let mut document = Empty::openapi();
+    document.webhooks = Some(webhooks());
     let scheme = SecurityScheme::Http(
         HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)

@@ -1,6 +1,7 @@
 //! Webhooks over the whole service: who is told what, when, how often, and that nobody else could have said it.
 
 mod address;
+mod described;
 mod ends;
 mod faults;
 mod secrets;

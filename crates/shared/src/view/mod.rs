@@ -6,8 +6,10 @@
 //! may come, for its route waits. No type of the domain is serialised as it is: what is renamed inside must not change what
 //! clients read.
 
+mod event;
 mod request;
 
+pub use event::EventView;
 pub use request::{Clip, DownloadRequest, SponsorBlock, SubtitleMode, Subtitles, Webhook};
 
 use jiff::Timestamp;

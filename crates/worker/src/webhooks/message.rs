@@ -8,12 +8,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use haul_shared::source::SourceUrl;
 use haul_shared::store::Telling;
-use haul_shared::view::{DownloadRequest, JobView, time};
+use haul_shared::view::{DownloadRequest, EventView, JobView};
 use haul_shared::webhook::event;
 use jiff::Timestamp;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use reqwest::{Response, StatusCode};
-use serde::Serialize;
 use standardwebhooks::{HEADER_WEBHOOK_ID, HEADER_WEBHOOK_SIGNATURE, HEADER_WEBHOOK_TIMESTAMP, Webhook};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -100,14 +99,6 @@ pub(super) struct Message {
     body: Bytes,
 }
 
-#[derive(Serialize)]
-struct Payload {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    timestamp: String,
-    data: JobView,
-}
-
 /// The host that a message goes to. None: what was asked can't be read by this version.
 pub(super) fn receiver(telling: &Telling) -> Option<String> {
     let (_, url) = asked(telling)?;
@@ -125,12 +116,9 @@ impl Message {
     /// Makes it, as of `now`.
     pub(super) fn of(telling: &Telling, now: Timestamp) -> Result<Self, Failed> {
         let (request, url) = asked(telling).ok_or(NotTold::Broken)?;
-        let payload = Payload {
-            kind: event(telling.end).ok_or(NotTold::Broken)?,
-            timestamp: time(telling.at),
-            data: JobView::of(&telling.job, request, &telling.base, false),
-        };
-        let body: Bytes = serde_json::to_vec(&payload).map_err(|_| NotTold::Broken)?.into();
+        let event = event(telling.end).ok_or(NotTold::Broken)?;
+        let told = EventView::of(event, telling.at, JobView::of(&telling.job, request, &telling.base, false));
+        let body: Bytes = serde_json::to_vec(&told).map_err(|_| NotTold::Broken)?.into();
         let headers = headers(telling, now, &body).ok_or(NotTold::Unsigned)?;
         Ok(Self { url, headers, body })
     }
