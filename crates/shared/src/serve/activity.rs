@@ -53,6 +53,11 @@ impl Activity {
         Busy(self.clone())
     }
 
+    /// Whatever silence was until now counts no more.
+    pub(super) fn begin_anew(&self) {
+        self.goes_on(|_| ());
+    }
+
     /// Counts bytes that came. `false`: they ask for nothing, and are too many.
     pub(super) fn read(&self, bytes: usize) -> bool {
         let mut state = self.lock();

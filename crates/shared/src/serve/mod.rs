@@ -149,6 +149,8 @@ async fn finish(mut connection: Pin<&mut impl GracefulConnection>, activity: Act
         () = activity.silence() => {}
     }
     connection.as_mut().graceful_shutdown();
+    // or the silence of before would end it at once, and nothing be said
+    activity.begin_anew();
     tokio::select! {
         _ = connection => {}
         // it was asked, and does not go

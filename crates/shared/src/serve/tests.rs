@@ -143,6 +143,31 @@ async fn a_connection_that_asks_for_nothing_is_ended_though_it_answers_pings() {
     drop(answer);
 }
 
+/// Fault: the end was not waited for, and often the connection was dropped before a word of it was said.
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_ended_for_its_silence_is_told_so() {
+    // RFC 9113 §6.7, §6.8
+    const PING: u8 = 6;
+    const GOAWAY: u8 = 7;
+    const ACK: u8 = 1;
+    // who goes first is drawn by lot
+    for _ in 0..16 {
+        let (mut stream, _served) = connect(Router::new(), 64 << 10);
+        stream.write_all(&[PREFACE, b"\0\0\0\x04\0\0\0\0\0"].concat()).await.unwrap();
+        let (mut kinds, mut head) = (Vec::new(), [0; 9]);
+        while stream.read_exact(&mut head).await.is_ok() {
+            let [a, b, c, kind, flags, ..] = head;
+            let mut frame = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
+            stream.read_exact(&mut frame).await.unwrap();
+            kinds.push(kind);
+            if kind == PING && flags & ACK == 0 {
+                let _gone = stream.write_all(&[&[0, 0, 8, PING, ACK, 0, 0, 0, 0][..], &frame].concat()).await;
+            }
+        }
+        assert!(kinds.contains(&GOAWAY), "{kinds:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_takes_long_to_come_or_to_be_made_is_not_cut() {
     const PIECES: usize = 20;
