@@ -16,7 +16,8 @@ pub struct Found {
     pub key: ObjectKey,
     /// As the store counts; 0 for an upload.
     pub size_bytes: u64,
-    /// When it was put there, or begun, by the store's clock.
+    /// When it was put there, or an upload was begun, by the store's clock; of a file that never became an object, when it was
+    /// last written.
     pub modified: Timestamp,
     pub(super) what: What,
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Timespec, Timestamps, UTIME_NOW, futimens};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{blocking, fault, make_directories, remove_empty_parents};
@@ -99,7 +100,11 @@ async fn copy(file: &Path, target: fs::File, uploaded: impl Fn(u64)) -> Result<(
 
 fn finish(objects: &Path, object: &Path) -> io::Result<()> {
     let part = beside(object);
-    fs::File::open(&part)?.sync_all()?;
+    let file = fs::File::open(&part)?;
+    // a linked file has the time of its last byte, or whatever whoever wrote it has made of that
+    let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+    futimens(&file, &Timestamps { last_access: now, last_modification: now })?;
+    file.sync_all()?;
     fs::rename(&part, object)?;
     // the name, and the names of the directories on the way to it
     for parent in object.ancestors().skip(1) {
@@ -113,7 +118,25 @@ fn finish(objects: &Path, object: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, SystemTime};
+
     use super::*;
+
+    #[tokio::test]
+    async fn an_object_is_as_old_as_its_place_in_the_store_and_not_as_its_file_says() {
+        let top = tempfile::tempdir().expect("a directory");
+        for said in [SystemTime::UNIX_EPOCH, SystemTime::now() + Duration::from_secs(1 << 30)] {
+            let (file, object) = (top.path().join("scratch"), top.path().join("objects/m/a/media.mp4"));
+            fs::write(&file, "film").expect("writable");
+            fs::File::open(&file).and_then(|file| file.set_modified(said)).expect("ours");
+            let other = top.path().join("other");
+            fs::write(&other, "").expect("writable");
+            put(&top.path().join("objects"), &object, &file, |_| {}).await.expect("stored");
+            let [stored, written] =
+                [&object, &other].map(|path| fs::metadata(path).and_then(|it| it.modified()).expect("there"));
+            assert!(stored >= written && stored <= SystemTime::now(), "{said:?}: {stored:?}");
+        }
+    }
 
     #[tokio::test]
     async fn a_file_of_the_same_file_system_is_not_copied() {
