@@ -67,7 +67,8 @@ async fn make(limits: &Limits<'_>, order: &PictureSpec, scratch: &Path) -> Resul
     let _turn = limits.step(async { ffmpeg.await.ok_or_else(late) }).await?;
     let wall = RUN_WITHIN.min(limits.left());
     let watch = Watch::new(wall, wall, limits.guard.stop_token().clone());
-    limits.ctx.ffmpeg.small_picture((&file, image), scratch, LARGEST_PICTURE, &watch).await
+    // the watch is of each run, of which there may be several
+    limits.step(limits.ctx.ffmpeg.small_picture((&file, image), scratch, LARGEST_PICTURE, &watch)).await
 }
 
 async fn fetch(limits: &Limits<'_>, order: &PictureSpec, scratch: &Path) -> Result<(PathBuf, Image), Failure> {
