@@ -34,6 +34,8 @@ pub enum Reply {
     Garbage,
     /// With a head that says that all is well, and a body that never ends.
     Endless,
+    /// With a head that says that all is well and announces so many bytes, of which none comes.
+    Cut(u64),
 }
 
 /// A message as it came.
@@ -221,6 +223,7 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, state: &Mutex<State>
             return Ok(());
         }
         Reply::Close => return Ok(()),
+        Reply::Cut(bytes) => format!("HTTP/1.1 200 So\r\ncontent-length: {bytes}\r\n\r\n"),
         Reply::Garbage => "SSH-2.0-OpenSSH_9.2p1\r\n".to_owned(),
         Reply::Endless => {
             stream.write_all(b"HTTP/1.1 200 So\r\ntransfer-encoding: chunked\r\n\r\n").await?;

@@ -232,26 +232,17 @@ async fn a_tunnel_passes_what_it_is_given_both_ways_and_ends_with_its_guard() {
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_at_once_is_the_site_s_trouble_and_not_ours() {
-    // Fault: the connection was closed without an answer, which programs take for a proxy that does not work.
-    for (before, kind) in [("", FailureKind::Network), ("3\r\nabc\r\n", FailureKind::Internal)] {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let guard = haul_tests::guard();
-        let mut program = Program::of(&guard).await;
-        program.says(&format!("GET http://{}/ HTTP/1.1\r\n\r\n", listener.local_addr().unwrap())).await;
-        let (mut origin, _) = timeout(SOON, listener.accept()).await.expect("in time").unwrap();
-        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-        if before.is_empty() {
-            origin.write_all(format!("{head}nothing\r\n").as_bytes()).await.unwrap();
-        } else {
-            origin.write_all(format!("{head}{before}").as_bytes()).await.unwrap();
-            assert_eq!(program.status().await, Some(200));
-            program.bytes(before.len()).await;
-            origin.write_all(b"nothing\r\n").await.unwrap();
-        }
-        program.rest().await;
-        assert_eq!(guard.explain(Failure::new(FailureKind::Internal, "x")).kind, kind, "{before:?}");
-    }
+async fn of_an_answer_that_breaks_off_at_once_the_head_comes() {
+    // Fault: the connection was closed without an answer, which programs take for a proxy that does not work, and a webhook
+    // that was taken was sent again and again.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let guard = haul_tests::guard();
+    let mut program = Program::of(&guard).await;
+    program.says(&format!("GET http://{}/ HTTP/1.1\r\n\r\n", listener.local_addr().unwrap())).await;
+    let (mut origin, _) = timeout(SOON, listener.accept()).await.expect("in time").unwrap();
+    origin.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnothing\r\n").await.unwrap();
+    assert_eq!(program.status().await, Some(200));
+    assert!(program.rest().await.is_empty());
 }
 
 #[test]

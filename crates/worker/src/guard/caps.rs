@@ -99,9 +99,11 @@ impl Guard {
         self.inner.caps.received_bytes.saturating_sub(self.taken_bytes())
     }
 
-    /// How many bytes an answer may announce: those of a medium, also to a look, which takes no more than its beginning.
+    /// How many bytes an answer may announce: those of a medium, also to a look, which takes no more than its beginning; and to
+    /// a message as many as it likes.
     pub(super) fn may_be_announced_bytes(&self) -> u64 {
-        self.inner.rules.caps.received_bytes.saturating_sub(self.taken_bytes())
+        let Inner { rules, caps, .. } = &*self.inner;
+        rules.caps.received_bytes.max(caps.received_bytes).saturating_sub(self.taken_bytes())
     }
 
     fn taken_bytes(&self) -> u64 {

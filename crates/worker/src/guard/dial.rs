@@ -129,8 +129,8 @@ impl Guard {
         NotDialled::Failed(error)
     }
 
-    /// A host was not reached, or its answer broke off before any of it was sent: a program calls that its proxy's fault.
-    pub(super) fn note_unreached(&self) {
+    /// A host was not reached: a program calls that its proxy's fault.
+    fn note_unreached(&self) {
         if !self.is_optional {
             self.inner.is_unreached.store(true, Ordering::Relaxed);
         }

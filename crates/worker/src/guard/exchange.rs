@@ -4,6 +4,7 @@
 //! host is that of the target alone (RFC 9112 §3.2.2); what belongs to a connection stays on its own side.
 
 use std::convert::Infallible;
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -70,7 +71,6 @@ impl Exchange {
         let wants_head = question.method() == Method::HEAD;
         let question = anew(question, &url).ok_or(StatusCode::BAD_REQUEST)?;
         let (origin, answer) = self.send(&url, question).await?;
-        self.guard.note_answer();
         *self.kept.lock().await = Some(origin);
         let (mut head, body) = answer.into_parts();
         if !wants_head && body.size_hint().exact().is_some_and(|bytes| bytes > self.guard.may_be_announced_bytes()) {
@@ -86,6 +86,7 @@ impl Exchange {
         }
         keep_one_length(&mut head.headers, wants_head);
         strip(&mut head.headers);
+        self.guard.note_answer();
         Ok(Response::from_parts(head, Either::Left(Paced::new(body, self.guard.clone()))))
     }
 
@@ -215,14 +216,13 @@ pub(super) struct Paced {
     body: Incoming,
     guard: Guard,
     pace: Pace,
-    /// What came before is sent: the library does so while it waits.
-    was_awaited: bool,
+    is_head_sent: bool,
     end: Option<Pin<Box<Sleep>>>,
 }
 
 impl Paced {
     fn new(body: Incoming, guard: Guard) -> Self {
-        Self { body, guard, pace: Pace::new(), was_awaited: false, end: None }
+        Self { body, guard, pace: Pace::new(), is_head_sent: false, end: None }
     }
 }
 
@@ -232,6 +232,11 @@ impl Body for Paced {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = self.get_mut();
+        // the library sends the head while it waits, and lets go of it when the body breaks off before that
+        if !mem::replace(&mut this.is_head_sent, true) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         loop {
             if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) {
                 this.end = None;
@@ -240,13 +245,8 @@ impl Body for Paced {
                     this.guard.refuse(Refusal::Slow);
                     return Poll::Ready(Some(Err(Refusal::Slow.into())));
                 }
-                // what was not waited for is not sent yet, and the library lets go of it, the head as well
-                if matches!(frame, Some(Err(_))) && !this.was_awaited {
-                    this.guard.note_unreached();
-                }
                 return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
             }
-            this.was_awaited = true;
             let until = this.pace.waits();
             let end = this.end.get_or_insert_with(|| Box::pin(sleep_until(until)));
             ready!(end.as_mut().poll(cx));

@@ -178,7 +178,7 @@ struct Inner {
     /// Names that are looked up.
     lookups: Arc<Semaphore>,
     is_slow: AtomicBool,
-    /// Somebody wanted to go where nobody answers, or no further.
+    /// Somebody wanted to go where nobody answers.
     is_unreached: AtomicBool,
     /// The name of where somebody wanted to go has no address.
     is_unresolved: AtomicBool,
@@ -321,7 +321,7 @@ impl Guard {
                 told(FailureKind::Internal, &"the proxy of HAUL_PROXY does not do its work")
             }
             FailureKind::Internal if self.is(&self.inner.is_unreached) => {
-                told(FailureKind::Network, &"a host could not be reached, or broke off")
+                told(FailureKind::Network, &"a host could not be reached")
             }
             _ => failure,
         }
