@@ -113,25 +113,50 @@ async fn an_end_is_told_for_a_day_and_once_more_for_who_asks() -> Result<()> {
     let bench = Bench::new().await?;
     let ticket = bench.ended().await?;
     let now = || Timestamp::now().as_millisecond();
-    // the next attempt would come when the day is over
+    // Fault: where the next attempt would have come after the day, there was none, up to an hour before the day was over.
     let [telling] = bench.take().await?.try_into().expect("one end");
     bench.is_told_until(ticket, now() + 30_000).await?;
-    assert_eq!(bench.store.told(&telling, &in_vain(), Then::Again(MINUTE)).await?, Told::GivenUp);
-    assert_eq!(bench.webhook(ticket).await?.state, Delivery::GivenUp);
+    assert_eq!(bench.store.told(&telling, &in_vain(), Then::Again(MINUTE)).await?, Told::Pending);
+    bench.is_told_until(ticket, now() - 1).await?;
+    bench.is_due(ticket).await?;
+    let [last] = bench.take().await?.try_into().expect("the same end");
+    bench.recount().await?;
+    assert_eq!(bench.store.told(&last, &in_vain(), Then::Again(MINUTE)).await?, Told::GivenUp);
+    let webhook = bench.webhook(ticket).await?;
+    assert_eq!((webhook.state, webhook.attempts.len()), (Delivery::GivenUp, 2));
+    assert!(bench.take().await?.is_empty());
 
     assert_eq!(bench.redeliver(ticket).await?, Redelivered::Soon);
     let [telling] = bench.take().await?.try_into().expect("one end");
     assert_eq!((telling.failures, &telling.job.state), (0, &JobState::Cancelled { at: telling.at }));
     assert_eq!(bench.store.told(&telling, &in_vain(), Then::Again(MINUTE)).await?, Told::Pending);
-    bench.recount().await?;
-
-    // nobody was there to tell it for a day
-    bench.is_told_until(ticket, now() - 1).await?;
-    bench.is_due(ticket).await?;
-    assert!(bench.take().await?.is_empty());
-    let webhook = bench.webhook(ticket).await?;
-    assert_eq!((webhook.state, webhook.attempts.len()), (Delivery::GivenUp, 2));
     bench.recount().await
+}
+
+#[tokio::test]
+async fn who_left_a_run_through_an_older_version_is_not_told_how_it_ended() -> Result<()> {
+    let bench = Bench::new().await?;
+    let [stays, leaves, comes_back] = ["a", "b", "c"].map(|name| told_of(name, "https://example.com/v"));
+    for order in [&stays, &leaves, &comes_back] {
+        bench.store.submit(order).await?;
+    }
+    // all that such a version did of this: it knew nothing of who is to be told
+    let mut connection = bench.redis.connection().await?;
+    for (order, field, value) in
+        [(&leaves, "st", StateKind::Cancelled.word().to_owned()), (&comes_back, "jid", JobId::new().to_string())]
+    {
+        let mut hset = redis::cmd("HSET");
+        hset.arg(format!("haul1:{{0}}:t:{}", order.ticket)).arg(field).arg(value);
+        hset.query_async::<()>(&mut connection).await?;
+    }
+    let leased = bench.must_lease().await?;
+    bench.store.complete(&leased.lease, &artifact(&leased), &[]).await?;
+    let told: Vec<Ticket> = bench.take().await?.into_iter().map(|telling| telling.job.ticket).collect();
+    assert_eq!(told, [stays.ticket]);
+    for order in [&leaves, &comes_back] {
+        assert_eq!(bench.webhook(order.ticket).await?.state, Delivery::Waiting);
+    }
+    Ok(())
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ use crate::webhook::{Attempt, Secrets};
 /// Longer than an attempt takes with everything around it.
 const HIDDEN: Duration = Duration::from_secs(30);
 
-/// What a worker can't tell now is due again after this, twice as long each time, up to a minute, and up to two seconds more.
+/// What a worker can't tell now is due again after this, twice as long each time, up to 64 s; and up to two seconds more.
 const PUT_OFF: Duration = Duration::from_secs(2);
 
 /// The longest wait without a word.
@@ -76,7 +76,7 @@ impl Telling {
 pub enum Then {
     /// It is told.
     Told,
-    /// It is tried again after this, unless its time is over by then.
+    /// It is tried again after this, unless its time is over already.
     Again(Duration),
     /// It is not tried again.
     Never,

@@ -109,11 +109,14 @@ local function to_tell(ticket, state)
   if call('EXISTS', K.wake .. 'untold') == 0 then wake('untold') end
 end
 
--- The same for all who hold job `j`.
+-- The same for all who hold job `j`. A version that knows of no webhooks leaves those among them who have let go of it.
 local function tell_all(j, state)
   local tickets = call('SMEMBERS', K.hooks .. j.id)
   if #tickets == 0 then return end
-  for _, ticket in ipairs(tickets) do to_tell(ticket, state) end
+  for _, ticket in ipairs(tickets) do
+    local t = call('HMGET', K.ticket .. ticket, 'jid', 'st')
+    if t[1] == j.id and not t[2] then to_tell(ticket, state) end
+  end
   call('DEL', K.hooks .. j.id)
 end
 

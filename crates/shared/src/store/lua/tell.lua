@@ -19,19 +19,16 @@ end
 local taken = {}
 local function take(ticket)
   local key = K.hook .. ticket
-  local h = call('HMGET', key, 'id', 'base', 'end', 'at', 'till', 'n')
+  local h = call('HMGET', key, 'id', 'base', 'end', 'at', 'n')
   local shown = h[3] and view(ticket)
   if not shown then
     call('ZREM', K.untold, ticket) -- its record is gone, and with it what could be told
-  elseif NOW >= tonumber(h[5]) then
-    call('ZREM', K.untold, ticket)
-    call('HSET', key, 'st', 'given_up')
   else
     local fence, client = int(MICROS), call('HGET', K.ticket .. ticket, 'cl')
     call('HSET', key, 'fence', fence)
     call('ZADD', K.untold, int(NOW + ARGV[2]), ticket)
     local secrets = call('HGET', K.secrets, client) or call('HGET', K.secrets, '-') or ''
-    for _, value in ipairs({ ticket, shown, h[1], h[2], h[3], h[4], h[6], fence, secrets }) do
+    for _, value in ipairs({ ticket, shown, h[1], h[2], h[3], h[4], h[5], fence, secrets }) do
       taken[#taken + 1] = value
     end
   end

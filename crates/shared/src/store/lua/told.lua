@@ -1,5 +1,6 @@
 -- told: what became of one attempt to tell an end. Only whoever was given it last is heard. With the same fence the answer is the
--- same.
+-- same. It is given up with the first attempt in vain that ends when its time is over: so whoever comes back before that is told,
+-- however long the last pause is.
 -- KEYS  1 base of the shard
 -- ARGV  1 ticket   2 fence   3 "yes": it is told, "no": not this time, "never": nor any other   4 ms until the next attempt
 --       5 the attempt, as it is remembered
@@ -18,7 +19,7 @@ call('PEXPIRE', K.tries .. ticket, call('PTTL', key))
 local word = 'pending'
 if what == 'yes' then
   word = 'delivered'
-elseif what == 'never' or NOW + ARGV[4] >= tonumber(h[2]) then
+elseif what == 'never' or NOW >= tonumber(h[2]) then
   word = 'given_up'
 end
 if word == 'pending' then
