@@ -14,9 +14,7 @@ const SAY_AGAIN: Duration = Duration::from_secs(60);
 
 /// Says so whenever the secrets are others, until it is dropped.
 pub async fn publish(app: &App) {
-    if app.keys.is_none() && app.config.webhook_secrets.is_none() {
-        return; // nothing to say, and nothing to take from an API that has
-    }
+    let has_none = app.keys.is_none() && app.config.webhook_secrets.is_none();
     let mut said: Option<(Instant, _)> = None;
     let mut ticks = tokio::time::interval(LOOK);
     loop {
@@ -26,6 +24,8 @@ pub async fn publish(app: &App) {
             continue;
         }
         match app.jobs.rotate(app.config.webhook_secrets.as_ref(), &own).await {
+            // said at the start: it may have had some until then. Not again: another API may have them
+            Ok(()) if has_none => return,
             Ok(()) => said = Some((Instant::now(), own)),
             Err(error) => {
                 let error = &error as &dyn std::error::Error;

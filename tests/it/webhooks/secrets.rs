@@ -76,3 +76,25 @@ async fn a_change_of_secrets_counts_at_once_also_for_what_is_still_to_be_sent() 
     signed(&[], &[SECRET]).await?;
     Ok(())
 }
+
+/// Fault: a service that had no secret any more left the old ones where they were, and everything went on being signed.
+#[tokio::test]
+async fn a_service_that_has_no_secret_any_more_signs_nothing_that_is_still_to_be_sent() -> Result<()> {
+    let mut house = House::open(Store::Disk, &[]).await?;
+    let mut with_secret = house.another_api(&[("HAUL_WEBHOOK_SECRETS", SECRET)]).await?;
+    let (_worker, receiver) = (house.worker(&[]).await?, Receiver::start().await?);
+    receiver.will(std::iter::repeat_n(Reply::Status(500), 1000));
+    let order = told_to(&receiver, &house.origin.url("/progressive.mp4"));
+    let answer = send(house.request(&with_secret, Method::POST, DOWNLOADS).json(&order)).await?;
+    assert_eq!(answer.status, 202);
+    let job = format!("{DOWNLOADS}/{}", answer.json()["id"].as_str().context("an id")?);
+    verified(&receiver.has(1).await?[0], SECRET)?;
+    with_secret.kill()?;
+    house.replace_api().await?;
+    let is_unsigned = async || {
+        let shown = house.get(&format!("{job}/webhook")).await.map(|answer| answer.json());
+        shown.is_ok_and(|shown| errors(&shown).last() == Some(&"unsigned"))
+    };
+    until("nothing is signed", is_unsigned).await?;
+    stays_at(&receiver, receiver.received().len()).await
+}

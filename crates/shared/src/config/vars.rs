@@ -240,7 +240,7 @@ table! {
         "Which region serves which place: `place=region` pairs such as `DE=eu`, separated by commas; each region one of `HAUL_REGIONS`.";
 
     EGRESS_ALLOW = "HAUL_EGRESS_ALLOW", Egress, Both,
-        "CIDR blocks that may be reached although they are not public, on every port and by literal address or special name. For tests and private media servers.";
+        "CIDR blocks that may be reached although they are not public, on every port and by literal address or special name; by webhooks too. For tests and private media servers.";
     EGRESS_PORTS = "HAUL_EGRESS_PORTS", Egress, Both,
         "Ports that may be reached in the rest of the world.",
         .or("80,443,8080,8443");
@@ -252,7 +252,7 @@ table! {
     API_KEYS_FILE = "HAUL_API_KEYS_FILE", Http, Api,
         "TOML file of API keys, read again when it changes. With it every `/api` route wants a key; `haul-api key new NAME` makes one.";
     WEBHOOK_SECRETS = "HAUL_WEBHOOK_SECRETS", Http, Api,
-        "Secrets that webhooks are signed with, each `whsec_` and base64, separated by commas, the newest first.",
+        "Secrets that webhooks are signed with, each `whsec_` and base64, separated by commas, the newest first. Keys of different people should have their own in the keys file.",
         .secret();
     CORS_ORIGINS = "HAUL_CORS_ORIGINS", Http, Api,
         "Origins whose pages may call the API, separated by commas, or `*`. None by default.";

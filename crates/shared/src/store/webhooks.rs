@@ -4,8 +4,8 @@
 //! several may share. Its message has one id from the order on, whoever sends it and how often. Fields of an order: `id`
 //! message · `base` what links begin with · once there is an end: `end` its state · `at` when it came · `till` from when on an
 //! attempt in vain is the last · `n` attempts in vain · `fence` the newest worker to tell it · `off` how often it was put off
-//! since it was last tried · `st` delivered or given_up · `said` fence that was heard last, and what it was told · `asked` mark of the newest call to tell
-//! it again. All times in ms since the epoch, by the clock of Redis.
+//! since it was last tried · `st` delivered or given_up · `said` fence that was heard last, and what it was told · `asked` mark
+//! of the newest call to tell it again. All times in ms since the epoch, by the clock of Redis.
 //!
 //! Not here: who tells ([`super::outbox`]), and what an end is called (`crate::webhook`).
 
