@@ -116,7 +116,11 @@ pub fn routers(app: &Arc<App>) -> Routers {
         .route_layer(charged(Class::Reads, SOON))
         .merge(page::queueing().route_layer(charged(Class::Downloads, SOON)))
         .route_layer(from_fn_with_state(Arc::clone(app), page::receive))
-        .route_layer(RequestBodyLimitLayer::new(LARGEST_BODY))
+        .route_layer(
+            ServiceBuilder::new()
+                .layer(from_fn_with_state(Arc::clone(app), page::refused))
+                .layer(RequestBodyLimitLayer::new(LARGEST_BODY)),
+        )
         .merge(page::open())
         .route_layer(from_fn_with_state(Arc::clone(app), page::guard));
 

@@ -183,8 +183,16 @@ async fn a_fault_of_the_form_is_told_beside_its_field_and_what_was_written_is_st
 
     let long = format!("url={}", "x".repeat(70_000));
     let form = "application/x-www-form-urlencoded";
-    let sent = site.request(Method::POST, "/").header("content-type", form).body(long);
-    assert_eq!(send(sent).await?.status, 413);
+    for path in ["/", "/page/key"] {
+        let sent = site.request(Method::POST, path).header("content-type", form).body(long.clone());
+        let refused = send(sent).await?;
+        assert_eq!(
+            (refused.status.as_u16(), refused.header("content-type")),
+            (413, "text/html; charset=utf-8"),
+            "{path}"
+        );
+        assert!(text(&refused).contains("The body is larger than 64 KiB."), "{}", text(&refused));
+    }
     let json = site.request(Method::POST, "/").json(&serde_json::json!({ "url": VIDEO }));
     assert_eq!(send(json).await?.status, 415);
     assert_eq!(site.get("/api/v1/downloads").await?.json()["downloads"], serde_json::json!([]));
@@ -297,6 +305,11 @@ async fn a_key_is_kept_in_a_cookie_for_pages_and_the_api_does_not_take_it() -> R
     }
 
     let id = page.rsplit('/').next().context("an id")?;
+    for (named, kept) in [(id, id), ("\"><script>", "")] {
+        let mistyped = fill_in(&site, "/page/key", &[("key", "wrong"), ("id", named)]).await?;
+        let field = format!("name=\"id\" value=\"{kept}\"");
+        assert!(mistyped.status == 401 && text(&mistyped).contains(&field), "{}", text(&mistyped));
+    }
     let entered = fill_in(&site, "/page/key", &[("key", "k; 1"), ("id", id)]).await?;
     assert_eq!((next(&entered)?, entered.header("set-cookie")), (page.clone(), cookie));
     let sent = site.request(Method::POST, "/page/key").header("origin", &site.url).header("cookie", kept);

@@ -68,11 +68,7 @@ impl ApiError {
 pub async fn render(id: RequestId, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let status = response.status();
-    let error = match response.extensions_mut().remove::<ApiError>() {
-        Some(error) => error,
-        None if is_bare(&response) => ApiError::new(Code::of_status(status)),
-        None => return response,
-    };
+    let Some(error) = refusal_in(&mut response) else { return response };
     error.log(&id);
     let mut headers = std::mem::take(response.headers_mut());
     headers.remove(header::CONTENT_LENGTH);
@@ -85,6 +81,12 @@ pub async fn render(id: RequestId, request: Request, next: Next) -> Response {
     let mut problem = (status, Json(error.problem(&id))).into_response();
     problem.headers_mut().extend(headers);
     problem
+}
+
+/// Takes the refusal out of an answer, if it is one that was not written yet: ours, or one of the framework.
+pub fn refusal_in(response: &mut Response) -> Option<ApiError> {
+    let ours = response.extensions_mut().remove::<ApiError>();
+    ours.or_else(|| is_bare(response).then(|| ApiError::new(Code::of_status(response.status()))))
 }
 
 /// Is this a refusal of the framework, with no body for programs?
@@ -105,7 +107,22 @@ fn whole_seconds(wait: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::StatusCode;
+
     use super::*;
+
+    #[test]
+    fn a_refusal_of_the_framework_is_one_of_ours_and_what_has_a_body_is_none() {
+        let code_of = |mut response: Response| refusal_in(&mut response).map(|refusal| refusal.0.code);
+        for (status, code) in [(504, "timeout"), (413, "payload_too_large"), (405, "method_not_allowed")] {
+            let status = StatusCode::from_u16(status).expect("a status");
+            assert_eq!(code_of(status.into_response()), Some(code));
+            assert_eq!(code_of((status, "in words").into_response()), Some(code));
+            assert_eq!(code_of((status, axum::response::Html("<p>")).into_response()), None, "{code}");
+        }
+        assert_eq!(code_of(ApiError::new(Code::QueueFull).into_response()), Some("queue_full"), "not only its status");
+        assert_eq!(code_of("done".into_response()), None);
+    }
 
     #[test]
     fn who_obeys_retry_after_is_not_refused_again() {

@@ -13,7 +13,7 @@ mod status;
 mod visitor;
 
 pub use policy::guard;
-pub use visitor::receive;
+pub use visitor::{receive, refused};
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ pub fn open() -> Router<Arc<App>> {
     Router::new().route("/", get(index::show))
 }
 
-/// What is rendered for one visitor. To be put behind [`receive`].
+/// What is rendered for one visitor. To be put behind [`receive`] and [`refused`].
 pub fn for_visitors() -> Router<Arc<App>> {
     Router::new()
         .route("/page/key", post(visitor::keep))
@@ -41,7 +41,7 @@ pub fn for_visitors() -> Router<Arc<App>> {
         .route("/downloads/{id}/cancel", post(status::cancel))
 }
 
-/// What puts work into the queue. To be put behind [`receive`].
+/// What puts work into the queue. To be put behind these as well.
 pub fn queueing() -> Router<Arc<App>> {
     Router::new().route("/", post(index::submit)).route("/downloads/{id}/retry", post(status::retry))
 }

@@ -11,11 +11,13 @@ use askama::Template;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use haul_shared::ids::Ticket;
 use haul_shared::job::{Artifact, Failure, Job, JobState, Progress, Stage};
 use haul_shared::view::{DownloadRequest, filename};
 use jiff::{SignedDuration, Timestamp};
 
 use super::assets::HTML;
+use super::visitor::Form;
 use crate::app::{App, Id};
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Code};
@@ -126,20 +128,21 @@ pub(super) async fn retry(State(app): State<Arc<App>>, caller: Caller, Id(id): I
     Ok(back(id, false))
 }
 
-fn back(id: haul_shared::ids::Ticket, follows: bool) -> Response {
+fn back(id: Ticket, follows: bool) -> Response {
     let page = if follows { format!("../{id}?{FOLLOW}") } else { format!("../{id}") };
     (StatusCode::SEE_OTHER, [(header::LOCATION, page)]).into_response()
 }
 
-/// The page of a download that is not shown.
+/// The page of a download that is not shown: the one of this path, or that for which a key was entered.
 ///
 /// # Errors
 /// `internal`.
-pub(super) fn refused(app: &App, path: &str, refusal: &ApiError) -> ApiResult<String> {
-    let id = path.split('/').nth(2).unwrap_or_default();
+pub(super) fn refused(app: &App, path: &str, form: &Form, refusal: &ApiError) -> ApiResult<String> {
+    let named = path.strip_prefix("/downloads/").map_or(form.get("id"), |rest| rest.split('/').next().unwrap_or(rest));
+    // whatever is no id goes nowhere
+    let id = named.parse::<Ticket>().map(|id| id.to_string()).unwrap_or_default();
     let page = Status {
-        // whatever is no id goes nowhere
-        id: if id.parse::<haul_shared::ids::Ticket>().is_ok() { id } else { "" },
+        id: &id,
         title: if refusal.is(Code::NotFound) { "There is no such download" } else { "This was not done" },
         says: refusal.sentence().to_owned(),
         source: None,

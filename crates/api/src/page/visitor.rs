@@ -17,7 +17,7 @@ use super::{index, status};
 use crate::app::App;
 use crate::auth::who;
 use crate::body::whole;
-use crate::error::{ApiError, ApiResult, Code, Fault};
+use crate::error::{ApiError, ApiResult, Code, Fault, refusal_in};
 use crate::observe::RequestId;
 
 /// Holds the key of who has no scripts.
@@ -42,21 +42,28 @@ impl Form {
     }
 }
 
-/// Layer: takes the form, finds out who is calling, and shows every refusal as a page.
-pub async fn receive(State(app): State<Arc<App>>, id: RequestId, mut request: Request, next: Next) -> Response {
-    let path = request.uri().path().to_owned();
-    let (form, refusal) = match arrive(&app, &mut request).await {
-        Ok(form) => {
-            let mut answer = next.run(request).await;
-            match answer.extensions_mut().remove::<ApiError>() {
-                Some(refusal) => (form, refusal),
-                None => return answer,
-            }
-        }
-        Err((form, refusal)) => (form, refusal),
+/// Layer: takes the form, and finds out who is calling. Goes with [`refused`], which shows what was in the form again.
+pub async fn receive(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+    let (form, mut answer) = match arrive(&app, &mut request).await {
+        Ok(form) => (form, next.run(request).await),
+        Err((form, refusal)) => (form, refusal.into_response()),
     };
+    answer.extensions_mut().insert(form);
+    answer
+}
+
+/// Layer: shows every refusal as a page, also that of a form which is too long to be taken, and of an answer that takes too
+/// long.
+pub async fn refused(State(app): State<Arc<App>>, id: RequestId, request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
+    let mut answer = next.run(request).await;
+    let Some(refusal) = refusal_in(&mut answer) else { return answer };
     refusal.log(&id);
-    let html = if path == "/" { index::refused(&app, &form, &refusal) } else { status::refused(&app, &path, &refusal) };
+    let form = answer.extensions_mut().remove::<Form>().unwrap_or_default();
+    let html = match &*path {
+        "/" => index::refused(&app, &form, &refusal),
+        path => status::refused(&app, path, &form, &refusal),
+    };
     let mut answer = match html {
         Ok(html) => (refusal.status(), [(header::CONTENT_TYPE, super::assets::HTML)], html).into_response(),
         Err(fault) => return fault.into_response(),
