@@ -26,7 +26,8 @@ const FAILURES: u32 = 3;
 pub struct Terms {
     /// Between the end of a look and the next, whichever worker looks.
     pub every: Duration,
-    /// Anything younger may be somebody's result, whatever Redis knows: longer than a job and its result may live.
+    /// Anything younger may be somebody's result, whatever Redis knows: longer than a job and its result may live. From when it
+    /// was put there by the store's clock to now by ours.
     pub age: Duration,
 }
 
