@@ -3,6 +3,9 @@
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
+use haul_shared::cookies::Cookies;
+use haul_shared::metadata::{Finding, KEPT_FOR, Look, MetadataCache, Picture};
+use haul_shared::source::SourceUrl;
 use haul_tests::cluster::Cluster;
 use haul_tests::processes::until;
 
@@ -98,5 +101,30 @@ async fn a_node_of_a_cluster_is_refused_as_a_single_server() -> Result<()> {
     let cluster = Cluster::start().await?;
     let refused = cluster.masters[0].server(2)?.check(Durability::Aof).await.unwrap_err();
     assert_eq!(refused.to_string(), "redis runs in cluster mode: set HAUL_REDIS_CLUSTER=true");
+    Ok(())
+}
+
+/// Fault: a picture that was on its way when its address was forgotten came back, and one lived longer than what named it.
+#[tokio::test]
+async fn a_picture_is_kept_only_with_what_names_it_and_forgotten_with_it() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    let life = Duration::from_secs(300);
+    let cache = MetadataCache::new(cluster.server(2)?, life);
+    let of_long_life = MetadataCache::new(cluster.server(2)?, life * 100);
+    let finding = Finding::Found(Box::default());
+    // enough for all masters
+    for n in 0..12 {
+        let look = Look { url: SourceUrl::read(&format!("https://video.example/{n}"))?, cookies: Cookies::None };
+        cache.put(&look, &finding).await?;
+        of_long_life.put_picture(&look, Ok(b"jpeg")).await?;
+        let kept = of_long_life.picture(&look).await?.context("a picture")?;
+        assert_eq!(kept.picture, Picture::Jpeg(b"jpeg".to_vec()));
+        assert!(kept.left <= life * KEPT_FOR, "{:?}", kept.left);
+
+        cache.forget(&look).await?;
+        assert_eq!((cache.get(&look).await?, cache.picture(&look).await?), (None, None));
+        cache.put_picture(&look, Ok(b"late")).await?;
+        assert_eq!(cache.picture(&look).await?, None);
+    }
     Ok(())
 }

@@ -67,12 +67,17 @@ impl MetadataService {
         }
     }
 
-    /// `None`: it was made, and is forgotten already.
+    /// `None`: it was made, and is not kept, for what was known of its address is not known any more.
     async fn picture_made(&self, what: &Look, caller: &Caller) -> ApiResult<Option<KeptPicture>> {
         let url = self.named_picture(what, caller).await?.ok_or_else(|| ApiError::new(Code::NotFound))?;
         let order = PictureSpec { url, medium: what.url.clone(), cookies: what.cookies.clone() };
         self.done(JobSpec::Picture(order), caller).await?;
-        self.kept_picture(what).await
+        let kept = self.kept_picture(what).await?;
+        if kept.is_none() {
+            // or it would be made in vain again, for as long as memory is believed
+            self.memory.invalidate(what).await;
+        }
+        Ok(kept)
     }
 
     /// Which picture the metadata name.

@@ -77,10 +77,9 @@ impl MetadataCache {
     /// [`StoreError::Unavailable`].
     pub async fn forget(&self, look: &Look) -> Result<(), StoreError> {
         let digest = digest(look);
-        // one by one: in a cluster they lie in different slots
-        for key in [picture_key(&digest), metadata_key(&digest)] {
-            self.server.query::<()>(redis::pipe().del(key).ignore()).await?;
-        }
+        // in one step: no picture is kept between the two
+        let both = [picture_key(&digest), metadata_key(&digest)];
+        self.server.query::<()>(redis::pipe().del(&both).ignore()).await?;
         Ok(self.server.query(redis::pipe().publish(forgotten_channel(), told(look)).ignore()).await?)
     }
 

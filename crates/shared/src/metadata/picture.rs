@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::cache::digest;
 use super::{Look, MetadataCache, refusal_life};
 use crate::job::FailureKind;
-use crate::store::{StoreError, picture_key};
+use crate::store::{KEEP_PICTURE, StoreError, metadata_key, picture_key};
 
 /// Bytes of a picture that is kept; there is none that is larger.
 pub const LARGEST_PICTURE: usize = 64 * 1024;
@@ -47,7 +47,12 @@ impl MetadataCache {
         }))
     }
 
-    /// Keeps a JPEG, or why there is none. One that is larger than [`LARGEST_PICTURE`] is not kept.
+    /// Keeps a JPEG, or why there is none, for no longer than the finding that names it. It is not kept where that is gone:
+    /// [`MetadataCache::forget`] forgets also what is on its way. One that is larger than [`LARGEST_PICTURE`] is not kept
+    /// either.
+    ///
+    /// Where the address was looked at again meanwhile, the picture may be one that the new finding does not name, until its
+    /// own time is over.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
@@ -61,8 +66,12 @@ impl MetadataCache {
             },
         };
         let life_ms = u64::try_from(life.as_millis()).unwrap_or(u64::MAX);
-        let mut set = redis::cmd("SET");
-        set.arg(picture_key(&digest(look))).arg(jpeg).arg("PX").arg(life_ms);
-        Ok(self.server.query(redis::pipe().add_command(set).ignore()).await?)
+        let (digest, mut keep) = (digest(look), KEEP_PICTURE.call());
+        keep.key(picture_key(&digest)).key(metadata_key(&digest)).arg(jpeg).arg(life_ms);
+        let is_kept: bool = self.server.call_surely(&keep).await?;
+        if !is_kept {
+            tracing::debug!("a picture was not kept: nothing is known of its medium any more");
+        }
+        Ok(())
     }
 }

@@ -137,9 +137,9 @@ pub(crate) fn metadata(digest: &str) -> String {
 }
 
 /// STRING, a JPEG, on the cache server: the picture that metadata names, made small; empty: there is none. `digest` is
-/// that of the finding.
+/// that of the finding, whose whole key is the hash tag of this one: a cluster keeps the two together.
 pub(crate) fn picture(digest: &str) -> String {
-    format!("haul1:picture:{digest}")
+    format!("haul1:picture:{{{}}}", metadata(digest))
 }
 
 /// Channel of the cache server: addresses that were forgotten.

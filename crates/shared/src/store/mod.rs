@@ -45,6 +45,7 @@ pub use watch::Watch;
 pub use webhooks::{Delivery, Redelivered, Webhook, WebhookOrder};
 
 pub(crate) use keys::{forgotten as forgotten_channel, metadata as metadata_key, picture as picture_key};
+pub(crate) use scripts::KEEP_PICTURE;
 
 use std::sync::Arc;
 use std::time::Duration;

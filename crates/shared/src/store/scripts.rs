@@ -73,6 +73,10 @@ transitions! {
     ROTATE = "rotate", Run;
 }
 
+/// Keeps a picture of metadata. No transition: it runs on the cache server, and knows no job.
+pub(crate) static KEEP_PICTURE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(concat!("#!lua\n", include_str!("lua/keep_picture.lua")).to_owned()));
+
 /// Begins a call of a transition on a shard.
 pub(super) fn invocation(shard: Shard, script: &'static Transition) -> Call<'static> {
     let mut call = script.call();
