@@ -124,6 +124,20 @@ async fn the_description_names_every_route() -> Result<()> {
         let told = &document["paths"][format!("/api/v1/downloads/{{id}}/{bytes}")]["get"]["responses"];
         assert!(["206", "304", "412", "416"].iter().all(|status| told[status].is_object()), "{bytes}: {told}");
     }
+    // It said of two of the routes that make jobs nothing of a full queue.
+    let queueing = [
+        ("/api/v1/downloads", "post"),
+        ("/api/v1/downloads/{id}/retry", "post"),
+        ("/api/v1/metadata", "post"),
+        ("/api/v1/metadata/thumbnail", "get"),
+    ];
+    for (path, method) in queueing {
+        let told = &document["paths"][path][method]["responses"];
+        for (status, code) in [("429", "`client_queue_full`"), ("503", "`queue_full`")] {
+            let description = told[status]["description"].as_str().unwrap_or_default();
+            assert!(description.contains(code), "{status} of {method} {path}: {description}");
+        }
+    }
     for (path, item) in document["paths"].as_object().unwrap().iter().filter(|(path, _)| path.starts_with("/api/")) {
         for (method, operation) in item.as_object().unwrap() {
             for status in ["401", "422", "429", "503"] {

@@ -35,7 +35,7 @@ const LONGEST_WAIT_SECONDS: u64 = 60;
         (status = 409, description = "`idempotency_conflict`", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`invalid_request`, `unsupported_url`, `egress_denied`", body = Problem, content_type = "application/problem+json"),
         (status = 429, description = "`rate_limited`, `client_queue_full`, `quota_exceeded`", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`queue_full`", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`queue_full`, `service_unavailable`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub async fn submit(
@@ -116,6 +116,7 @@ pub async fn remove(State(app): State<Arc<App>>, caller: Caller, Id(id): Id, _: 
         (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`not_retryable`", body = Problem, content_type = "application/problem+json"),
         (status = 429, description = "`rate_limited`, `client_queue_full`, `quota_exceeded`", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`queue_full`, `service_unavailable`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub async fn retry(State(app): State<Arc<App>>, caller: Caller, Id(id): Id, _: NoParams) -> ApiResult<Response> {

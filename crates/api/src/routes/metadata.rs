@@ -42,8 +42,9 @@ pub struct MetadataRequest {
         (status = 404, description = "`unavailable`", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`not_yet_available`", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`invalid_request`, `unsupported_url`, `egress_denied`", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "`rate_limited`, `client_queue_full`", body = Problem, content_type = "application/problem+json"),
         (status = 502, description = "`network`, `site_blocked`, `extractor_error`", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`site_rate_limited`", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`site_rate_limited`, `queue_full`, `service_unavailable`", body = Problem, content_type = "application/problem+json"),
         (status = 504, description = "`timeout`", body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -81,8 +82,9 @@ pub async fn look(
         (status = 404, description = "`not_found`: there is none, or nothing could be made of it; `unavailable`", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`not_ready`, with `Retry-After`; `not_yet_available`", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`invalid_request`, `unsupported_url`, `egress_denied`", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "`rate_limited`, `client_queue_full`", body = Problem, content_type = "application/problem+json"),
         (status = 502, description = "as for metadata", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`site_rate_limited`", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`site_rate_limited`, `queue_full`, `service_unavailable`", body = Problem, content_type = "application/problem+json"),
         (status = 504, description = "`timeout`", body = Problem, content_type = "application/problem+json"),
     )
 )]
