@@ -7,7 +7,6 @@ use haul_shared::job::Job;
 use haul_shared::storage::Storage;
 use haul_shared::store::JobStore;
 use haul_shared::view::DownloadRequest;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -20,9 +19,9 @@ use crate::metadata::MetadataService;
 use crate::metrics::Metrics;
 use crate::representation::Representations;
 use crate::request::Rules;
+use crate::shares::Shares;
 use crate::tally::Tally;
 use crate::usage::UsageService;
-use crate::waits::Waits;
 
 /// The parts of one running API. It keeps no state that a second API would miss, caches and limits aside.
 pub struct App {
@@ -39,15 +38,17 @@ pub struct App {
     /// Their results.
     pub storage: Storage,
     /// Answers that are held.
-    pub waits: Waits,
+    pub waits: Shares,
     /// Counts who was handed a result.
     pub tally: Tally,
     /// Jobs that somebody follows.
     pub feeds: Feeds,
     /// Those who follow them.
-    pub streams: Waits,
-    /// Places for those who wait for a thumbnail.
-    pub waiting_for_thumbnails: Semaphore,
+    pub streams: Shares,
+    /// Those who wait for a thumbnail.
+    pub waiting_for_thumbnails: Shares,
+    /// Lists that are being sorted.
+    pub sorting: Shares,
     /// Metadata.
     pub metadata: MetadataService,
     /// What callers have.

@@ -36,9 +36,9 @@ pub mod metadata;
 pub mod metrics;
 pub mod observe;
 pub mod place;
+pub mod shares;
 pub mod tally;
 pub mod usage;
-pub mod waits;
 pub mod webhooks;
 
 mod run;

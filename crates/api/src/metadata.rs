@@ -26,16 +26,15 @@ use haul_shared::store::{ClientLimits, JobStore, Submission};
 use jiff::Timestamp;
 use moka::Expiry;
 use moka::future::Cache;
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use crate::auth::Caller;
 use crate::config::ApiConfig;
 use crate::error::{ApiError, ApiResult, Code};
+use crate::shares::{PICTURES, PICTURES_OF_ALL, Shares};
 use crate::submit::job_of;
 
-pub use picture::MOST_MAKING;
 pub use view::MetadataView;
 
 /// How long memory is believed before Redis is asked again.
@@ -110,8 +109,8 @@ pub struct MetadataService {
     fresh: Duration,
     /// Addresses that are looked at, or were, behind a caller's back, and for how long not again.
     renewed: Cache<Look, Duration>,
-    /// Places for those who wait for a picture.
-    making: Arc<Semaphore>,
+    /// Pictures that are being made.
+    making: Shares,
     tasks: TaskTracker,
     _forgotten_elsewhere: Arc<Listener>,
 }
@@ -138,7 +137,7 @@ impl MetadataService {
         });
         let _forgotten_elsewhere = Arc::new(listener);
         let renewed = Cache::builder().max_capacity(RENEWALS).expire_after(EachItsTime).build();
-        let making = Arc::new(Semaphore::new(MOST_MAKING));
+        let making = Shares::new(PICTURES, PICTURES_OF_ALL);
         Self { memory, redis, jobs, fresh, renewed, making, tasks, _forgotten_elsewhere }
     }
 

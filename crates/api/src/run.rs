@@ -11,7 +11,6 @@ use haul_shared::shutdown::Shutdown;
 use haul_shared::storage::{Role, Storage, StorageError};
 use haul_shared::store::{JobStore, StoreError, StoreSettings};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::app::App;
@@ -24,10 +23,9 @@ use crate::metrics::Metrics;
 use crate::representation::Representations;
 use crate::request::Rules;
 use crate::router::{Routers, routers};
-use crate::routes::thumbnail::MOST_WAITING;
+use crate::shares::{self, Shares};
 use crate::tally::Tally;
 use crate::usage::UsageService;
-use crate::waits::{ANSWERS, Waits};
 use crate::webhooks;
 use haul_shared::serve::{most_connections, serve};
 
@@ -163,11 +161,12 @@ async fn build(
         storage,
         keys,
         representations: Representations::default(),
-        waits: Waits::new(ANSWERS, usize::MAX),
+        waits: Shares::new(shares::ANSWERS, usize::MAX),
         tally: Tally::default(),
         feeds: Feeds::default(),
-        streams: Waits::new(streams_of_a_client(&config), streams_of_all()),
-        waiting_for_thumbnails: Semaphore::new(MOST_WAITING),
+        streams: Shares::new(streams_of_a_client(&config), streams_of_all()),
+        waiting_for_thumbnails: Shares::new(shares::PICTURES, shares::PICTURES_OF_ALL),
+        sorting: Shares::new(shares::LISTS, shares::LISTS_OF_ALL),
         limits: Limits::default(),
         metrics: Metrics::new(&config.regions),
         shutdown: shutdown.stop.clone(),

@@ -15,6 +15,7 @@ mod metadata;
 mod odd;
 mod operators;
 mod page;
+mod pictures;
 mod pressure;
 mod regions;
 mod reload;

@@ -21,7 +21,7 @@ use super::frame::{self, HEARTBEAT, Name, Phase, frame};
 use crate::app::App;
 use crate::auth::{Caller, bearer};
 use crate::error::ApiResult;
-use crate::waits::Wait;
+use crate::shares::Share;
 
 /// Between two signs of life; proxies end what is silent for a minute.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
@@ -76,13 +76,13 @@ pub struct Follower {
     missed: Option<(Arc<Past>, u32)>,
     has_begun: bool,
     has_ended: bool,
-    _place: Wait,
+    _place: Share,
 }
 
 impl Follower {
     /// Follows from the place that `Last-Event-ID` names; from now on, if it names none that there was.
     #[must_use]
-    pub fn new(app: Arc<App>, ticket: Ticket, asker: Asker, news: News, last: Option<&str>, place: Wait) -> Self {
+    pub fn new(app: Arc<App>, ticket: Ticket, asker: Asker, news: News, last: Option<&str>, place: Share) -> Self {
         let newest = news.borrow().standing.place;
         let heard = last.and_then(frame::place).filter(|heard| heard.moment > 0 && *heard <= newest);
         Self {

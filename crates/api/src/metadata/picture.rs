@@ -5,7 +5,6 @@
 //!
 //! Not here: how a picture is fetched and made (the worker), how long it is kept (`shared::metadata`).
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use haul_shared::job::{JobSpec, PictureSpec};
@@ -17,13 +16,12 @@ use tokio_util::sync::CancellationToken;
 use super::{MetadataService, Recalled};
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Code};
+use crate::shares::Share;
 
 /// Of one answer.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// For whoever has waited in vain.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
-/// Pictures that this process has made at once; others are told to ask again.
-pub const MOST_MAKING: usize = 256;
 
 impl MetadataService {
     /// The picture of an address, if somebody has made it, or tried to.
@@ -39,22 +37,27 @@ impl MetadataService {
         self.recall(what).await.is_some()
     }
 
+    /// A place to have a picture made.
+    ///
+    /// # Errors
+    /// `not_ready`: as many are being made, for this caller or for all together, as may be at once.
+    pub fn place_for_picture(&self, caller: &Caller) -> ApiResult<Share> {
+        self.making.take(&caller.client).ok_or_else(|| not_ready("Too many pictures are being made."))
+    }
+
     /// Has a worker make the picture of an address, and waits for it.
     ///
     /// # Errors
-    /// Why nothing is known of the address; `not_found`: it has no picture; `not_ready`: it does not come in time, too many
-    /// wait, or the API stops.
+    /// Why nothing is known of the address; `not_found`: it has no picture; `not_ready`: it does not come in time, or the
+    /// API stops.
     pub async fn make_picture(
         &self,
         what: &Look,
         caller: &Caller,
+        place: Share,
         shutdown: &CancellationToken,
     ) -> ApiResult<KeptPicture> {
-        let late = || {
-            let late = ApiError::new(Code::NotReady).detail("The picture is still being made.");
-            late.retry_after(ASK_AGAIN)
-        };
-        let place = Arc::clone(&self.making).try_acquire_owned().map_err(|_| late())?;
+        let late = || not_ready("The picture is still being made.");
         let (service, what, caller, stop) = (self.clone(), what.clone(), caller.clone(), shutdown.clone());
         let making = self.tasks.spawn(async move {
             let _place = place;
@@ -88,4 +91,8 @@ impl MetadataService {
             None => Ok(self.looked(what, caller).await?.picture),
         }
     }
+}
+
+fn not_ready(why: &'static str) -> ApiError {
+    ApiError::new(Code::NotReady).detail(why).retry_after(ASK_AGAIN)
 }

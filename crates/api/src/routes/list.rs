@@ -94,7 +94,9 @@ pub async fn list(State(app): State<Arc<App>>, caller: Caller, mut params: Param
 
     // one more than is shown tells whether there are more
     let page = if filter.is_none() { limit + 1 } else { PAGE };
+    let turn = if sorting.by == SortBy::Created { None } else { Some(app.sorting.turn(&caller.client).await) };
     let mut listing = app.jobs.list(scope, sorting, after).await?;
+    drop(turn);
     let mut downloads = Vec::new();
     let (mut last, mut scanned) = (after, 0);
     let is_end = 'parts: loop {

@@ -93,11 +93,13 @@ pub async fn thumbnail(State(app): State<Arc<App>>, caller: Caller, params: Para
     let kept = match app.metadata.kept_picture(&what).await? {
         Some(kept) => kept,
         None => {
+            // first: who has to ask again for want of one has paid for nothing
+            let place = app.metadata.place_for_picture(&caller)?;
             if !app.metadata.is_known(&what).await {
                 let charged = app.limits.charge(Class::Metadata, &caller);
                 charged.inspect_err(|_| app.metrics.saw_rate_limit(Class::Metadata))?;
             }
-            app.metadata.make_picture(&what, &caller, &app.shutdown).await?
+            app.metadata.make_picture(&what, &caller, place, &app.shutdown).await?
         }
     };
     let Picture::Jpeg(jpeg) = kept.picture else { return Err(ApiError::new(Code::NotFound)) };

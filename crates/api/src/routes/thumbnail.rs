@@ -25,8 +25,6 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 const A_YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 /// For whoever has waited in vain.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
-/// Answers that wait at once; the others are told to ask again.
-pub const MOST_WAITING: usize = 256;
 
 /// A JPEG that stands for the result, at most 640 pixels wide and high. It is made once the download is completed; the
 /// answer waits for it up to 10 s, and is then `409 not_ready`: at once where too many wait already, or the API stops.
@@ -70,7 +68,7 @@ async fn once_it_came(app: &App, caller: &Caller, id: Ticket) -> ApiResult<Job> 
     if !is_coming(&job) {
         return Ok(job);
     }
-    let Ok(_place) = app.waiting_for_thumbnails.try_acquire() else { return Ok(job) };
+    let Some(_place) = app.waiting_for_thumbnails.take(&caller.client) else { return Ok(job) };
     let (deadline, gone) = (Instant::now() + LONGEST_WAIT, || ApiError::new(Code::NotFound));
     // subscribed before the first look: a change between the two wakes us
     let mut watch = app.jobs.watch(id).await?.ok_or_else(gone)?;

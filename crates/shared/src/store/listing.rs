@@ -21,9 +21,6 @@ pub const MOST_SORTED: usize = 10_000;
 /// Jobs whose values one script tells: some 1 ms of Redis.
 const VALUES: usize = 250;
 
-/// Lists that a process sorts at once. The others wait, so that a client with many jobs leaves Redis to the rest.
-pub(super) const SORTING_AT_ONCE: usize = 2;
-
 /// Whose jobs a list shows.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Scope {
@@ -142,7 +139,7 @@ enum Rest {
 
 impl JobStore {
     /// The jobs after `after`, or all. Sorting by another thing than creation costs a look at that of up to
-    /// [`MOST_SORTED`] jobs.
+    /// [`MOST_SORTED`] jobs; how many do so at once is for the caller to bound.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
@@ -163,8 +160,6 @@ impl JobStore {
 
     /// The places of the newest jobs in this order; whether these are all.
     async fn sorted(&self, scope: &Scope, sorting: Sorting) -> Result<(Vec<Position>, bool), StoreError> {
-        let _turn =
-            self.0.sorting.acquire().await.map_err(|closed| StoreError::Unavailable(std::sync::Arc::new(closed)))?;
         let (mut all, mut seen, mut after) = (Vec::new(), 0, None);
         let is_whole = loop {
             let page = self.page(scope, Order::Descending, after, VALUES).await?;

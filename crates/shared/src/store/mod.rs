@@ -53,7 +53,6 @@ use std::time::Duration;
 use futures::future::join_all;
 use rand::RngExt as _;
 use redis::{FromRedisValue, RedisError};
-use tokio::sync::Semaphore;
 
 use crate::config::{Durability, Lives, QueueConfig};
 use crate::ids::{Shard, Shards};
@@ -139,7 +138,6 @@ struct Inner {
     server: Server,
     changes: watch::Changes,
     looks: look::Looks,
-    sorting: Semaphore,
     bells: outbox::Bells,
     settings: StoreSettings,
 }
@@ -150,9 +148,8 @@ impl JobStore {
     pub fn new(server: Server, settings: StoreSettings) -> Self {
         let changes = watch::Changes::new(server.clone(), settings.shards);
         let looks = look::Looks::new(settings.shards);
-        let sorting = Semaphore::new(listing::SORTING_AT_ONCE);
         let bells = outbox::Bells::new(settings.shards);
-        Self(Arc::new(Inner { server, changes, looks, sorting, bells, settings }))
+        Self(Arc::new(Inner { server, changes, looks, bells, settings }))
     }
 
     /// Is Redis there?
