@@ -1,24 +1,22 @@
 //! Who may see what: with keys, and as strangers.
 
-use sha2::{Digest as _, Sha256};
+use haul_tests::keys::{Keys, key};
 
 use super::*;
 
 #[tokio::test]
 async fn the_key_is_asked_for_once_and_everything_works_with_it() -> Result<()> {
-    let file = tempfile::NamedTempFile::new()?;
-    let sha256: String = Sha256::digest("a key of the tests").iter().map(|byte| format!("{byte:02x}")).collect();
-    std::fs::write(file.path(), format!("[[keys]]\nname = \"studio\"\nsha256 = \"{sha256}\"\n"))?;
-    let home = Home::open(&[("HAUL_API_KEYS_FILE", &file.path().display().to_string())]).await?;
+    let keys = Keys::of(&[("studio", "")])?;
+    let home = Home::open(&[("HAUL_API_KEYS_FILE", &keys.path().display().to_string())]).await?;
     let url = home.talk("/talk.html", "A talk");
     let visit = Visit { brought_about: &["status of 401"], ..Visit::to(&home.url) };
     visit
         .goes(async |browser| {
             browser.go(&home.url).await?;
-            for (key, expected) in [("not a key", "#key-fault:not(:empty)"), ("a key of the tests", "#jobs")] {
+            for (entered, expected) in [("not a key", "#key-fault:not(:empty)"), (&*key("studio"), "#jobs")] {
                 let field = browser.named("textbox", "Key").await?;
                 field.clear().await?;
-                field.send_keys(key).await?;
+                field.send_keys(entered).await?;
                 browser.press("button", "Use this key").await?;
                 browser.find(expected).await?;
             }
@@ -38,7 +36,7 @@ async fn the_key_is_asked_for_once_and_everything_works_with_it() -> Result<()> 
             let (_, bytes) = browser.downloaded().await?;
             assert!(bytes.len() > 10_000, "{}", bytes.len());
             let shown = browser.run("return document.documentElement.outerHTML + location.href", &[]).await?;
-            assert!(!shown.as_str().context("a text")?.contains("a key of the tests"), "it is written nowhere");
+            assert!(!shown.as_str().context("a text")?.contains(&key("studio")), "it is written nowhere");
 
             browser.press("button", "Forget key").await?;
             browser.named("textbox", "Key").await?;

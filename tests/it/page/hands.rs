@@ -1,4 +1,4 @@
-//! Ways to the page and about it: keys, a link that is dropped or shared, and no scripts.
+//! Ways to the page and about it: keys, a link that is dropped, shared or brought by a bookmark, and no scripts.
 
 use fantoccini::key::Key;
 
@@ -88,6 +88,40 @@ async fn a_link_that_is_dropped_anywhere_or_shared_is_in_the_form() -> Result<()
             titled(browser, "Shared").await?;
             assert_eq!(browser.text("#urls").await?, shared);
             assert_eq!(browser.client().current_url().await?.query(), None, "it does not come back with a reload");
+            Ok(())
+        })
+        .await
+}
+
+#[tokio::test]
+async fn the_bookmarklet_brings_the_link_of_any_page_into_the_form() -> Result<()> {
+    let home = Home::open(&[]).await?;
+    let page = "<!doctype html><link rel=icon href='data:,'><title>A talk</title><video src=/progressive.mp4></video>";
+    home.house.origin.put("/talk.html", page);
+    let url = home.house.origin.url("/talk.html?part=1&of=2#now");
+    let visit = Visit { elsewhere: &[home.house.origin.url("/")], ..Visit::to(&home.url) };
+    visit
+        .goes(async |browser| {
+            browser.go(&home.url).await?;
+            browser.press("link", "Haul this").await?;
+            let bookmark = browser.find("#bookmarklet").await?.attr("href").await?.context("an address")?;
+
+            browser.go(&url).await?;
+            // what a browser does with a bookmark that is clicked: its address runs in the page that is open
+            let put = "const link = Object.assign(document.createElement('a'), { href: arguments[0], textContent: 'Haul this' }); \
+                document.body.prepend(link)";
+            browser.run(put, &[json!(bookmark)]).await?;
+            browser.press("link", "Haul this").await?;
+            let windows = async || browser.client().windows().await.is_ok_and(|windows| windows.len() == 2);
+            until("another window is open", windows).await?;
+            let (here, all) = (browser.client().window().await?, browser.client().windows().await?);
+            let there = all.into_iter().find(|window| *window != here).context("another window")?;
+            browser.client().switch_to_window(there).await?;
+            browser
+                .until("it is looked at", "document.querySelector('#preview-title')?.innerText.startsWith('A talk')")
+                .await?;
+            assert_eq!(browser.text("#urls").await?, url);
+            assert_eq!(browser.client().current_url().await?.as_str(), format!("{}/", home.url));
             Ok(())
         })
         .await

@@ -1,15 +1,23 @@
-//! From a link to a file, and what can be done on the way.
+//! From a link to a file, and what can be done on the way; whether this service hands out the file or another origin.
 
 use haul_tests::site::send;
-use reqwest::Method;
 
 use super::*;
 
 #[tokio::test]
 async fn from_paste_to_saved_file() -> Result<()> {
-    let home = Home::open(&[]).await?;
+    is_pasted_and_saved(&Home::open(&[]).await?).await
+}
+
+#[tokio::test]
+async fn from_paste_to_saved_file_that_is_in_a_bucket() -> Result<()> {
+    is_pasted_and_saved(&Home::over(Store::S3, &[]).await?).await
+}
+
+async fn is_pasted_and_saved(home: &Home) -> Result<()> {
     let url = home.talk("/talk.html", "A talk");
-    Visit::to(&home.url)
+    let visit = Visit { elsewhere: &home.results_elsewhere(), ..Visit::to(&home.url) };
+    visit
         .goes(async |browser| {
             browser.go(&home.url).await?;
             paste(browser, "#urls", &url).await?;
@@ -140,9 +148,18 @@ async fn a_download_is_cancelled_tried_again_and_deleted_unless_that_is_taken_ba
 
 #[tokio::test]
 async fn a_result_plays_in_its_place_from_anywhere_and_its_link_is_copied() -> Result<()> {
-    let home = Home::open(&[]).await?;
+    plays_and_is_copied(&Home::open(&[]).await?).await
+}
+
+#[tokio::test]
+async fn a_result_in_a_bucket_plays_in_its_place_from_anywhere_and_its_link_is_copied() -> Result<()> {
+    plays_and_is_copied(&Home::over(Store::S3, &[]).await?).await
+}
+
+async fn plays_and_is_copied(home: &Home) -> Result<()> {
     home.completed(&home.talk("/talk.html", "A talk"), json!({})).await?;
-    Visit::to(&home.url)
+    let visit = Visit { elsewhere: &home.results_elsewhere(), ..Visit::to(&home.url) };
+    visit
         .goes(async |browser| {
             browser.go(&home.url).await?;
             browser.press("button", "Play").await?;
@@ -163,8 +180,9 @@ async fn a_result_plays_in_its_place_from_anywhere_and_its_link_is_copied() -> R
                 "const [done] = arguments; navigator.clipboard.readText().then(done, (error) => done(String(error)))";
             let copied = browser.client().execute_async(script, Vec::new()).await?;
             let copied = copied.as_str().context("a text")?;
-            let path = copied.strip_prefix(&home.url).with_context(|| copied.to_owned())?;
-            let file = send(home.house.request(&home.house.api, Method::GET, path)).await?;
+            let origin = home.results_elsewhere().into_iter().next().unwrap_or_else(|| format!("{}/", home.url));
+            ensure!(copied.starts_with(&origin), "{copied}");
+            let file = send(reqwest::Client::new().get(copied)).await?;
             assert_eq!((file.status.as_u16(), file.header("content-type")), (200, "video/mp4"));
             Ok(())
         })

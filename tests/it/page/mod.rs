@@ -14,6 +14,7 @@ use haul_tests::browser::{Browser, Said, Scripts};
 use haul_tests::house::{DOWNLOADS, House, Store, request};
 use haul_tests::origin::Fault;
 use haul_tests::processes::{Process, until};
+use haul_tests::s3::BUCKET;
 use serde_json::{Value, json};
 
 /// So slow that nothing gets to its end while somebody looks.
@@ -29,12 +30,22 @@ struct Home {
 }
 
 impl Home {
-    /// One that keeps its results where the browser may go.
+    /// One that hands out its results itself.
     async fn open(variables: &[(&str, &str)]) -> Result<Self> {
-        let house = House::open(Store::Disk, variables).await?;
+        Self::over(Store::Disk, variables).await
+    }
+
+    /// One whose results are in this store.
+    async fn over(store: Store, variables: &[(&str, &str)]) -> Result<Self> {
+        let house = House::open(store, variables).await?;
         let _worker = house.worker(variables).await?;
         let url = format!("http://{}", house.api.address());
         Ok(Self { house, _worker, url })
+    }
+
+    /// How addresses of results begin that lead to another origin than the page's.
+    fn results_elsewhere(&self) -> Vec<String> {
+        self.house.s3.iter().map(|s3| format!("{}{BUCKET}/m/", s3.endpoint)).collect()
     }
 
     /// Puts a page with a medium and a picture there, which says of itself that it is called so; in HTML.
@@ -70,8 +81,10 @@ async fn is_calm(browser: &Browser) -> Result<()> {
 
 /// A person who comes to a page, and whoever looks over their shoulder.
 struct Visit<'a> {
-    /// The page's origin, without a slash at the end: nobody else may be asked for anything.
+    /// The page's origin, without a slash at the end.
     home: &'a str,
+    /// How addresses begin that are asked besides, each of which has to be; nobody else may be asked for anything.
+    elsewhere: &'a [String],
     scripts: Scripts,
     /// What may stand in the console, because the test brings it about: a part of the line, such as `status of 404`.
     brought_about: &'a [&'a str],
@@ -79,7 +92,7 @@ struct Visit<'a> {
 
 impl<'a> Visit<'a> {
     fn to(home: &'a str) -> Self {
-        Self { home, scripts: Scripts::On, brought_about: &[] }
+        Self { home, elsewhere: &[], scripts: Scripts::On, brought_about: &[] }
     }
 
     /// Does something in a new browser, in which afterwards nothing may have gone wrong.
@@ -100,15 +113,19 @@ impl<'a> Visit<'a> {
         };
         let said = browser.console().await?.into_iter().filter(is_fault);
         let mut faults: Vec<String> = said.map(|line| format!("console, {}: {}", line.source, line.text)).collect();
-        let is_own = |url: &str| {
+        let is_expected = |url: &str| {
             // the browser's own first page is part of it, and an address of data asks nobody
             if url.starts_with("chrome://") || url.starts_with("data:") {
                 return true;
             }
             let of_page = url.strip_prefix("blob:").unwrap_or(url);
-            of_page.strip_prefix(self.home).is_some_and(|rest| rest.starts_with('/'))
+            let is_own = of_page.strip_prefix(self.home).is_some_and(|rest| rest.starts_with('/'));
+            is_own || self.elsewhere.iter().any(|begin| url.starts_with(begin))
         };
-        faults.extend(browser.asked().await?.into_iter().filter(|url| !is_own(url)).map(|url| format!("asked {url}")));
+        let asked = browser.asked().await?;
+        let never = self.elsewhere.iter().filter(|begin| !asked.iter().any(|url| url.starts_with(*begin)));
+        faults.extend(never.map(|begin| format!("never asked {begin}")));
+        faults.extend(asked.iter().filter(|url| !is_expected(url)).map(|url| format!("asked {url}")));
         Ok(faults)
     }
 }
