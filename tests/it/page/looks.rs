@@ -10,14 +10,16 @@ use super::*;
 
 /// A phone, a tablet, a desk.
 const SIZES: [(u32, u32); 3] = [(360, 800), (768, 1024), (1440, 900)];
-/// Each of them in light and in dark, with a name.
+/// Bytes of all its files.
+const LARGEST: u64 = 100_000;
+/// As `SLOW`, where one looks six times at a page for each state.
+const SLOWER: Fault = Fault::Throttle(4_000);
+
+/// Each of the sizes in light and in dark, with a name.
 fn looks() -> impl Iterator<Item = (String, (u32, u32), Scheme)> {
     let schemes = [("light", Scheme::Light), ("dark", Scheme::Dark)];
     SIZES.into_iter().flat_map(move |size| schemes.map(|(name, scheme)| (format!("{}-{name}", size.0), size, scheme)))
 }
-
-/// Bytes of all its files.
-const LARGEST: u64 = 100_000;
 
 /// Where pictures of the page are wanted; built in, for a test reads no environment.
 const WANTED: Option<&str> = option_env!("SCREENSHOTS");
@@ -49,11 +51,11 @@ async fn is_sound(browser: &Browser, name: &str) -> Result<()> {
     keep(browser, name).await
 }
 
-/// What lies over its neighbour in the line at the top.
+/// What lies over its neighbour in the line at the top, or beyond the top: not boxes, but what is in them.
 async fn overlapping(browser: &Browser) -> Result<Vec<String>> {
     let script = "const shown = [...document.querySelectorAll('.top > *')].filter((it) => it.checkVisibility()); \
         const over = (a, b) => a.right > b.left && b.right > a.left && a.bottom > b.top && b.bottom > a.top; \
-        const at = (it) => it.getBoundingClientRect(); \
+        const range = new Range(), at = (it) => (range.selectNodeContents(it), range.getBoundingClientRect()); \
         return shown.flatMap((a, place) => shown.slice(place + 1).filter((b) => over(at(a), at(b))) \
             .map((b) => `${a.innerText} and ${b.innerText}`)).concat(shown.filter((it) => at(it).top < 0).map((it) => it.innerText))";
     Ok(serde_json::from_value(browser.run(script, &[]).await?)?)
@@ -72,7 +74,7 @@ async fn busy() -> Result<Home> {
     let refused = strict.spoilt(Fault::Asks(429, 9, Wait::Seconds(600)), "/progressive.mp4");
     let refused = house.order(&request(&refused, json!({}))).await?;
     house.until(&refused, |view| !view["next_attempt_at"].is_null()).await?;
-    let running = house.order(&request(&origin.spoilt(SLOW, "/progressive.mp4"), json!({}))).await?;
+    let running = house.order(&request(&origin.spoilt(SLOWER, "/progressive.mp4"), json!({}))).await?;
     house.is_fetching(&running).await?;
     let url = home.talk("/later.html", "Later");
     let cancelled = house.order(&request(&url, json!({ "quality": "240p" }))).await?;
