@@ -182,7 +182,7 @@ async fn plays_and_is_copied(home: &Home) -> Result<()> {
             let copied = copied.as_str().context("a text")?;
             let origin = home.results_elsewhere().into_iter().next().unwrap_or_else(|| format!("{}/", home.url));
             ensure!(copied.starts_with(&origin), "{copied}");
-            let file = send(reqwest::Client::new().get(copied)).await?;
+            let file = send(reqwest::Client::builder().timeout(PATIENCE).build()?.get(copied)).await?;
             assert_eq!((file.status.as_u16(), file.header("content-type")), (200, "video/mp4"));
             Ok(())
         })

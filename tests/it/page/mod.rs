@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, ensure};
 use haul_tests::browser::{Browser, Said, Scripts};
 use haul_tests::house::{DOWNLOADS, House, Store, request};
 use haul_tests::origin::Fault;
-use haul_tests::processes::{Process, until};
+use haul_tests::processes::{PATIENCE, Process, until};
 use haul_tests::s3::BUCKET;
 use serde_json::{Value, json};
 
