@@ -70,6 +70,7 @@ pub fn routers(app: &Arc<App>) -> Routers {
         .routes(routes!(list::list))
         .routes(routes!(library::annotate))
         .routes(routes!(downloads::remove))
+        .routes(routes!(downloads::cancel))
         // the time is for its head: events come for as long as the job takes
         .routes(routes!(events::events))
         .routes(routes!(files::link))

@@ -71,7 +71,13 @@ async fn a_caller_sees_only_its_own() -> Result<()> {
     let site = guarded(&keys(&[("a", ""), ("b", "admin = true")])?).await?;
     let job = submit(&site, "a").await?;
     let unknown = format!("{DOWNLOADS}/5b0c1f0e-4f0b-4c57-9a52-3b1f2f3a7c11");
-    for (method, rest) in [(Method::GET, ""), (Method::DELETE, ""), (Method::POST, "/retry"), (Method::GET, "/link")] {
+    for (method, rest) in [
+        (Method::GET, ""),
+        (Method::DELETE, ""),
+        (Method::POST, "/cancel"),
+        (Method::POST, "/retry"),
+        (Method::GET, "/link"),
+    ] {
         let foreign = ask(&site, "b", method.clone(), &format!("{job}{rest}")).await?;
         let none = ask(&site, "b", method, &format!("{unknown}{rest}")).await?;
         assert_eq!(foreign.told(), "404 not_found");

@@ -192,6 +192,27 @@ async fn delete_cancels_and_then_forgets() -> Result<()> {
 }
 
 #[tokio::test]
+async fn cancelling_deletes_nothing_however_often_it_is_asked_for() -> Result<()> {
+    let site = Site::start().await?;
+    let job = site.submit(MEDIA).await?;
+    let cancel = async || anyhow::Ok(send(site.request(Method::POST, &format!("{job}/cancel"))).await?);
+    for status in [202, 200] {
+        let answer = cancel().await?;
+        assert_eq!((answer.status.as_u16(), &answer.json()["status"]), (status, &json!("cancelled")));
+        assert_eq!(answer.json(), site.get(&job).await?.json());
+    }
+    send(site.request(Method::POST, &format!("{job}/retry"))).await?;
+    site.complete(b"media").await?;
+    // who saw it running, and pressed too late
+    let answer = cancel().await?;
+    assert_eq!((answer.status.as_u16(), &answer.json()["status"]), (200, &json!("completed")));
+    assert_eq!(site.get(&format!("{job}/content")).await?.body, b"media");
+    site.delete(&job).await?;
+    assert_eq!(cancel().await?.told(), "404 not_found");
+    Ok(())
+}
+
+#[tokio::test]
 async fn while_a_worker_stops_delete_says_so_again() -> Result<()> {
     let site = Site::start().await?;
     let job = site.submit(MEDIA).await?;

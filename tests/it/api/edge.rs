@@ -122,6 +122,7 @@ async fn ids_that_are_none_unknown_or_somebody_elses_are_answered_alike_by_every
         (Method::GET, "?wait=1"),
         (Method::DELETE, ""),
         (Method::PATCH, ""),
+        (Method::POST, "/cancel"),
         (Method::POST, "/retry"),
         (Method::GET, "/link"),
         (Method::GET, "/link?redirect=true"),

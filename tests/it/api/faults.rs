@@ -212,6 +212,7 @@ async fn queries_and_headers_are_checked_like_bodies() -> Result<()> {
         (Method::POST, "/api/v1/downloads"),
         (Method::POST, "/api/v1/downloads/batch"),
         (Method::POST, "/api/v1/metadata"),
+        (Method::POST, "JOB/cancel"),
         (Method::POST, "JOB/retry"),
         (Method::DELETE, "JOB"),
         (Method::GET, "/api/v1/stats"),

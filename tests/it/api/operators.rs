@@ -104,6 +104,7 @@ async fn the_description_names_every_route() -> Result<()> {
         "patch /api/v1/downloads/{id}",
         "post /api/v1/downloads",
         "post /api/v1/downloads/batch",
+        "post /api/v1/downloads/{id}/cancel",
         "post /api/v1/downloads/{id}/retry",
         "post /api/v1/downloads/{id}/webhook/redeliver",
         "post /api/v1/metadata",

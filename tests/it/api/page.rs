@@ -179,7 +179,7 @@ async fn a_fault_of_the_form_is_told_beside_its_field_and_what_was_written_is_st
     let nothing = fill_in(&site, "/", &[("url", ""), ("quality", "5p")]).await?;
     assert_eq!(nothing.status, 422);
     let page = text(&nothing);
-    assert!(page.contains("id=\"quality-fault\" class=\"fault\">must be one of best,"), "{page}");
+    assert!(page.contains("id=\"quality-fault\" class=\"fault\" role=\"alert\">must be one of best,"), "{page}");
 
     let long = format!("url={}", "x".repeat(70_000));
     let form = "application/x-www-form-urlencoded";

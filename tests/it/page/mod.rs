@@ -7,6 +7,7 @@ mod hands;
 mod journey;
 mod library;
 mod looks;
+mod rows;
 mod watching;
 
 use anyhow::{Context as _, Result, ensure};

@@ -83,6 +83,25 @@ pub async fn show(
     Ok(answer.into_response_unless(known))
 }
 
+/// Cancel a download; one that has ended meanwhile is left alone.
+#[utoipa::path(
+    post, path = "/api/v1/downloads/{id}/cancel", tag = "downloads",
+    params(("id" = String, Path, description = "The job's id.")),
+    responses(
+        (status = 202, description = "It was queued or running, and is cancelled.", body = JobView),
+        (status = 200, description = "It had ended, and is as it was.", body = JobView),
+        (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub async fn cancel(State(app): State<Arc<App>>, caller: Caller, Id(id): Id, _: NoParams) -> ApiResult<Response> {
+    app.find(&caller, id).await?;
+    match app.jobs.cancel(id).await? {
+        Cancelled::Now | Cancelled::Stopping => as_it_is(&app, &caller, id, StatusCode::ACCEPTED).await,
+        Cancelled::AlreadyEnded => as_it_is(&app, &caller, id, StatusCode::OK).await,
+        Cancelled::Gone => Err(ApiError::new(Code::NotFound)),
+    }
+}
+
 /// Cancel a download, or delete one that has ended.
 #[utoipa::path(
     delete, path = "/api/v1/downloads/{id}", tag = "downloads",
@@ -96,11 +115,7 @@ pub async fn show(
 pub async fn remove(State(app): State<Arc<App>>, caller: Caller, Id(id): Id, _: NoParams) -> ApiResult<Response> {
     app.find(&caller, id).await?;
     match app.jobs.cancel(id).await? {
-        Cancelled::Now | Cancelled::Stopping => {
-            let job = app.find(&caller, id).await?;
-            let request = app.request_of(&job)?;
-            Ok(accepted(&app, &caller, Queued { status: StatusCode::ACCEPTED, job, request }))
-        }
+        Cancelled::Now | Cancelled::Stopping => as_it_is(&app, &caller, id, StatusCode::ACCEPTED).await,
         Cancelled::AlreadyEnded if app.jobs.forget(id).await? => Ok(StatusCode::NO_CONTENT.into_response()),
         Cancelled::AlreadyEnded | Cancelled::Gone => Err(ApiError::new(Code::NotFound)),
     }
@@ -125,6 +140,12 @@ pub async fn retry(State(app): State<Arc<App>>, caller: Caller, Id(id): Id, _: N
     let queued = submit::resubmit(&app, &caller, &job, request).await?;
     // a finished result may stand in for the new run, and the id is the old one in any case
     Ok(accepted(&app, &caller, Queued { status: StatusCode::ACCEPTED, ..queued }))
+}
+
+async fn as_it_is(app: &App, caller: &Caller, id: Ticket, status: StatusCode) -> ApiResult<Response> {
+    let job = app.find(caller, id).await?;
+    let request = app.request_of(&job)?;
+    Ok(accepted(app, caller, Queued { status, job, request }))
 }
 
 fn accepted(app: &App, caller: &Caller, queued: Queued) -> Response {

@@ -14,14 +14,21 @@ const deletions = new Map();
 addEventListener("pagehide", () => deletions.forEach((send) => send()));
 
 export function actions(row, standIn) {
-  const on = (selector, work) =>
+  const on = (selector, work) => {
+    let isBusy = false;
     row.part(selector).addEventListener("click", async (event) => {
+      // by the second half of a double click something else may be under the pointer
+      if (isBusy || event.detail > 1) return event.preventDefault();
+      isBusy = true;
       try {
         await work(event);
       } catch (problem) {
         tellProblem(row, problem);
+      } finally {
+        isBusy = false;
       }
     });
+  };
   on(".cancel", () => cancel(row));
   on(".retry", () => retry(row));
   on(".delete", () => remove(row, standIn));
@@ -38,6 +45,7 @@ export function actions(row, standIn) {
 
 function tellProblem(row, problem) {
   if (!(problem instanceof Problem)) throw problem;
+  row.stop(false);
   if (problem.status === 404) return jobs.drop(row.job.id);
   const { title, advice } = ofCode(problem.code);
   row.tell(`${title}. ${advice}`);
@@ -45,11 +53,10 @@ function tellProblem(row, problem) {
 
 const path = (row, rest = "") => `downloads/${row.job.id}${rest}`;
 
+// Not DELETE, by which what had ended meanwhile would be gone.
 async function cancel(row) {
-  const job = await json("DELETE", path(row));
-  // it had ended before we said so, and is deleted
-  if (job === null) jobs.drop(row.job.id);
-  else jobs.put(job);
+  row.stop(true);
+  jobs.put(await json("POST", path(row, "/cancel")));
 }
 
 async function retry(row) {
@@ -63,7 +70,7 @@ function remove(row, standIn) {
     if (!deletions.delete(id)) return;
     ask("DELETE", `downloads/${id}`, { keepalive: true }).then(
       () => jobs.drop(id),
-      (problem) => problem.status !== 404 && jobs.hide(id, false),
+      ({ status }) => (status === 404 ? jobs.drop(id) : jobs.hide(id, false)),
     );
   };
   const end = () => {

@@ -8,7 +8,8 @@ import * as jobs from "./jobs.js";
 import { withKey } from "./key.js";
 import * as list from "./list.js";
 import * as live from "./live.js";
-import { remember } from "./prefs.js";
+import { recall, remember } from "./prefs.js";
+import { ofCode } from "./words.js";
 
 // Bytes stored and, where they are counted, delivered today: of the key, else of everybody; a stranger is told neither.
 const usageSoon = later(usage, 300);
@@ -72,12 +73,14 @@ function theme() {
   });
 }
 
-// Only outside of fields, and not in the place of what a browser does.
+// Only outside of fields, not in the place of what a browser does, and not for who speaks to it (WCAG 2.1.4).
 function shortcuts() {
   const keys = { n: "urls", "/": "search" };
+  $("letters").checked = recall("letters", true);
+  $("letters").addEventListener("change", () => remember("letters", $("letters").checked));
   document.addEventListener("keydown", (event) => {
     const isTyping = event.target.closest("input, textarea, select, [contenteditable]");
-    if (isTyping || event.ctrlKey || event.metaKey || event.altKey || !keys[event.key]) return;
+    if (!$("letters").checked || isTyping || event.ctrlKey || event.metaKey || event.altKey || !keys[event.key]) return;
     event.preventDefault();
     $(keys[event.key]).focus();
   });
@@ -99,8 +102,11 @@ async function atHash() {
   try {
     jobs.pin(await json("GET", `downloads/${id}`));
     list.reveal(id);
+    setText($("missing"), "");
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
+    const { title, advice } = ofCode(problem.code);
+    setText($("missing"), `The linked download: ${title}. ${advice}`);
   }
 }
 

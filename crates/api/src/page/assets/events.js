@@ -32,11 +32,12 @@ export async function follow(id, heard, signal) {
 // Resolves to whether it has ended; if not, whoever listens again goes on from `place`.
 async function listen(id, place, heard, signal) {
   const silent = new AbortController();
-  const either = AbortSignal.any([signal, silent.signal]);
+  // browsers of 2023 have no `AbortSignal.any`
+  signal.addEventListener("abort", () => silent.abort(), { signal: silent.signal });
   let timer = setTimeout(() => silent.abort(), SILENCE);
   try {
     const headers = { Accept: "text/event-stream", ...(place.last !== null && { "Last-Event-ID": place.last }) };
-    const answer = await ask("GET", `downloads/${id}/events`, { headers, signal: either });
+    const answer = await ask("GET", `downloads/${id}/events`, { headers, signal: silent.signal });
     if (answer.status === 204) return true;
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
     const parse = parser();

@@ -41,12 +41,13 @@ function patch() {
   const list = $("jobs");
   const shown = jobs.shown();
   const ids = new Set(shown.map((job) => job.id));
+  const focused = list.contains(document.activeElement) ? document.activeElement : null;
+  const at = placeOf(focused);
   for (const [id, row] of rows) {
     if (ids.has(id)) continue;
     row.remove();
     rows.delete(id);
   }
-  const focused = list.contains(document.activeElement) ? document.activeElement : null;
   let next = list.firstElementChild;
   for (const job of shown) {
     let row = rows.get(job.id);
@@ -56,7 +57,8 @@ function patch() {
     if (next === row.node) next = next.nextElementSibling;
     else list.insertBefore(row.node, next);
   }
-  if (focused?.isConnected && focused !== document.activeElement) focused.focus({ preventScroll: true });
+  if (focused && !focused.isConnected) focusAt(at);
+  else if (focused && focused !== document.activeElement) focused.focus({ preventScroll: true });
   setOptions($("filter-tag"), [["", "Any tag"], ...jobs.tags().map((tag) => [tag, tag])]);
   sayEmpty(shown.length === 0);
   setText($("among"), jobs.among === null ? "" : `Sorted among your newest ${jobs.among.toLocaleString()} downloads.`);
@@ -64,6 +66,14 @@ function patch() {
     rows.get(revealed).node.focus();
     revealed = null;
   }
+}
+
+const placeOf = (node) => [...$("jobs").children].findIndex((row) => row.contains(node));
+
+// Of a row that has left, what is in its place has the focus, not the top of the page.
+function focusAt(place) {
+  const row = $("jobs").children[place] ?? $("jobs").lastElementChild;
+  (row?.querySelector(".undo") ?? row ?? $("list-title")).focus({ preventScroll: true });
 }
 
 function sayEmpty(is) {
@@ -85,11 +95,10 @@ function standIn(id, title, undo) {
   node.querySelector("button").focus({ preventScroll: true });
   return {
     remove() {
-      const had = node.contains(document.activeElement);
-      const after = node.nextElementSibling ?? node.previousElementSibling;
+      const at = node.contains(document.activeElement) ? placeOf(node) : -1;
       node.remove();
-      if (had) (after?.querySelector("a, button") ?? $("list-title")).focus({ preventScroll: true });
       patch();
+      if (at >= 0) focusAt(at);
     },
   };
 }

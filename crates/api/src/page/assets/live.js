@@ -73,7 +73,7 @@ async function look(signal) {
     isAsked = false;
     if (!document.hidden) {
       try {
-        await jobs.refresh(streams, signal);
+        await jobs.refresh(loaded, signal);
         loaded();
         await judgeRegions(signal);
         show($("offline"), false);

@@ -68,6 +68,8 @@ async function work() {
 // Counts down, so that nobody thinks that it has stopped.
 async function rest(seconds, signal) {
   const end = Date.now() + seconds * 1000;
+  // once, to who does not see it
+  setText($("announcer"), "Links wait to be sent.");
   for (let left = seconds; left > 0 && !signal.aborted; left = (end - Date.now()) / 1000) {
     say(left);
     await pause(Math.min(1000, left * 1000), signal);

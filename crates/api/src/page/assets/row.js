@@ -40,8 +40,10 @@ export class Row {
   }
 
   update(job) {
-    if (this.job === job) return;
+    // it ages all the same
+    if (this.job === job) return this.say();
     this.job = job;
+    if (!isUnfinished(job)) this.isStopping = false;
     const { request, media, result, links, library } = job;
     set(this.node, "data-status", job.status);
     setText(this.part(".title"), titleOf(job));
@@ -58,8 +60,14 @@ export class Row {
     else ticking.delete(this);
   }
 
+  // It has been cancelled; its programs take a while to end.
+  stop(is) {
+    this.isStopping = is;
+    this.say();
+  }
+
   say() {
-    setText(this.part(".state-words"), standing(this.job, deserted));
+    setText(this.part(".state-words"), this.isStopping ? "Stopping…" : standing(this.job, deserted));
   }
 
   bar({ status, progress }) {
