@@ -19,6 +19,7 @@ use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
+use crate::processes::Process;
 use crate::redis::Redis;
 
 /// What every site is told, unless a test says otherwise: results in a directory, media on loopback, no limits.
@@ -123,6 +124,18 @@ impl Site {
             site.stop().await?;
         }
         Ok(site)
+    }
+
+    /// One more API, as a process, over the same Redis and the same results, told more, or otherwise, by these variables.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub async fn another_api(&self, variables: &[(&str, &str)]) -> Result<Process> {
+        let (redis_url, data_dir) = (self.redis.url(), self.data.path().display().to_string());
+        let own = [("HAUL_REDIS_URL", redis_url.as_str()), ("HAUL_DATA_DIR", data_dir.as_str())];
+        let all = DEFAULTS.iter().chain(&own).chain(variables);
+        let all: Vec<_> = all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Process::start("haul-api", "HAUL_LISTEN", &all).await
     }
 
     /// A request to a path of the API.

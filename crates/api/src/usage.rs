@@ -45,18 +45,18 @@ impl UsageService {
     /// # Errors
     /// `service_unavailable`.
     pub async fn get(&self, scope: Scope) -> ApiResult<Usage> {
-        let (jobs, of) = (self.jobs.clone(), scope.clone());
-        let count = async {
-            // in a task of its own: who asks and goes away again and again begins no count anew
-            let counted = tokio::spawn(async move {
+        let Self { jobs, counted } = self.clone();
+        // all of it in a task of its own: a count that was begun is kept, also when who asked for it has gone away
+        let told = tokio::spawn(async move {
+            let count = async {
                 let begun = Instant::now();
-                let usage = jobs.usage(&of).await?;
+                let usage = jobs.usage(&scope).await?;
                 Ok::<_, ApiError>(Arc::new(Counted { usage, took: begun.elapsed() }))
-            });
-            counted.await.map_err(|ended| ApiError::new(Code::Internal).because(&ended))?
-        };
-        let counted = self.counted.try_get_with_by_ref(&scope, count).await;
-        counted.map(|counted| counted.usage.clone()).map_err(|error| ApiError::clone(&error))
+            };
+            counted.try_get_with_by_ref(&scope, count).await
+        });
+        let told = told.await.map_err(|ended| ApiError::new(Code::Internal).because(&ended))?;
+        told.map(|counted| counted.usage.clone()).map_err(|error| ApiError::clone(&error))
     }
 }
 

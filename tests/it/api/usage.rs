@@ -1,12 +1,17 @@
 //! What callers have, and how much they may have on a day.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use haul_shared::job::{Failure, FailureKind};
 use haul_tests::keys::Keys;
 use haul_tests::processes::until;
+use haul_tests::proxy::{Asked, Loss, Proxy};
 use haul_tests::site::{Site, send};
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 const DOWNLOADS: &str = "/api/v1/downloads";
 const USAGE: &str = "/api/v1/usage";
@@ -64,6 +69,30 @@ async fn without_keys_a_private_service_counts_everybody_and_a_public_one_tells_
     assert_eq!((&told["stored_bytes"], &told["delivered_bytes_today"]), (&json!(5), &json!(5)), "it is one result");
     let public = Site::with(&[("HAUL_MODE", "public")]).await?;
     assert_eq!(public.get(USAGE).await?.told(), "403 forbidden");
+    Ok(())
+}
+
+/// The count went on, but what came of it was thrown away, and whoever asked next began another.
+#[tokio::test]
+async fn who_asks_what_it_has_and_goes_away_begins_no_count_anew() -> Result<()> {
+    let site = Site::start().await?;
+    let wire = Proxy::to_redis(site.redis.address()).await;
+    let api = site.another_api(&[("HAUL_REDIS_URL", &wire.redis_url())]).await?;
+    // a count takes some time; a second one may be the first, sent again; a third would never end
+    wire.delay(Duration::from_millis(100));
+    wire.lose(Asked::Script("delivered"), 2, Loss::Held);
+    let at = |path: &str| format!("http://{}{path}", api.address());
+    for _ in 0..10 {
+        let mut asker = TcpStream::connect(api.address()).await?;
+        asker.write_all(format!("GET {USAGE} HTTP/1.1\r\nhost: haul\r\n\r\n").as_bytes()).await?;
+        // meanwhile the question is read
+        send(site.request_to(Method::GET, &at("/healthz"))).await?;
+        asker.shutdown().await?;
+        // closed from there as well: nobody there waits for the answer any more
+        asker.read_to_end(&mut Vec::new()).await?;
+    }
+    let told = send(site.request_to(Method::GET, &at(USAGE))).await?;
+    assert_eq!((told.status.as_u16(), wire.lost()), (200, 0));
     Ok(())
 }
 
