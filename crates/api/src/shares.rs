@@ -1,7 +1,8 @@
 //! Shares of what all callers use together: how much of it one client may have at once, and all of them.
 //!
 //! Answers that are held, events that are followed, pictures that are made, lists that are sorted: whoever asks for many of
-//! them is refused, or waits for its own, and keeps nobody else from having some. Nothing is remembered of who has none.
+//! them is refused, or waits for its own, and keeps nobody else from having some. A /48 of IPv6, which is cheap to have and has
+//! 65,536 clients, has twice as much as one of them. Nothing is remembered of who has none.
 //!
 //! Not here: how often a client may ask (`limits`), and how many connections it may have (`haul_shared::serve`).
 
@@ -25,6 +26,15 @@ pub const LISTS: usize = 1;
 /// Those of all clients together. The others wait, so that Redis is left to the rest.
 pub const LISTS_OF_ALL: usize = 2;
 
+/// Why there is not one more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Full {
+    /// The client has all of its own, or the /48 that it is a part of has.
+    OfClient,
+    /// All together have all that there is.
+    OfAll,
+}
+
 /// Who has how much of one thing.
 #[derive(Debug, Clone)]
 pub struct Shares(Arc<Inner>);
@@ -32,11 +42,13 @@ pub struct Shares(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     of_a_client: usize,
+    of_a_site: usize,
     of_all: Arc<Semaphore>,
-    clients: Mutex<HashMap<ClientKey, Own>>,
+    /// Clients, and the /48 that some of them are a part of.
+    owners: Mutex<HashMap<ClientKey, Own>>,
 }
 
-/// What is left of one client's share.
+/// What is left of one owner's share.
 #[derive(Debug)]
 struct Own {
     left: Arc<Semaphore>,
@@ -48,32 +60,50 @@ struct Own {
 #[derive(Debug)]
 pub struct Share {
     _of_all: OwnedSemaphorePermit,
-    _own: OwnedSemaphorePermit,
+    _of_client: Part,
+    _of_site: Option<Part>,
+}
+
+/// One of an owner's share.
+#[derive(Debug)]
+struct Part {
+    _permit: OwnedSemaphorePermit,
     _user: User,
 }
 
-/// Who uses a client's share, or waits to; the last one takes its entry along.
+/// Who uses an owner's share, or waits to; the last one takes its entry along.
 #[derive(Debug)]
 struct User {
     shares: Shares,
-    client: ClientKey,
+    owner: ClientKey,
 }
 
+const OPEN: &str = "the semaphore is never closed";
+
 impl Shares {
-    /// So many of one client at once, and of all together.
+    /// So many of one client at once, and of all together, of which a sixth is left by whoever has most.
     #[must_use]
     pub fn new(of_a_client: usize, of_all: usize) -> Self {
+        let most = of_all - of_all / 6;
         let of_all = Arc::new(Semaphore::new(of_all.min(Semaphore::MAX_PERMITS)));
-        Self(Arc::new(Inner { of_a_client, of_all, clients: Mutex::default() }))
+        let (of_a_client, of_a_site) = (of_a_client.min(most), of_a_client.saturating_mul(2).min(most));
+        Self(Arc::new(Inner { of_a_client, of_a_site, of_all, owners: Mutex::default() }))
     }
 
-    /// One more for this client, now; `None`: it has all of its own, or there is none left.
-    #[must_use]
-    pub fn take(&self, client: &ClientKey) -> Option<Share> {
-        let (user, own) = self.enter(client);
-        let own = own.try_acquire_owned().ok()?;
-        let of_all = Arc::clone(&self.0.of_all).try_acquire_owned().ok()?;
-        Some(Share { _of_all: of_all, _own: own, _user: user })
+    /// One more for this client, now.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub fn take(&self, client: &ClientKey) -> Result<Share, Full> {
+        let part = |owner, most| {
+            let (user, left) = self.enter(owner, most);
+            let permit = left.try_acquire_owned().map_err(|_| Full::OfClient)?;
+            Ok(Part { _permit: permit, _user: user })
+        };
+        let of_client = part(client.clone(), self.0.of_a_client)?;
+        let of_site = client.site().map(|site| part(site, self.0.of_a_site)).transpose()?;
+        let of_all = Arc::clone(&self.0.of_all).try_acquire_owned().map_err(|_| Full::OfAll)?;
+        Ok(Share { _of_all: of_all, _of_client: of_client, _of_site: of_site })
     }
 
     /// One more for this client, once it is its turn. Of a client as many wait for what all have as it may have at once,
@@ -82,35 +112,41 @@ impl Shares {
     /// # Panics
     /// Never: what is counted here is never closed.
     pub async fn turn(&self, client: &ClientKey) -> Share {
-        const OPEN: &str = "the semaphore is never closed";
-        let (user, own) = self.enter(client);
-        let own = own.acquire_owned().await.expect(OPEN);
+        let part = async |owner, most| {
+            let (user, left) = self.enter(owner, most);
+            Part { _permit: left.acquire_owned().await.expect(OPEN), _user: user }
+        };
+        let of_client = part(client.clone(), self.0.of_a_client).await;
+        let of_site = match client.site() {
+            Some(site) => Some(part(site, self.0.of_a_site).await),
+            None => None,
+        };
         let of_all = Arc::clone(&self.0.of_all).acquire_owned().await.expect(OPEN);
-        Share { _of_all: of_all, _own: own, _user: user }
+        Share { _of_all: of_all, _of_client: of_client, _of_site: of_site }
     }
 
-    fn enter(&self, client: &ClientKey) -> (User, Arc<Semaphore>) {
-        let mut clients = self.clients();
-        let own = clients.entry(client.clone()).or_insert_with(|| {
-            let left = Arc::new(Semaphore::new(self.0.of_a_client.min(Semaphore::MAX_PERMITS)));
+    fn enter(&self, owner: ClientKey, most: usize) -> (User, Arc<Semaphore>) {
+        let mut owners = self.owners();
+        let own = owners.entry(owner.clone()).or_insert_with(|| {
+            let left = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
             Own { left, users: 0 }
         });
         own.users += 1;
-        (User { shares: self.clone(), client: client.clone() }, Arc::clone(&own.left))
+        (User { shares: self.clone(), owner }, Arc::clone(&own.left))
     }
 
-    fn clients(&self) -> MutexGuard<'_, HashMap<ClientKey, Own>> {
-        self.0.clients.lock().unwrap_or_else(PoisonError::into_inner)
+    fn owners(&self) -> MutexGuard<'_, HashMap<ClientKey, Own>> {
+        self.0.owners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for User {
     fn drop(&mut self) {
-        let mut clients = self.shares.clients();
-        if let Some(own) = clients.get_mut(&self.client) {
+        let mut owners = self.shares.owners();
+        if let Some(own) = owners.get_mut(&self.owner) {
             own.users -= 1;
             if own.users == 0 {
-                clients.remove(&self.client);
+                owners.remove(&self.owner);
             }
         }
     }
@@ -130,7 +166,7 @@ mod tests {
     }
 
     fn taken(shares: &Shares, client: &ClientKey) -> Vec<Share> {
-        std::iter::from_fn(|| shares.take(client)).collect()
+        std::iter::from_fn(|| shares.take(client).ok()).collect()
     }
 
     #[test]
@@ -139,10 +175,11 @@ mod tests {
         let shares = Shares::new(ANSWERS, usize::MAX);
         let held = taken(&shares, &one);
         assert_eq!(held.len(), ANSWERS);
-        assert!(shares.take(&other).is_some() && shares.take(&one).is_none());
+        assert!(shares.take(&other).is_ok());
+        assert_eq!(shares.take(&one).unwrap_err(), Full::OfClient);
         drop(held);
-        assert!(shares.take(&one).is_some(), "what is given back may be taken again");
-        assert!(shares.clients().is_empty(), "nothing is remembered of who has none");
+        assert!(shares.take(&one).is_ok(), "what is given back may be taken again");
+        assert!(shares.owners().is_empty(), "nothing is remembered of who has none");
     }
 
     #[test]
@@ -151,8 +188,31 @@ mod tests {
         let shares = Shares::new(2, 3);
         let (of_one, of_other) = (taken(&shares, &one), taken(&shares, &other));
         assert_eq!((of_one.len(), of_other.len()), (2, 1));
+        assert_eq!(shares.take(&other).unwrap_err(), Full::OfAll);
         drop(of_other);
-        assert!(shares.take(&one).is_none() && shares.take(&other).is_some());
+        assert_eq!(shares.take(&one).unwrap_err(), Full::OfClient);
+        assert!(shares.take(&other).is_ok());
+    }
+
+    /// Of a process that may have few connections, one key had all; and of any, whoever had some 24 networks of IPv6.
+    #[test]
+    fn no_client_and_no_network_of_many_has_all_that_there_are() {
+        let taken = |shares: &Shares, address: &dyn Fn(u16) -> String| -> Vec<Share> {
+            let client = |at| ClientKey::of_address(address(at).parse().unwrap());
+            (0..100).map_while(|at| shares.take(&client(at)).ok()).collect()
+        };
+        let of_one = |_| "2001:db8:1:1::1".to_owned();
+        let of_a_site = |at| format!("2001:db8:1:{at:x}::1");
+        let of_many = |at| format!("2001:db9:{at:x}:1::1");
+        for (of_a_client, of_all, most, most_of_a_site) in [(10, 60, 10, 20), (30, 60, 30, 50), (100, 60, 50, 50)] {
+            let shares = Shares::new(of_a_client, of_all);
+            assert_eq!(taken(&shares, &of_one).len(), most);
+            let site = taken(&shares, &of_a_site);
+            assert_eq!(site.len(), most_of_a_site);
+            assert_eq!(taken(&shares, &of_many).len(), of_all - most_of_a_site, "others have what is left");
+            drop(site);
+            assert!(shares.owners().is_empty(), "nothing is remembered of who has none");
+        }
     }
 
     #[tokio::test]
@@ -174,6 +234,6 @@ mod tests {
         drop(others);
         let [second, rest @ ..] = further;
         drop((timeout(Duration::from_secs(20), second).await.expect("a turn of its own"), rest));
-        assert!(shares.clients().is_empty(), "nothing is remembered of who has none, or stopped waiting");
+        assert!(shares.owners().is_empty(), "nothing is remembered of who has none, or stopped waiting");
     }
 }

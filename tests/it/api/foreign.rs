@@ -7,6 +7,7 @@ use haul_api::cursor;
 use haul_shared::ids::Ticket;
 use haul_shared::job::{Failure, FailureKind, Progress, Stage};
 use haul_shared::store::{Beat, Position, Sorting};
+use haul_tests::events::Following;
 use haul_tests::keys::{Keys, key};
 use haul_tests::processes::until;
 use haul_tests::site::{Answer, Site, send};
@@ -139,6 +140,25 @@ async fn a_foreign_id_is_answered_by_every_route_of_the_description_as_one_that_
         }
     }
     assert_eq!(seen_by_a().await?, before, "what others tried has changed nothing");
+    Ok(())
+}
+
+/// That a followed job is somebody else's was told from memory, while of an id that never was nothing could be told.
+#[tokio::test]
+async fn also_while_redis_is_away_a_foreign_id_that_is_followed_is_answered_as_one_that_never_was() -> Result<()> {
+    let mut site = Keys::of(&[("a", ""), ("b", "")])?.site(&[]).await?;
+    let events = format!("{}/events", site.submit_as("a", "http://127.0.0.1/v.mp4").await?);
+    let as_a = site.request(Method::GET, &events).bearer_auth(key("a"));
+    let mut followed = Following::begin(as_a, None).await?.context("a stream")?;
+    followed.must().await?;
+    let unknown = format!("{DOWNLOADS}/{}/events", Ticket::new());
+    for path in [&events, &unknown] {
+        assert_eq!(site.ask("b", Method::GET, path).await?.told(), "404 not_found");
+    }
+    site.redis.kill()?;
+    for path in [&events, &unknown] {
+        assert_eq!(site.ask("b", Method::GET, path).await?.told(), "503 service_unavailable");
+    }
     Ok(())
 }
 

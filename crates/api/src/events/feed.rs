@@ -2,16 +2,18 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use haul_shared::ids::{ClientKey, Ticket};
-use haul_shared::store::{Past, Seen, Standing, StoreError, Watch};
+use haul_shared::job::Job;
+use haul_shared::store::{Past, Place, Seen, Standing, StoreError, Watch};
 use haul_shared::view::JobView;
 use tokio::sync::{OnceCell, watch};
 
 use super::frame::{Name, Phase, frame};
 use crate::app::App;
+use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult};
 
 /// Until the next look when Redis does not answer. Who follows a job is kept meanwhile.
@@ -23,17 +25,22 @@ pub type News = watch::Receiver<Arc<Newest>>;
 /// A job, and whether it is shown as admins see it.
 type Subject = (Ticket, bool);
 
+/// Tells who follows it how a job stands.
+type Sender = watch::Sender<Arc<Newest>>;
+
 /// The jobs that somebody follows.
 #[derive(Debug, Default)]
-pub struct Feeds(Mutex<HashMap<Subject, Arc<watch::Sender<Arc<Newest>>>>>);
+pub struct Feeds(Mutex<HashMap<Subject, Arc<Sender>>>);
 
 /// How a job stands.
 #[derive(Debug)]
 pub struct Newest {
     /// Whose job it is.
-    pub client: ClientKey,
+    client: ClientKey,
     /// Which of its moments that is.
     pub standing: Standing,
+    /// When the look at it began.
+    looked: Instant,
     /// None: it goes on.
     pub(super) end: Option<Name>,
     pub(super) phase: Phase,
@@ -63,8 +70,8 @@ impl Newest {
         self.past.get_or_try_init(read).await.cloned()
     }
 
-    fn of(app: &App, seen: &Seen, admin: bool, before: Option<&Self>) -> ApiResult<Self> {
-        let (job, standing) = seen.standing()?;
+    fn of(app: &App, seen: (Job, Standing), looked: Instant, admin: bool, before: Option<&Self>) -> ApiResult<Self> {
+        let (job, standing) = seen;
         let view = JobView::of(&job, app.request_of(&job)?, &app.base_url, admin);
         let json = serde_json::to_vec(&view).expect("a view has only plain fields, and memory takes all bytes");
         let (end, phase, place) = (Name::of_end(&job.state), Phase::of(&job), standing.place);
@@ -79,6 +86,7 @@ impl Newest {
         Ok(Self {
             client: job.client,
             standing,
+            looked,
             end,
             phase,
             json: till - json.len()..till,
@@ -90,25 +98,48 @@ impl Newest {
 }
 
 impl Feeds {
-    /// Follows a job. `None`: there is none.
+    /// Follows a job, for one who has `heard` of it up to this place, maybe elsewhere. `None`: the caller may see none such.
     ///
     /// # Errors
     /// `service_unavailable`; `internal` for a record that this version cannot read.
-    pub async fn follow(&self, app: &Arc<App>, ticket: Ticket, admin: bool) -> ApiResult<Option<News>> {
-        let subject = (ticket, admin);
-        if let Some(feed) = self.lock().get(&subject) {
-            return Ok(Some(feed.subscribe()));
+    pub async fn follow(
+        &self,
+        app: &Arc<App>,
+        ticket: Ticket,
+        caller: &Caller,
+        heard: Option<Place>,
+    ) -> ApiResult<Option<News>> {
+        let subject = (ticket, caller.is_admin());
+        let found = self.lock().get(&subject).map(|feed| (Arc::clone(feed), feed.subscribe()));
+        let Some((feed, news)) = found else { return self.begin(app, subject, caller).await };
+        let before = Arc::clone(&news.borrow());
+        if caller.may_see(&before.client) && heard.is_none_or(|heard| heard <= before.standing.place) {
+            return Ok(Some(news));
         }
+        // another API was quicker to tell it; or it is somebody else's, and answered as if nobody followed it
+        let looked = Instant::now();
+        let Some(seen) = app.jobs.look(ticket).await? else { return Ok(None) };
+        let Some(seen) = theirs(&seen, caller)? else { return Ok(None) };
+        show(&feed, Newest::of(app, seen, looked, subject.1, Some(&before))?);
+        Ok(Some(news))
+    }
+
+    async fn begin(&self, app: &Arc<App>, subject: Subject, caller: &Caller) -> ApiResult<Option<News>> {
+        let (ticket, admin) = subject;
         // watched before it is looked at: what happens between the two wakes the feed
         let Some(mut watch) = app.jobs.watch(ticket).await? else { return Ok(None) };
+        let looked = Instant::now();
         let Some(seen) = app.jobs.look_watched(&mut watch).await? else { return Ok(None) };
-        let newest = Newest::of(app, &seen, admin, None)?;
+        let Some(seen) = theirs(&seen, caller)? else { return Ok(None) };
+        let newest = Newest::of(app, seen, looked, admin, None)?;
         if newest.has_ended() {
             return Ok(Some(watch::channel(Arc::new(newest)).1));
         }
         let mut feeds = self.lock();
         if let Some(feed) = feeds.get(&subject) {
-            return Ok(Some(feed.subscribe()));
+            let news = feed.subscribe();
+            show(feed, newest);
+            return Ok(Some(news));
         }
         let (sender, news) = watch::channel(Arc::new(newest));
         let sender = Arc::new(sender);
@@ -122,16 +153,37 @@ impl Feeds {
         Ok(Some(news))
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Subject, Arc<watch::Sender<Arc<Newest>>>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Subject, Arc<Sender>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What was seen, if it is for the caller: as of any other, nothing more is made of it, and nothing said.
+fn theirs(seen: &Seen, caller: &Caller) -> ApiResult<Option<(Job, Standing)>> {
+    let (job, standing) = seen.standing()?;
+    Ok(caller.may_see(&job.client).then_some((job, standing)))
+}
+
+/// Tells all who follow a job how it stands, unless they know, or know better from a look that began later.
+fn show(feed: &Sender, newest: Newest) {
+    let newest = Arc::new(newest);
+    feed.send_if_modified(|shown| {
+        let is_other = newest.standing != shown.standing || newest.json() != shown.json();
+        // of two looks at once, the later one may be answered first
+        let is_later = newest.looked >= shown.looked || newest.standing.place > shown.standing.place;
+        let is_news = is_other && is_later;
+        if is_news {
+            *shown = Arc::clone(&newest);
+        }
+        is_news
+    });
 }
 
 /// The duty to look at a job for all who follow it. Dropped, there is nothing more to tell.
 struct Feed {
     app: Arc<App>,
     subject: Subject,
-    sender: Arc<watch::Sender<Arc<Newest>>>,
+    sender: Arc<Sender>,
 }
 
 impl Feed {
@@ -159,20 +211,19 @@ impl Feed {
 
     /// Tells how the job stands now. `false`: that was the last.
     async fn look(&self, watch: &mut Watch) -> ApiResult<bool> {
-        let seen = loop {
+        let (looked, seen) = loop {
+            let looked = Instant::now();
             match self.app.jobs.look_watched(watch).await {
-                Ok(Some(seen)) => break seen,
+                Ok(Some(seen)) => break (looked, seen),
                 Ok(None) => return Ok(false),
                 Err(StoreError::Unavailable(_)) => tokio::time::sleep(BREATHE).await,
                 Err(error) => return Err(ApiError::from(error)),
             }
         };
         let before = Arc::clone(&self.sender.borrow());
-        let newest = Newest::of(&self.app, &seen, self.subject.1, Some(&before))?;
+        let newest = Newest::of(&self.app, seen.standing()?, looked, self.subject.1, Some(&before))?;
         let goes_on = !newest.has_ended();
-        if newest.standing != before.standing || newest.json() != before.json() {
-            self.sender.send_replace(Arc::new(newest));
-        }
+        show(&self.sender, newest);
         Ok(goes_on)
     }
 

@@ -75,10 +75,12 @@ pub(super) fn frame(id: Option<Place>, name: Name, json: &[u8]) -> Bytes {
 }
 
 /// The place that an id stands for; `None`: it is none of ours.
-pub(super) fn place(id: &str) -> Option<Place> {
+#[must_use]
+pub fn place(id: &str) -> Option<Place> {
     let (turn, rest) = id.split_once('-')?;
     let (moment, changes) = rest.split_once('.')?;
-    Some(Place { turn: turn.parse().ok()?, moment: moment.parse().ok()?, changes: changes.parse().ok()? })
+    let place = Place { turn: turn.parse().ok()?, moment: moment.parse().ok()?, changes: changes.parse().ok()? };
+    (place.moment > 0).then_some(place)
 }
 
 #[cfg(test)]
@@ -92,7 +94,7 @@ mod tests {
         assert_eq!(event, "id: 1-12.3\nevent: progress\ndata: {\"id\":1}\n\n");
         assert_eq!(frame(None, Name::Stage, b"{}"), "event: stage\ndata: {}\n\n");
         assert_eq!(place("1-12.3"), Some(at));
-        for garbage in ["", "-", "1-2", "1.2-3", "a-1.1", "1-1.1.1", "1-1.99999999999", "1--1.0", "é-1.0"] {
+        for garbage in ["", "-", "1-2", "1.2-3", "a-1.1", "1-1.1.1", "1-1.99999999999", "1-0.1", "1--1.0", "é-1.0"] {
             assert_eq!(place(garbage), None, "{garbage}");
         }
     }

@@ -10,4 +10,5 @@ mod frame;
 mod stream;
 
 pub use feed::{Feeds, Newest, News};
+pub use frame::place;
 pub use stream::{Asker, Follower};

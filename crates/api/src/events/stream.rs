@@ -8,16 +8,16 @@ use std::time::Duration;
 
 use axum::http::HeaderMap;
 use bytes::Bytes;
-use futures::{Stream, stream};
+use futures::{FutureExt as _, Stream, stream};
 use haul_shared::ids::{ClientKey, Ticket};
 use haul_shared::store::{Past, Place, StoreError};
 use haul_shared::view::JobView;
 use rand::RngExt as _;
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::feed::{Newest, News};
-use super::frame::{self, HEARTBEAT, Name, Phase, frame};
+use super::frame::{HEARTBEAT, Name, Phase, frame};
 use crate::app::App;
 use crate::auth::{Caller, bearer};
 use crate::error::ApiResult;
@@ -80,11 +80,18 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Follows from the place that `Last-Event-ID` names; from now on, if it names none that there was.
+    /// Follows from the place that it has `heard`; from now on, if there was none such.
     #[must_use]
-    pub fn new(app: Arc<App>, ticket: Ticket, asker: Asker, news: News, last: Option<&str>, place: Share) -> Self {
-        let newest = news.borrow().standing.place;
-        let heard = last.and_then(frame::place).filter(|heard| heard.moment > 0 && *heard <= newest);
+    pub fn new(
+        app: Arc<App>,
+        ticket: Ticket,
+        asker: Asker,
+        mut news: News,
+        heard: Option<Place>,
+        place: Share,
+    ) -> Self {
+        let newest = news.borrow_and_update().standing.place;
+        let heard = heard.filter(|heard| *heard <= newest);
         Self {
             app,
             ticket,
@@ -127,8 +134,8 @@ impl Follower {
                     Ok(None) => {}
                     // what was missed can't be read: until it can, nothing later is told
                     Err(StoreError::Unavailable(_)) => {
-                        tokio::time::sleep(KEY_AGAIN).await;
-                        return Some(HEARTBEAT);
+                        let slept = self.app.shutdown.run_until_cancelled(sleep(KEY_AGAIN)).await;
+                        return slept.map(|()| HEARTBEAT);
                     }
                     Err(_) => return None,
                 }
@@ -161,7 +168,9 @@ impl Follower {
             return Ok(Some(self.show(&newest, next)));
         }
         // boxed: it is rarely needed, and each follower would have room for a whole call of Redis
-        let Some(past) = Box::pin(newest.past(&self.app, self.ticket)).await? else {
+        let past = newest.past(&self.app, self.ticket).boxed();
+        // none: the job is gone, or the API stops
+        let Some(past) = self.app.shutdown.run_until_cancelled(past).await.transpose()?.flatten() else {
             self.has_ended = true;
             return Ok(None);
         };

@@ -42,7 +42,7 @@ impl MetadataService {
     /// # Errors
     /// `not_ready`: as many are being made, for this caller or for all together, as may be at once.
     pub fn place_for_picture(&self, caller: &Caller) -> ApiResult<Share> {
-        self.making.take(&caller.client).ok_or_else(|| not_ready("Too many pictures are being made."))
+        self.making.take(&caller.client).map_err(|_| not_ready("Too many pictures are being made."))
     }
 
     /// Has a worker make the picture of an address, and waits for it.

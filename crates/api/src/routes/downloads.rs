@@ -75,7 +75,7 @@ pub async fn show(
     let wait = params.number("wait", 0..=LONGEST_WAIT_SECONDS).unwrap_or(0);
     params.end()?;
     let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-    let place = if wait == 0 { None } else { app.waits.take(&caller.client) };
+    let place = if wait == 0 { None } else { app.waits.take(&caller.client).ok() };
     let answer = match &place {
         None => represent(&app, &caller, id).await?,
         Some(_) => wait_for_change(&app, &caller, id, known, Duration::from_secs(wait)).await?,

@@ -13,8 +13,9 @@ use futures::StreamExt as _;
 use crate::app::{App, Id};
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Code, Problem};
-use crate::events::{Asker, Follower};
+use crate::events::{self, Asker, Follower};
 use crate::query::NoParams;
+use crate::shares::Full;
 
 /// When to come back to somebody who follows as many jobs as they may.
 const LATER: Duration = Duration::from_secs(30);
@@ -31,6 +32,7 @@ const LATER: Duration = Duration::from_secs(30);
         (status = 204, description = "`Last-Event-ID` is the last event: there is nothing to come back for."),
         (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
         (status = 429, description = "`rate_limited`: too many requests, or too many jobs followed at once", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`service_unavailable`: also when all together follow as many jobs as may be", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub async fn events(
@@ -40,15 +42,12 @@ pub async fn events(
     _: NoParams,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
-    let news = app.feeds.follow(&app, id, caller.is_admin()).await?;
-    let news = news.filter(|news| caller.may_see(&news.borrow().client));
+    let heard = headers.get("last-event-id").and_then(|last| events::place(last.to_str().ok()?));
+    let news = app.feeds.follow(&app, id, &caller, heard).await?;
     let news = news.ok_or_else(|| ApiError::new(Code::NotFound))?;
-    let place = app.streams.take(&caller.client).ok_or_else(|| {
-        ApiError::new(Code::RateLimited).detail("This client follows as many downloads as it may.").retry_after(LATER)
-    })?;
-    let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
+    let place = app.streams.take(&caller.client).map_err(refusal)?;
     let asker = Asker::of(&caller, &headers);
-    let follower = Follower::new(Arc::clone(&app), id, asker, news, last, place);
+    let follower = Follower::new(Arc::clone(&app), id, asker, news, heard, place);
     if follower.has_heard_all() {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
@@ -59,4 +58,15 @@ pub async fn events(
         (HeaderName::from_static("x-accel-buffering"), "no"),
     ];
     Ok((kind, Body::from_stream(follower.tell().map(Ok::<_, Infallible>))).into_response())
+}
+
+fn refusal(full: Full) -> ApiError {
+    match full {
+        Full::OfClient => ApiError::new(Code::RateLimited)
+            .detail("This client, or its network, follows as many downloads as it may.")
+            .retry_after(LATER),
+        Full::OfAll => {
+            ApiError::new(Code::ServiceUnavailable).detail("As many downloads are followed at once as may be.")
+        }
+    }
 }

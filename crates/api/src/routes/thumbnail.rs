@@ -68,7 +68,7 @@ async fn once_it_came(app: &App, caller: &Caller, id: Ticket) -> ApiResult<Job> 
     if !is_coming(&job) {
         return Ok(job);
     }
-    let Some(_place) = app.waiting_for_thumbnails.take(&caller.client) else { return Ok(job) };
+    let Ok(_place) = app.waiting_for_thumbnails.take(&caller.client) else { return Ok(job) };
     let (deadline, gone) = (Instant::now() + LONGEST_WAIT, || ApiError::new(Code::NotFound));
     // subscribed before the first look: a change between the two wakes us
     let mut watch = app.jobs.watch(id).await?.ok_or_else(gone)?;
