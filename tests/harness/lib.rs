@@ -7,6 +7,7 @@ pub mod crowd;
 pub mod door;
 pub mod events;
 pub mod fuzz;
+pub mod gateway;
 pub mod house;
 pub mod keys;
 pub mod media;

@@ -1,0 +1,175 @@
+//! A proxy that speaks HTTP, as operators have them, between browsers and the service.
+//!
+//! It passes everything on as it comes, streams too. Of requests that a test chose it makes what such proxies make of
+//! some: it gives up on them, breaks off in the answer, shows a page of its own, or is slow.
+//!
+//! Not here: what happens to connections, whatever they carry (`proxy`).
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::response::{Html, IntoResponse as _, Response};
+use futures::StreamExt as _;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
+
+/// The longest body that is passed on in one piece, or halved.
+const MOST_BYTES: usize = 1 << 20;
+
+/// What becomes of a request that was chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// The service never hears of it; it gets this status, and a page in HTML.
+    Refused(u16),
+    /// It is carried out; it gets this status, and a page in HTML.
+    GivenUp(u16),
+    /// It is carried out; half of the answer comes, and then the connection is closed.
+    Halved,
+    /// It is carried out; the answer waits for [`Gateway::release`].
+    Held,
+}
+
+/// A running proxy; it ends when dropped.
+pub struct Gateway {
+    address: SocketAddr,
+    way: Arc<Way>,
+    _task: AbortOnDropHandle<()>,
+}
+
+struct Way {
+    to: SocketAddr,
+    http: reqwest::Client,
+    notes: Mutex<Notes>,
+    /// Who waits for it has a receiver.
+    release: watch::Sender<()>,
+}
+
+#[derive(Default)]
+struct Notes {
+    turns: Vec<(Method, String, Turn)>,
+    answered: Vec<(Method, String)>,
+}
+
+impl Gateway {
+    /// One that leads to this service.
+    ///
+    /// # Panics
+    /// When loopback has no free port.
+    pub async fn to(service: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
+        let address = listener.local_addr().expect("a bound socket has an address");
+        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build();
+        let http = http.expect("a client without TLS of its own");
+        let way = Arc::new(Way { to: service, http, notes: Mutex::default(), release: watch::Sender::new(()) });
+        let router = Router::new().fallback(serve).with_state(Arc::clone(&way));
+        let task = tokio::spawn(async move {
+            axum::serve(listener, router).await.expect("a server without limit does not end");
+        });
+        Self { address, way, _task: AbortOnDropHandle::new(task) }
+    }
+
+    /// Where it is, without a slash at the end.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Chooses the next request with this method and path for which nothing was chosen yet.
+    pub fn next(&self, method: Method, path: &str, turn: Turn) {
+        self.way.notes().turns.push((method, path.to_owned(), turn));
+    }
+
+    /// How many answers are held, and still waited for.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.way.release.receiver_count()
+    }
+
+    /// Lets go what is held.
+    pub fn release(&self) {
+        self.way.release.send_replace(());
+    }
+
+    /// How many requests with this method and path the service has answered so far.
+    #[must_use]
+    pub fn answered(&self, method: &Method, path: &str) -> usize {
+        let notes = self.way.notes();
+        notes.answered.iter().filter(|(known, at)| known == method && at == path).count()
+    }
+}
+
+impl Way {
+    fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.notes.lock().expect("no holder panics")
+    }
+
+    fn turn(&self, method: &Method, path: &str) -> Option<Turn> {
+        let turns = &mut self.notes().turns;
+        let at = turns.iter().position(|(chosen, of, _)| chosen == method && of == path)?;
+        Some(turns.remove(at).2)
+    }
+
+    async fn ask(&self, request: Request) -> Result<Response, axum::BoxError> {
+        let (mut head, body) = request.into_parts();
+        let url = format!("http://{}{}", self.to, head.uri);
+        let body = to_bytes(body, MOST_BYTES).await?;
+        end_to_end(&mut head.headers);
+        let mut asked = self.http.request(head.method.clone(), url).headers(head.headers);
+        if !body.is_empty() {
+            asked = asked.body(body);
+        }
+        let mut answer = axum::http::Response::from(asked.send().await?).map(Body::new);
+        end_to_end(answer.headers_mut());
+        self.notes().answered.push((head.method, head.uri.path().to_owned()));
+        Ok(answer)
+    }
+}
+
+/// Leaves out what is said from neighbour to neighbour (RFC 9110, 7.6.1), as far as browsers and the service say it.
+fn end_to_end(headers: &mut HeaderMap) {
+    for name in [header::CONNECTION, header::TRANSFER_ENCODING] {
+        headers.remove(name);
+    }
+}
+
+async fn serve(State(way): State<Arc<Way>>, request: Request) -> Response {
+    let turn = way.turn(request.method(), request.uri().path());
+    if let Some(Turn::Refused(status)) = turn {
+        return page(status);
+    }
+    let Ok(answer) = way.ask(request).await else { return page(502) };
+    match turn {
+        Some(Turn::GivenUp(status)) => page(status),
+        Some(Turn::Halved) => half(answer).await,
+        Some(Turn::Held) => {
+            // an error would say that the proxy is gone, and this with it
+            let _released = way.release.subscribe().changed().await;
+            answer
+        }
+        Some(Turn::Refused(_)) | None => answer,
+    }
+}
+
+fn page(status: u16) -> Response {
+    let status = StatusCode::from_u16(status).expect("a test names a status");
+    (status, Html("<!doctype html><title>Gateway</title><h1>Not now</h1>")).into_response()
+}
+
+async fn half(answer: Response) -> Response {
+    let (mut head, body) = answer.into_parts();
+    let Ok(whole) = to_bytes(body, MOST_BYTES).await else { return page(502) };
+    head.headers.insert(header::CONTENT_LENGTH, whole.len().into());
+    let pieces = futures::stream::iter([Ok(whole.slice(..whole.len() / 2))]);
+    let end = futures::stream::once(async {
+        // what was written before is lost if the error follows at once
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        Err(std::io::Error::other("broken off on purpose"))
+    });
+    Response::from_parts(head, Body::from_stream(pieces.chain(end)))
+}
