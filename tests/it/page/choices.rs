@@ -80,10 +80,78 @@ async fn links_that_are_too_many_at_once_wait_and_are_sent_one_after_another() -
             let all = format!("document.querySelectorAll({}).length === 4", json!(COMPLETED));
             browser.until("all are completed", &all).await?;
             let said = browser.run("return said.join('\\n')", &[]).await?;
-            assert!(said.as_str().is_some_and(|said| said.contains("to be sent: not so many at once")), "{said}");
+            assert!(said.as_str().is_some_and(|said| said.contains("to be sent: too fast")), "{said}");
             assert_eq!(browser.count("#outbox").await?, 0, "nothing waits any more");
             assert_eq!(home.house.get(DOWNLOADS).await?.json()["downloads"].as_array().map(Vec::len), Some(4));
             Ok(())
+        })
+        .await
+}
+
+/// Which entries of lists were ordered so far, in that order.
+async fn entries(home: &Home) -> Result<Vec<u64>> {
+    let jobs = home.house.get(DOWNLOADS).await?.json();
+    let jobs = jobs["downloads"].as_array().context("a list")?.iter().rev();
+    Ok(jobs.filter_map(|job| job["request"]["playlist_index"].as_u64()).collect())
+}
+
+#[tokio::test]
+async fn of_a_list_one_entry_is_chosen_or_all() -> Result<()> {
+    let home = Home::open(&[]).await?;
+    let url = home.two();
+    let ended = |many: u8| {
+        format!(
+            "document.querySelectorAll('#jobs li:is([data-status=completed], [data-status=failed])').length === {many}"
+        )
+    };
+    Visit::to(&home.url)
+        .goes(async |browser| {
+            browser.go(&home.url).await?;
+            paste(browser, "#urls", &url).await?;
+            browser.find("#entry-1:checked").await?.click().await?;
+            browser.find("#entry-2:not(:checked)").await?.click().await?;
+            browser.press("button", "Download").await?;
+            browser.until("the second comes", &ended(1)).await?;
+            assert_eq!(entries(&home).await?, [2]);
+            // nothing of it is left for what is pasted next, be it the same
+            browser.until("it is forgotten", "document.querySelector('#entries').hidden").await?;
+            paste(browser, "#urls", &url).await?;
+            browser.find("#entries-all").await?.click().await?;
+            browser.press("button", "Download 2").await?;
+            browser.until("both come", &ended(3)).await?;
+            assert_eq!(entries(&home).await?, [2, 1, 2]);
+            assert_eq!(browser.count(COMPLETED).await?, 3);
+            is_calm(browser).await
+        })
+        .await
+}
+
+#[tokio::test]
+async fn what_is_chosen_in_a_list_goes_with_its_link_and_none_is_not_the_first() -> Result<()> {
+    let home = Home::open(&[]).await?;
+    let url = home.two();
+    Visit::to(&home.url)
+        .goes(async |browser| {
+            browser.go(&home.url).await?;
+            paste(browser, "#urls", &url).await?;
+            browser.find("#entries-none").await?.click().await?;
+            browser.press("button", "Download").await?;
+            browser
+                .until("it is said", "/at least one/.test(document.querySelector('#composer-fault').innerText)")
+                .await?;
+            assert_eq!(browser.text("#urls").await?, url, "it is still to be chosen from");
+
+            // gone and back at once: what is there in between is about to be replaced, and no choice of it would last
+            let back = "const field = document.querySelector('#urls'), text = field.value; \
+                for (const value of ['', text]) { field.value = value; field.dispatchEvent(new Event('input')); } \
+                return document.querySelector('#entries').hidden";
+            assert_eq!(browser.run(back, &[]).await?, true);
+            browser.find("#entry-1:checked").await?.click().await?;
+            browser.find("#entry-2").await?.click().await?;
+            browser.press("button", "Download").await?;
+            until("the second is ordered", async || entries(&home).await.is_ok_and(|entries| entries == [2]))
+                .await
+                .map(drop)
         })
         .await
 }

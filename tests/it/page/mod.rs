@@ -7,6 +7,7 @@ mod hands;
 mod journey;
 mod library;
 mod looks;
+mod mishaps;
 mod rows;
 mod watching;
 
@@ -56,6 +57,14 @@ impl Home {
         );
         self.house.origin.put(path, page);
         self.house.origin.url(path)
+    }
+
+    /// Puts a page with two media there, of which yt-dlp makes a list.
+    fn two(&self) -> String {
+        let page =
+            "<!doctype html><title>Two</title><video src=/progressive.mp4></video><video src=/silent.mp4></video>";
+        self.house.origin.put("/two.html", page);
+        self.house.origin.url("/two.html")
     }
 
     /// Has a download made that is completed before anybody looks.

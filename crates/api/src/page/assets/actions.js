@@ -1,6 +1,6 @@
 // What can be done with one download.
 
-import { address, ask, json, Problem } from "./api.js";
+import { address, ask, json, keyEvents, Problem } from "./api.js";
 import { make, set, show } from "./dom.js";
 import * as jobs from "./jobs.js";
 import { ofCode, titleOf } from "./words.js";
@@ -10,8 +10,10 @@ const SECOND_THOUGHTS = 7000;
 // Deletions that are still to be sent, by id.
 const deletions = new Map();
 
-// Who leaves the page has made up their mind.
-addEventListener("pagehide", () => deletions.forEach((send) => send()));
+// Who leaves the page, or takes the key away, has made up their mind.
+const finishAll = () => deletions.forEach((finish) => finish());
+addEventListener("pagehide", finishAll);
+keyEvents.addEventListener("leaving", finishAll);
 
 export function actions(row, standIn) {
   const on = (selector, work) => {
@@ -39,7 +41,11 @@ export function actions(row, standIn) {
   on(".expand", () => expand(row));
   set(row.part(".save"), "href", address(`downloads/${row.node.id.slice(4)}/link?redirect=true`));
   const { notes, rating } = row.fields();
-  notes.addEventListener("change", () => patch(row, { notes: notes.value.trim() || null }).catch((p) => tellProblem(row, p)));
+  notes.addEventListener("change", () => {
+    // until the service has it, no news takes it away
+    notes.dataset.unsent = true;
+    patch(row, { notes: notes.value.trim() || null }).then(() => delete notes.dataset.unsent).catch((p) => tellProblem(row, p));
+  });
   rating.addEventListener("change", () => patch(row, { rating: Number(rating.value) || null }).catch((p) => tellProblem(row, p)));
 }
 
@@ -83,12 +89,10 @@ function remove(row, standIn) {
     end();
     document.getElementById(`job-${id}`)?.focus({ preventScroll: true });
   });
+  const finish = () => (send(), end());
   jobs.hide(id, true);
-  deletions.set(id, send);
-  const timer = setTimeout(() => {
-    send();
-    end();
-  }, SECOND_THOUGHTS);
+  deletions.set(id, finish);
+  const timer = setTimeout(finish, SECOND_THOUGHTS);
 }
 
 async function link(row, query = "") {
@@ -105,7 +109,7 @@ async function save(row, event) {
 // Fetched, not followed: a link brings no key.
 export async function saveText(row, { language }) {
   try {
-    const text = await (await ask("GET", path(row, `/subtitles/${encodeURIComponent(language)}`))).blob();
+    const text = await json("GET", path(row, `/subtitles/${encodeURIComponent(language)}`), {}, "blob");
     const url = URL.createObjectURL(text);
     const download = `${row.job.result.filename.replace(/[.][^.]*$/, "")}.${language}.vtt`;
     make("a", { href: url, download }).click();

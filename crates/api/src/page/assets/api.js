@@ -12,14 +12,21 @@ let key = recall("key");
 // What this service is, as its page says.
 export const service = { wantsKey: keys === "true", lists: lists === "true", stats: stats === "true" };
 
+// What will pass: too fast, too full, or away for a moment.
+const PASSES = ["rate_limited", "client_queue_full", "queue_full", "service_unavailable", "offline", "timeout"];
+const USUAL_WAIT = 5;
+
 export class Problem extends Error {
   constructor(status, body, wait) {
     super(body?.detail ?? "The service does not answer.");
     this.status = status;
-    this.code = body?.code ?? (status === 0 ? "offline" : "internal");
+    // without a code nobody answered, or a proxy did
+    this.code = body?.code ?? ([0, 502, 503, 504].includes(status) ? "offline" : "internal");
     this.faults = body?.errors ?? [];
     // in seconds
     this.wait = body?.retry_after ?? wait;
+    // in how many seconds to try again; null: never
+    this.passes = PASSES.includes(this.code) ? this.wait || USUAL_WAIT : null;
   }
 
   faultOf(field) {
@@ -29,10 +36,11 @@ export class Problem extends Error {
 
 export const hasKey = () => key !== null;
 
-// Tells who listens that a key is needed, or was taken.
+// Tells who listens that a key is needed, was taken, or is about to be forgotten.
 export const keyEvents = new EventTarget();
 
 export function useKey(text) {
+  if (text === null) keyEvents.dispatchEvent(new Event("leaving"));
   key = text;
   remember("key", text);
   keyEvents.dispatchEvent(new Event(text === null ? "needed" : "taken"));
@@ -59,8 +67,7 @@ export async function ask(method, path, { body, headers = {}, ...rest } = {}) {
       ...rest,
     });
   } catch (error) {
-    if (rest.signal?.aborted) throw error;
-    throw new Problem(0);
+    throw rest.signal?.aborted ? error : new Problem(0);
   }
   if (answer.ok || answer.status === 304) return answer;
   const problem = new Problem(answer.status, await answer.json().catch(() => null), seconds(answer));
@@ -71,9 +78,18 @@ export async function ask(method, path, { body, headers = {}, ...rest } = {}) {
   throw problem;
 }
 
-export async function json(method, path, options) {
+// What the answer brings; null: nothing.
+export async function json(method, path, options, as = "json") {
+  const asked = key;
   const answer = await ask(method, path, options);
-  return answer.status === 204 || answer.status === 304 ? null : answer.json();
+  if (answer.status === 204 || answer.status === 304) return null;
+  const found = await answer[as]().catch((error) => {
+    // it broke off, or is a page of whoever is in between
+    throw options?.signal?.aborted ? error : new Problem(0);
+  });
+  // who has the next key is not to see it
+  if (asked !== key) throw new Problem(401);
+  return found;
 }
 
 export const isUnfinished = ({ status }) => status === "queued" || status === "running";

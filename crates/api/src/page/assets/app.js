@@ -38,6 +38,7 @@ withKey(
   () => {
     live.stop();
     jobs.clear();
+    show($("usage"), false);
   },
 );
 

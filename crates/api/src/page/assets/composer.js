@@ -1,6 +1,6 @@
 // The form: links in, orders out.
 
-import { Problem } from "./api.js";
+import { keyEvents } from "./api.js";
 import { $, setText } from "./dom.js";
 import { site } from "./format.js";
 import * as options from "./options.js";
@@ -11,7 +11,11 @@ import { ofCode } from "./words.js";
 export function start() {
   preview.start();
   options.start(preview.offer);
-  outbox.start(failed, (urls) => put([...links(), ...urls]));
+  outbox.start(back);
+  keyEvents.addEventListener("leaving", () => {
+    empty();
+    $("tags").value = "";
+  });
   $("urls").addEventListener("input", () => preview.see(links()));
   $("urls").addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
@@ -69,20 +73,27 @@ function submit() {
     return $("urls").focus();
   }
   if (request === null) return;
-  const entries = preview.entries();
-  const orders = entries.length
-    ? entries.map((playlist_index) => ({ url: urls[0], ...request, playlist_index }))
-    : urls.map((url) => ({ url, ...request }));
+  const orders = urls.flatMap((url) => (preview.entries(url) ?? [undefined]).map((playlist_index) => ({ url, ...request, playlist_index })));
+  if (orders.length === 0) return setText($("composer-fault"), "Choose at least one entry.");
   outbox.send(orders);
-  put([]);
-  options.forgetMedium();
+  empty();
   $("urls").focus();
 }
 
-// What was refused is back in the form, with the reason beside it.
-function failed({ url }, problem) {
-  if (!(problem instanceof Problem)) throw problem;
-  put([url, ...links()]);
+function empty() {
+  put([]);
+  options.clearFaults();
+  options.forgetMedium();
+}
+
+// What was not taken is in the form again, with the reason beside it; who is busy elsewhere is left alone.
+function back(order, problem) {
+  const { url } = order;
+  if (links().length === 0) options.restore(order);
+  if (!links().includes(url)) $("urls").setRangeText(`${url}\n`, 0, 0, "preserve");
+  preview.see(links(), order);
+  if ([document.body, $("urls"), $("outbox-stop")].includes(document.activeElement)) $("urls").focus();
+  if (!problem) return;
   const { title, advice } = ofCode(problem.code);
   if (problem.faultOf("url")) {
     const said = `${site(url)}: ${title.toLowerCase()}; a link ${problem.faultOf("url")}.`;
@@ -91,5 +102,4 @@ function failed({ url }, problem) {
     const places = problem.faults.map(({ pointer, detail }) => `${pointer.slice(1)} ${detail}`).join("; ");
     setText($("composer-fault"), `${title}. ${places || advice}`);
   }
-  $("urls").focus();
 }

@@ -84,7 +84,7 @@ async function look(signal) {
         if (!(problem instanceof Problem)) throw problem;
         next = Math.max(SOON, (problem.wait ?? 0) * 1000);
         const { title, advice } = ofCode(problem.code);
-        setText($("offline"), `${title}. ${advice}`);
+        setText($("offline"), `${title}. ${problem.passes ? "This goes on by itself." : advice}`);
         show($("offline"), problem.status !== 401);
       }
     }

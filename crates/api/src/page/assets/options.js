@@ -1,7 +1,7 @@
 // What is asked for besides links: read from the form as a request, remembered for next time.
 
 import { $, setText } from "./dom.js";
-import { seconds } from "./format.js";
+import { clock, seconds } from "./format.js";
 import { recall, remember } from "./prefs.js";
 
 const AUDIO = ["mp3", "m4a", "opus", "flac", "wav"];
@@ -114,4 +114,10 @@ function readClip() {
 // What belongs to one medium, and would be wrong for the next.
 export function forgetMedium() {
   for (const id of ["clip-start", "clip-end", "filename", "live"]) $(id).value = "";
+}
+
+// Puts it back where nothing was written meanwhile.
+export function restore({ clip, filename, live_seconds: live }) {
+  const values = { "clip-start": clip?.start, "clip-end": clip?.end, filename, live: live && clock(live) };
+  for (const [id, value] of Object.entries(values)) $(id).value ||= value ?? "";
 }

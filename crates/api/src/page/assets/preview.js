@@ -1,7 +1,7 @@
 // What is at the link that was pasted: shown as soon as it is known, and offered as choices. Nothing waits for it.
 
-import { ask, Problem } from "./api.js";
-import { $, later, make, setOptions, setText, show } from "./dom.js";
+import { json, Problem } from "./api.js";
+import { $, later, make, pause, setOptions, setText, show } from "./dom.js";
 import { bytes, clock, site } from "./format.js";
 import { isAudio, suggest, wantedQuality } from "./options.js";
 import { forget, pictureNow } from "./pictures.js";
@@ -15,40 +15,51 @@ let current = "";
 let known = null;
 let links = [];
 let whole = [];
+// Entries whose orders came back, by link.
+const again = new Map();
 
-export const lookSoon = later(() => look(), TYPING);
+const lookSoon = later(() => look(), TYPING);
 
 export function start() {
   whole = [...$("quality").options].map(({ value, textContent }) => [value, textContent]);
-  $("entries-all").addEventListener("click", () => check(() => true));
-  $("entries-none").addEventListener("click", () => check(() => false));
+  $("entries-all").addEventListener("click", () => check(true));
+  $("entries-none").addEventListener("click", () => check(false));
   $("entry-list").addEventListener("change", count);
 }
 
-// What is in the form now; a look begins only when a single link stays for a moment.
-export function see(found) {
+// What is in the form now, and what came back; a look begins only when a single link stays for a moment.
+export function see(found, { url, playlist_index: entry } = {}) {
   links = found;
+  for (const old of again.keys()) if (!links.includes(old)) again.delete(old);
+  if (entry) again.set(url, [...(again.get(url) ?? []), entry]);
+  if (links.length !== 1 || links[0] !== current) {
+    // at once: nobody is to choose from what is gone in a moment
+    looking.abort();
+    current = "";
+    $("preview").classList.remove("looking");
+    if (known) clear();
+    lookSoon();
+  }
   count();
-  if (links.length !== 1 || links[0] !== current) lookSoon();
 }
 
-// Which entries of a list were chosen, from 1; none where it is no list.
-export function entries() {
-  if (links.length !== 1 || links[0] !== current || !known?.entries.length) return [];
+// Which entries of the list at this link were chosen, from 1; null where none is known.
+export function entries(url) {
+  if (url !== current || !known?.entries.length) return again.get(url) ?? null;
   return [...$("entry-list").querySelectorAll("input:checked")].map(({ value }) => Number(value));
 }
 
 function check(is) {
-  for (const box of $("entry-list").querySelectorAll("input")) box.checked = is(box);
+  for (const box of $("entry-list").querySelectorAll("input")) box.checked = is;
   count();
 }
 
 function count() {
-  const chosen = entries().length || links.length;
+  const chosen = links.flatMap((url) => entries(url) ?? url).length;
   setText($("submit"), chosen > 1 ? `Download ${chosen}` : "Download");
 }
 
-async function look() {
+async function look(failed = 0) {
   looking.abort();
   looking = new AbortController();
   const { signal } = looking;
@@ -59,13 +70,14 @@ async function look() {
   $("preview").classList.add("looking");
   say("Looking…", site(current));
   try {
-    const metadata = await (await ask("POST", "metadata", { body: { url: current }, signal })).json();
-    if (!signal.aborted) present(metadata);
+    present(await json("POST", "metadata", { body: { url: current }, signal }));
   } catch (problem) {
     if (signal.aborted) return;
     if (!(problem instanceof Problem)) throw problem;
     const { title, advice } = ofCode(problem.code);
-    say(title, problem.code === "rate_limited" ? "No preview for the moment; you can download all the same." : `${problem.message} ${advice}`);
+    say(title, problem.passes ? "No preview for the moment; you can download all the same." : `${problem.message} ${advice}`);
+    // ever more rarely: some are always too slow
+    if (problem.passes) pause(problem.passes * 1000 * 2 ** failed, signal).then(() => signal.aborted || look(failed + 1));
   } finally {
     if (!signal.aborted) $("preview").classList.remove("looking");
   }
@@ -155,8 +167,9 @@ function offerLanguages(subtitles) {
 }
 
 function offerEntries(list) {
+  const wanted = again.get(current) ?? [1];
   const rows = list.map(({ title, duration_seconds: length }, at) => {
-    const box = make("input", { type: "checkbox", id: `entry-${at + 1}`, value: at + 1, checked: at === 0 });
+    const box = make("input", { type: "checkbox", id: `entry-${at + 1}`, value: at + 1, checked: wanted.includes(at + 1) });
     const words = `${at + 1}. ${title ?? "Untitled"}${length ? ` · ${clock(length)}` : ""}`;
     return make("li", { className: "check" }, box, make("label", { htmlFor: box.id, textContent: words }));
   });

@@ -97,7 +97,7 @@ export class Row {
     set(this.part(".favourite"), "aria-pressed", library.favourite);
     show(this.part(".own"), is("completed"));
     const { notes, rating } = this.fields();
-    if (document.activeElement !== notes) notes.value = library.notes ?? "";
+    if (document.activeElement !== notes && !notes.dataset.unsent) notes.value = library.notes ?? "";
     if (document.activeElement !== rating) rating.value = library.rating ?? "";
     set(this.part(".source"), "href", job.media?.webpage_url ?? job.request.url);
     if (!is("completed")) this.closePlayer();

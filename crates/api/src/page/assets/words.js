@@ -46,12 +46,12 @@ const CODES = {
   unsupported_media_type: ["Not understood", "Reload this page and try again."],
   range_not_satisfiable: ["Beyond the end", "Start over."],
   invalid_request: ["Something is not right", "See the marked fields."],
-  rate_limited: ["Too fast", "This goes on by itself in a moment."],
+  rate_limited: ["Too fast", "Try again in a moment."],
   client_queue_full: ["Your queue is full", "Wait until some of yours are done."],
   quota_exceeded: ["Enough for today", "Your key may fetch no more until tomorrow."],
   queue_full: ["The queue is full", "Try again in a while."],
   service_unavailable: ["Part of the service is down", "Try again in a while."],
-  offline: ["No connection", "This goes on by itself when the service answers again."],
+  offline: ["No connection", "Try again."],
 };
 
 export function ofCode(code) {
