@@ -72,6 +72,29 @@ async fn what_a_proxy_gave_up_on_and_what_is_stopped_on_its_way_and_sent_again_i
 }
 
 #[tokio::test]
+async fn an_order_that_is_never_answered_is_sent_again() -> Result<()> {
+    let home = Home::open(&[]).await?;
+    let way = Gateway::to(home.house.api.address()).await;
+    way.next(Method::POST, DOWNLOADS, Turn::Held);
+    let (url, page) = (home.talk("/talk.html", "A talk"), way.url());
+    Visit::to(&page)
+        .goes(async |browser| {
+            // nobody here waits for as long as the page does
+            let soon =
+                "const { timeout } = AbortSignal; AbortSignal.timeout = (ms) => timeout.call(AbortSignal, ms / 20)";
+            browser.tool("Page.addScriptToEvaluateOnNewDocument", json!({ "source": soon })).await?;
+            browser.go(&page).await?;
+            paste(browser, "#urls", &url).await?;
+            browser.press("button", "Download").await?;
+            until("it is sent", async || way.held() == 1).await?;
+            browser.find(COMPLETED).await?;
+            assert_eq!(home.ordered().await?.len(), 1);
+            Ok(())
+        })
+        .await
+}
+
+#[tokio::test]
 async fn a_look_at_a_link_is_taken_again_while_it_stays_and_ends_with_it() -> Result<()> {
     let home = Home::open(&[]).await?;
     let way = Gateway::to(home.house.api.address()).await;

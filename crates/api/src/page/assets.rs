@@ -35,8 +35,9 @@ macro_rules! assets {
     };
 }
 
-static ASSETS: [Asset; 23] = assets![
+static ASSETS: [Asset; 24] = assets![
     "style.css": STYLE,
+    "status.css": STYLE,
     "icon.svg": "image/svg+xml",
     "manifest.webmanifest": "application/manifest+json",
     "boot.js": SCRIPT,
@@ -111,10 +112,10 @@ mod tests {
         assets.chain([("index.html", INDEX), ("status.html", STATUS)])
     }
 
-    /// What `/` brings. The page of one download, whose these two are, is another, and far smaller.
+    /// What `/` brings. The page of one download, whose these are, is another, and far smaller.
     #[test]
     fn the_whole_page_is_at_most_100_kb() {
-        let of_it = texts().filter(|(name, _)| !["status.html", "deep.js"].contains(name));
+        let of_it = texts().filter(|(name, _)| !["status.html", "status.css", "deep.js"].contains(name));
         let bytes: usize = of_it.map(|(_, text)| text.len()).sum();
         assert!(bytes <= 100_000, "{bytes}");
     }

@@ -12,16 +12,19 @@ let key = recall("key");
 // What this service is, as its page says.
 export const service = { wantsKey: keys === "true", lists: lists === "true", stats: stats === "true" };
 
+// Without a code nobody answered, or a proxy did.
+const BARE = { 0: "offline", 429: "rate_limited", 502: "offline", 503: "offline", 504: "offline" };
 // What will pass: too fast, too full, or away for a moment.
 const PASSES = ["rate_limited", "client_queue_full", "queue_full", "service_unavailable", "offline", "timeout"];
 const USUAL_WAIT = 5;
+// Milliseconds; the service takes 75 s at most.
+const LONGEST = 90_000;
 
 export class Problem extends Error {
   constructor(status, body, wait) {
     super(body?.detail ?? "The service does not answer.");
     this.status = status;
-    // without a code nobody answered, or a proxy did
-    this.code = body?.code ?? ([0, 502, 503, 504].includes(status) ? "offline" : "internal");
+    this.code = body?.code ?? BARE[status] ?? "internal";
     this.faults = body?.errors ?? [];
     // in seconds
     this.wait = body?.retry_after ?? wait;
@@ -78,15 +81,21 @@ export async function ask(method, path, { body, headers = {}, ...rest } = {}) {
   throw problem;
 }
 
-// What the answer brings; null: nothing.
-export async function json(method, path, options, as = "json") {
+// What the answer brings; null: nothing. There is a Problem, too, when it takes too long.
+export async function json(method, path, options = {}, as = "json") {
   const asked = key;
-  const answer = await ask(method, path, options);
-  if (answer.status === 204 || answer.status === 304) return null;
-  const found = await answer[as]().catch((error) => {
-    // it broke off, or is a page of whoever is in between
-    throw options?.signal?.aborted ? error : new Problem(0);
-  });
+  const { signal } = options;
+  const late = AbortSignal.timeout(LONGEST);
+  // browsers of 2023 have no `any`
+  const either = signal ? (AbortSignal.any?.([signal, late]) ?? signal) : late;
+  let found = null;
+  try {
+    const answer = await ask(method, path, { ...options, signal: either });
+    if (answer.status !== 204 && answer.status !== 304) found = await answer[as]();
+  } catch (error) {
+    // it did not come, broke off, or is a page of whoever is in between
+    throw error instanceof Problem || signal?.aborted ? error : new Problem(0);
+  }
   // who has the next key is not to see it
   if (asked !== key) throw new Problem(401);
   return found;

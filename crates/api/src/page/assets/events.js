@@ -32,7 +32,6 @@ export async function follow(id, heard, signal) {
 // Resolves to whether it has ended; if not, whoever listens again goes on from `place`.
 async function listen(id, place, heard, signal) {
   const silent = new AbortController();
-  // browsers of 2023 have no `AbortSignal.any`
   signal.addEventListener("abort", () => silent.abort(), { signal: silent.signal });
   let timer = setTimeout(() => silent.abort(), SILENCE);
   try {
