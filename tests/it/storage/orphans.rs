@@ -76,7 +76,12 @@ impl Bench {
 
     /// Looks for orphans as workers do that have little else to do, until it is so.
     async fn sweep_until(&self, what: &str, is_so: impl AsyncFn(&Stats) -> bool) -> Result<()> {
-        let terms = Terms { every: Duration::from_secs(1), age: AGE };
+        self.sweep_every(Duration::from_secs(1), what, is_so).await
+    }
+
+    /// The same, with so much time between two looks.
+    async fn sweep_every(&self, every: Duration, what: &str, is_so: impl AsyncFn(&Stats) -> bool) -> Result<()> {
+        let terms = Terms { every, age: AGE };
         let workers = NAMES.map(WorkerId::on_host);
         let [one, other] = workers.each_ref().map(|it| orphans::run(&self.jobs, &self.site.worker, it, terms));
         tokio::select! {
@@ -89,7 +94,7 @@ impl Bench {
         }
     }
 
-    /// The same, until another look has ended.
+    /// Looks for them until another look has ended.
     async fn sweep(&self) -> Result<Stats> {
         let before = self.jobs.stats().await?.orphans.last_sweep;
         self.sweep_until("a look ended", async |stats| stats.orphans.last_sweep != before).await?;
@@ -221,7 +226,7 @@ async fn a_store_that_fails_ends_the_look_and_what_is_left_goes_with_a_later_one
     }
     // each call is tried three times
     s3.fail(Call::List, 3, Fault::Refused(503));
-    bench.sweep_until("a look failed", async |stats| stats.orphans.swept.failed == 1).await?;
+    bench.sweep_every(HOUR, "a look failed", async |stats| stats.orphans.swept.failed == 1).await?;
     assert_eq!((s3.counts().seen(Call::Delete), bench.jobs.stats().await?.orphans.last_sweep), (0, None));
     s3.fail(Call::Delete, 3, Fault::Refused(403));
     bench.sweep_until("removals failed", async |stats| stats.orphans.swept.failed == 4).await?;
