@@ -154,6 +154,11 @@ impl S3 {
         self.hook.faults.lock().expect("no panic").push((call, times, fault));
     }
 
+    /// Fails none any more.
+    pub fn recover(&self) {
+        self.hook.faults.lock().expect("no panic").clear();
+    }
+
     /// Does what is held.
     pub fn go_on(&self) {
         self.hook.go_on.send_replace(true);
