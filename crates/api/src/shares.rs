@@ -81,7 +81,7 @@ struct User {
 const OPEN: &str = "the semaphore is never closed";
 
 impl Shares {
-    /// So many of one client at once, and of all together, of which a sixth is left by whoever has most.
+    /// So many of one client at once, and of all together, of which a sixth, rounded down, is left by whoever has most.
     #[must_use]
     pub fn new(of_a_client: usize, of_all: usize) -> Self {
         let most = of_all - of_all / 6;

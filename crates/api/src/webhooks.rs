@@ -12,7 +12,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// After which they are said again: another API, of before the change perhaps, may have said others meanwhile.
 const SAY_AGAIN: Duration = Duration::from_secs(60);
 
-/// Says so whenever the secrets are others, until it is dropped.
+/// Says so whenever the secrets are others, until it is dropped. Who has none says it once.
 pub async fn publish(app: &App) {
     let has_none = app.keys.is_none() && app.config.webhook_secrets.is_none();
     let mut said: Option<(Instant, _)> = None;

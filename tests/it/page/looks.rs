@@ -13,7 +13,7 @@ const SIZES: [(u32, u32); 3] = [(360, 800), (768, 1024), (1440, 900)];
 /// Bytes of all its files.
 const LARGEST: u64 = 100_000;
 /// As `SLOW`, where one looks six times at a page for each state.
-const SLOWER: Fault = Fault::Throttle(4_000);
+const SLOWER: Fault = Fault::Throttle(2_000);
 
 /// Each of the sizes in light and in dark, with a name.
 fn looks() -> impl Iterator<Item = (String, (u32, u32), Scheme)> {

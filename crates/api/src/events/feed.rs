@@ -164,13 +164,13 @@ fn theirs(seen: &Seen, caller: &Caller) -> ApiResult<Option<(Job, Standing)>> {
     Ok(caller.may_see(&job.client).then_some((job, standing)))
 }
 
-/// Tells all who follow a job how it stands, unless they know, or know better from a look that began later.
+/// Tells all who follow a job how it stands, unless they know, or know better. Of two looks at once, the later one may be
+/// answered first, and even have read earlier: a place never falls by itself, so only among equals the later look counts.
 fn show(feed: &Sender, newest: Newest) {
     let newest = Arc::new(newest);
     feed.send_if_modified(|shown| {
         let is_other = newest.standing != shown.standing || newest.json() != shown.json();
-        // of two looks at once, the later one may be answered first
-        let is_later = newest.looked >= shown.looked || newest.standing.place > shown.standing.place;
+        let is_later = (newest.standing.place, newest.looked) >= (shown.standing.place, shown.looked);
         let is_news = is_other && is_later;
         if is_news {
             *shown = Arc::clone(&newest);

@@ -110,7 +110,9 @@ impl Follower {
     /// Has it been told all, the end included? Then there is nothing to come back for.
     #[must_use]
     pub fn has_heard_all(&self) -> bool {
-        !self.is_unread && self.news.borrow().has_ended()
+        // in one look: it may end between two
+        let newest = self.news.borrow();
+        newest.has_ended() && self.heard == Some(newest.standing.place)
     }
 
     /// What is told, piece by piece, until the job ends, or is gone, or nothing more may be told.

@@ -93,7 +93,7 @@ pub async fn thumbnail(State(app): State<Arc<App>>, caller: Caller, params: Para
     let kept = match app.metadata.kept_picture(&what).await? {
         Some(kept) => kept,
         None => {
-            // first: who has to ask again for want of one has paid for nothing
+            // first: who has to ask again for want of one has paid for no look
             let place = app.metadata.place_for_picture(&caller)?;
             if !app.metadata.is_known(&what).await {
                 let charged = app.limits.charge(Class::Metadata, &caller);

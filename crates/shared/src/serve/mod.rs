@@ -149,7 +149,7 @@ async fn finish(mut connection: Pin<&mut impl GracefulConnection>, activity: Act
         () = activity.silence() => {}
     }
     connection.as_mut().graceful_shutdown();
-    // or the silence of before would end it at once, and nothing be said
+    // or the silence of before would end it at once, nothing be said, and a request that was on its way be cut off
     activity.begin_anew();
     tokio::select! {
         _ = connection => {}

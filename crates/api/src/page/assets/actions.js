@@ -44,7 +44,9 @@ export function actions(row, standIn) {
   notes.addEventListener("change", () => {
     // until the service has it, no news takes it away
     notes.dataset.unsent = true;
-    patch(row, { notes: notes.value.trim() || null }).then(() => delete notes.dataset.unsent).catch((p) => tellProblem(row, p));
+    const { value } = notes;
+    const sent = () => notes.value === value && delete notes.dataset.unsent;
+    patch(row, { notes: value.trim() || null }).then(sent).catch((p) => tellProblem(row, p));
   });
   rating.addEventListener("change", () => patch(row, { rating: Number(rating.value) || null }).catch((p) => tellProblem(row, p)));
 }

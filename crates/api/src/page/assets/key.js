@@ -36,6 +36,7 @@ function present(is) {
 
 function requireKey() {
   present(false);
+  setText($("key-fault"), "");
   $("api-key").focus();
 }
 

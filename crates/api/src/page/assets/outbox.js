@@ -58,8 +58,11 @@ async function first(signal) {
   const key = keys.get(name) ?? random();
   keys.set(name, key);
   try {
-    jobs.put(await json("POST", "downloads", { body, headers: { "Idempotency-Key": key }, signal }));
+    const job = await json("POST", "downloads", { body, headers: { "Idempotency-Key": key }, signal });
     keys.delete(name);
+    // told long ago, and its answer lost: what has ended so since then is wanted anew
+    if (["failed", "cancelled"].includes(job.status) && jobs.get(job.id)) return;
+    jobs.put(job);
     orders.shift();
     settle();
   } catch (problem) {

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Timespec, Timestamps, UTIME_NOW, futimens};
+use rustix::io::Errno;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{blocking, fault, make_directories, remove_empty_parents};
@@ -103,7 +104,11 @@ fn finish(objects: &Path, object: &Path) -> io::Result<()> {
     let file = fs::File::open(&part)?;
     // a linked file has the time of its last byte, or whatever whoever wrote it has made of that
     let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
-    futimens(&file, &Timestamps { last_access: now, last_modification: now })?;
+    match futimens(&file, &Timestamps { last_access: now, last_modification: now }) {
+        // a file system that keeps no times
+        Ok(()) | Err(Errno::NOSYS | Errno::NOTSUP) => {}
+        Err(error) => return Err(error.into()),
+    }
     file.sync_all()?;
     fs::rename(&part, object)?;
     // the name, and the names of the directories on the way to it
