@@ -107,8 +107,8 @@ fn follows(query: Option<&str>) -> bool {
     query == Some(FOLLOW)
 }
 
-/// Cancels it. Who follows it goes on, for it ends when its programs have. As the API's own, and unlike its `DELETE`, it leaves alone what has ended meanwhile: who sees a running
-/// job does not mean to delete its result.
+/// Cancels it. Who follows it goes on, for it ends when its programs have. As the API's own, and unlike its `DELETE`, it
+/// leaves alone what has ended meanwhile: who sees a running job does not mean to delete its result.
 pub(super) async fn cancel(
     State(app): State<Arc<App>>,
     caller: Caller,
