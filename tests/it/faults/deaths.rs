@@ -36,12 +36,17 @@ async fn workers_whose_clocks_are_an_hour_off_lose_no_lease_and_keep_none() -> R
     let preload = faketime()?.display().to_string();
     let off = |by| [("LD_PRELOAD", preload.as_str()), ("FAKETIME", by), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")];
     let mut fast = house.worker(&off("+1h")).await?;
-    // long enough for the other worker to start, and for two leases
-    let leisurely = house.origin.spoilt(Fault::Throttle(40_000), "/progressive.mp4");
-    let job = house.order(&request(&leisurely, json!({}))).await?;
-    house.is_fetching(&job).await?;
     let slow = house.worker(&off("-1h")).await?;
     assert_eq!(hours_off(&house).await?, [-1, 1]);
+    // one for each, and each for longer than two leases
+    let leisurely = house.origin.spoilt(Fault::Throttle(40_000), "/progressive.mp4");
+    let mut jobs = Vec::new();
+    for options in [json!({}), json!({ "format": "mkv" })] {
+        jobs.push(house.order(&request(&leisurely, options)).await?);
+    }
+    for job in &jobs {
+        house.is_fetching(job).await?;
+    }
 
     let watched = std::time::Instant::now();
     until("two leases pass", async || watched.elapsed() > 2 * LEASE).await?;
@@ -49,7 +54,9 @@ async fn workers_whose_clocks_are_an_hour_off_lose_no_lease_and_keep_none() -> R
     assert_eq!(house.metric(&fast, "haul_jobs_lost_total").await?, 0.0);
 
     fast.kill()?;
-    assert_eq!(house.outcome(&job).await?, "completed");
+    for job in &jobs {
+        assert_eq!(house.outcome(job).await?, "completed");
+    }
     assert_eq!(house.metric(&house.api, "haul_leases_lost_total").await?, 1.0);
     assert_eq!(house.metric(&slow, "haul_jobs_lost_total").await?, 0.0);
     Ok(())
