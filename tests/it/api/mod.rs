@@ -8,6 +8,7 @@ mod events;
 mod faults;
 mod flood;
 mod foreign;
+mod generated;
 mod jars;
 mod keys;
 mod library;

@@ -26,7 +26,7 @@ const LONGEST_WAIT_SECONDS: u64 = 60;
 /// Queue a download.
 #[utoipa::path(
     post, path = "/api/v1/downloads", tag = "downloads", request_body = DownloadRequest,
-    params(("Idempotency-Key" = Option<String>, Header, description = "1-255 visible ASCII characters, kept for 24 hours: the same key and request give the same job.")),
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$", description = "1-255 visible ASCII characters, kept for 24 hours: the same key and request give the same job.")),
     responses(
         (status = 202, description = "It is queued.", body = JobView, headers(("Location" = String, description = "Where the job is."))),
         (status = 200, description = "A finished result is reused.", body = JobView),

@@ -26,7 +26,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 #[derive(Debug, Serialize, ToSchema)]
 pub struct MetadataRequest {
     /// http or https, at most 2048 characters.
-    #[schema(max_length = 2048)]
+    #[schema(min_length = 1, max_length = 2048, example = "https://media.example/talk")]
     url: String,
 }
 
@@ -73,7 +73,7 @@ pub async fn look(
 /// counts as a request for metadata.
 #[utoipa::path(
     get, path = "/api/v1/metadata/thumbnail", tag = "metadata",
-    params(("url" = String, Query, description = "The address.")),
+    params(("url" = String, Query, min_length = 1, max_length = 2048, description = "The address.")),
     responses(
         (status = 200, description = "The picture.", content_type = "image/jpeg", headers(
             ("Cache-Control" = String, description = "For how long it is good."),
@@ -116,7 +116,7 @@ pub async fn thumbnail(State(app): State<Arc<App>>, caller: Caller, params: Para
 /// Forget what is known of an address, its picture too.
 #[utoipa::path(
     delete, path = "/api/v1/metadata", tag = "metadata",
-    params(("url" = String, Query, description = "The address.")),
+    params(("url" = String, Query, min_length = 1, max_length = 2048, description = "The address.")),
     responses(
         (status = 204, description = "It is forgotten, if it was known."),
         (status = 403, description = "`forbidden`: a site that the key may not fetch from", body = Problem, content_type = "application/problem+json"),

@@ -53,8 +53,9 @@ pub struct DownloadRequest {
     /// Write chapters into the file.
     #[serde(default = "yes")]
     pub embed_chapters: bool,
-    /// Segments to mark or leave out.
+    /// Segments to mark or leave out; null in a request is none.
     #[serde(default)]
+    #[schema(value_type = Option<SponsorBlock>)]
     pub sponsorblock: SponsorBlock,
     /// Which entry, when the URL is a playlist.
     #[serde(default = "first")]
