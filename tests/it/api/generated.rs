@@ -61,7 +61,8 @@ async fn schemathesis(house: &House, settings: &str) -> Result<Output> {
     let program = checks().with_file_name("schemathesis");
     let mut command = Command::new(program);
     command.arg("--config-file").arg(&file).arg("run").arg(format!("http://{}/openapi.json", house.api.address()));
-    command.args(["--phases", "examples,coverage,fuzzing", "--workers", "2", "--warnings", "off"]);
+    // one worker: with several, Python 3.11 now and then loses its way in `ast`
+    command.args(["--phases", "examples,coverage,fuzzing", "--workers", "1", "--warnings", "off"]);
     command.current_dir(folder.path()).kill_on_drop(true);
     command.output().await.context("tests/run installs schemathesis")
 }
