@@ -9,6 +9,7 @@
 //! Not here: how a medium is looked at (the worker), how long a finding is fresh and kept (`shared::metadata`).
 
 mod picture;
+mod plan;
 mod view;
 
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use haul_shared::cookies::Cookies;
-use haul_shared::ids::Ticket;
+use haul_shared::ids::{Region, Ticket};
 use haul_shared::job::{FailureKind, JobSpec, JobState};
 use haul_shared::media::Priority;
 use haul_shared::metadata::{Cached, Finding, KEPT_FOR, Look, MetadataCache};
@@ -35,6 +36,7 @@ use crate::error::{ApiError, ApiResult, Code};
 use crate::shares::{PICTURES, PICTURES_OF_ALL, Shares};
 use crate::submit::job_of;
 
+pub use plan::PlanView;
 pub use view::MetadataView;
 
 /// How long memory is believed before Redis is asked again.
@@ -77,7 +79,7 @@ impl Origin {
 /// An answer.
 #[derive(Debug)]
 pub struct Answer {
-    /// What is known, as the JSON of a [`MetadataView`], or why nothing is.
+    /// What is known, as the JSON of a [`MetadataView`] or [`PlanView`], or why nothing is.
     pub outcome: ApiResult<Bytes>,
     /// Where from.
     pub origin: Origin,
@@ -239,7 +241,8 @@ impl MetadataService {
 
     /// Has a worker look, and waits for what it finds.
     async fn look(&self, what: &Look, caller: &Caller) -> ApiResult<Remembered> {
-        self.done(JobSpec::Metadata { url: what.url.clone(), cookies: what.cookies.clone() }, caller).await?;
+        let spec = JobSpec::Metadata { url: what.url.clone(), cookies: what.cookies.clone() };
+        self.done(spec, &caller.region, caller).await?;
         let mut found = self.redis.get(what).await?;
         if found.is_none() && what.cookies == Cookies::Any {
             // a worker of before there were jars has used none, and left it where such findings are
@@ -248,9 +251,9 @@ impl MetadataService {
         self.told(found)
     }
 
-    /// Has a worker do this, and waits until it is done.
-    async fn done(&self, spec: JobSpec, caller: &Caller) -> ApiResult<()> {
-        let ticket = job_of(self.jobs.submit(&self.submission(spec, caller)).await?)?.1.ticket;
+    /// Has a worker of this region do this, and waits until it is done.
+    async fn done(&self, spec: JobSpec, region: &Region, caller: &Caller) -> ApiResult<()> {
+        let ticket = job_of(self.jobs.submit(&self.submission(spec, region, caller)).await?)?.1.ticket;
         let ended = timeout(LONGEST_WAIT, self.end_of(ticket)).await;
         let ended = ended.unwrap_or_else(|_| Err(ApiError::new(Code::Timeout)));
         // the finding is in the cache; the ticket has served. A failure here is mended by its short life.
@@ -288,14 +291,14 @@ impl MetadataService {
         }
     }
 
-    fn submission(&self, spec: JobSpec, caller: &Caller) -> Submission {
+    fn submission(&self, spec: JobSpec, region: &Region, caller: &Caller) -> Submission {
         Submission {
-            ticket: self.jobs.draw(&spec, &caller.region),
+            ticket: self.jobs.draw(&spec, region),
             client: caller.client.clone(),
             // their rate is that of downloads
             limits: ClientLimits { rate: None, ..caller.limits },
             spec,
-            region: caller.region.clone(),
+            region: region.clone(),
             priority: Priority::Normal,
             // no client ever sees this job: see `App::request_of`
             request: Vec::new(),

@@ -69,7 +69,7 @@ impl Metrics {
             requests: make.counters("haul_http_requests_total", "Requests answered.", &["method", "route", "status"]),
             request_duration,
             rate_limited: make.counters("haul_rate_limited_total", "Requests refused by a limit.", &["class"]),
-            metadata_cache: make.counters("haul_metadata_cache_total", "Metadata asked for.", &["result"]),
+            metadata_cache: make.counters("haul_metadata_cache_total", "Metadata and plans asked for.", &["result"]),
             results_reused: make.registered(IntCounter::new(
                 "haul_results_reused_total",
                 "Downloads answered with a result that existed.",

@@ -23,7 +23,7 @@ use crate::compression::compress;
 use crate::config::CorsOrigins;
 use crate::limits::{Class, limit};
 use crate::routes::{
-    batch, downloads, events, files, health, library, list, metadata, operators, thumbnail, usage, webhook,
+    batch, downloads, events, files, health, library, list, metadata, operators, plan, thumbnail, usage, webhook,
 };
 use crate::{error, host, observe, openapi, page};
 
@@ -62,7 +62,10 @@ pub fn routers(app: &Arc<App>) -> Routers {
         // it makes us call a stranger
         .routes(routes!(webhook::redeliver))
         .route_layer(charged(Class::Downloads, SOON));
-    let looking = OpenApiRouter::new().routes(routes!(metadata::look)).route_layer(charged(Class::Metadata, PATIENT));
+    let looking = OpenApiRouter::new()
+        .routes(routes!(metadata::look))
+        .routes(routes!(plan::plan))
+        .route_layer(charged(Class::Metadata, PATIENT));
     let waiting = OpenApiRouter::new().routes(routes!(downloads::show)).route_layer(charged(Class::Reads, PATIENT));
     let reading = OpenApiRouter::new()
         // a batch charges each of its items to the limit of downloads, beside its own reading

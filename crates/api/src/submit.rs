@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, StatusCode};
 use haul_shared::ids::Ticket;
-use haul_shared::job::Job;
+use haul_shared::job::{Job, JobSpec};
 use haul_shared::store::{Idempotency, Submission, Submitted, WebhookOrder};
 use haul_shared::view::DownloadRequest;
 use sha2::{Digest as _, Sha256};
@@ -37,7 +37,7 @@ pub async fn submit(app: &App, caller: &Caller, body: &Node, key: Option<String>
     // what has to be the same is what was asked: not how it was spelled, nor where the client was when it asked
     let body_sha256 = hex(&Sha256::digest(order.request.stored()));
     let region = order.request.region.get_or_insert_with(|| caller.region.clone()).clone();
-    let ticket = app.jobs.draw(&order.spec(&caller.jars), &region);
+    let ticket = app.jobs.draw(&JobSpec::Download(order.spec(&caller.jars)), &region);
     let mut submission = submission(app, caller, ticket, &order)?;
     submission.idempotency = key.map(|key| Idempotency { key, body_sha256 });
     let submitted = app.jobs.submit(&submission).await?;
@@ -64,7 +64,7 @@ fn submission(app: &App, caller: &Caller, ticket: Ticket, order: &Order) -> ApiR
         ticket,
         client: caller.client.clone(),
         limits: caller.limits,
-        spec: order.spec(&caller.jars),
+        spec: JobSpec::Download(order.spec(&caller.jars)),
         region: request.region.clone().unwrap_or_else(|| caller.region.clone()),
         priority: request.priority,
         request: request.stored(),

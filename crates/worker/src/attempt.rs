@@ -63,7 +63,7 @@ pub async fn run(ctx: &Context, leased: Leased, work: Work) -> Option<Sitting> {
     let halt = entry.stop_token().child_token();
     let guard = match spec {
         JobSpec::Download(_) => ctx.guards.attempt(&halt),
-        JobSpec::Metadata { .. } | JobSpec::Picture(_) => ctx.guards.look(&halt),
+        JobSpec::Metadata { .. } | JobSpec::Picture(_) | JobSpec::Plan(_) => ctx.guards.look(&halt),
     };
     let (outcome, scratch) = in_scratch(ctx, (&entry, &guard), spec, (work, halt)).await;
     settle(ctx, &entry, &leased, (outcome, scratch), (began.elapsed(), guard.tally())).await
@@ -119,7 +119,7 @@ async fn within_quota(
     }
 }
 
-/// With yt-dlp and ffmpeg: a download, a look at metadata, or a picture of it.
+/// With yt-dlp and ffmpeg: a download, a look at metadata, a picture of it, or a plan.
 pub fn by_programs<'a>(
     ctx: &'a Context,
     held: (&'a Running, &'a Guard),
@@ -139,6 +139,10 @@ pub fn by_programs<'a>(
             }
             JobSpec::Picture(order) => {
                 pipeline::picture(ctx, held, order, scratch).await?;
+                Ok(Outcome::Found)
+            }
+            JobSpec::Plan(order) => {
+                pipeline::plan(ctx, held, order, scratch).await?;
                 Ok(Outcome::Found)
             }
         }

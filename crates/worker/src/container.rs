@@ -97,6 +97,21 @@ pub enum Container {
 }
 
 impl Container {
+    const ALL: [Self; 12] = [
+        Self::Mp4,
+        Self::M4a,
+        Self::Webm,
+        Self::Mkv,
+        Self::MpegTs,
+        Self::Mp3,
+        Self::Aac,
+        Self::Ogg,
+        Self::Flac,
+        Self::Wav,
+        Self::Avi,
+        Self::Flv,
+    ];
+
     /// The container that a request names; none for `original`.
     #[must_use]
     pub fn of_format(format: Format) -> Option<Self> {
@@ -171,6 +186,31 @@ impl Container {
         }
     }
 
+    /// The container that a file of this extension promises to be.
+    #[must_use]
+    pub fn of_extension(extension: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|container| container.extension() == extension)
+    }
+
+    /// How the sound in such a file is coded, as a rule; none: in several ways.
+    #[must_use]
+    pub fn usual_sound(self) -> Option<AudioCodec> {
+        match self {
+            Self::Mp4 | Self::M4a | Self::MpegTs | Self::Aac | Self::Flv => Some(AudioCodec::Aac),
+            Self::Mp3 => Some(AudioCodec::Mp3),
+            Self::Ogg => Some(AudioCodec::Opus),
+            Self::Flac => Some(AudioCodec::Flac),
+            Self::Wav => Some(AudioCodec::PcmS16),
+            Self::Webm | Self::Mkv | Self::Avi => None,
+        }
+    }
+
+    /// What it is called when there is no picture in it.
+    #[must_use]
+    pub fn without_picture(self) -> Self {
+        if self == Self::Mp4 { Self::M4a } else { self }
+    }
+
     /// Media type, from a closed list.
     #[must_use]
     pub fn content_type(self, has_video: bool) -> &'static str {
@@ -221,6 +261,15 @@ mod tests {
             ("pcm_s24le", AudioCodec::Other),
         ] {
             assert_eq!(AudioCodec::of_name(name), codec, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_extension_promises_a_container_that_holds_its_usual_sound() {
+        assert_eq!(Container::of_extension("mov"), None);
+        for container in Container::ALL {
+            assert_eq!(Container::of_extension(container.extension()), Some(container));
+            assert!(container.usual_sound().is_none_or(|codec| container.holds_audio(codec)), "{container:?}");
         }
     }
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 const DOWNLOADS: &str = "/api/v1/downloads";
 const METADATA: &str = "/api/v1/metadata";
+const PLAN: &str = "/api/v1/plan";
 
 /// The code, and the places that it names.
 fn told(answer: &Value) -> (&str, Vec<&str>) {
@@ -36,6 +37,8 @@ async fn a_key_orders_only_what_it_may_by_whichever_route() -> Result<()> {
             assert_eq!((alone.status.as_u16(), &batch["results"][0]["status"]), (202, &json!(202)), "{url} {format}");
         } else {
             assert_eq!((alone.status.as_u16(), told(&alone.json())), (403, ("forbidden", places.clone())));
+            let plan = site.post_as("narrow", PLAN, &body(url, format)).await?;
+            assert_eq!((plan.status.as_u16(), told(&plan.json())), (403, ("forbidden", places.clone())));
             assert_eq!(batch["results"][0]["status"], 403);
             assert_eq!(told(&batch["results"][0]["error"]), ("forbidden", places));
         }

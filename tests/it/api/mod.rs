@@ -18,6 +18,7 @@ mod odd;
 mod operators;
 mod page;
 mod pictures;
+mod plans;
 mod pressure;
 mod regions;
 mod reload;

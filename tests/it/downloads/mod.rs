@@ -16,6 +16,7 @@ mod life;
 mod live;
 mod look;
 mod pictures;
+mod plan;
 mod posing;
 mod progress;
 mod regions;

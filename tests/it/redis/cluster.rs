@@ -4,7 +4,9 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use haul_shared::cookies::Cookies;
-use haul_shared::metadata::{Finding, KEPT_FOR, Look, MetadataCache, Picture};
+use haul_shared::job::{DownloadSpec, FailureKind, PlanSpec};
+use haul_shared::media::Format;
+use haul_shared::metadata::{DownloadPlan, Finding, KEPT_FOR, Look, MetadataCache, Picture};
 use haul_shared::source::SourceUrl;
 use haul_tests::cluster::Cluster;
 use haul_tests::processes::until;
@@ -125,6 +127,44 @@ async fn a_picture_is_kept_only_with_what_names_it_and_forgotten_with_it() -> Re
         assert_eq!((cache.get(&look).await?, cache.picture(&look).await?), (None, None));
         cache.put_picture(&look, Ok(b"late")).await?;
         assert_eq!(cache.picture(&look).await?, None);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn all_plans_of_an_address_are_forgotten_with_it_and_none_comes_back_with_the_next() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    let cache = MetadataCache::new(cluster.server(2)?, Duration::from_secs(300));
+    let plan = |reason: &str| DownloadPlan { reason: reason.to_owned(), ..DownloadPlan::default() };
+    let known = async |order: &PlanSpec| {
+        anyhow::Ok(cache.plan(order).await?.map(|cached| {
+            assert!(!cached.stale && cached.age < Duration::from_secs(300), "{cached:?}");
+            cached.finding
+        }))
+    };
+    // enough for all masters
+    for n in 0..12 {
+        let url = SourceUrl::read(&format!("https://video.example/{n}"))?;
+        let order = |format, region: &str| {
+            let download = DownloadSpec { format, ..haul_tests::usual_spec(&url) };
+            anyhow::Ok(PlanSpec::of(download, region.parse()?))
+        };
+        let [one, other] = [order(Format::Mp4, "eu")?, order(Format::Mp3, "eu")?];
+        let found = Finding::Found(Box::new(plan("one")));
+        let refused = Finding::Refused { kind: FailureKind::FormatUnavailable, retry_after: None };
+        cache.put_plan(&one, &found).await?;
+        cache.put_plan(&other, &refused).await?;
+        assert_eq!((known(&one).await?, known(&other).await?), (Some(found), Some(refused)));
+        assert_eq!(known(&order(Format::Mp4, "us")?).await?, None, "another region has a plan of its own");
+
+        cache.forget(&Look { url: url.clone(), cookies: Cookies::None }).await?;
+        assert_eq!((known(&one).await?, known(&other).await?), (None, None));
+        let newer = Finding::Found(Box::new(plan("newer")));
+        cache.put_plan(&one, &newer).await?;
+        assert_eq!((known(&one).await?, known(&other).await?), (Some(newer), None));
+        // our own trouble says nothing of the medium
+        cache.put_plan(&other, &Finding::Refused { kind: FailureKind::Internal, retry_after: None }).await?;
+        assert_eq!(known(&other).await?, None);
     }
     Ok(())
 }

@@ -74,7 +74,7 @@ impl MetadataService {
     async fn picture_made(&self, what: &Look, caller: &Caller) -> ApiResult<Option<KeptPicture>> {
         let url = self.named_picture(what, caller).await?.ok_or_else(|| ApiError::new(Code::NotFound))?;
         let order = PictureSpec { url, medium: what.url.clone(), cookies: what.cookies.clone() };
-        self.done(JobSpec::Picture(order), caller).await?;
+        self.done(JobSpec::Picture(order), &caller.region, caller).await?;
         let kept = self.kept_picture(what).await?;
         if kept.is_none() {
             // or it would be made in vain again, for as long as memory is believed

@@ -28,7 +28,7 @@ pub struct MetadataView {
 
 /// One stream that the site offers.
 #[derive(Debug, Serialize, ToSchema)]
-struct FormatView {
+pub(super) struct FormatView {
     format_id: String,
     ext: String,
     width: Option<u32>,
@@ -87,7 +87,7 @@ impl MetadataView {
 }
 
 impl FormatView {
-    fn of(format: MediaFormat) -> Self {
+    pub(super) fn of(format: MediaFormat) -> Self {
         let MediaFormat { format_id, ext, width, height, fps, vcodec, acodec, bitrate_kbps, size_bytes, protocol } =
             format;
         Self { format_id, ext, width, height, fps, vcodec, acodec, bitrate_kbps, size_bytes, protocol }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use haul_shared::cookies::Jars;
 use haul_shared::egress::EgressPolicy;
 use haul_shared::ids::Region;
-use haul_shared::job::{Annotation, DownloadSpec, JobSpec};
+use haul_shared::job::{Annotation, DownloadSpec};
 use haul_shared::media::SegmentKind;
 use haul_shared::source::{SourceUrl, UrlRefusal};
 use haul_shared::view::{Clip, DownloadRequest, SponsorBlock, Subtitles, Webhook};
@@ -60,9 +60,9 @@ pub struct Order {
 impl Order {
     /// What a worker is told, for a caller who may use these jars.
     #[must_use]
-    pub fn spec(&self, jars: &Jars) -> JobSpec {
+    pub fn spec(&self, jars: &Jars) -> DownloadSpec {
         let request = &self.request;
-        JobSpec::Download(DownloadSpec {
+        DownloadSpec {
             url: self.source.clone(),
             cookies: jars.for_url(&self.source),
             format: request.format,
@@ -79,7 +79,7 @@ impl Order {
             embed_thumbnail: request.embed_thumbnail,
             playlist_index: request.playlist_index,
             streaming: request.streaming,
-        })
+        }
     }
 }
 

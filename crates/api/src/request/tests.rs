@@ -56,7 +56,7 @@ fn every_word_of_the_contract_is_taken() {
     });
     let order = check(&full).unwrap();
     assert_eq!(serde_json::to_value(&order.request).unwrap(), full);
-    let JobSpec::Download(spec) = order.spec(&haul_shared::cookies::Jars::None) else { panic!("a download") };
+    let spec = order.spec(&haul_shared::cookies::Jars::None);
     assert_eq!((spec.format, spec.playlist_index, spec.embed_metadata), (Format::Webm, 7, false));
     assert!(spec.streaming);
     for format in FORMATS {

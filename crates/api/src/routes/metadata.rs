@@ -15,7 +15,7 @@ use crate::auth::Caller;
 use crate::body::JsonBody;
 use crate::error::{ApiError, ApiResult, Code, Problem};
 use crate::limits::Class;
-use crate::metadata::MetadataView;
+use crate::metadata::{Answer, MetadataView};
 use crate::query::{NoParams, Params};
 use crate::request::{check_address, read_address};
 
@@ -55,7 +55,11 @@ pub async fn look(
     JsonBody(body): JsonBody,
 ) -> ApiResult<Response> {
     let source = read_address(&body, &app.rules.egress).inspect_err(|refusal| app.count_refusal(refusal))?;
-    let answer = app.metadata.get(&caller.look(source)?, &caller).await;
+    answered(&app, app.metadata.get(&caller.look(source)?, &caller).await)
+}
+
+/// Sends what is known, or why nothing is, and says where from.
+pub(super) fn answered(app: &App, answer: Answer) -> ApiResult<Response> {
     app.metrics.saw_metadata(answer.origin);
     let cache = HeaderValue::from_static(answer.origin.word());
     let age = HeaderValue::from(answer.age.as_secs());
@@ -113,7 +117,7 @@ pub async fn thumbnail(State(app): State<Arc<App>>, caller: Caller, params: Para
     Ok((headers, jpeg).into_response())
 }
 
-/// Forget what is known of an address, its picture too.
+/// Forget what is known of an address, its picture and plans too.
 #[utoipa::path(
     delete, path = "/api/v1/metadata", tag = "metadata",
     params(("url" = String, Query, min_length = 1, max_length = 2048, description = "The address.")),

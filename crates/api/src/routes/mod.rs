@@ -9,6 +9,7 @@ pub mod library;
 pub mod list;
 pub mod metadata;
 pub mod operators;
+pub mod plan;
 pub mod thumbnail;
 pub mod usage;
 pub mod webhook;

@@ -16,7 +16,7 @@ pub use failure::{Failure, FailureKind, LONGEST_ASKED, RetryPolicy};
 pub use fingerprint::Fingerprint;
 pub use library::{Annotation, Library};
 pub use progress::{Progress, Stage, shown_percent};
-pub use spec::{DownloadSpec, JobSpec, PictureSpec};
+pub use spec::{DownloadSpec, JobSpec, PictureSpec, PlanSpec};
 pub use state::{Action, StateKind};
 
 use jiff::Timestamp;

@@ -4,6 +4,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use crate::cookies::Cookies;
+use crate::ids::Region;
 use crate::media::{Clip, Codec, Fallback, Format, Quality, SponsorBlock, Subtitles, USUAL_AUDIO_BITRATE_KBPS};
 use crate::source::SourceUrl;
 
@@ -23,6 +24,8 @@ pub enum JobSpec {
     },
     /// Make a small picture of the one that metadata names.
     Picture(PictureSpec),
+    /// Find out what a download would fetch.
+    Plan(PlanSpec),
 }
 
 /// The order of a small picture for display: of the one that the metadata of a medium names.
@@ -37,6 +40,33 @@ pub struct PictureSpec {
     pub cookies: Cookies,
 }
 
+/// The order of a plan: of what a download would fetch, and what would come of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlanSpec {
+    /// The download.
+    pub download: DownloadSpec,
+    /// Where it would be done: a site may show another region something else.
+    pub region: Region,
+}
+
+impl PlanSpec {
+    /// The plan of a download in a region. What changes no plan is left as usual, so that those who differ in nothing else
+    /// are told the same.
+    #[must_use]
+    pub fn of(download: DownloadSpec, region: Region) -> Self {
+        let sponsorblock = SponsorBlock { mark: Vec::new(), remove: download.sponsorblock.remove };
+        let download = DownloadSpec {
+            sponsorblock,
+            embed_metadata: yes(),
+            embed_chapters: yes(),
+            embed_thumbnail: false,
+            streaming: false,
+            ..download
+        };
+        Self { download, region }
+    }
+}
+
 /// How an order is stored: with the version that a worker has to know to do it right. A worker that is older hands
 /// the job back for another one, instead of leaving out what it does not know.
 #[derive(Serialize, Deserialize)]
@@ -47,13 +77,14 @@ struct Versioned<T> {
 
 impl JobSpec {
     /// The newest version that this build can do.
-    pub const NEWEST: u32 = 4;
+    pub const NEWEST: u32 = 5;
 
     /// The lowest version that does this order right: orders that want nothing new stay old, so that workers that are not
     /// replaced yet do them. In which order processes are replaced matters all the same (`docs/ARCHITECTURE.md`, Upgrades).
     #[must_use]
     pub fn version(&self) -> u32 {
         match self {
+            Self::Plan(_) => 5,
             Self::Picture(_) => 4,
             // who does not know the jar would ask without it
             _ if matches!(self.cookies(), Cookies::Jar(_)) => 3,
@@ -67,6 +98,7 @@ impl JobSpec {
     pub fn url(&self) -> &SourceUrl {
         match self {
             Self::Download(DownloadSpec { url, .. })
+            | Self::Plan(PlanSpec { download: DownloadSpec { url, .. }, .. })
             | Self::Metadata { url, .. }
             | Self::Picture(PictureSpec { url, .. }) => url,
         }
@@ -77,6 +109,7 @@ impl JobSpec {
     pub fn cookies(&self) -> &Cookies {
         match self {
             Self::Download(DownloadSpec { cookies, .. })
+            | Self::Plan(PlanSpec { download: DownloadSpec { cookies, .. }, .. })
             | Self::Metadata { cookies, .. }
             | Self::Picture(PictureSpec { cookies, .. }) => cookies,
         }
@@ -192,11 +225,9 @@ mod tests {
     use super::*;
     use crate::media::{SegmentKind, SubtitleMode};
 
-    #[test]
-    fn what_is_usual_is_not_stored_and_yet_read_back() {
-        let url = serde_json::from_value("https://example.com/".into()).unwrap();
-        let usual = DownloadSpec {
-            url,
+    fn usual() -> DownloadSpec {
+        DownloadSpec {
+            url: serde_json::from_value("https://example.com/".into()).unwrap(),
             cookies: Cookies::None,
             format: Format::default(),
             quality: Quality::default(),
@@ -212,10 +243,11 @@ mod tests {
             embed_thumbnail: false,
             playlist_index: 1,
             streaming: false,
-        };
-        let stored = JobSpec::Download(usual.clone()).encode();
-        assert_eq!(stored, br#"{"v":1,"order":{"kind":"download","url":"https://example.com/"}}"#);
-        let other = DownloadSpec {
+        }
+    }
+
+    fn other() -> DownloadSpec {
+        DownloadSpec {
             cookies: Cookies::Jar("video.example".parse().unwrap()),
             format: Format::Mp3,
             quality: Quality::AtMost(720),
@@ -235,11 +267,30 @@ mod tests {
             embed_thumbnail: true,
             playlist_index: 2,
             streaming: true,
-            ..usual.clone()
-        };
-        for spec in [usual, other].map(JobSpec::Download) {
+            ..usual()
+        }
+    }
+
+    #[test]
+    fn what_is_usual_is_not_stored_and_yet_read_back() {
+        let stored = JobSpec::Download(usual()).encode();
+        assert_eq!(stored, br#"{"v":1,"order":{"kind":"download","url":"https://example.com/"}}"#);
+        for spec in [usual(), other()].map(JobSpec::Download) {
             assert_eq!(JobSpec::decode(&spec.encode()), Some(spec));
         }
+    }
+
+    #[test]
+    fn a_plan_is_for_workers_that_know_plans_and_keeps_of_an_order_what_can_change_it() {
+        let region: Region = "eu".parse().unwrap();
+        let spec = JobSpec::Plan(PlanSpec::of(other(), region.clone()));
+        assert_eq!((spec.version(), spec.url(), spec.cookies()), (5, &other().url, &other().cookies));
+        assert_eq!(JobSpec::decode(&spec.encode()), Some(spec));
+        let PlanSpec { download, .. } = PlanSpec::of(other(), region.clone());
+        assert_eq!(download.sponsorblock.remove, [SegmentKind::Sponsor]);
+        assert_eq!((download.clip, download.subtitles), (other().clip, other().subtitles));
+        let covered = DownloadSpec { embed_thumbnail: true, embed_chapters: false, streaming: true, ..usual() };
+        assert_eq!(PlanSpec::of(covered, region.clone()), PlanSpec::of(usual(), region));
     }
 
     #[test]

@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 
 use super::{Cached, Finding, Look};
@@ -13,7 +15,7 @@ use crate::cookies::Cookies;
 use crate::job::{FailureKind, LONGEST_ASKED};
 use crate::redis::{Heard, Listener, Server};
 use crate::source::SourceUrl;
-use crate::store::{StoreError, forgotten_channel, metadata_key, picture_key};
+use crate::store::{StoreError, forgotten_channel, metadata_key, picture_key, plans_key};
 
 /// What was found is kept for so many times the time in which it is fresh: stale, from the second one on.
 pub const KEPT_FOR: u32 = 2;
@@ -42,11 +44,15 @@ impl MetadataCache {
     pub async fn get(&self, look: &Look) -> Result<Option<Cached>, StoreError> {
         let key = metadata_key(&digest(look));
         let (entry, left_ms): (Option<Vec<u8>>, i64) = self.server.query(redis::pipe().get(&key).pttl(&key)).await?;
-        let Some((finding, life)) = entry.as_deref().and_then(read) else { return Ok(None) };
-        let left = Duration::from_millis(u64::try_from(left_ms).unwrap_or(0));
-        let age = life.saturating_sub(left);
+        Ok(entry.and_then(|entry| self.cached(&entry, left_ms)))
+    }
+
+    /// An entry, with so many ms left of its life; `None`: of an unknown form.
+    pub(super) fn cached<T: DeserializeOwned>(&self, entry: &[u8], left_ms: i64) -> Option<Cached<T>> {
+        let (finding, life) = read(entry)?;
+        let age = life.saturating_sub(Duration::from_millis(u64::try_from(left_ms).unwrap_or(0)));
         let stale = matches!(finding, Finding::Found(_)) && age >= self.ttl;
-        Ok(Some(Cached { finding, age, stale }))
+        Some(Cached { finding, age, stale })
     }
 
     /// Keeps what was found, or why nothing was.
@@ -54,32 +60,24 @@ impl MetadataCache {
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn put(&self, look: &Look, finding: &Finding) -> Result<(), StoreError> {
-        let (life, passes) = match finding {
-            Finding::Found(_) => (self.ttl * KEPT_FOR, false),
-            Finding::Refused { kind, retry_after } => {
-                let Some(life) = refusal_life(*kind, *retry_after) else { return Ok(()) };
-                (life, kind.is_retryable())
-            }
-        };
-        let Some(entry) = write(finding, life) else { return Ok(()) };
-        let life_ms = u64::try_from(life.as_millis()).unwrap_or(u64::MAX);
+        let Some((entry, life_ms)) = entry(finding, self.ttl * KEPT_FOR) else { return Ok(()) };
         let mut set = redis::cmd("SET");
         set.arg(metadata_key(&digest(look))).arg(entry).arg("PX").arg(life_ms);
-        if passes {
+        if matches!(finding, Finding::Refused { kind, .. } if kind.is_retryable()) {
             set.arg("NX");
         }
         Ok(self.server.query(redis::pipe().add_command(set).ignore()).await?)
     }
 
-    /// Forgets what is known of this address, its picture too, and tells those who [`MetadataCache::listen`].
+    /// Forgets what is known of this address, its picture and plans too, and tells those who [`MetadataCache::listen`].
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn forget(&self, look: &Look) -> Result<(), StoreError> {
         let digest = digest(look);
         // in one step: no picture is kept between the two
-        let both = [picture_key(&digest), metadata_key(&digest)];
-        self.server.query::<()>(redis::pipe().del(&both).ignore()).await?;
+        let all = [picture_key(&digest), metadata_key(&digest), plans_key(&digest)];
+        self.server.query::<()>(redis::pipe().del(&all).ignore()).await?;
         Ok(self.server.query(redis::pipe().publish(forgotten_channel(), told(look)).ignore()).await?)
     }
 
@@ -125,8 +123,12 @@ pub fn refusal_life(kind: FailureKind, asked: Option<Duration>) -> Option<Durati
 
 /// One for each address and jar.
 pub(super) fn digest(look: &Look) -> String {
-    let digest = Sha256::digest(told(look).as_bytes());
-    digest[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    half_of_hash(told(look).as_bytes())
+}
+
+/// 128 bits, in hexadecimal.
+pub(super) fn half_of_hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// An address, and on a line of its own whose cookies: no address has two lines, so that a process which knows of no
@@ -145,15 +147,24 @@ fn read_back(text: &str) -> Option<Look> {
     Some(Look { url: SourceUrl::read(url).ok()?, cookies: cookies.to_owned().try_into().ok()? })
 }
 
+/// An entry and its life in ms, which of something found is this; `None`: it is not kept.
+pub(super) fn entry<T: Serialize>(finding: &Finding<T>, found: Duration) -> Option<(Vec<u8>, u64)> {
+    let life = match finding {
+        Finding::Found(_) => found,
+        Finding::Refused { kind, retry_after } => refusal_life(*kind, *retry_after)?,
+    };
+    Some((write(finding, life)?, u64::try_from(life.as_millis()).ok()?))
+}
+
 /// The life in ms, 8 bytes big-endian, then the compressed JSON.
-fn write(finding: &Finding, life: Duration) -> Option<Vec<u8>> {
+fn write<T: Serialize>(finding: &Finding<T>, life: Duration) -> Option<Vec<u8>> {
     let json = serde_json::to_vec(finding).ok().filter(|json| json.len() <= LARGEST)?;
     let mut entry = u64::try_from(life.as_millis()).ok()?.to_be_bytes().to_vec();
     entry.extend(zstd::bulk::compress(&json, 3).ok()?);
     Some(entry)
 }
 
-fn read(entry: &[u8]) -> Option<(Finding, Duration)> {
+fn read<T: DeserializeOwned>(entry: &[u8]) -> Option<(Finding<T>, Duration)> {
     let (life, json) = entry.split_first_chunk::<8>()?;
     let json = zstd::bulk::decompress(json, LARGEST).ok()?;
     Some((serde_json::from_slice(&json).ok()?, Duration::from_millis(u64::from_be_bytes(*life))))
@@ -169,8 +180,8 @@ mod tests {
         let finding = Finding::Found(Box::new(Metadata { title: Some("talk".into()), ..Metadata::default() }));
         let life = Duration::from_secs(7200);
         assert_eq!(read(&write(&finding, life).unwrap()), Some((finding, life)));
-        assert_eq!(read(b"short"), None);
-        assert_eq!(read(b"12345678 not zstd"), None);
+        assert_eq!(read::<Metadata>(b"short"), None);
+        assert_eq!(read::<Metadata>(b"12345678 not zstd"), None);
     }
 
     #[test]

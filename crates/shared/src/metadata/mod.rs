@@ -1,13 +1,16 @@
 //! What is known of a medium without downloading it, and the cache of it.
 //!
 //! Cached metadata is for display only; it is never given to a program again. Two levels: memory of the API
-//! process (`api::metadata`), then Redis ([`MetadataCache`]), where workers write what they found, refusals included.
+//! process (`api::metadata`), then Redis ([`MetadataCache`]), where workers write what they found, refusals included. Pictures
+//! and plans have the second only.
 
 mod cache;
 mod picture;
+mod plan;
 
 pub use cache::{KEPT_FOR, MetadataCache, refusal_life};
 pub use picture::{KeptPicture, LARGEST_PICTURE, Picture};
+pub use plan::DownloadPlan;
 
 use std::time::Duration;
 
@@ -95,9 +98,9 @@ pub struct Entry {
 /// What a worker found, or why it found nothing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Finding {
+pub enum Finding<T = Metadata> {
     /// It is there.
-    Found(Box<Metadata>),
+    Found(Box<T>),
     /// It is not, and asking again soon gives the same answer.
     Refused {
         /// Why.
@@ -110,9 +113,9 @@ pub enum Finding {
 
 /// A finding with its age.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Cached {
+pub struct Cached<T = Metadata> {
     /// What was found.
-    pub finding: Finding,
+    pub finding: Finding<T>,
     /// How long ago.
     pub age: Duration,
     /// Older than its time: to be shown while it is asked again.

@@ -142,6 +142,18 @@ pub(crate) fn picture(digest: &str) -> String {
     format!("haul1:picture:{{{}}}", metadata(digest))
 }
 
+/// STRING, a word and zstd of JSON, on the cache server: what an order of this digest would fetch. It counts as long as its
+/// word is that of [`plans`]. `digest` and the hash tag are as for [`picture`].
+pub(crate) fn plan(digest: &str, order: &str) -> String {
+    format!("haul1:plan:{{{}}}:{order}", metadata(digest))
+}
+
+/// STRING, a random word, on the cache server: that of all plans of an address, which are forgotten with it. Lives as the
+/// last of them.
+pub(crate) fn plans(digest: &str) -> String {
+    format!("haul1:plans:{{{}}}", metadata(digest))
+}
+
 /// Channel of the cache server: addresses that were forgotten.
 pub(crate) fn forgotten() -> String {
     "haul1:forgotten".to_owned()
@@ -152,7 +164,7 @@ pub(crate) fn forgotten() -> String {
 pub enum Kind {
     /// Make a file.
     Download,
-    /// Find out what is at an address, or how it looks; somebody waits for the answer.
+    /// Find out what is at an address, how it looks, or what would be fetched of it; somebody waits for the answer.
     Metadata,
 }
 
@@ -171,7 +183,7 @@ impl Kind {
     pub fn of(spec: &JobSpec) -> Self {
         match spec {
             JobSpec::Download(_) => Self::Download,
-            JobSpec::Metadata { .. } | JobSpec::Picture(_) => Self::Metadata,
+            JobSpec::Metadata { .. } | JobSpec::Picture(_) | JobSpec::Plan(_) => Self::Metadata,
         }
     }
 }

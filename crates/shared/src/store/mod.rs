@@ -44,8 +44,11 @@ pub use usage::{Delivered, Usage};
 pub use watch::Watch;
 pub use webhooks::{Delivery, Redelivered, Webhook, WebhookOrder};
 
-pub(crate) use keys::{forgotten as forgotten_channel, metadata as metadata_key, picture as picture_key};
-pub(crate) use scripts::KEEP_PICTURE;
+pub(crate) use keys::{
+    forgotten as forgotten_channel, metadata as metadata_key, picture as picture_key, plan as plan_key,
+    plans as plans_key,
+};
+pub(crate) use scripts::{KEEP_PICTURE, KEEP_PLAN};
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -77,6 +77,10 @@ transitions! {
 pub(crate) static KEEP_PICTURE: LazyLock<Script> =
     LazyLock::new(|| Script::new(concat!("#!lua\n", include_str!("lua/keep_picture.lua")).to_owned()));
 
+/// Keeps a plan of a download; as [`KEEP_PICTURE`].
+pub(crate) static KEEP_PLAN: LazyLock<Script> =
+    LazyLock::new(|| Script::new(concat!("#!lua\n", include_str!("lua/keep_plan.lua")).to_owned()));
+
 /// Begins a call of a transition on a shard.
 pub(super) fn invocation(shard: Shard, script: &'static Transition) -> Call<'static> {
     let mut call = script.call();

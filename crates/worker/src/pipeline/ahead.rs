@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::download::Run;
+use crate::part;
 use crate::select::Selection;
 
 /// Seconds for each second of sound, or of picture at 1080p, that is coded anew; measured on two processors.
@@ -13,11 +14,9 @@ impl Run<'_> {
     /// Tells the job's progress what will be coded anew.
     pub(super) fn foresee(&self, selection: &Selection, seconds: Option<f64>) {
         let clip = self.spec.clip;
-        let begins = clip.map_or(0.0, |clip| clip.start);
-        let ends = [clip.and_then(|clip| clip.end), seconds].into_iter().flatten().reduce(f64::min);
-        let Some(plays) = ends.map(|end| (end - begins).max(0.0)) else { return };
+        let Some(plays) = part::seconds(clip, seconds) else { return };
         let sound = if selection.transcodes { SOUND } else { 0.0 };
-        let is_cut_exactly = !self.spec.format.is_audio() && clip.is_some_and(|clip| clip.exact && clip.start > 0.0);
+        let is_cut_exactly = !self.spec.format.is_audio() && clip.is_some_and(part::may_be_coded_anew);
         let picture = if is_cut_exactly { PICTURE } else { 0.0 };
         let takes = Duration::try_from_secs_f64(plays * (sound + picture)).unwrap_or_default();
         if !takes.is_zero() {

@@ -39,8 +39,7 @@ pub async fn download(
     scratch: &Path,
 ) -> Result<Made, Failure> {
     let limits = Limits::new(ctx, (job, guard), ctx.config.limits.timeout);
-    let ytdlp = ctx.ytdlp.with(limits.step(limits.jar(&spec.cookies, &spec.url)).await?);
-    let run = Run { limits, ctx, job, spec, scratch, ytdlp, has_renewed: AtomicBool::new(false) };
+    let run = Run::begin(limits, spec, scratch).await?;
     make(&run).await.map_err(|failure| guard.explain(failure))
 }
 
@@ -51,6 +50,7 @@ async fn make(run: &Run<'_>) -> Result<Made, Failure> {
     stages.enter(Stage::Extract);
     let (info, session) = run.extract(&folder(scratch, "download").await?).await?;
     let selection = run.choose(&info)?;
+    run.foresee(&selection, info.duration_seconds);
     let wanted = run.wanted_texts(&info)?;
     let (ids, site, mut session) = (selection.take.ids(), (&info, &selection), Some(session));
 
@@ -117,7 +117,7 @@ pub(super) struct Finished {
 }
 
 /// A folder of its own for each step: what one leaves does not confuse the next.
-async fn folder(scratch: &Path, name: &str) -> Result<PathBuf, Failure> {
+pub(super) async fn folder(scratch: &Path, name: &str) -> Result<PathBuf, Failure> {
     let folder = scratch.join(name);
     tokio::fs::create_dir(&folder).await.map_err(|error| scratch::failure(&error))?;
     Ok(folder)
@@ -135,6 +135,18 @@ pub(super) struct Run<'a> {
     pub(super) ytdlp: Ytdlp,
     /// An address was used up: what the session knows is out of date.
     pub(super) has_renewed: AtomicBool,
+}
+
+impl<'a> Run<'a> {
+    /// An attempt at an order, in an empty folder.
+    ///
+    /// # Errors
+    /// Those of the order's cookies.
+    pub(super) async fn begin(limits: Limits<'a>, spec: &'a DownloadSpec, scratch: &'a Path) -> Result<Self, Failure> {
+        let (ctx, job) = (limits.ctx, limits.job);
+        let ytdlp = ctx.ytdlp.with(limits.step(limits.jar(&spec.cookies, &spec.url)).await?);
+        Ok(Self { limits, ctx, job, spec, scratch, ytdlp, has_renewed: AtomicBool::new(false) })
+    }
 }
 
 impl Run<'_> {
@@ -155,18 +167,15 @@ impl Run<'_> {
     }
 
     /// Which streams are fetched?
-    fn choose(&self, info: &Info) -> Result<Selection, Failure> {
+    pub(super) fn choose(&self, info: &Info) -> Result<Selection, Failure> {
         let selection = select(info, self.spec)?;
         let id = self.job.lease().job;
         tracing::info!(job.id = %id, reason = %selection.reason, "job {id} takes {}", selection.take.ids().join(" and "));
-        let (ids, formats) = (selection.take.ids(), info.formats.iter());
-        let chosen = formats.filter(|format| ids.contains(&format.format_id.as_str()));
-        let announced = chosen.filter(|format| !format.size_is_a_guess).filter_map(|format| format.size_bytes);
-        let bytes: u64 = announced.sum();
+        let announced = selection.formats(info).filter(|format| !format.size_is_a_guess);
+        let bytes = announced.filter_map(|format| format.size_bytes).fold(0, u64::saturating_add);
         if bytes > self.ctx.config.limits.max_file_bytes {
             return Err(Failure::new(FailureKind::TooLarge, format!("{bytes} bytes are announced")));
         }
-        self.foresee(&selection, info.duration_seconds);
         Ok(selection)
     }
 

@@ -51,11 +51,7 @@ impl Run<'_> {
         let pace = self.ctx.config.download.rate_limit_bytes.map(Pace::new);
         let mut tracks = Vec::new();
         for (at, format) in formats.iter().enumerate() {
-            let place = format.place.as_ref().filter(|_| format.protocol.starts_with("m3u8"));
-            let place = place.ok_or_else(|| unsupported("only live streams in HLS are recorded"))?;
-            if place.quirks {
-                return Err(unsupported("the site has ways of its own"));
-            }
+            let place = recorded_from(format)?;
             let file = dir.join(format!("live.{at}"));
             tracks.push(Track { run: self, place, asker: place.asker(), pace: pace.as_ref(), file });
         }
@@ -78,6 +74,16 @@ impl Run<'_> {
         });
         Ok(files.collect())
     }
+}
+
+/// Where a live stream is recorded from.
+pub(super) fn recorded_from(format: &SiteFormat) -> Result<&Place, Failure> {
+    let place = format.place.as_ref().filter(|_| format.protocol.starts_with("m3u8"));
+    let place = place.ok_or_else(|| unsupported("only live streams in HLS are recorded"))?;
+    if place.quirks {
+        return Err(unsupported("the site has ways of its own"));
+    }
+    Ok(place)
 }
 
 /// The numbers of the first segments, with which all tracks begin at the same moment.

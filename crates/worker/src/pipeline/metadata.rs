@@ -1,10 +1,13 @@
 //! A metadata job: what is at an address is written to the cache, a refusal too.
+//!
+//! Also here: how such a job ends, which plans have in common with it.
 
 use std::path::Path;
 use std::time::Duration;
 
 use haul_shared::job::{Failure, FailureKind};
-use haul_shared::metadata::{Finding, Look};
+use haul_shared::metadata::{Finding, Look, Metadata};
+use haul_shared::store::StoreError;
 
 use super::Limits;
 use crate::board::Running;
@@ -12,7 +15,7 @@ use crate::context::Context;
 use crate::guard::Guard;
 
 /// Somebody waits for the answer.
-const LONGEST: Duration = Duration::from_secs(60);
+pub(super) const LONGEST: Duration = Duration::from_secs(60);
 
 /// Finds out what is at an address, with an empty folder for scratch.
 ///
@@ -25,26 +28,38 @@ pub async fn metadata(
     scratch: &Path,
 ) -> Result<(), Failure> {
     let limits = Limits::new(ctx, (job, guard), LONGEST);
-    match find(&limits, look, scratch).await.map_err(|failure| guard.explain(failure)) {
-        Ok(finding) => {
-            let kept = ctx.cache.put(look, &finding).await;
+    let found = find(&limits, look, scratch).await.map_err(|failure| guard.explain(failure));
+    keep(job, found, async |finding| ctx.cache.put(look, &finding).await).await
+}
+
+/// Keeps what a job has found, or why it found nothing, unless the job was stopped.
+///
+/// # Errors
+/// That nothing was found, or could be kept.
+pub(super) async fn keep<T>(
+    job: &Running,
+    found: Result<T, Failure>,
+    put: impl AsyncFnOnce(Finding<T>) -> Result<(), StoreError>,
+) -> Result<(), Failure> {
+    match found {
+        Ok(found) => {
+            let kept = put(Finding::Found(Box::new(found))).await;
             kept.map_err(|error| Failure::new(FailureKind::Internal, format!("the finding could not be kept: {error}")))
         }
         Err(failure) => {
             if !job.stop_token().is_cancelled() {
                 // whoever waits is told by the job when the cache cannot tell
-                let refused = Finding::Refused { kind: failure.kind, retry_after: failure.retry_after };
-                let _ = ctx.cache.put(look, &refused).await;
+                let _ = put(Finding::Refused { kind: failure.kind, retry_after: failure.retry_after }).await;
             }
             Err(failure)
         }
     }
 }
 
-async fn find(limits: &Limits<'_>, look: &Look, scratch: &Path) -> Result<Finding, Failure> {
+async fn find(limits: &Limits<'_>, look: &Look, scratch: &Path) -> Result<Metadata, Failure> {
     let Look { url, cookies } = look;
     limits.judge(url)?;
     let jar = limits.step(limits.jar(cookies, url)).await?;
     let info = limits.ctx.ytdlp.with(jar).metadata(url, scratch, &limits.bounds_of_look()).await?;
-    Ok(Finding::Found(Box::new(info.into_metadata())))
+    Ok(info.into_metadata())
 }

@@ -18,6 +18,7 @@ mod material;
 mod metadata;
 mod native;
 mod picture;
+mod plan;
 mod sponsor;
 mod texts;
 
@@ -43,6 +44,7 @@ use crate::ytdlp;
 pub use download::download;
 pub use metadata::metadata;
 pub use picture::picture;
+pub use plan::plan;
 
 /// The folder of an attempt in which pictures are.
 pub const PICTURES: &str = "picture";

@@ -17,7 +17,7 @@ use haul_shared::job::{DownloadSpec, Failure, FailureKind};
 use haul_shared::media::{Codec, Fallback, Format, Quality};
 
 use crate::container::{Container, VideoCodec};
-use crate::ytdlp::{Info, Live};
+use crate::ytdlp::{Info, Live, SiteFormat};
 
 pub use offer::{Offer, Stream, Track};
 pub use settle::{Cut, Plan, Seen, Sound, settle};
@@ -52,9 +52,10 @@ impl Take {
 pub struct Selection {
     /// What to fetch.
     pub take: Take,
-    /// What will come out; none: whatever it turns out to be.
+    /// What will come out; none: only the file can tell.
     pub container: Option<Container>,
-    /// Will sound be coded anew? Picture never is.
+    /// Will sound be coded anew, as far as the site says? What it keeps silent about may have to be. Picture is coded anew
+    /// for an exact clip only.
     pub transcodes: bool,
     /// The rung asked for; none for sound.
     pub asked: Option<Quality>,
@@ -64,6 +65,13 @@ pub struct Selection {
     pub promises_audio: bool,
     /// Why this one, for operators.
     pub reason: Reason,
+}
+
+impl Selection {
+    /// What is fetched, the picture first.
+    pub fn formats<'i>(&self, info: &'i Info) -> impl Iterator<Item = &'i SiteFormat> {
+        self.take.ids().into_iter().filter_map(|id| info.formats.iter().find(|format| format.format_id == id))
+    }
 }
 
 /// Why a choice was made. `Display` is a sentence.
@@ -142,8 +150,8 @@ fn select_audio(streams: &[&Stream], spec: &DownloadSpec) -> Result<Selection, F
     let fits = |stream: &Stream| container.is_none_or(|c| stream.audio.fits(|codec| c.holds_audio(codec)));
     let sound = |stream: &Stream, reason| Selection {
         take: Take::One(stream.id.clone()),
-        container,
-        transcodes: !fits(stream),
+        container: container.or(stream.file.map(Container::without_picture)),
+        transcodes: container.is_some_and(|container| is_coded_anew(stream, container)),
         asked: None,
         got: None,
         // of a plain file that is only guessed
@@ -162,6 +170,13 @@ fn select_audio(streams: &[&Stream], spec: &DownloadSpec) -> Result<Selection, F
         Some(best) => Ok(sound(best, Reason::Unknown)),
         None => Err(Failure::new(FailureKind::FormatUnavailable, "no stream has sound")),
     }
+}
+
+/// Does a container not hold the sound of a stream as it is? Where the site does not say how that is coded, it is as usual
+/// in such a file, and where nothing is usual it does not.
+fn is_coded_anew(stream: &Stream, container: Container) -> bool {
+    let codec = stream.audio.codec().or_else(|| stream.like?.usual_sound());
+    codec.is_none_or(|codec| !container.holds_audio(codec))
 }
 
 /// A stream with a picture, and how it stands to the request.
@@ -231,7 +246,7 @@ impl<'a> Candidate<'a> {
 
     fn selection(&self, spec: &DownloadSpec, container: Option<Container>) -> Selection {
         let got = self.stream.short_side().map(Quality::of_short_side);
-        let open = self.stream.video == Track::Unknown || got.is_none();
+        let open = !self.is_described() || got.is_none();
         let reason = match self.size {
             _ if !self.fits => Reason::OtherContainer,
             _ if !self.codec_as_asked => Reason::OtherCodec,
@@ -245,12 +260,39 @@ impl<'a> Candidate<'a> {
                 Some(audio) => Take::Pair { video: self.stream.id.clone(), audio: audio.id.clone() },
                 None => Take::One(self.stream.id.clone()),
             },
-            container: if self.fits { container } else { Some(Container::Mkv) },
+            container: if self.fits { self.outcome(spec, container) } else { Some(Container::Mkv) },
             transcodes: false,
             asked: Some(spec.quality),
             got,
             promises_audio: self.audio.is_some() || self.stream.is_muxed(),
             reason,
+        }
+    }
+
+    /// Where its sound comes from.
+    fn sound(&self) -> &Stream {
+        self.audio.unwrap_or(self.stream)
+    }
+
+    /// Does the site say how all of it is coded?
+    fn is_described(&self) -> bool {
+        self.stream.video != Track::Unknown && self.sound().audio != Track::Unknown
+    }
+
+    /// What comes of streams that are not known not to fit; none: only the file can tell.
+    fn outcome(&self, spec: &DownloadSpec, asked: Option<Container>) -> Option<Container> {
+        match (asked, self.audio) {
+            (Some(asked), _) => {
+                // a strict request gets it or nothing, and what is like such a file fits into one
+                let is_such = |stream: &Stream| stream.like.is_some_and(|file| file.is_kind_of(asked));
+                let is_sure = spec.fallback == Fallback::Strict || asked == Container::Mkv || self.is_described();
+                (is_sure || (is_such(self.stream) && is_such(self.sound()))).then_some(asked)
+            }
+            (None, None) => self.stream.file,
+            (None, Some(audio)) => {
+                let own = self.stream.file.filter(|_| self.is_described())?;
+                Some(settle::together(Some(own), (self.stream.video.codec(), audio.audio.codec())))
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a site offers, in the terms that the choice is made in.
 
-use crate::container::{AudioCodec, VideoCodec};
+use crate::container::{AudioCodec, Container, VideoCodec};
 use crate::ytdlp::{self, Info, Live, SiteFormat};
 
 /// What a site offers under one address.
@@ -25,6 +25,10 @@ impl Offer {
 pub struct Stream {
     /// The site's name for it (yt-dlp: `format_id`).
     pub id: String,
+    /// What kind of file it comes in; none: the site does not say.
+    pub file: Option<Container>,
+    /// Which kind of file holds what it holds, as a rule; none: nothing is known of that.
+    pub like: Option<Container>,
     /// The picture.
     pub video: Track<VideoCodec>,
     /// The sound.
@@ -73,6 +77,14 @@ impl<C: Copy> Track<C> {
         !matches!(self, Self::Absent)
     }
 
+    /// How it is coded, if there is one and that is known.
+    pub(super) fn codec(self) -> Option<C> {
+        match self {
+            Self::Absent | Self::Unknown => None,
+            Self::Known(codec) => Some(codec),
+        }
+    }
+
     /// Nothing is known of it that would not fit.
     pub(super) fn fits(self, holds: impl Fn(C) -> bool) -> bool {
         match self {
@@ -84,19 +96,17 @@ impl<C: Copy> Track<C> {
 
 impl Stream {
     fn of(format: &SiteFormat) -> Self {
-        let parts = match (format.video_kbps, format.audio_kbps) {
-            (None, None) => None,
-            (video, audio) => Some(video.unwrap_or(0.0) + audio.unwrap_or(0.0)),
-        };
         let rank = |value: Option<f64>| value.unwrap_or(0.0) as i64;
         Self {
             id: format.format_id.clone(),
+            file: format.file(),
+            like: format.like(),
             video: Track::of(&format.video, VideoCodec::of_name),
             audio: Track::of(&format.audio, AudioCodec::of_name),
             width: format.width,
             height: format.height,
             fps: format.fps,
-            bitrate_kbps: format.total_kbps.or(parts),
+            bitrate_kbps: format.kbps(),
             quality: rank(format.quality),
             preference: rank(format.preference),
             language_preference: rank(format.language_preference),

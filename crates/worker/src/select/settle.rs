@@ -153,6 +153,7 @@ pub fn settle(files: &[Seen], spec: &DownloadSpec) -> Result<Plan, Failure> {
         return Ok(Plan { container, video: None, audio, cut, untouched, streaming, asked: None, got: None });
     }
     let picture = video.map(|(input, video)| Picture { input, index: video.index, codec: video.codec });
+    let codecs = (video.map(|(_, video)| video.codec), audio.map(|(_, audio)| audio.codec));
     let got = video.map(|(_, video)| Quality::of_short_side(video.width.min(video.height)));
     let plan = |container, untouched| Plan {
         container,
@@ -166,7 +167,10 @@ pub fn settle(files: &[Seen], spec: &DownloadSpec) -> Result<Plan, Failure> {
     };
     if spec.format == Format::Original {
         check_strict(spec, picture, got)?;
-        let [one] = files else { return Ok(plan(together(files, picture, copied), false)) };
+        let [one] = files else {
+            let own = files.first().map(|seen| seen.container);
+            return Ok(plan(together(own, codecs), false));
+        };
         return Ok(plan(named_by_content(one), true));
     }
     if picture.is_none() {
@@ -174,7 +178,7 @@ pub fn settle(files: &[Seen], spec: &DownloadSpec) -> Result<Plan, Failure> {
     }
     check_strict(spec, picture, got)?;
     let asked = Container::of_format(spec.format).unwrap_or(Container::Mkv);
-    if holds(asked, picture, copied) {
+    if holds(asked, codecs) {
         return Ok(plan(asked, false));
     }
     match spec.fallback {
@@ -204,7 +208,7 @@ fn streams(container: Container, sound: Option<Track>, files: &[Seen], spec: &Do
 }
 
 /// The coder of a sound format; none for formats with a picture.
-fn sound_of(format: Format) -> Option<Sound> {
+pub(crate) fn sound_of(format: Format) -> Option<Sound> {
     match format {
         Format::Mp3 => Some(Sound::Mp3),
         Format::M4a => Some(Sound::Aac),
@@ -228,24 +232,21 @@ fn check_strict(spec: &DownloadSpec, picture: Option<Picture>, got: Option<Quali
     Ok(())
 }
 
-fn holds(container: Container, picture: Option<Picture>, track: Option<Track>) -> bool {
-    let sound = |track: Track| matches!(track.sound, Sound::Copy(codec) if container.holds_audio(codec));
-    picture.is_none_or(|picture| container.holds_video(picture.codec)) && track.is_none_or(sound)
+/// How picture and sound are coded; none: there is none.
+type Codecs = (Option<VideoCodec>, Option<AudioCodec>);
+
+fn holds(container: Container, (video, audio): Codecs) -> bool {
+    video.is_none_or(|codec| container.holds_video(codec)) && audio.is_none_or(|codec| container.holds_audio(codec))
 }
 
-/// Where picture and sound that a site has apart go together: its own container where that holds both.
-fn together(files: &[Seen], picture: Option<Picture>, track: Option<Track>) -> Container {
-    let own = files.first().map(|seen| seen.container);
-    let fit = own.filter(|own| matches!(own, Container::Mp4 | Container::Webm) && holds(*own, picture, track));
+/// Where picture and sound that a site has apart go together: the picture's own container where that holds both.
+pub(super) fn together(own: Option<Container>, codecs: Codecs) -> Container {
+    let fit = own.filter(|own| matches!(own, Container::Mp4 | Container::Webm) && holds(*own, codecs));
     fit.unwrap_or(Container::Mkv)
 }
 
-/// Mp4 without a picture is called m4a.
 fn named_by_content(seen: &Seen) -> Container {
-    match (seen.container, &seen.probe.video) {
-        (Container::Mp4, None) => Container::M4a,
-        (container, _) => container,
-    }
+    if seen.probe.video.is_some() { seen.container } else { seen.container.without_picture() }
 }
 
 fn unavailable(detail: &str) -> Failure {

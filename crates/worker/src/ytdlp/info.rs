@@ -13,6 +13,7 @@ use super::captions::{self, Caption};
 use super::command::ENTRIES;
 use super::place::Place;
 use super::value::{self, Fields, ID, TITLE, WORD};
+use crate::container::Container;
 use crate::origin::Asker;
 
 const FORMATS: usize = 1000;
@@ -157,6 +158,28 @@ impl SiteFormat {
         (format.video.may_be() || format.audio.may_be()).then_some(format)
     }
 
+    /// Of everything in it, as far as the site says.
+    #[must_use]
+    pub fn kbps(&self) -> Option<f64> {
+        let parts = match (self.video_kbps, self.audio_kbps) {
+            (None, None) => None,
+            (video, audio) => Some(video.unwrap_or(0.0) + audio.unwrap_or(0.0)),
+        };
+        self.total_kbps.or(parts)
+    }
+
+    /// What kind of file holds what it holds, as a rule: segments of HLS are like mp4, whatever they come in.
+    #[must_use]
+    pub fn like(&self) -> Option<Container> {
+        Container::of_extension(&self.ext)
+    }
+
+    /// What kind of file it comes in, as far as the site says.
+    #[must_use]
+    pub fn file(&self) -> Option<Container> {
+        self.like().filter(|_| ["http", "https", "http_dash_segments"].contains(&self.protocol.as_str()))
+    }
+
     /// The rung of the ladder, when the picture's size is known.
     #[must_use]
     pub fn quality_rung(&self) -> Option<Quality> {
@@ -264,7 +287,8 @@ impl Info {
 }
 
 impl SiteFormat {
-    fn into_shown(self) -> MediaFormat {
+    /// As it is shown.
+    pub(crate) fn into_shown(self) -> MediaFormat {
         MediaFormat {
             vcodec: self.video.codec().map(str::to_owned),
             acodec: self.audio.codec().map(str::to_owned),
