@@ -20,7 +20,7 @@ use haul_shared::cookies::Cookies;
 use haul_shared::ids::{Region, Ticket};
 use haul_shared::job::{FailureKind, JobSpec, JobState};
 use haul_shared::media::Priority;
-use haul_shared::metadata::{Cached, Finding, KEPT_FOR, Look, MetadataCache};
+use haul_shared::metadata::{Cached, Finding, KEPT_FOR, Look, Metadata, MetadataCache};
 use haul_shared::redis::Listener;
 use haul_shared::source::SourceUrl;
 use haul_shared::store::{ClientLimits, JobStore, Submission};
@@ -45,6 +45,8 @@ const BELIEVED: Duration = Duration::from_secs(30);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// A look that is put off for longer, because its site is left alone, is not waited for.
 const LONGEST_DEFERRAL: Duration = Duration::from_secs(5);
+/// Looks for one caller, where what was found is gone before it is read.
+const MOST_LOOKS: usize = 3;
 /// Between two looks at what is stale, when the first has failed or is under way; longer where the site asks for it.
 const RENEWED_EVERY: Duration = Duration::from_secs(30);
 /// Addresses whose renewal is remembered; beyond, some are looked at more often.
@@ -179,11 +181,10 @@ impl MetadataService {
                 let left = retry_after.map(|asked| asked.saturating_sub(age));
                 return Some(Recalled::Refused(ApiError::no_metadata(kind, left), age));
             }
-            Ok(Some(cached)) => {
-                if let Some(known) = Remembered::of(cached) {
-                    self.memory.insert(what.clone(), known.clone()).await;
-                    return Some(Recalled::Found(known));
-                }
+            Ok(Some(Cached { finding: Finding::Found(metadata), age, .. })) => {
+                let known = Remembered::of(*metadata, age);
+                self.memory.insert(what.clone(), known.clone()).await;
+                return Some(Recalled::Found(known));
             }
             Ok(None) => {}
             // a cache that does not answer is a cache that does not know
@@ -234,21 +235,44 @@ impl MetadataService {
     /// What another API has found meanwhile, or else what a worker finds now.
     async fn look_again(&self, what: &Look, caller: &Caller) -> ApiResult<Remembered> {
         match self.redis.get(what).await? {
-            Some(cached) if !cached.stale => self.told(Some(cached)),
+            Some(cached) if !cached.stale => self.told(cached),
             _ => self.look(what, caller).await,
         }
     }
 
     /// Has a worker look, and waits for what it finds.
     async fn look(&self, what: &Look, caller: &Caller) -> ApiResult<Remembered> {
-        let spec = JobSpec::Metadata { url: what.url.clone(), cookies: what.cookies.clone() };
-        self.done(spec, &caller.region, caller).await?;
-        let mut found = self.redis.get(what).await?;
-        if found.is_none() && what.cookies == Cookies::Any {
-            // a worker of before there were jars has used none, and left it where such findings are
-            found = self.redis.get(&Look { cookies: Cookies::None, ..what.clone() }).await?;
+        let order = JobSpec::Metadata { url: what.url.clone(), cookies: what.cookies.clone() };
+        let found = || async {
+            let found = self.redis.get(what).await?;
+            if found.is_none() && what.cookies == Cookies::Any {
+                // a worker of before there were jars has used none, and left it where such findings are
+                return Ok(self.redis.get(&Look { cookies: Cookies::None, ..what.clone() }).await?);
+            }
+            Ok(found)
+        };
+        self.told(self.left(&order, &caller.region, caller, found).await?)
+    }
+
+    /// Has a worker do this, and takes what it left in the cache: again, where somebody has forgotten it in that moment.
+    ///
+    /// # Errors
+    /// Why it left nothing; `service_unavailable`: it is gone each time.
+    async fn left<T, F: Future<Output = ApiResult<Option<T>>>>(
+        &self,
+        order: &JobSpec,
+        region: &Region,
+        caller: &Caller,
+        take: impl Fn() -> F,
+    ) -> ApiResult<T> {
+        for _ in 0..MOST_LOOKS {
+            self.done(order.clone(), region, caller).await?;
+            if let Some(left) = take().await? {
+                return Ok(left);
+            }
         }
-        self.told(found)
+        tracing::warn!("what workers find is gone from the cache at once: is it large enough?");
+        Err(ApiError::new(Code::ServiceUnavailable).retry_after(RENEWED_EVERY))
     }
 
     /// Has a worker of this region do this, and waits until it is done.
@@ -268,12 +292,10 @@ impl MetadataService {
     }
 
     /// What a worker has left in the cache.
-    fn told(&self, cached: Option<Cached>) -> ApiResult<Remembered> {
-        match cached {
-            Some(Cached { finding: Finding::Refused { kind, retry_after }, .. }) => {
-                Err(ApiError::no_metadata(kind, retry_after))
-            }
-            found => found.and_then(Remembered::of).ok_or_else(|| ApiError::new(Code::Internal)),
+    fn told(&self, cached: Cached) -> ApiResult<Remembered> {
+        match cached.finding {
+            Finding::Refused { kind, retry_after } => Err(ApiError::no_metadata(kind, retry_after)),
+            Finding::Found(metadata) => Ok(Remembered::of(*metadata, cached.age)),
         }
     }
 
@@ -312,13 +334,12 @@ impl MetadataService {
 }
 
 impl Remembered {
-    fn of(cached: Cached) -> Option<Self> {
-        let Finding::Found(metadata) = cached.finding else { return None };
+    fn of(metadata: Metadata, age: Duration) -> Self {
         let picture = metadata.thumbnail_url.as_deref().and_then(|url| SourceUrl::read(url).ok());
-        let body = serde_json::to_vec(&MetadataView::of(*metadata)).expect("a view has only plain fields");
+        let body = serde_json::to_vec(&MetadataView::of(metadata)).expect("a view has only plain fields");
         // a clock that started after the finding was made: as old as can be told
-        let found = Instant::now().checked_sub(cached.age).unwrap_or_else(Instant::now);
-        Some(Self { body: body.into(), picture, found })
+        let found = Instant::now().checked_sub(age).unwrap_or_else(Instant::now);
+        Self { body: body.into(), picture, found }
     }
 }
 

@@ -143,6 +143,36 @@ async fn what_is_forgotten_is_looked_at_again() -> Result<()> {
     Ok(())
 }
 
+/// That was `500 internal`: the finding was forgotten after the worker had written it, and before it was read.
+#[tokio::test]
+async fn what_is_forgotten_before_it_is_read_is_looked_at_again_and_not_for_ever() -> Result<()> {
+    let site = Site::start().await?;
+    let forgotten = async || {
+        let leased = asked(&site).await?;
+        anyhow::Ok(site.jobs.found(&leased.lease).await?)
+    };
+    let (again, worker) = tokio::join!(look(&site), async {
+        forgotten().await?;
+        answer(&site, found("again")).await
+    });
+    worker?;
+    let again = again?;
+    assert_eq!((told(&again), again.json()["title"].clone()), (("200".to_owned(), "miss"), json!("again")));
+
+    assert_eq!(site.delete(&format!("{LOOK}?url={MEDIA}")).await?.status, 204);
+    let (never, worker) = tokio::join!(look(&site), async {
+        for _ in 0..3 {
+            forgotten().await?;
+        }
+        anyhow::Ok(())
+    });
+    worker?;
+    let never = never?;
+    assert_eq!(told(&never), ("503 service_unavailable".to_owned(), "miss"));
+    assert!(never.header("retry-after").parse::<u64>()? >= 1);
+    Ok(())
+}
+
 #[tokio::test]
 async fn what_another_api_forgets_is_soon_forgotten_here() -> Result<()> {
     let site = Site::start().await?;

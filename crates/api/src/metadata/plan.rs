@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 use super::view::FormatView;
 use super::{Answer, MetadataService, Origin};
 use crate::auth::Caller;
-use crate::error::{ApiError, ApiResult, Code};
+use crate::error::{ApiError, ApiResult};
 
 /// What a download would fetch, and what would come of it, as far as the site says.
 #[derive(Debug, Serialize, ToSchema)]
@@ -72,8 +72,8 @@ impl MetadataService {
     }
 
     async fn planned(&self, order: &PlanSpec, caller: &Caller) -> ApiResult<Bytes> {
-        self.done(JobSpec::Plan(order.clone()), &order.region, caller).await?;
-        told(self.redis.plan(order).await?.ok_or_else(|| ApiError::new(Code::Internal))?)
+        let spec = JobSpec::Plan(order.clone());
+        told(self.left(&spec, &order.region, caller, || async { Ok(self.redis.plan(order).await?) }).await?)
     }
 }
 
