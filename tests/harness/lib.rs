@@ -25,6 +25,7 @@ pub mod sentinel;
 pub mod site;
 pub mod small_disk;
 pub mod tls;
+pub mod verbatim;
 pub mod worker;
 pub mod world;
 

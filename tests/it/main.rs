@@ -2,6 +2,7 @@
 
 mod api;
 mod commands;
+mod compat;
 mod downloads;
 mod faults;
 mod guard;

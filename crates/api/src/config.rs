@@ -15,6 +15,7 @@ use haul_shared::webhook::Secrets;
 use ipnet::IpNet;
 use url::Url;
 
+use crate::compat::mount::Mounts;
 use crate::place::Places;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -38,6 +39,8 @@ pub struct ApiConfig {
     pub webhook_secrets: Option<Secrets>,
     /// Whose pages may call.
     pub cors: CorsOrigins,
+    /// Where dialects are served.
+    pub compat: Mounts,
     /// What one client may ask for.
     pub rates: Rates,
     /// Download requests in one batch.
@@ -94,11 +97,13 @@ impl ApiConfig {
     pub fn from_env(env: &Env) -> Result<Self, Faults> {
         let reader = &mut Reader::new(env, Process::Api);
         let regions = Regions::read(reader);
+        let public_url = reader.optional(&vars::PUBLIC_URL, parse::http_url);
         let config = Self {
             mode: mode(reader),
             listen: reader.value(&vars::LISTEN, parse::socket_address),
             admin_listen: reader.optional(&vars::ADMIN_LISTEN, parse::socket_address),
-            public_url: reader.optional(&vars::PUBLIC_URL, parse::http_url),
+            compat: Mounts::read(reader, public_url.as_ref()),
+            public_url,
             trusted_proxies: reader.optional(&vars::TRUSTED_PROXIES, parse::list(parse::cidr)).unwrap_or_default(),
             api_keys_file: reader.optional(&vars::API_KEYS_FILE, parse::path).map(Into::into),
             webhook_secrets: reader.optional(&vars::WEBHOOK_SECRETS, webhook_secrets),
@@ -122,7 +127,7 @@ impl ApiConfig {
             log: LogConfig::read(reader),
         };
         config.check_exposure(reader);
-        check_later(reader);
+        check_reserved(reader);
         reader.finish(config)
     }
 
@@ -148,8 +153,15 @@ impl ApiConfig {
     }
 }
 
+/// What browsers send as the origin of an extension, before the id that it has there.
+const EXTENSIONS: [&str; 3] = ["chrome-extension://", "moz-extension://", "safari-web-extension://"];
+
 fn cors_origins(text: &str) -> Parsed<CorsOrigins> {
     let origin = |text: &str| {
+        let id = EXTENSIONS.iter().find_map(|scheme| text.strip_prefix(scheme)).unwrap_or_default();
+        if !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+            return Ok(text.to_owned());
+        }
         let origin = parse::http_url(text).ok().map(|url| url.origin().ascii_serialization());
         // browsers send the canonical spelling, so nothing else would ever match
         origin.filter(|origin| origin == text).ok_or_else(|| "origins such as https://app.example, or *".to_owned())
@@ -157,20 +169,8 @@ fn cors_origins(text: &str) -> Parsed<CorsOrigins> {
     if text == "*" { Ok(CorsOrigins::Any) } else { parse::list(origin)(text).map(CorsOrigins::These) }
 }
 
-/// Checks the variables that nothing follows from yet.
-fn check_later(reader: &mut Reader<'_>) {
-    check_reserved(reader);
-    reader.optional(&vars::COMPAT_METUBE, path_or_host);
-    reader.optional(&vars::COMPAT_COBALT, path_or_host);
-}
-
 fn webhook_secrets(text: &str) -> Parsed<Secrets> {
     Secrets::read(text.split(',').map(str::trim)).map_err(|fault| fault.to_string())
-}
-
-fn path_or_host(text: &str) -> Parsed<()> {
-    let host = || !text.contains('/') && url::Host::parse(text).is_ok();
-    if text.starts_with('/') || host() { Ok(()) } else { Err("a path that begins with /, or a host name".to_owned()) }
 }
 
 #[cfg(test)]
@@ -230,8 +230,6 @@ mod tests {
     #[test]
     fn what_comes_later_is_checked_now() {
         for (name, good, wrong) in [
-            ("HAUL_COMPAT_METUBE", "/metube", "a b"),
-            ("HAUL_COMPAT_COBALT", "cobalt.example", "a/b"),
             ("HAUL_OTLP_ENDPOINT", "http://127.0.0.1:4318", "127.0.0.1:4318"),
             ("HAUL_WEBHOOK_SECRETS", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_c2hvcnQ="),
         ] {
@@ -247,8 +245,35 @@ mod tests {
         let these = |names: &[&str]| Ok(CorsOrigins::These(names.iter().map(ToString::to_string).collect()));
         assert_eq!(cors_origins("*"), Ok(CorsOrigins::Any));
         assert_eq!(cors_origins("https://a.example, http://b:81"), these(&["https://a.example", "http://b:81"]));
+        let extension = "moz-extension://0b6a2f5e-5d3c-4c59-a1c5-3c9a7d1e2f40";
+        assert_eq!(cors_origins(extension), these(&[extension]));
+        for wrong in ["moz-extension://", "moz-extension://a/b", "x-extension://a"] {
+            assert!(cors_origins(wrong).is_err(), "{wrong}");
+        }
         for wrong in ["a.example", "https://a.example/", "https://A.example", "https://a.example:443", "*,https://a"] {
             assert!(cors_origins(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn dialects_keep_out_of_each_others_way_and_of_ours() {
+        let (metube, cobalt, ours) = ("HAUL_COMPAT_METUBE", "HAUL_COMPAT_COBALT", "HAUL_PUBLIC_URL");
+        for (variables, fault) in [
+            (&[(metube, "/metube"), (cobalt, "/cobalt")] as &[_], None),
+            (&[(metube, "/metube"), (cobalt, "cobalt.example"), (ours, "https://dl.example/metube")], None),
+            (&[(metube, "a.example:81"), (cobalt, "a.example:82")], None),
+            (&[(metube, "dl.example:81"), (ours, "https://dl.example")], None),
+            (&[(metube, "/metube/")], Some(metube)),
+            (&[(cobalt, "/api/v1")], Some(cobalt)),
+            (&[(metube, "/x"), (cobalt, "/x")], Some(cobalt)),
+            (&[(metube, "/x"), (cobalt, "/x/y")], Some(cobalt)),
+            (&[(metube, "/x/y"), (cobalt, "/x")], Some(cobalt)),
+            (&[(metube, "a.example"), (cobalt, "A.example:81")], Some(cobalt)),
+            (&[(metube, "dl.example"), (ours, "https://dl.example/haul")], Some(metube)),
+        ] {
+            let told = faults(variables);
+            assert_eq!(told == "none", fault.is_none(), "{variables:?}: {told}");
+            assert!(fault.is_none_or(|name| told.contains(&format!("{name}:"))), "{variables:?}: {told}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! Which host a request is for: exactly one, as HTTP wants it (RFC 9112 §3.2).
 //!
-//! We serve whatever host is asked for. But a proxy before us that believes the first of two, and a cache that believes the
+//! We serve whatever host is asked for; one may be a dialect's (`compat`). But a proxy before us that believes the first of two, and a cache that believes the
 //! second, would keep one's answer for the other. hyper leaves this to us.
 
 use axum::extract::Request;
@@ -21,6 +21,17 @@ pub async fn named_once(request: Request, next: Next) -> Response {
         (Some(_) | None, None) => return next.run(request).await,
     };
     ApiError::new(Code::BadRequest).detail(detail).into_response()
+}
+
+/// The host that a request is for, with its port if it says one: what its target says, else its only header.
+#[must_use]
+pub fn named(request: &Request) -> Option<Authority> {
+    if let Some(authority) = request.uri().authority() {
+        return Some(authority.clone());
+    }
+    let mut named = request.headers().get_all(header::HOST).iter();
+    let only = named.next().filter(|host| is_host(host) && !host.is_empty())?;
+    if named.next().is_some() { None } else { Authority::try_from(only.as_bytes()).ok() }
 }
 
 /// A host with or without a port, or nothing: that is sent for a target without a host.

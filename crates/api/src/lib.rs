@@ -11,6 +11,7 @@ pub mod cli;
 pub mod config;
 
 pub mod app;
+pub mod compat;
 pub mod page;
 pub mod router;
 pub mod routes;

@@ -3,6 +3,7 @@
 //! A line says method, route, status and time. It has no address, no query and no body: those hold what clients
 //! would not like to see in a log.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::app::App;
+use crate::compat::Tongue;
 
 /// The header that carries the id, both ways.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -66,6 +68,12 @@ pub async fn observe(State(app): State<Arc<App>>, mut request: Request, next: Ne
     let path = request.extensions().get::<MatchedPath>().cloned();
     // a path that matches nothing is input, and neither a label nor a line is made from input
     let route = path.as_ref().map_or("none", MatchedPath::as_str);
+    // where a dialect is does not matter, and which one it is does
+    let route = match request.extensions().get::<Tongue>() {
+        Some(tongue) if path.is_some() => Cow::Owned(format!("{}:{route}", tongue.word())),
+        Some(_) | None => Cow::Borrowed(route),
+    };
+    let route = &*route;
 
     let span = tracing::info_span!("request", %id);
     let mut response = next.run(request).instrument(span).await;

@@ -25,12 +25,12 @@ use crate::limits::{Class, limit};
 use crate::routes::{
     batch, downloads, events, files, health, library, list, metadata, operators, plan, thumbnail, usage, webhook,
 };
-use crate::{error, host, observe, openapi, page};
+use crate::{compat, error, host, observe, openapi, page};
 
 /// Bytes of a request's body.
-const LARGEST_BODY: usize = 64 * 1024;
+pub(crate) const LARGEST_BODY: usize = 64 * 1024;
 /// For an answer that waits for nothing but the store.
-const SOON: Duration = Duration::from_secs(30);
+pub(crate) const SOON: Duration = Duration::from_secs(30);
 /// For an answer that waits up to a minute for a change or a worker.
 const PATIENT: Duration = Duration::from_secs(75);
 
@@ -133,12 +133,20 @@ pub fn routers(app: &Arc<App>) -> Routers {
         public = public.merge(metrics());
     }
     let (admin, _) = guarded(numbers()).merge(health()).split_for_parts();
-    Routers { public: finish(app, public, cors(&app.config.cors)), admin: finish(app, admin.merge(metrics()), None) }
+    let public = finish(app, public, cors(&app.config.cors), error::as_problem);
+    let dialects = compat::dialects(app).into_iter().map(|it| {
+        let router = finish(app, it.routes, it.cors, it.write);
+        (it.mount, it.tongue, router)
+    });
+    Routers {
+        public: compat::beside(public, dialects.collect()),
+        admin: finish(app, admin.merge(metrics()), None, error::as_problem),
+    }
 }
 
 /// Puts around all routes what every answer has, the first outermost. In one piece, as at the routes: axum makes a box
 /// of each `layer` and copies all boxes within for every request.
-fn finish(app: &Arc<App>, router: Router<Arc<App>>, cors: Option<CorsLayer>) -> Router {
+fn finish(app: &Arc<App>, router: Router<Arc<App>>, cors: Option<CorsLayer>, write: error::Writer) -> Router {
     let around = ServiceBuilder::new()
         .layer(from_fn_with_state(Arc::clone(app), observe::observe))
         .layer(default_header(header::CONTENT_SECURITY_POLICY, DATA_POLICY))
@@ -146,7 +154,7 @@ fn finish(app: &Arc<App>, router: Router<Arc<App>>, cors: Option<CorsLayer>) -> 
         .layer(default_header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(from_fn(compress))
         .option_layer(cors)
-        .layer(from_fn(error::render))
+        .layer(from_fn_with_state(write, error::render))
         .layer(CatchPanicLayer::custom(error::of_panic))
         .layer(from_fn(host::named_once));
     router.layer(around).with_state(Arc::clone(app))
@@ -159,13 +167,7 @@ fn default_header(name: HeaderName, value: &'static str) -> SetResponseHeaderLay
 
 /// Who may call from a page of another origin; nobody unless it was configured.
 fn cors(origins: &CorsOrigins) -> Option<CorsLayer> {
-    let origins = match origins {
-        CorsOrigins::Any => AllowOrigin::from(Any),
-        CorsOrigins::These(list) if list.is_empty() => return None,
-        CorsOrigins::These(list) => {
-            AllowOrigin::list(list.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()))
-        }
-    };
+    let origins = allowed(origins)?;
     let exposed = [
         header::ETAG,
         header::LOCATION,
@@ -196,4 +198,15 @@ fn cors(origins: &CorsOrigins) -> Option<CorsLayer> {
         .expose_headers(exposed)
         .max_age(Duration::from_secs(600));
     Some(layer)
+}
+
+/// The origins that are let in; `None`: nobody's.
+pub(crate) fn allowed(origins: &CorsOrigins) -> Option<AllowOrigin> {
+    match origins {
+        CorsOrigins::Any => Some(AllowOrigin::from(Any)),
+        CorsOrigins::These(list) if list.is_empty() => None,
+        CorsOrigins::These(list) => {
+            Some(AllowOrigin::list(list.iter().filter_map(|origin| HeaderValue::from_str(origin).ok())))
+        }
+    }
 }

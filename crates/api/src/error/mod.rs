@@ -11,7 +11,7 @@ mod code;
 mod problem;
 
 pub use code::Code;
-pub use problem::{Problem, of_panic, refusal_in, render};
+pub use problem::{Problem, Writer, as_problem, of_panic, refusal_in, render};
 
 use std::borrow::Cow;
 use std::fmt;

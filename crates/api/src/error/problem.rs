@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::{HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -64,23 +64,33 @@ impl ApiError {
     }
 }
 
+/// Shows a refusal to those who can read this form of it: the status that they understand, the body, and headers that go
+/// before those of the refusal.
+pub type Writer = fn(&ApiError, &RequestId) -> Response;
+
+/// A refusal as the contract has it.
+#[must_use]
+pub fn as_problem(error: &ApiError, id: &RequestId) -> Response {
+    let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"))];
+    (error.0.status, kind, Json(error.problem(id))).into_response()
+}
+
 /// Layer: gives every refusal its body, whoever made it.
-pub async fn render(id: RequestId, request: Request, next: Next) -> Response {
+pub async fn render(State(write): State<Writer>, id: RequestId, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
-    let status = response.status();
     let Some(error) = refusal_in(&mut response) else { return response };
     error.log(&id);
+    let mut shown = write(&error, &id);
     let mut headers = std::mem::take(response.headers_mut());
     headers.remove(header::CONTENT_LENGTH);
     headers.extend(error.0.headers.clone());
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Some(wait) = error.0.retry_after {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
     }
-    let mut problem = (status, Json(error.problem(&id))).into_response();
-    problem.headers_mut().extend(headers);
-    problem
+    headers.extend(std::mem::take(shown.headers_mut()));
+    *shown.headers_mut() = headers;
+    shown
 }
 
 /// Takes the refusal out of an answer, if it is one that was not written yet: ours, or one of the framework.

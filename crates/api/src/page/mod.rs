@@ -13,6 +13,7 @@ mod status;
 mod visitor;
 
 pub use policy::guard;
+pub(crate) use visitor::is_sent_here;
 pub use visitor::{receive, refused};
 
 use std::sync::Arc;

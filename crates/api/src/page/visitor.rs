@@ -121,7 +121,7 @@ fn from_elsewhere() -> ApiError {
 
 /// Did a page of ours send this? Browsers say it in `Sec-Fetch-Site` where the connection can be trusted, and in `Origin`
 /// with every form. What says neither is no browser, and has no cookie that it was not given.
-fn is_sent_here(headers: &HeaderMap, base: &Url) -> bool {
+pub(crate) fn is_sent_here(headers: &HeaderMap, base: &Url) -> bool {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     if let Some(site) = text("sec-fetch-site") {
         return matches!(site, "same-origin" | "none");

@@ -269,8 +269,7 @@ table! {
         "Download requests in one batch, 1 to 100.",
         .or("10");
     COMPAT_METUBE = "HAUL_COMPAT_METUBE", Http, Api,
-        "Path or host name at which MeTube's dialect is served.",
-        .effect(Checked);
+        "Where MeTube's dialect is served, for clients that exist: a path such as `/metube`, or a host name, with its port if that is not 80 or 443. Nowhere by default. See [COMPATIBILITY.md](COMPATIBILITY.md).";
     COMPAT_COBALT = "HAUL_COMPAT_COBALT", Http, Api,
         "Path or host name at which cobalt's dialect is served.",
         .effect(Checked);

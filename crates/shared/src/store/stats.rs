@@ -202,7 +202,10 @@ impl JobStore {
     }
 
     /// The workers that have spoken lately; every shard knows all of them.
-    async fn workers(&self) -> Result<Vec<WorkerInfo>, StoreError> {
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn workers(&self) -> Result<Vec<WorkerInfo>, StoreError> {
         let any = self.0.settings.shards.of(0);
         let (word, all) = (keys::key(any, "worker"), keys::key(any, "workers"));
         let mut connection = self.connection().await?;
