@@ -33,7 +33,15 @@ pub struct Queued {
 /// `quota_exceeded`, `service_unavailable`, and `forbidden` for what the caller's key may not order.
 pub async fn submit(app: &App, caller: &Caller, body: &Node, key: Option<String>) -> ApiResult<Queued> {
     let signs = caller.signing.is_some();
-    let mut order = read(body, &app.rules, signs).inspect_err(|refusal| app.count_refusal(refusal))?;
+    let order = read(body, &app.rules, signs).inspect_err(|refusal| app.count_refusal(refusal))?;
+    queue(app, caller, order, key).await
+}
+
+/// Queues an order without fault, whatever language it was written in.
+///
+/// # Errors
+/// Those of [`submit`] but the faults of a body.
+pub async fn queue(app: &App, caller: &Caller, mut order: Order, key: Option<String>) -> ApiResult<Queued> {
     // what has to be the same is what was asked: not how it was spelled, nor where the client was when it asked
     let body_sha256 = hex(&Sha256::digest(order.request.stored()));
     let region = order.request.region.get_or_insert_with(|| caller.region.clone()).clone();

@@ -1,6 +1,8 @@
 //! Dialects: what clients of other programs send, byte for byte, and what they have to be answered to work.
 
+mod clients;
 mod door;
+mod history;
 mod places;
 
 use anyhow::{Context as _, Result};

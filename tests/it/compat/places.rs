@@ -70,6 +70,10 @@ async fn at_its_host_there_is_the_dialect_and_nothing_else_whatever_the_target_l
     assert_eq!(sent(&site, absolute).await?.status, 200);
     let absolute = "GET http://127.0.0.1/version HTTP/1.1\nHost: metube.example";
     assert_eq!(sent(&site, absolute).await?.told(), "404 not_found");
+    for target in ["OPTIONS *", "CONNECT metube.example:80"] {
+        let told = sent(&site, &format!("{target} HTTP/1.1\nHost: metube.example")).await?;
+        assert!(told.status == 404 && is_refusal(&told), "{target}: {}", told.status);
+    }
     let twice = "GET /version HTTP/1.1\nHost: metube.example\nHost: 127.0.0.1";
     assert_eq!(sent(&site, twice).await?.told(), "400 bad_request");
     Ok(())

@@ -118,16 +118,19 @@ fn direct(dialects: &[(Mount, Tongue, Router)], request: &mut Request) -> Option
     let (_, tongue, router) = found;
     request.extensions_mut().insert(*tongue);
     request.extensions_mut().remove::<OriginalUri>();
-    *request.uri_mut() = with_path(request.uri(), &within);
+    if let Some(uri) = with_path(request.uri(), &within) {
+        *request.uri_mut() = uri;
+    }
     Some(router.clone())
 }
 
-fn with_path(uri: &Uri, path: &str) -> Uri {
+/// The same target with another path. `None`: it has none (`*`, and what is sent with CONNECT), and no route either.
+fn with_path(uri: &Uri, path: &str) -> Option<Uri> {
     let path = match uri.query() {
         Some(query) => format!("{path}?{query}"),
         None => path.to_owned(),
     };
     let mut parts = uri.clone().into_parts();
-    parts.path_and_query = Some(PathAndQuery::try_from(path).expect("the end of a path is one"));
-    Uri::from_parts(parts).expect("only the path is another")
+    parts.path_and_query = Some(PathAndQuery::try_from(path).ok().filter(|path| path.as_str().starts_with('/'))?);
+    Uri::from_parts(parts).ok()
 }

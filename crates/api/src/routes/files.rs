@@ -12,7 +12,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -99,35 +99,58 @@ pub async fn link(
     let (redirect, inline) = (params.flag("redirect"), params.flag("inline"));
     params.end()?;
     let job = app.find(&caller, id).await?;
-    let result = Fetchable::of(&job)?;
-    let artifact = result.artifact;
+    let artifact = Fetchable::of(&job)?.artifact;
     let filename = filename(artifact, &app.request_of(&job)?);
-    // whole seconds, as signatures have them, so that what is told is what holds
-    let life = result.left.min(app.config.lives.link).as_secs().max(1);
-    let expires_at = Timestamp::now() + Duration::from_secs(life);
-    let spec = LinkSpec {
-        expires_in: Duration::from_secs(life),
-        filename: filename.clone(),
-        content_type: artifact.content_type.clone(),
-        inline,
-    };
-    let url = app.storage.link(&artifact.object, &spec).await?.to_string();
+    let signed = sign(&app, &job, &filename, inline).await?;
     if method == Method::GET {
         app.tally.fetched(&app.jobs, id);
     }
-    let secret = [(header::CACHE_CONTROL, "no-store"), (header::REFERRER_POLICY, "no-referrer")];
     if redirect {
-        return Ok((StatusCode::FOUND, secret, [(header::LOCATION, url)]).into_response());
+        return Ok(signed.redirect());
     }
     let view = LinkView {
-        url,
-        expires_at: time(expires_at),
+        url: signed.url,
+        expires_at: time(signed.expires_at),
         filename,
         size_bytes: artifact.size_bytes,
         content_type: artifact.content_type.clone(),
         sha256: artifact.sha256.clone(),
     };
-    Ok((secret, Json(view)).into_response())
+    Ok((SECRET, Json(view)).into_response())
+}
+
+/// What is told with a link: whoever sees it has the file.
+const SECRET: [(HeaderName, &str); 2] = [(header::CACHE_CONTROL, "no-store"), (header::REFERRER_POLICY, "no-referrer")];
+
+/// A link to a result.
+pub(crate) struct Signed {
+    url: String,
+    expires_at: Timestamp,
+}
+
+impl Signed {
+    /// The way there.
+    pub(crate) fn redirect(self) -> Response {
+        (StatusCode::FOUND, SECRET, [(header::LOCATION, self.url)]).into_response()
+    }
+}
+
+/// A link to the result of a job, for who saves it under this name, or plays it.
+///
+/// # Errors
+/// Why there is no result, or no link to it.
+pub(crate) async fn sign(app: &App, job: &Job, filename: &str, inline: bool) -> ApiResult<Signed> {
+    let Fetchable { artifact, left, .. } = Fetchable::of(job)?;
+    // whole seconds, as signatures have them, so that what is told is what holds
+    let life = left.min(app.config.lives.link).as_secs().max(1);
+    let spec = LinkSpec {
+        expires_in: Duration::from_secs(life),
+        filename: filename.to_owned(),
+        content_type: artifact.content_type.clone(),
+        inline,
+    };
+    let url = app.storage.link(&artifact.object, &spec).await?.to_string();
+    Ok(Signed { url, expires_at: Timestamp::now() + Duration::from_secs(life) })
 }
 
 /// The result itself, for clients that cannot reach the store.

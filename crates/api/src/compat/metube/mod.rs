@@ -1,8 +1,14 @@
 //! `MeTube`'s dialect: its routes over our downloads, for the extensions, apps and scripts that speak it.
 //!
-//! What is not served ([`about`]) is refused in words that a person can act on, and in the form that clients of `MeTube` show.
+//! An order is read in [`order`], a download shown in [`item`]; [`queue`] does what is asked. An item is named by the address
+//! that was asked for, or by the id of a download; an address names all of its caller's downloads of it. What is not served
+//! ([`about`]) is refused in words that a person can act on, and in the form that clients of `MeTube` show.
 
 mod about;
+mod clip;
+mod item;
+mod order;
+mod queue;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +38,11 @@ const REMEMBERED: Duration = Duration::from_secs(600);
 #[must_use]
 pub fn dialect(app: &Arc<App>, mount: Mount) -> Dialect {
     let reading = Router::new()
+        .route("/delete", post(queue::delete))
+        .route("/start", post(queue::start))
+        .route("/history", get(queue::history))
+        .route("/download/{*path}", get(queue::download))
+        .route("/audio_download/{*path}", get(queue::download))
         .route("/cancel-add", post(about::ok))
         .route("/version", get(about::version))
         .route("/presets", get(about::presets))
@@ -41,7 +52,8 @@ pub fn dialect(app: &Arc<App>, mount: Mount) -> Dialect {
         .route("/subscriptions", get(about::subscriptions))
         .route("/subscribe", post(about::no_subscriptions))
         .route("/subscriptions/{what}", post(about::no_subscriptions));
-    let routes = charged(app, Class::Reads, reading);
+    let ordering = Router::new().route("/add", post(queue::add)).route("/retry", post(queue::retry));
+    let routes = charged(app, Class::Reads, reading).merge(charged(app, Class::Downloads, ordering));
     // there is no other page here than the API's own, which is for everybody
     let routes = guarded(app, LARGEST_BODY, routes).route("/", get(about::page));
     Dialect { tongue: Tongue::Metube, mount, routes, write, cors: cors(&app.config.cors) }

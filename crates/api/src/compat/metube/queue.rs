@@ -1,0 +1,206 @@
+//! What is done with downloads: added, listed, taken back, forgotten, tried again, fetched.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body as HttpBody;
+use axum::extract::{Path, State};
+use axum::http::Method;
+use axum::response::Response;
+use haul_shared::ids::Ticket;
+use haul_shared::job::{Job, StateKind};
+use haul_shared::store::Sorting;
+use haul_shared::view::DownloadRequest;
+use serde_json::{Value, json};
+
+use super::clip::split_start;
+use super::item::{Item, List, name_of};
+use super::order::{Body, names, read};
+use super::{ok, told};
+use crate::app::App;
+use crate::auth::Caller;
+use crate::body::whole;
+use crate::error::{ApiError, ApiResult, Code};
+use crate::request::{Order, check_address};
+use crate::routes::files;
+use crate::submit;
+
+/// Downloads that are listed, and among which an address is looked for: the newest. `MeTube`'s history has no pages.
+const NEWEST: usize = 500;
+/// Downloads that one request may name.
+const MOST_IDS: usize = 500;
+
+/// A download of the caller's, and what was asked.
+type Known = (Job, DownloadRequest);
+
+/// `POST add`: queues a download, and waits for nothing else. What the caller has in the queue already is not queued again:
+/// clients send an order again of which they heard nothing.
+pub(super) async fn add(State(app): State<Arc<App>>, caller: Caller, body: HttpBody) -> ApiResult<Response> {
+    let request = read(&object(body).await?).map_err(bad)?;
+    let source = check_address(&request.url, &app.rules.egress).inspect_err(|refusal| app.count_refusal(refusal))?;
+    let request = DownloadRequest { expires_in: app.rules.result_ttl.as_secs(), ..request };
+    if let Some((job, known)) = waiting(&app, &caller, &request).await? {
+        let msg = format!("Already in queue: {}", known.url);
+        return Ok(told(&json!({ "status": "ok", "msg": msg, "id": job.ticket.to_string() })));
+    }
+    let queued = submit::queue(&app, &caller, Order { request, source }, None).await?;
+    Ok(told(&json!({ "status": "ok", "id": queued.job.ticket.to_string() })))
+}
+
+/// `POST retry`: queues again what has failed, under its old id.
+pub(super) async fn retry(State(app): State<Arc<App>>, caller: Caller, body: HttpBody) -> ApiResult<Json<Value>> {
+    let body = object(body).await?;
+    let id = body.get("id").and_then(Value::as_str).filter(|id| !id.is_empty());
+    let id = id.ok_or_else(|| bad("'id' must be a non-empty string".to_owned()))?;
+    let mut named = named(&app, &caller, &[id.to_owned()]).await?;
+    named.retain(|(job, _)| job.state.kind() == StateKind::Failed);
+    if named.is_empty() {
+        return Err(bad("Only failed downloads can be retried.".to_owned()));
+    }
+    for (job, request) in named {
+        submit::resubmit(&app, &caller, &job, request).await?;
+    }
+    Ok(Json(ok()))
+}
+
+/// `POST delete`: takes back what is in the queue, or forgets what is done, with its file.
+pub(super) async fn delete(State(app): State<Arc<App>>, caller: Caller, body: HttpBody) -> ApiResult<Response> {
+    let body = object(body).await?;
+    let ids = ids(&body)?;
+    let list = match body.get("where").and_then(Value::as_str) {
+        Some("queue") => List::Queue,
+        Some("done") => List::Done,
+        Some(_) | None => return Err(bad("'where' must be queue or done".to_owned())),
+    };
+    for (job, _) in named(&app, &caller, &ids).await? {
+        // one that has ended meanwhile stays: who takes back a download does not mean to delete its file
+        match (list, job.state.kind().is_end()) {
+            (List::Queue, false) => drop(app.jobs.cancel(job.ticket).await?),
+            (List::Done, true) => drop(app.jobs.forget(job.ticket).await?),
+            (List::Queue, true) | (List::Done, false) => {}
+        }
+    }
+    Ok(told(&ok()))
+}
+
+/// `POST start`: everything starts by itself.
+pub(super) async fn start(body: HttpBody) -> ApiResult<Response> {
+    ids(&object(body).await?)?;
+    Ok(told(&ok()))
+}
+
+/// `GET history`: the caller's newest downloads, each list with the oldest first.
+pub(super) async fn history(State(app): State<Arc<App>>, caller: Caller) -> ApiResult<Response> {
+    let (mut queue, mut done) = (Vec::new(), Vec::new());
+    for (job, request) in newest(&app, &caller).await?.iter().rev() {
+        match Item::of(job, request) {
+            Some((List::Queue, item)) => queue.push(item),
+            Some((List::Done, item)) => done.push(item),
+            None => {}
+        }
+    }
+    Ok(told(&json!({ "done": done, "queue": queue, "pending": [] })))
+}
+
+/// `GET download/JOB/NAME`, or as clients put it together from an item: `download/NAME`, `download/FOLDER/NAME`. Leads to the
+/// result, which is then saved under the name that the item has.
+pub(super) async fn download(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(path): Path<String>,
+    method: Method,
+) -> ApiResult<Response> {
+    let found = match path.split('/').next().and_then(|first| first.parse::<Ticket>().ok()) {
+        Some(ticket) => {
+            let job = app.find(&caller, ticket).await?;
+            let request = app.request_of(&job)?;
+            Some((job, request))
+        }
+        None => newest(&app, &caller).await?.into_iter().find(|(job, request)| is_at(job, request, &path)),
+    };
+    let (job, request) = found.ok_or_else(|| ApiError::new(Code::NotFound))?;
+    let name = name_of(&job, &request).unwrap_or_default();
+    let link = files::sign(&app, &job, &name, false).await?;
+    if method == Method::GET {
+        app.tally.fetched(&app.jobs, job.ticket);
+    }
+    Ok(link.redirect())
+}
+
+/// Is the result of this download what a client asks for by that path?
+fn is_at(job: &Job, request: &DownloadRequest, path: &str) -> bool {
+    let Some(name) = name_of(job, request) else { return false };
+    let (folder, _) = names(request);
+    path == name || path.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/')) == Some(&name)
+}
+
+/// The same order, if it is still to be done. A stranger has no list, and so hears of nobody else's.
+async fn waiting(app: &App, caller: &Caller, request: &DownloadRequest) -> ApiResult<Option<Known>> {
+    if caller.listing().is_err() {
+        return Ok(None);
+    }
+    let is_same = |(job, known): &Known| {
+        // where it is done may differ with where the client was when it asked
+        let known = DownloadRequest { region: None, ..known.clone() };
+        !job.state.kind().is_end() && known == *request
+    };
+    Ok(newest(app, caller).await?.into_iter().find(is_same))
+}
+
+/// The caller's newest downloads, the newest first.
+async fn newest(app: &App, caller: &Caller) -> ApiResult<Vec<Known>> {
+    let mut listing = app.jobs.list(caller.listing()?, Sorting::default(), None).await?;
+    let jobs = listing.next(NEWEST).await?.into_iter();
+    // what is no download has no place in a history
+    Ok(jobs.filter_map(|(_, job)| app.request_of(&job).ok().map(|request| (job, request))).collect())
+}
+
+/// The caller's downloads that are named: each by its id, or all of one address by that. What there is not is passed over.
+async fn named(app: &App, caller: &Caller, ids: &[String]) -> ApiResult<Vec<Known>> {
+    let (mut found, mut addresses): (Vec<Known>, HashSet<String>) = Default::default();
+    for id in ids {
+        let Ok(ticket) = id.parse::<Ticket>() else {
+            // as it is shown, or as it was sent
+            addresses.extend([id.clone(), split_start(id).0]);
+            continue;
+        };
+        match app.find(caller, ticket).await {
+            Ok(job) => {
+                let request = app.request_of(&job)?;
+                found.push((job, request));
+            }
+            Err(refusal) if refusal.is(Code::NotFound) => {}
+            Err(refusal) => return Err(refusal),
+        }
+    }
+    if !addresses.is_empty() {
+        let of_these = |(_, request): &Known| addresses.contains(&request.url);
+        found.extend(newest(app, caller).await?.into_iter().filter(of_these));
+    }
+    Ok(found)
+}
+
+/// The ids of a body.
+fn ids(body: &Body) -> ApiResult<Vec<String>> {
+    let list = body.get("ids").and_then(Value::as_array).filter(|list| !list.is_empty());
+    let ids: Option<Vec<String>> = list.and_then(|list| list.iter().map(|id| Some(id.as_str()?.to_owned())).collect());
+    let ids = ids.ok_or_else(|| bad("'ids' must be a non-empty list of strings".to_owned()))?;
+    if ids.len() > MOST_IDS {
+        return Err(bad(format!("'ids' must have at most {MOST_IDS} items")));
+    }
+    Ok(ids)
+}
+
+/// A body of JSON, whatever it says that it is: clients send it as text, as a form, or as nothing.
+async fn object(body: HttpBody) -> ApiResult<Body> {
+    match serde_json::from_slice(&whole(body).await?) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(_) => Err(bad("JSON request body must be an object".to_owned())),
+        Err(_) => Err(bad("Invalid JSON request body".to_owned())),
+    }
+}
+
+fn bad(what: String) -> ApiError {
+    ApiError::new(Code::BadRequest).detail(what)
+}
