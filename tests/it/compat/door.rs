@@ -4,6 +4,7 @@ use anyhow::Result;
 use haul_tests::keys::{Keys, key};
 use haul_tests::site::Site;
 use reqwest::Method;
+use rustix::process::Signal;
 
 use super::{METUBE, basic, get_at, is_refusal, sent};
 
@@ -56,7 +57,7 @@ async fn a_key_is_presented_in_a_header_of_any_scheme_or_in_the_address() -> Res
 
     let metrics = String::from_utf8(site.get("/metrics").await?.body)?;
     assert!(metrics.contains("metube:/presets") && !metrics.contains("key of"), "{metrics}");
-    let api = site
+    let mut api = site
         .another_api(&[
             METUBE,
             ("HAUL_API_KEYS_FILE", &keys.path().display().to_string()),
@@ -66,7 +67,9 @@ async fn a_key_is_presented_in_a_header_of_any_scheme_or_in_the_address() -> Res
         .await?;
     let asked = site.request_to(Method::GET, &format!("http://{}{in_path}/presets", api.address())).send().await?;
     assert_eq!(asked.status(), 200);
-    drop(api);
+    // one that ends has written all that it had to say
+    api.signal(Signal::TERM)?;
+    api.ended().await?;
     let mut log = String::new();
     for file in std::fs::read_dir(logs.path())? {
         log += &std::fs::read_to_string(file?.path())?;
