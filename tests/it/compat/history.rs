@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use haul_shared::job::{Failure, FailureKind};
 use haul_tests::house::{House, Store};
 use haul_tests::keys::Keys;
-use haul_tests::processes::until;
+use haul_tests::processes::{PATIENCE, until};
 use haul_tests::site::{Answer, Site, send};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -134,7 +134,7 @@ async fn what_is_added_is_downloaded_and_led_to() -> Result<()> {
     assert_eq!((&item["status"], &item["error"]), (&json!("finished"), &Value::Null), "{item}");
     let name = item["filename"].as_str().context("a name")?;
     let led = house.get(&format!("/metube/download/{name}")).await?;
-    let http = reqwest::Client::new();
+    let http = reqwest::Client::builder().timeout(PATIENCE).build()?;
     let got = send(http.get(led.header("location"))).await?;
     let origin = send(http.get(&url)).await?;
     assert!(got.status == 200 && got.body == origin.body && !got.body.is_empty());
