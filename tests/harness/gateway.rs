@@ -33,6 +33,8 @@ pub enum Turn {
     Halved,
     /// It is carried out; the answer waits for [`Gateway::release`].
     Held,
+    /// It is carried out; so many bytes of the answer come, and then none, for as long as somebody waits.
+    Stalled(usize),
 }
 
 /// A running proxy; it ends when dropped.
@@ -54,6 +56,8 @@ struct Way {
 struct Notes {
     turns: Vec<(Method, String, Turn)>,
     answered: Vec<(Method, String)>,
+    /// Path, and the header `Range`.
+    ranges: Vec<(String, String)>,
 }
 
 impl Gateway {
@@ -102,6 +106,13 @@ impl Gateway {
         let notes = self.way.notes();
         notes.answered.iter().filter(|(known, at)| known == method && at == path).count()
     }
+
+    /// The headers `Range` of the requests for this path, in their order; empty for those without one.
+    #[must_use]
+    pub fn ranges(&self, path: &str) -> Vec<String> {
+        let notes = self.way.notes();
+        notes.ranges.iter().filter(|(at, _)| at == path).map(|(_, range)| range.clone()).collect()
+    }
 }
 
 impl Way {
@@ -140,6 +151,8 @@ fn end_to_end(headers: &mut HeaderMap) {
 
 async fn serve(State(way): State<Arc<Way>>, request: Request) -> Response {
     let turn = way.turn(request.method(), request.uri().path());
+    let range = request.headers().get(header::RANGE).and_then(|range| range.to_str().ok()).unwrap_or_default();
+    way.notes().ranges.push((request.uri().path().to_owned(), range.to_owned()));
     if let Some(Turn::Refused(status)) = turn {
         return page(status);
     }
@@ -152,6 +165,7 @@ async fn serve(State(way): State<Arc<Way>>, request: Request) -> Response {
             let _released = way.release.subscribe().changed().await;
             answer
         }
+        Some(Turn::Stalled(bytes)) => stalled(answer, bytes),
         Some(Turn::Refused(_)) | None => answer,
     }
 }
@@ -172,4 +186,16 @@ async fn half(answer: Response) -> Response {
         Err(std::io::Error::other("broken off on purpose"))
     });
     Response::from_parts(head, Body::from_stream(pieces.chain(end)))
+}
+
+fn stalled(answer: Response, bytes: usize) -> Response {
+    let (head, body) = answer.into_parts();
+    let pieces = body.into_data_stream().scan(bytes, |left, piece| {
+        let piece = piece.map(|piece| piece.slice(..piece.len().min(*left)));
+        *left -= piece.as_ref().map_or(0, |piece| piece.len());
+        std::future::ready(Some(piece))
+    });
+    // what is behind the last byte is neither passed on nor ended
+    let some = pieces.take_while(|piece| std::future::ready(!piece.as_ref().is_ok_and(|piece| piece.is_empty())));
+    Response::from_parts(head, Body::from_stream(some.chain(futures::stream::pending())))
 }

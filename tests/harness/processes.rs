@@ -285,7 +285,7 @@ fn stat(pid: i32) -> Option<(char, u64)> {
 }
 
 /// Where a binary of ours is: beside the directory of the test binaries.
-fn built(program: &str) -> Result<PathBuf> {
+pub(crate) fn built(program: &str) -> Result<PathBuf> {
     let test = std::env::current_exe()?;
     let folder = test.ancestors().nth(2).context("test binaries lie in target/<profile>/deps")?;
     let path = folder.join(program);

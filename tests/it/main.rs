@@ -1,6 +1,7 @@
 //! Behaviour through the public surface, one module per subject, one binary so that it links once.
 
 mod api;
+mod command_line;
 mod commands;
 mod compat;
 mod downloads;

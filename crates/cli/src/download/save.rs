@@ -1,0 +1,91 @@
+//! One result, and what lies beside it, in the folder that was asked for.
+
+use std::path::{Path, PathBuf};
+
+use reqwest::Method;
+use sha2::{Digest as _, Sha256};
+use tokio::task::spawn_blocking;
+
+use super::Trip;
+use super::fetch::{Fetch, Way};
+use super::part::Part;
+use super::place::{Place, hex};
+use crate::error::Error;
+use crate::name;
+use crate::patience::Patience;
+use crate::screen::Row;
+use crate::wire::{Artifact, Digest, Job};
+
+/// Saves the result of a job, unless the folder has it already, and says where it is.
+///
+/// # Errors
+/// When it can't be fetched, is not what was promised, or can't be written.
+pub async fn save(
+    trip: Trip<'_>,
+    job: &Job,
+    result: &Artifact,
+    patience: &mut Patience,
+    row: &mut Row<'_>,
+) -> Result<PathBuf, Error> {
+    let saving = trip.saving;
+    let name = saving.name.clone().unwrap_or_else(|| name::safe(&result.filename));
+    let place = Place::new(&saving.dir, name, saving.force);
+    let path = match held(&place, result.size_bytes, &result.sha256).await? {
+        Some(path) => {
+            trip.screen.note(&format!("{} is there already", path.display()));
+            path
+        }
+        None => {
+            let mut part = Part::open(&place, result).await?;
+            let way = if saving.via_api { Way::Api } else { Way::Link };
+            let fetch = Fetch { client: trip.client, screen: trip.screen, job: job.id, result, way, validator: None };
+            fetch.all(&mut part, patience, row).await?;
+            part.finish(place).await?
+        }
+    };
+    save_subtitles(trip, job, result, &path).await?;
+    // in the folder where the command was typed a name says enough
+    Ok(path.strip_prefix(".").map_or_else(|_| path.clone(), Path::to_owned))
+}
+
+/// Can files be written to the folder? Asked before anything is ordered that would have no place. Makes the folder.
+///
+/// # Errors
+/// When they can't.
+pub async fn prepare(dir: &Path) -> Result<(), Error> {
+    let folder = dir.to_owned();
+    let tried = spawn_blocking(move || std::fs::create_dir_all(&folder).and_then(|()| tempfile::tempfile_in(&folder)));
+    match tried.await {
+        Ok(tried) => tried.map(drop).map_err(|error| Error::file(dir, error)),
+        Err(error) => Err(Error::file(dir, std::io::Error::other(error.to_string()))),
+    }
+}
+
+/// Subtitles that lie beside the result go beside the file.
+async fn save_subtitles(trip: Trip<'_>, job: &Job, result: &Artifact, path: &Path) -> Result<(), Error> {
+    let of_file = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    for subtitles in result.subtitles.iter().flatten().filter(|it| it.link.is_some()) {
+        let Some(language) = &subtitles.language else { continue };
+        let route = ["downloads", &job.id.to_string(), "subtitles", language];
+        let text = trip.client.call(Method::GET, &route).send().await?;
+        let place = Place::new(&trip.saving.dir, name::beside(of_file, language), trip.saving.force);
+        let digest: Digest = hex(Sha256::new_with_prefix(text.bytes())).parse().expect("it is one");
+        if held(&place, text.bytes().len() as u64, &digest).await?.is_some() {
+            continue;
+        }
+        let size_bytes = text.bytes().len() as u64;
+        let lies = Artifact { filename: String::new(), size_bytes, sha256: digest, subtitles: None };
+        let mut part = Part::open(&place, &lies).await?;
+        part.restart().await?;
+        part.add(text.bytes()).await?;
+        let path = part.finish(place).await?;
+        trip.screen.note(&format!("subtitles: {}", path.display()));
+    }
+    Ok(())
+}
+
+async fn held(place: &Place, size_bytes: u64, digest: &Digest) -> Result<Option<PathBuf>, Error> {
+    let (place, digest) = (place.clone(), digest.clone());
+    let looked = spawn_blocking(move || place.holds(size_bytes, &digest)).await;
+    looked.unwrap_or_else(|error| Err(Error::file(Path::new("."), std::io::Error::other(error.to_string()))))
+}

@@ -1,0 +1,143 @@
+//! What can go wrong, and which exit code that has.
+//!
+//! Not here: what a refusal of the server says (`problem`), and how long to try again (`patience`).
+
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use crate::problem::Problem;
+
+/// How the program ends. Of several downloads the highest counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Exit {
+    /// All is well.
+    Done = 0,
+    /// A download failed, or its result could not be saved.
+    Failed = 1,
+    /// The command line, or what it asks for, is wrong.
+    Usage = 2,
+    /// The server can't be reached, can't serve, or answers what can't be understood.
+    Unreachable = 3,
+    /// The server refuses: the key, the rate, a full queue, an id that is not there.
+    Refused = 4,
+    /// Ctrl-C.
+    Interrupted = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why something was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The command line is wrong in a way that only its words together are.
+    #[error("{0}")]
+    Usage(String),
+    /// No answer came, or it broke off.
+    #[error("{server} can't be reached: {why}")]
+    Unreachable {
+        /// Host and port.
+        server: String,
+        /// What the system says.
+        why: String,
+        /// Has it answered before? Then it may come back, and is waited for.
+        was_there: bool,
+    },
+    /// An answer came that is none of the contract: a page of a proxy, or of another service.
+    #[error("the server's answer can't be understood: {what}")]
+    Garbled {
+        /// What is odd about it.
+        what: String,
+        /// May it be another one soon? So it is where a proxy speaks for a server that is away.
+        passes: bool,
+    },
+    /// The server refuses, in its own words.
+    #[error("{0}")]
+    Refused(Box<Problem>),
+    /// A download ended without a result, or has none any more.
+    #[error("{message} ({code})")]
+    Ended {
+        /// The server's sentence.
+        message: String,
+        /// Its stable code: that of the failure, `cancelled` or `expired`.
+        code: String,
+    },
+    /// The bytes that came are not those that were promised.
+    #[error("what came has the SHA-256 {got}, promised was {promised}; it was removed")]
+    Mismatch {
+        /// Of the bytes, in hex.
+        got: String,
+        /// By the server, in hex.
+        promised: String,
+    },
+    /// A file can't be written, or read.
+    #[error("{what}: {source}")]
+    File {
+        /// Which one, and what was to be done.
+        what: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Whoever started the program stopped it.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl Error {
+    /// A file, or a folder, that the system refuses.
+    #[must_use]
+    pub fn file(path: &Path, source: io::Error) -> Self {
+        let what = match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "there is no room for",
+            _ => "can't use",
+        };
+        Self::File { what: format!("{what} {}", path.display()), source }
+    }
+
+    /// Which exit code it has.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Usage(_) => Exit::Usage,
+            Self::Unreachable { .. } | Self::Garbled { .. } => Exit::Unreachable,
+            Self::Refused(problem) => problem.exit(),
+            // whoever reads our output has had enough, as `head` has
+            Self::File { source, .. } if source.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
+            Self::Ended { .. } | Self::Mismatch { .. } | Self::File { .. } => Exit::Failed,
+            Self::Interrupted => Exit::Interrupted,
+        }
+    }
+
+    /// May the same succeed soon? Then after how long at the least, where the server has said so.
+    #[must_use]
+    pub fn passes(&self) -> Option<Option<Duration>> {
+        match self {
+            Self::Unreachable { was_there: true, .. } | Self::Garbled { passes: true, .. } => Some(None),
+            Self::Refused(problem) if problem.passes() => Some(problem.retry_after.map(Duration::from_secs)),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_way_to_fail_has_its_exit_code_and_the_worst_of_several_counts() {
+        let io = |kind: io::ErrorKind| Error::file(Path::new("a"), kind.into()).exit();
+        assert_eq!(io(io::ErrorKind::StorageFull), Exit::Failed);
+        assert_eq!(io(io::ErrorKind::BrokenPipe), Exit::Done);
+        let away = |was_there| Error::Unreachable { server: "a".into(), why: "refused".into(), was_there };
+        assert_eq!((away(true).exit(), away(true).passes()), (Exit::Unreachable, Some(None)));
+        assert_eq!(away(false).passes(), None, "a server that was never there is more likely mistyped than away");
+        let all = [Exit::Failed, Exit::Interrupted, Exit::Done, Exit::Refused, Exit::Usage, Exit::Unreachable];
+        assert_eq!(all.into_iter().max(), Some(Exit::Interrupted));
+        assert_eq!(all[..1].iter().chain(&all[2..]).max(), Some(&Exit::Refused));
+    }
+}

@@ -1,0 +1,79 @@
+//! Servers that are away, none of ours, or mean harm.
+
+use anyhow::Result;
+use haul_tests::command_line::Person;
+use haul_tests::origin::Origin;
+use reqwest::header::{CONTENT_TYPE, LOCATION};
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
+const ID: &str = "5b0c1f0e-4f0b-4c57-9a52-3b1f2f3a7c11";
+const BYTES: &[u8] = b"the bytes of the media";
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Puts a completed job at a server of strangers.
+fn put_job(origin: &Origin, filename: &str, sha256: &str) {
+    let job = json!({
+        "id": ID, "status": "completed", "media": {"title": "Ein\u{1b}[2J\u{9b}31m Vortrag"},
+        "result": {"filename": filename, "size_bytes": BYTES.len(), "sha256": sha256},
+    });
+    origin.answer(&format!("/api/v1/downloads/{ID}"), 200, &[(CONTENT_TYPE, "application/json")], job.to_string());
+    origin.answer(&format!("/api/v1/downloads/{ID}/content"), 200, &[], BYTES);
+}
+
+#[tokio::test]
+async fn whatever_a_server_calls_a_file_it_lies_in_the_folder_and_no_word_of_it_moves_the_terminal() -> Result<()> {
+    let origin = Origin::start().await;
+    let person = Person::at(&origin.url(""))?;
+    std::fs::create_dir(person.folder().join("inner"))?;
+    for (told, name) in [
+        ("../outside.mp4", "outside.mp4"),
+        ("/etc/cron.d/haul", "haul"),
+        ("..\\..\\a\u{1b}]0;title\u{7}.mp4", "a]0;title.mp4"),
+        (".bashrc", "bashrc"),
+        ("con.mp4", "_con.mp4"),
+        ("..", "download"),
+    ] {
+        put_job(&origin, told, &sha256(BYTES));
+        let said = person.types(&["save", ID, "--via-api", "-o", "inner"]).await?;
+        assert_eq!((said.code, said.out.trim_end()), (Some(0), format!("inner/{name}").as_str()), "{}", said.err);
+        assert_eq!(person.read(&format!("inner/{name}"))?, BYTES);
+        assert!(!said.err.chars().any(|c| c.is_control() && c != '\n'), "{:?}", said.err);
+    }
+    assert_eq!(person.files()?, ["inner"]);
+
+    // other bytes than were promised are no file, and a digest that is none is no name
+    put_job(&origin, "false.mp4", &sha256(b"others"));
+    assert_eq!(person.types(&["save", ID, "--via-api"]).await?.code, Some(1));
+    put_job(&origin, "false.mp4", "../../../../etc/passwd");
+    assert_eq!(person.types(&["save", ID, "--via-api"]).await?.code, Some(3));
+    assert_eq!(person.files()?, ["inner"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_that_is_away_or_none_of_ours_is_told_at_once() -> Result<()> {
+    let nobody = Person::at("http://127.0.0.1:9")?;
+    for words in [&["list"][..], &["get", "http://127.0.0.1/v.mp4"], &["status", ID, "--watch"]] {
+        let said = nobody.types(words).await?;
+        assert!(said.code == Some(3) && said.err.contains("127.0.0.1:9 can't be reached"), "{said:?}");
+    }
+    let origin = Origin::start().await;
+    let person = Person::at(&origin.url(""))?;
+    origin.answer("/api/v1/downloads", 200, &[(CONTENT_TYPE, "text/html")], "<!doctype html><title>Welcome</title>");
+    let larger = format!("[{}]", "0,".repeat(6 << 20));
+    origin.answer("/api/v1/stats", 200, &[(CONTENT_TYPE, "application/json")], larger);
+    // whoever follows this brings the key to a stranger
+    origin.answer("/api/v1/usage", 307, &[(LOCATION, "/api/v1/elsewhere")], "");
+    origin.answer("/api/v1/elsewhere", 200, &[(CONTENT_TYPE, "application/json")], "{}");
+    for words in
+        [&["list"][..], &["get", "http://127.0.0.1/v.mp4"], &["stats"], &["usage"], &["plan", "http://127.0.0.1/v"]]
+    {
+        let said = person.types(words).await?;
+        assert_eq!((said.code, said.out.as_str()), (Some(3), ""), "{words:?}: {}", said.err);
+    }
+    Ok(())
+}
