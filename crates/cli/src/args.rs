@@ -129,6 +129,19 @@ mod tests {
     }
 
     #[test]
+    fn the_flags_that_people_know_mean_what_they_mean_elsewhere() {
+        let line = "haul get -f mp3 -q 720p -o music -O song.mp3 -j 2 https://a.example/song";
+        let Ok(Cli { command: Command::Get(get), .. }) = Cli::try_parse_from(line.split(' ')) else { panic!("{line}") };
+        let (options, saving) = (&get.options, &get.saving);
+        assert_eq!((options.format.as_deref(), options.quality.as_deref()), (Some("mp3"), Some("720p")));
+        let where_to = (saving.dir.to_str(), saving.name.as_deref(), saving.jobs);
+        assert_eq!(
+            (where_to, &get.urls[..]),
+            ((Some("music"), Some("song.mp3"), 2), &["https://a.example/song".to_owned()][..])
+        );
+    }
+
+    #[test]
     fn a_service_is_at_an_address_of_http_perhaps_below_a_path() {
         for (text, url) in [
             ("http://127.0.0.1:8080", "http://127.0.0.1:8080/"),

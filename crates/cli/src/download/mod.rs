@@ -36,7 +36,7 @@ use interrupt::unless_stopped;
 #[command(next_help_heading = "Where it goes")]
 pub struct Saving {
     /// The folder for files; it is made if it is not there
-    #[arg(short, long = "output", value_name = "DIR", default_value = ".")]
+    #[arg(short = 'o', long = "output", value_name = "DIR", default_value = ".")]
     pub dir: PathBuf,
     /// The name of the file, of one download; otherwise the service chooses
     #[arg(short = 'O', long = "name", value_name = "NAME")]
