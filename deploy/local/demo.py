@@ -1,13 +1,13 @@
-"""The demo of deploy/local/up: one small HLS stream through the whole service, from POST to a link that works.
+"""The demo of deploy/local/up: one small HLS stream through the whole service, from the order to a link that works.
 
-usage: demo.py http://127.0.0.1:PORT
+usage: demo.py http://127.0.0.1:PORT HAUL
 
-Makes the stream with ffmpeg, serves it on loopback at a walking pace, so that there is progress to see, and checks the
-downloaded bytes against the SHA-256 that the service promised. Ends with 0 only if they match.
+Makes the stream with ffmpeg, serves it on loopback at a walking pace, so that there is progress to see, and has it ordered,
+followed and saved by the command line HAUL, which checks the bytes against the SHA-256 that the service promised. Ends with 0
+only if they match.
 """
 
 import functools
-import hashlib
 import http.server
 import json
 import signal
@@ -16,13 +16,11 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.error
-import urllib.request
 
 STREAM_SECONDS = 30
 SEGMENT_SECONDS = 2
 ORIGIN_BYTES_PER_SECOND = 400_000
-DEADLINE_SECONDS = 180
+DEADLINE_SECONDS = 240
 
 
 class Origin(http.server.SimpleHTTPRequestHandler):
@@ -48,75 +46,34 @@ def make_stream(folder):
     return "demo.m3u8"
 
 
-def call(method, url, body=None, timeout=40):
-    """The JSON answer of the service; a problem is told in its own words."""
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
-    try:
-        with urllib.request.urlopen(request, timeout=timeout) as answer:
-            return json.load(answer)
-    except urllib.error.HTTPError as error:
-        sys.exit(f"{method} {url}: {error.code} {error.read().decode(errors='replace')}")
+def haul(program, *words):
+    """What the command line prints; its bar, and what goes wrong, go where ours go."""
+    done = subprocess.run([program, *words], stdout=subprocess.PIPE, text=True, timeout=DEADLINE_SECONDS)
+    if done.returncode != 0:
+        sys.exit(f"haul {words[0]} ended with {done.returncode}")
+    return done.stdout.strip()
 
 
-def show(job):
-    """One line about the job, drawn over the last one on a terminal."""
-    progress = job["progress"] or {}
-    percent = 100.0 if job["status"] == "completed" else progress.get("percent") or 0.0
-    speed = progress.get("speed_bytes_per_second")
-    bar = "#" * int(percent / 4)
-    line = f"{job['stage'] or job['status']:<10} [{bar:<25}] {percent:5.1f} %"
-    line += f"  {speed / 1e6:6.2f} MB/s" if speed else ""
-    print(f"\r\033[K{line}" if sys.stdout.isatty() else line, end="" if sys.stdout.isatty() else "\n", flush=True)
-
-
-def watch(url):
-    """Follows the job to its end and gives it back."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while time.monotonic() < deadline:
-        job = call("GET", f"{url}?wait=5")
-        show(job)
-        if job["status"] not in ("queued", "running"):
-            print(flush=True)
-            return job
-    sys.exit(f"the job has not ended after {DEADLINE_SECONDS} s")
-
-
-def fetch_digest(url):
-    """Downloads the link: its size and SHA-256."""
-    digest, size = hashlib.sha256(), 0
-    with urllib.request.urlopen(url, timeout=60) as answer:
-        while chunk := answer.read(1 << 16):
-            digest.update(chunk)
-            size += len(chunk)
-    return size, digest.hexdigest()
-
-
-def main(api):
+def main(api, program):
     # TERM unwinds, so that the folder goes and ffmpeg ends
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    at = ["--server", api]
     with tempfile.TemporaryDirectory(prefix="haul-demo-") as folder:
         print(f"making a stream of {STREAM_SECONDS} s", flush=True)
         playlist = make_stream(folder)
         with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Origin, directory=folder)) as origin:
             threading.Thread(target=origin.serve_forever, daemon=True).start()
             source = f"http://127.0.0.1:{origin.server_address[1]}/{playlist}"
-            print(f"POST {api}/api/v1/downloads  {source}", flush=True)
-            job = call("POST", f"{api}/api/v1/downloads", {"url": source, "format": "mp4", "filename": "demo"})
-            address = f"{api}/api/v1/downloads/{job['id']}"
-            job = watch(address)
+            print(f"haul get --server {api} --filename demo {source}", flush=True)
+            job = haul(program, "get", *at, "--filename", "demo", "--no-wait", source)
+            haul(program, "save", *at, "--output", folder, job)
             origin.shutdown()
-    if job["status"] != "completed":
-        sys.exit(f"the job ended as {job['status']}: {json.dumps(job['error'])}")
-    link = call("GET", f"{address}/link")
-    size, digest = fetch_digest(link["url"])
-    if (size, digest) != (link["size_bytes"], link["sha256"]):
-        sys.exit(f"the link gave {size} bytes with SHA-256 {digest}, promised were {link['size_bytes']} and {link['sha256']}")
-    result = job["result"]
+    result = json.loads(haul(program, "status", *at, "--json", job))["result"]
     print(f"{result['container']}, {result['width']}x{result['height']}, {result['vcodec']} and {result['acodec']}, "
-          f"{result['duration_seconds']} s, {size} bytes; the bytes match the SHA-256 {digest}")
+          f"{result['duration_seconds']} s, {result['size_bytes']} bytes; the bytes match the SHA-256 {result['sha256']}")
+    link = json.loads(haul(program, "link", *at, "--json", job))
     print(f"link, until {link['expires_at']}:\n{link['url']}", flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1].rstrip("/"))
+    main(*sys.argv[1:])

@@ -87,6 +87,8 @@ pub enum Question {
     Retry(jobs::Ids),
     /// Delete downloads that have ended, and their results; cancels those that have not
     Delete(jobs::Ids),
+    /// Print links to results, for another program; whoever has one can fetch
+    Link(jobs::Ids),
     /// Show what is behind an address, without downloading it
     Info(look::Info),
     /// Show what would be downloaded, without downloading it

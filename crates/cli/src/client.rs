@@ -157,6 +157,13 @@ impl Call<'_> {
         self
     }
 
+    /// With headers.
+    #[must_use]
+    pub fn headers(mut self, more: HeaderMap) -> Self {
+        self.headers.extend(more);
+        self
+    }
+
     /// With a body.
     #[must_use]
     pub fn json(mut self, body: Value) -> Self {

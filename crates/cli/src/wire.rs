@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 /// A download, as far as a client acts on it.
@@ -171,6 +172,12 @@ impl Job {
 }
 
 impl Digest {
+    /// That of what was hashed.
+    #[must_use]
+    pub fn of(hash: Sha256) -> Self {
+        Self(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
     /// The 64 hex digits.
     #[must_use]
     pub fn hex(&self) -> &str {

@@ -4,7 +4,8 @@ use anyhow::Result;
 use haul_shared::job::{Failure, FailureKind};
 use haul_tests::command_line::Person;
 use haul_tests::keys::{self, Keys};
-use haul_tests::site::Site;
+use haul_tests::site::{Site, send};
+use reqwest::Method;
 
 use super::{MEDIA, id};
 
@@ -29,6 +30,10 @@ async fn whatever_is_asked_is_shown_to_people_and_with_json_as_the_api_says_it()
     for word in ["completed", "Ein Vortrag.mp4", "5 B", MEDIA] {
         assert!(said.out.contains(word), "{word} in {}", said.out);
     }
+
+    let said = person.types(&["link", &ticket]).await?;
+    let fetched = send(site.request_to(Method::GET, said.out.trim())).await?;
+    assert_eq!(fetched.body, b"media", "{said:?}");
 
     // a list in parts, and all of it
     let said = person.types(&["list", "--limit", "1", "--json"]).await?;

@@ -59,6 +59,20 @@ async fn what_is_at_an_address_becomes_a_file_with_the_bytes_of_the_result() -> 
     let told = said.err.lines().find(|line| line.contains(&broken) && line.ends_with("(unsupported_url)"));
     assert!(told.is_some(), "{}", said.err);
 
+    // what lies beside a result lies beside the file
+    house.origin.put("/en.vtt", "WEBVTT\n\n00:00.500 --> 00:02.500\nThe beginning\n");
+    let track = "<track kind=subtitles srclang=en src=/en.vtt>";
+    let page = format!("<!doctype html><title>A talk</title><video src=/chapters.mp4>{track}</video>");
+    house.origin.put("/talk.html", page);
+    let order =
+        ["get", &house.origin.url("/talk.html"), "--subs", "en,fr", "--sidecar", "-o", "texts", "--filename", "talk"];
+    for _ in 0..2 {
+        let said = person.types(&order).await?;
+        assert_eq!((said.code, said.out.as_str()), (Some(0), "texts/talk.mp4\n"), "{}", said.err);
+    }
+    assert!(String::from_utf8(person.read("texts/talk.en.vtt")?)?.contains("The beginning"));
+    assert_eq!(std::fs::read_dir(person.folder().join("texts"))?.count(), 2, "the same again is the same");
+
     let said = person.types(&["info", &url]).await?;
     assert!(said.code == Some(0) && said.out.contains("qualities") && said.out.contains("FORMAT ID"), "{said:?}");
     let said = person.types(&["info", &url, "--json"]).await?;

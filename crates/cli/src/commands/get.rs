@@ -22,12 +22,6 @@ pub struct Get {
     /// Addresses of what to download; - reads them from the standard input, one in each line
     #[arg(value_name = "URL", required_unless_present = "resume")]
     pub urls: Vec<String>,
-    /// What to make of each.
-    #[command(flatten)]
-    pub options: Options,
-    /// Where the files go.
-    #[command(flatten)]
-    pub saving: Saving,
     /// Go on with a download that was ordered before
     #[arg(long, value_name = "ID")]
     pub resume: Vec<Uuid>,
@@ -37,6 +31,12 @@ pub struct Get {
     /// Wait for the results and save them, as is done anyway
     #[arg(long)]
     pub wait: bool,
+    /// What to make of each.
+    #[command(flatten)]
+    pub options: Options,
+    /// Where the files go.
+    #[command(flatten)]
+    pub saving: Saving,
 }
 
 /// Orders all, follows them, and saves what comes.

@@ -1,4 +1,4 @@
-//! `haul cancel`, `haul retry`, `haul delete`: one deed on each of some downloads.
+//! `haul cancel`, `haul retry`, `haul delete`, `haul link`: one deed on each of some downloads.
 
 use clap::Args;
 use reqwest::{Method, StatusCode};
@@ -7,7 +7,8 @@ use uuid::Uuid;
 use crate::client::Client;
 use crate::error::{Error, Exit};
 use crate::screen::Screen;
-use crate::wire::Job;
+use crate::text::plain;
+use crate::wire::{Job, Link};
 
 /// Which downloads.
 #[derive(Debug, Args)]
@@ -26,6 +27,8 @@ pub enum Deed {
     Retry,
     /// It goes, with its result; what has not ended is cancelled.
     Delete,
+    /// Where its result is gets told.
+    Link,
 }
 
 /// Does it with one after the other.
@@ -49,6 +52,7 @@ async fn one(deed: Deed, client: &Client, screen: &Screen, id: Uuid) -> Result<(
         Deed::Cancel => client.call(Method::POST, &["downloads", &text, "cancel"]),
         Deed::Retry => client.call(Method::POST, &["downloads", &text, "retry"]),
         Deed::Delete => client.call(Method::DELETE, &["downloads", &text]),
+        Deed::Link => client.call(Method::GET, &["downloads", &text, "link"]),
     };
     let answer = call.send().await?;
     if answer.status == StatusCode::NO_CONTENT {
@@ -57,6 +61,9 @@ async fn one(deed: Deed, client: &Client, screen: &Screen, id: Uuid) -> Result<(
     }
     if screen.is_json() {
         return screen.say_json(&answer.line()?);
+    }
+    if deed == Deed::Link {
+        return screen.say([plain(&answer.read::<Link>()?.url)]);
     }
     let job: Job = answer.read()?;
     screen.note(&format!("{id} is {}", job.status.word()));

@@ -47,6 +47,7 @@ async fn ask(question: Question, client: &Client, screen: &Screen) -> Result<Exi
         Question::Cancel(ids) => jobs::run(jobs::Deed::Cancel, client, screen, &ids).await,
         Question::Retry(ids) => jobs::run(jobs::Deed::Retry, client, screen, &ids).await,
         Question::Delete(ids) => jobs::run(jobs::Deed::Delete, client, screen, &ids).await,
+        Question::Link(ids) => jobs::run(jobs::Deed::Link, client, screen, &ids).await,
         Question::Info(info) => look::info(client, screen, &info).await,
         Question::Plan(plan) => look::plan(client, screen, &plan).await,
         Question::Stats => service::stats(client, screen).await,

@@ -117,11 +117,7 @@ impl Fetch<'_> {
         let id = self.job.to_string();
         match self.way {
             Way::Api => {
-                let call = self.client.call(Method::GET, &["downloads", &id, "content"]);
-                let call = headers.into_iter().fold(call, |call, (name, value)| match name {
-                    Some(name) => call.header(name, value),
-                    None => call,
-                });
+                let call = self.client.call(Method::GET, &["downloads", &id, "content"]).headers(headers);
                 call.open().await.map_err(Stopped::Broken)
             }
             Way::Link => {

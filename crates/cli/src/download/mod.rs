@@ -19,6 +19,7 @@ use reqwest::Method;
 use reqwest::header::HeaderValue;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use tokio::task::{JoinError, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -28,6 +29,7 @@ use crate::notation;
 use crate::options::Options;
 use crate::patience::Patience;
 use crate::screen::Screen;
+use crate::text::plain;
 use crate::wire::{Job, Status};
 use interrupt::unless_stopped;
 
@@ -212,11 +214,20 @@ impl Order {
 fn why_without_result(job: &Job) -> Error {
     let ended = |message: &str, code: &str| Error::Ended { message: message.to_owned(), code: code.to_owned() };
     match (&job.error, job.status) {
-        (Some(error), Status::Failed) => ended(&crate::text::plain(&error.message), &crate::text::plain(&error.code)),
+        (Some(error), Status::Failed) => ended(&plain(&error.message), &plain(&error.code)),
         (_, Status::Cancelled) => ended("The download was cancelled.", "cancelled"),
         (_, Status::Expired) => ended("The result was kept for its time and is deleted.", "expired"),
         (_, status) => {
             Error::Garbled { what: format!("a job is {} without a result or a reason", status.word()), passes: false }
         }
     }
+}
+
+/// Does what blocks where it holds up nobody.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+    let unfinished = |error: JoinError| Error::File {
+        what: "what was to be done with a file was not".to_owned(),
+        source: error.into(),
+    };
+    spawn_blocking(work).await.map_err(unfinished)?
 }

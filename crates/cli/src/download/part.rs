@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncSeekExt as _, AsyncWriteExt as _};
-use tokio::task::spawn_blocking;
 
-use super::place::{Place, hash_of, hex};
+use super::blocking;
+use super::place::{Place, hash_of};
 use crate::error::Error;
-use crate::wire::{Artifact, Digest};
+use crate::wire::Digest;
 
 /// How often a part may be finished by another process just when it is opened.
 const MOST_LOSSES: usize = 10;
@@ -30,15 +30,16 @@ pub struct Part {
 }
 
 impl Part {
-    /// Opens the part of a result, or begins it. What it has is kept, unless it is more than the whole.
+    /// Opens the part of a file of this size with these bytes, or begins it. What it has is kept, unless it is more than
+    /// the whole.
     ///
     /// # Errors
     /// When the system refuses, or another process has it.
-    pub async fn open(place: &Place, result: &Artifact) -> Result<Self, Error> {
-        let (path, promised, whole) = (place.part(&result.sha256), result.sha256.clone(), result.size_bytes);
-        let opened = spawn_blocking(move || {
+    pub async fn open(place: &Place, whole_bytes: u64, promised: &Digest) -> Result<Self, Error> {
+        let (path, promised) = (place.part(promised), promised.clone());
+        blocking(move || {
             let opened = locked(&path).and_then(|mut file| {
-                if file.metadata()?.len() > whole {
+                if file.metadata()?.len() > whole_bytes {
                     file.set_len(0)?;
                 }
                 let mut hash = Sha256::new();
@@ -46,24 +47,16 @@ impl Part {
                 file.seek(SeekFrom::Start(size_bytes))?;
                 Ok((file, hash, size_bytes))
             });
-            opened
-                .map(|(file, hash, size_bytes)| (path.clone(), file, hash, size_bytes))
-                .map_err(|error| Error::file(&path, error))
-        });
-        let (path, file, hash, size_bytes) = opened.await.map_err(|error| unfinished(&error))??;
-        Ok(Self { path, file: file.into(), hash, size_bytes, promised })
+            let (file, hash, size_bytes) = opened.map_err(|error| Error::file(&path, error))?;
+            Ok(Self { path, file: file.into(), hash, size_bytes, promised })
+        })
+        .await
     }
 
     /// How many bytes it has.
     #[must_use]
     pub fn size_bytes(&self) -> u64 {
         self.size_bytes
-    }
-
-    /// Which bytes it is to have when it is whole.
-    #[must_use]
-    pub fn promised(&self) -> &Digest {
-        &self.promised
     }
 
     /// Adds bytes at its end.
@@ -103,14 +96,13 @@ impl Part {
             self.file.sync_all().await
         };
         kept.await.map_err(|error| Error::file(&self.path, error))?;
-        let got = hex(self.hash.clone());
-        if got != self.promised.hex() {
+        let got = Digest::of(self.hash.clone());
+        if got != self.promised {
             tokio::fs::remove_file(&self.path).await.map_err(|error| Error::file(&self.path, error))?;
-            return Err(Error::Mismatch { got, promised: self.promised.hex().to_owned() });
+            return Err(Error::Mismatch { got: got.hex().to_owned(), promised: self.promised.hex().to_owned() });
         }
         // the lock goes with `self`, after the name: nobody else takes what is whole for a part
-        let moved = spawn_blocking(move || place.take(&self.path));
-        moved.await.map_err(|error| unfinished(&error))?
+        blocking(move || place.take(&self.path)).await
     }
 }
 
@@ -134,33 +126,27 @@ fn locked(path: &Path) -> io::Result<File> {
     Err(io::Error::other("others save it again and again"))
 }
 
-/// The runtime ends, or a panic was told already.
-fn unfinished(error: &tokio::task::JoinError) -> Error {
-    Error::File { what: "a file was not finished".to_owned(), source: io::Error::other(error.to_string()) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn result(bytes: &[u8]) -> Artifact {
-        let sha256 = hex(Sha256::new_with_prefix(bytes)).parse().unwrap();
-        Artifact { filename: "talk.mp4".to_owned(), size_bytes: bytes.len() as u64, sha256, subtitles: None }
+    async fn opened(place: &Place, promised: &[u8]) -> Result<Part, Error> {
+        Part::open(place, promised.len() as u64, &Digest::of(Sha256::new_with_prefix(promised))).await
     }
 
     #[tokio::test]
     async fn a_part_that_was_left_behind_is_gone_on_with_and_hashed_from_its_beginning() {
         let dir = tempfile::tempdir().unwrap();
         let place = Place::new(dir.path(), "talk.mp4".to_owned(), false);
-        let whole = result(b"beginning and end");
-        let mut part = Part::open(&place, &whole).await.unwrap();
+        let whole = b"beginning and end";
+        let mut part = opened(&place, whole).await.unwrap();
         part.add(b"beginning").await.unwrap();
         part.file.flush().await.unwrap();
-        let second = Part::open(&place, &whole).await;
+        let second = opened(&place, whole).await;
         assert!(second.is_err_and(|error| error.to_string().contains("another process")));
         drop(part);
 
-        let mut part = Part::open(&place, &whole).await.unwrap();
+        let mut part = opened(&place, whole).await.unwrap();
         assert_eq!(part.size_bytes(), 9);
         part.add(b" and end").await.unwrap();
         let path = part.finish(place.clone()).await.unwrap();
@@ -175,22 +161,23 @@ mod tests {
     async fn what_is_not_what_was_promised_is_removed_and_never_becomes_the_file() {
         let dir = tempfile::tempdir().unwrap();
         let place = Place::new(dir.path(), "talk.mp4".to_owned(), false);
-        let mut part = Part::open(&place, &result(b"right")).await.unwrap();
+        let mut part = opened(&place, b"right").await.unwrap();
         part.add(b"wrong").await.unwrap();
         assert!(matches!(part.finish(place.clone()).await, Err(Error::Mismatch { .. })));
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 
+        let of = |bytes: &[u8]| Digest::of(Sha256::new_with_prefix(bytes));
         // parts of different results have different names, and one that is too long is none
-        fs::write(place.part(&result(b"right").sha256), b"much longer than right").unwrap();
-        assert_eq!(Part::open(&place, &result(b"right")).await.unwrap().size_bytes(), 0);
-        assert_ne!(place.part(&result(b"right").sha256), place.part(&result(b"other").sha256));
+        fs::write(place.part(&of(b"right")), b"much longer than right").unwrap();
+        assert_eq!(opened(&place, b"right").await.unwrap().size_bytes(), 0);
+        assert_ne!(place.part(&of(b"right")), place.part(&of(b"other")));
     }
 
     #[tokio::test]
     async fn a_part_can_begin_anew() {
         let dir = tempfile::tempdir().unwrap();
         let place = Place::new(dir.path(), "talk.mp4".to_owned(), false);
-        let mut part = Part::open(&place, &result(b"right")).await.unwrap();
+        let mut part = opened(&place, b"right").await.unwrap();
         part.add(b"wro").await.unwrap();
         part.restart().await.unwrap();
         part.add(b"right").await.unwrap();

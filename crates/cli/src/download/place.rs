@@ -50,7 +50,7 @@ impl Place {
                     let mut hash = Sha256::new();
                     let read = File::open(&path).and_then(|file| hash_of(file, &mut hash));
                     read.map_err(|error| Error::file(&path, error))?;
-                    if hex(hash) == digest.hex() {
+                    if Digest::of(hash) == *digest {
                         return Ok(Some(path));
                     }
                 }
@@ -119,18 +119,12 @@ pub fn hash_of(mut file: impl io::Read, hash: &mut Sha256) -> io::Result<u64> {
     }
 }
 
-/// A finished hash as the API writes it.
-#[must_use]
-pub fn hex(hash: Sha256) -> String {
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn digest(bytes: &[u8]) -> Digest {
-        hex(Sha256::new_with_prefix(bytes)).parse().unwrap()
+        Digest::of(Sha256::new_with_prefix(bytes))
     }
 
     #[test]

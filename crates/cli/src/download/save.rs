@@ -4,12 +4,11 @@ use std::path::{Path, PathBuf};
 
 use reqwest::Method;
 use sha2::{Digest as _, Sha256};
-use tokio::task::spawn_blocking;
 
-use super::Trip;
 use super::fetch::{Fetch, Way};
 use super::part::Part;
-use super::place::{Place, hex};
+use super::place::Place;
+use super::{Trip, blocking};
 use crate::error::Error;
 use crate::name;
 use crate::patience::Patience;
@@ -36,7 +35,7 @@ pub async fn save(
             path
         }
         None => {
-            let mut part = Part::open(&place, result).await?;
+            let mut part = Part::open(&place, result.size_bytes, &result.sha256).await?;
             let way = if saving.via_api { Way::Api } else { Way::Link };
             let fetch = Fetch { client: trip.client, screen: trip.screen, job: job.id, result, way, validator: None };
             fetch.all(&mut part, patience, row).await?;
@@ -53,12 +52,12 @@ pub async fn save(
 /// # Errors
 /// When they can't.
 pub async fn prepare(dir: &Path) -> Result<(), Error> {
-    let folder = dir.to_owned();
-    let tried = spawn_blocking(move || std::fs::create_dir_all(&folder).and_then(|()| tempfile::tempfile_in(&folder)));
-    match tried.await {
-        Ok(tried) => tried.map(drop).map_err(|error| Error::file(dir, error)),
-        Err(error) => Err(Error::file(dir, std::io::Error::other(error.to_string()))),
-    }
+    let dir = dir.to_owned();
+    blocking(move || {
+        let tried = std::fs::create_dir_all(&dir).and_then(|()| tempfile::tempfile_in(&dir));
+        tried.map(drop).map_err(|error| Error::file(&dir, error))
+    })
+    .await
 }
 
 /// Subtitles that lie beside the result go beside the file.
@@ -69,13 +68,11 @@ async fn save_subtitles(trip: Trip<'_>, job: &Job, result: &Artifact, path: &Pat
         let route = ["downloads", &job.id.to_string(), "subtitles", language];
         let text = trip.client.call(Method::GET, &route).send().await?;
         let place = Place::new(&trip.saving.dir, name::beside(of_file, language), trip.saving.force);
-        let digest: Digest = hex(Sha256::new_with_prefix(text.bytes())).parse().expect("it is one");
-        if held(&place, text.bytes().len() as u64, &digest).await?.is_some() {
+        let (size_bytes, digest) = (text.bytes().len() as u64, Digest::of(Sha256::new_with_prefix(text.bytes())));
+        if held(&place, size_bytes, &digest).await?.is_some() {
             continue;
         }
-        let size_bytes = text.bytes().len() as u64;
-        let lies = Artifact { filename: String::new(), size_bytes, sha256: digest, subtitles: None };
-        let mut part = Part::open(&place, &lies).await?;
+        let mut part = Part::open(&place, size_bytes, &digest).await?;
         part.restart().await?;
         part.add(text.bytes()).await?;
         let path = part.finish(place).await?;
@@ -86,6 +83,5 @@ async fn save_subtitles(trip: Trip<'_>, job: &Job, result: &Artifact, path: &Pat
 
 async fn held(place: &Place, size_bytes: u64, digest: &Digest) -> Result<Option<PathBuf>, Error> {
     let (place, digest) = (place.clone(), digest.clone());
-    let looked = spawn_blocking(move || place.holds(size_bytes, &digest)).await;
-    looked.unwrap_or_else(|error| Err(Error::file(Path::new("."), std::io::Error::other(error.to_string()))))
+    blocking(move || place.holds(size_bytes, &digest)).await
 }
