@@ -14,6 +14,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{Html, IntoResponse as _, Response};
+use bytes::Bytes;
 use futures::StreamExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -190,12 +191,11 @@ async fn half(answer: Response) -> Response {
 
 fn stalled(answer: Response, bytes: usize) -> Response {
     let (head, body) = answer.into_parts();
-    let pieces = body.into_data_stream().scan(bytes, |left, piece| {
+    let some = body.into_data_stream().scan(bytes, |left, piece| {
         let piece = piece.map(|piece| piece.slice(..piece.len().min(*left)));
-        *left -= piece.as_ref().map_or(0, |piece| piece.len());
-        std::future::ready(Some(piece))
+        *left -= piece.as_ref().map_or(0, Bytes::len);
+        std::future::ready((!piece.as_ref().is_ok_and(Bytes::is_empty)).then_some(piece))
     });
     // what is behind the last byte is neither passed on nor ended
-    let some = pieces.take_while(|piece| std::future::ready(!piece.as_ref().is_ok_and(|piece| piece.is_empty())));
     Response::from_parts(head, Body::from_stream(some.chain(futures::stream::pending())))
 }
