@@ -3,7 +3,7 @@
 use anyhow::Result;
 use haul_tests::command_line::Person;
 use haul_tests::origin::Origin;
-use reqwest::header::{CONTENT_TYPE, LOCATION};
+use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, LOCATION};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
@@ -51,6 +51,33 @@ async fn whatever_a_server_calls_a_file_it_lies_in_the_folder_and_no_word_of_it_
     put_job(&origin, "false.mp4", "../../../../etc/passwd");
     assert_eq!(person.types(&["save", ID, "--via-api"]).await?.code, Some(3));
     assert_eq!(person.files()?, ["inner"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_not_the_rest_of_the_same_file_is_not_added_to_a_part() -> Result<()> {
+    let origin = Origin::start().await;
+    let person = Person::at(&origin.url(""))?;
+    put_job(&origin, "talk.mp4", &sha256(BYTES));
+    let (path, part) = (format!("/api/v1/downloads/{ID}/content"), format!("talk.mp4.{}.part", &sha256(BYTES)[..16]));
+    let rest = format!("bytes 4-{}/{}", BYTES.len() - 1, BYTES.len());
+    for (range, status, body) in [
+        ("bytes 0-17/22", 206, &BYTES[4..]),
+        ("bytes 4-21/23", 206, &BYTES[4..]),
+        (rest.as_str(), 206, &b"ger than what was promised"[..]),
+        ("bytes */22", 416, &[][..]),
+        ("", 200, &b"<!doctype html><title>Log in</title>"[..]),
+    ] {
+        std::fs::write(person.folder().join(&part), &BYTES[..4])?;
+        origin.answer(&path, status, &[(CONTENT_RANGE, range)], body);
+        let said = person.types(&["save", ID, "--via-api", "--patience", "0"]).await?;
+        assert_eq!((said.code, said.out.as_str()), (Some(3), ""), "{range}: {}", said.err);
+        assert_eq!(person.files()?, [part.as_str()], "{range}");
+    }
+    std::fs::write(person.folder().join(&part), &BYTES[..4])?;
+    origin.answer(&path, 206, &[(CONTENT_RANGE, &rest)], &BYTES[4..]);
+    assert_eq!(person.types(&["save", ID, "--via-api"]).await?.out, "talk.mp4\n");
+    assert_eq!(person.read("talk.mp4")?, BYTES);
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! `haul get`: orders, follows and saves.
 
+use std::collections::HashSet;
 use std::io::Read as _;
 
 use clap::Args;
@@ -59,13 +60,8 @@ pub async fn run(client: &Client, screen: &Screen, get: &Get) -> Result<Exit, Er
 /// When there are none, or they have no place.
 pub(super) async fn carry_out(trip: Trip<'_>, mut orders: Vec<Order>) -> Result<Exit, Error> {
     // the same twice would be one file, fetched by two
-    let mut seen = Vec::new();
-    orders.retain(|order| {
-        !seen.contains(order) && {
-            seen.push(order.clone());
-            true
-        }
-    });
+    let mut seen = HashSet::new();
+    orders.retain(|order| seen.insert(order.clone()));
     let wrong = |what: &str| Err(Error::Usage(what.to_owned()));
     match &trip.saving.name {
         _ if orders.is_empty() => return wrong("there is nothing to get"),

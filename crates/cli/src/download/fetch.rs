@@ -139,6 +139,9 @@ impl Fetch<'_> {
         let is_encoded = response.headers().get(CONTENT_ENCODING).is_some_and(|it| it != "identity");
         match response.status() {
             _ if is_encoded => return Err(Stopped::Way(odd("it is compressed, which nobody asked for"))),
+            StatusCode::OK if response.content_length().is_some_and(|length| length != self.result.size_bytes) => {
+                return Err(Stopped::Way(odd("it is not as long as the file")));
+            }
             StatusCode::OK => part.restart().await.map_err(Stopped::Other)?,
             StatusCode::PARTIAL_CONTENT if is_same && goes_on => {}
             StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => {

@@ -61,7 +61,7 @@ pub struct Saving {
 }
 
 /// Something to be had.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Order {
     /// What is at an address.
     New(String),
