@@ -73,6 +73,9 @@ async fn what_is_at_an_address_becomes_a_file_with_the_bytes_of_the_result() -> 
     assert!(String::from_utf8(person.read("texts/talk.en.vtt")?)?.contains("The beginning"));
     assert_eq!(std::fs::read_dir(person.folder().join("texts"))?.count(), 2, "the same again is the same");
 
+    let said = person.types(&["plan", &url, "-q", "360p"]).await?;
+    assert!(said.code == Some(0) && said.out.contains("transcodes  no") && said.out.contains("FORMAT ID"), "{said:?}");
+    assert_eq!(person.types(&["plan", &url, "-q", "360p", "--json"]).await?.json()?[0]["got"], "360p");
     let said = person.types(&["info", &url]).await?;
     assert!(said.code == Some(0) && said.out.contains("qualities") && said.out.contains("FORMAT ID"), "{said:?}");
     let said = person.types(&["info", &url, "--json"]).await?;

@@ -44,11 +44,14 @@ const INFO_FIRST: [&str; 26] = [
     "url",
 ];
 
-const PLAN_FIRST: [&str; 16] = [
+const PLAN_FIRST: [&str; 18] = [
+    "reason",
     "container",
     "estimated_bytes",
+    "duration_seconds",
     "transcodes",
-    "reason",
+    "asked",
+    "got",
     "format_id",
     "ext",
     "width",
@@ -60,7 +63,6 @@ const PLAN_FIRST: [&str; 16] = [
     "size_bytes",
     "protocol",
     "streams",
-    "url",
 ];
 
 /// What to look at.
