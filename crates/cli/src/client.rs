@@ -1,9 +1,9 @@
 //! The service as seen from here: requests to its API, and to wherever its links lead.
 //!
-//! Every answer has a time, and every one that is kept a size. The key goes to the API, and nowhere else: whoever holds the
+//! Every answer has a time. The key goes to the API, and nowhere else: whoever holds the
 //! results never sees it, and no redirect takes it along.
 //!
-//! Not here: when to ask again (`patience`).
+//! Not here: what is asked and answered (`call`), and when to ask again (`patience`).
 
 use std::error::Error as _;
 use std::fs::File;
@@ -12,24 +12,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IntoHeaderName};
-use reqwest::{Method, RequestBuilder, Response, StatusCode, redirect};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::{Method, RequestBuilder, Response, redirect};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::de::DeserializeOwned;
 use serde_json::Value;
-use serde_json::value::RawValue;
 use tokio::time::timeout;
 use url::Url;
 
 use crate::args::Global;
+use crate::call::Call;
 use crate::error::Error;
 use crate::text::plain;
-
-/// Bytes of an answer in JSON; a hundred jobs with long notes have a tenth of it.
-const LARGEST_ANSWER: usize = 8 << 20;
-
-/// Bytes of a refusal.
-const LARGEST_REFUSAL: usize = 64 << 10;
 
 /// Bytes of a file that holds a key.
 const LARGEST_KEY_FILE: u64 = 4096;
@@ -50,27 +43,6 @@ pub struct Client {
     timeout: Duration,
     /// Has it answered at all?
     was_there: AtomicBool,
-}
-
-/// A request to the API that is still to be sent.
-#[derive(Debug)]
-pub struct Call<'c> {
-    client: &'c Client,
-    method: Method,
-    url: Url,
-    headers: HeaderMap,
-    body: Option<Value>,
-    limit: Duration,
-}
-
-/// An answer of the API that is no refusal, read whole.
-#[derive(Debug)]
-pub struct Answer {
-    /// 2xx or 304.
-    pub status: StatusCode,
-    /// What the API knows these bytes by.
-    pub etag: Option<HeaderValue>,
-    body: Bytes,
 }
 
 impl Client {
@@ -96,19 +68,49 @@ impl Client {
         })
     }
 
-    /// How long one answer, or a further piece of one, may take.
-    #[must_use]
-    pub fn timeout(&self) -> Duration {
-        self.timeout
-    }
-
     /// A request to a route below `/api/v1`, given by its segments.
     pub fn call(&self, method: Method, path: &[&str]) -> Call<'_> {
         let mut url = self.server.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(["api", "v1"]).extend(path);
         }
-        Call { client: self, method, url, headers: HeaderMap::new(), body: None, limit: self.timeout }
+        Call::new(self, method, url, self.timeout)
+    }
+
+    /// Sends a request to the API, with the key; any status is an answer.
+    pub(crate) async fn ask(
+        &self,
+        method: Method,
+        url: Url,
+        headers: HeaderMap,
+        body: Option<&Value>,
+        limit: Duration,
+    ) -> Result<Response, Error> {
+        let mut request = self.api.request(method, url).headers(headers);
+        if let Some(key) = &self.key {
+            request = request.header(AUTHORIZATION, key);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let response = sent(request, limit).await.map_err(|why| self.away(why))?;
+        self.was_there.store(true, Ordering::Relaxed);
+        Ok(response)
+    }
+
+    /// No answer came from the API, for this reason.
+    pub(crate) fn away(&self, why: String) -> Error {
+        away(self.host(), why, self.was_there.load(Ordering::Relaxed))
+    }
+
+    /// Host and port of the API.
+    pub(crate) fn host(&self) -> String {
+        host_of(&self.server)
+    }
+
+    /// How long an answer, or a further piece of one, may take.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
     }
 
     /// Opens what is at a link, which is whoever holds the results: without key.
@@ -133,152 +135,6 @@ impl Client {
     }
 }
 
-impl Call<'_> {
-    /// With a parameter of the query.
-    #[must_use]
-    pub fn query(mut self, name: &str, value: &str) -> Self {
-        self.url.query_pairs_mut().append_pair(name, value);
-        self
-    }
-
-    /// With a parameter of the query, if there is something to say.
-    #[must_use]
-    pub fn query_if(self, name: &str, value: Option<&str>) -> Self {
-        match value {
-            Some(value) => self.query(name, value),
-            None => self,
-        }
-    }
-
-    /// With a header.
-    #[must_use]
-    pub fn header(mut self, name: impl IntoHeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
-        self
-    }
-
-    /// With headers.
-    #[must_use]
-    pub fn headers(mut self, more: HeaderMap) -> Self {
-        self.headers.extend(more);
-        self
-    }
-
-    /// With a body.
-    #[must_use]
-    pub fn json(mut self, body: Value) -> Self {
-        self.body = Some(body);
-        self
-    }
-
-    /// The answer may take so much longer than usual.
-    #[must_use]
-    pub fn longer_by(mut self, more: Duration) -> Self {
-        self.limit += more;
-        self
-    }
-
-    /// Sends it and reads the answer.
-    ///
-    /// # Errors
-    /// When no answer comes in time, or none of the contract, or a refusal.
-    pub async fn send(self) -> Result<Answer, Error> {
-        let (client, limit) = (self.client, self.limit);
-        let late = || client.away(late(limit));
-        timeout(limit, async {
-            let mut response = self.open().await?;
-            let (status, etag) = (response.status(), response.headers().get(ETAG).cloned());
-            let body = read(&mut response, LARGEST_ANSWER).await.map_err(|error| client.unread(error))?;
-            Ok(Answer { status, etag, body })
-        })
-        .await
-        .unwrap_or_else(|_| Err(late()))
-    }
-
-    /// Sends it and leaves the body, if it is no refusal, unread.
-    ///
-    /// # Errors
-    /// As [`Call::send`]; 416 is no refusal here, and means that there is nothing in the range.
-    pub async fn open(self) -> Result<Response, Error> {
-        let client = self.client;
-        let mut request = client.api.request(self.method, self.url).headers(self.headers);
-        if let Some(key) = &client.key {
-            request = request.header(AUTHORIZATION, key);
-        }
-        if let Some(body) = &self.body {
-            request = request.json(body);
-        }
-        let response = sent(request, self.limit).await.map_err(|why| client.away(why))?;
-        client.was_there.store(true, Ordering::Relaxed);
-        match response.status() {
-            status if status.is_success() => Ok(response),
-            StatusCode::NOT_MODIFIED | StatusCode::RANGE_NOT_SATISFIABLE => Ok(response),
-            _ => Err(client.refusal(response).await),
-        }
-    }
-}
-
-impl Client {
-    fn away(&self, why: String) -> Error {
-        away(host_of(&self.server), why, self.was_there.load(Ordering::Relaxed))
-    }
-
-    fn unread(&self, error: Unread) -> Error {
-        match error {
-            Unread::Broken(why) => self.away(why),
-            Unread::TooLarge => Error::Garbled { what: "it has no end".to_owned(), passes: false },
-        }
-    }
-
-    /// What an answer that is none of success says.
-    async fn refusal(&self, mut response: Response) -> Error {
-        let status = response.status();
-        let kind = response.headers().get(CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or_default();
-        let is_problem = kind.starts_with("application/problem+json");
-        let body = timeout(self.timeout, read(&mut response, LARGEST_REFUSAL)).await;
-        let body = body.ok().and_then(Result::ok).unwrap_or_default();
-        match serde_json::from_slice(&body) {
-            Ok(problem) if is_problem => Error::Refused(Box::new(problem)),
-            _ => Error::Garbled {
-                what: format!("{status}, and no problem of this API; is {} a Haul service?", host_of(&self.server)),
-                passes: status.is_server_error() || matches!(status.as_u16(), 408 | 429),
-            },
-        }
-    }
-}
-
-impl Answer {
-    /// What it says, as far as that is read here.
-    ///
-    /// # Errors
-    /// When it is not what the contract says.
-    pub fn read<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        serde_json::from_slice(&self.body).map_err(|error| garbled(&error))
-    }
-
-    /// What it says, whatever that is.
-    #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        &self.body
-    }
-
-    /// What it says, as it was said, in one line.
-    ///
-    /// # Errors
-    /// When it is no JSON.
-    pub fn line(&self) -> Result<Box<RawValue>, Error> {
-        let raw: &RawValue = serde_json::from_slice(&self.body).map_err(|error| garbled(&error))?;
-        // in JSON a line break is only ever space between two words
-        RawValue::from_string(raw.get().replace(['\n', '\r'], " ")).map_err(|error| garbled(&error))
-    }
-}
-
-/// Why a body was not read.
-enum Unread {
-    Broken(String),
-    TooLarge,
-}
-
 async fn sent(request: RequestBuilder, limit: Duration) -> Result<Response, String> {
     match timeout(limit, request.send()).await {
         Ok(response) => response.map_err(|error| innermost(&error)),
@@ -286,33 +142,18 @@ async fn sent(request: RequestBuilder, limit: Duration) -> Result<Response, Stri
     }
 }
 
-async fn read(response: &mut Response, most: usize) -> Result<Bytes, Unread> {
-    let mut body = Vec::new();
-    while let Some(piece) = response.chunk().await.map_err(|error| Unread::Broken(innermost(&error)))? {
-        if body.len() + piece.len() > most {
-            return Err(Unread::TooLarge);
-        }
-        body.extend_from_slice(&piece);
-    }
-    Ok(body.into())
-}
-
 fn away(server: String, why: String, was_there: bool) -> Error {
     Error::Unreachable { server, why, was_there }
 }
 
-fn late(limit: Duration) -> String {
+/// In words.
+pub(crate) fn late(limit: Duration) -> String {
     format!("no answer within {} s", limit.as_secs_f64())
-}
-
-fn garbled(error: &serde_json::Error) -> Error {
-    // what it quotes is the server's
-    Error::Garbled { what: plain(&error.to_string()), passes: false }
 }
 
 /// The cause that a person understands; those around it only say that it was a request. It never has the address, of which
 /// the query may be a signature.
-fn innermost(error: &reqwest::Error) -> String {
+pub(crate) fn innermost(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(source) = cause.source() {
         cause = source;

@@ -5,11 +5,12 @@
 //! says is not trusted: answers have a size, names lose their way ([`name`]), text its control characters ([`text`]),
 //! and bytes are a file only when they have the SHA-256 that was promised ([`download`]).
 //!
-//! In reading order: [`args`] and [`commands`]; [`client`], [`wire`], [`error`] and [`patience`], which any command
+//! In reading order: [`args`] and [`commands`]; [`client`], [`call`], [`wire`], [`error`] and [`patience`], which any command
 //! builds on; [`options`], what is ordered; [`download`], from the order to the file; [`screen`], [`outline`] and
 //! [`table`], what is shown.
 
 pub mod args;
+pub mod call;
 pub mod client;
 pub mod commands;
 pub mod download;

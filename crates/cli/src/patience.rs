@@ -34,6 +34,22 @@ impl Patience {
         }
     }
 
+    /// Asks, again and again where that makes sense, until there is an answer.
+    ///
+    /// # Errors
+    /// As [`Patience::outlast`].
+    pub async fn insist<T>(&mut self, mut ask: impl AsyncFnMut() -> Result<T, Error>) -> Result<T, Error> {
+        loop {
+            match ask().await {
+                Ok(answer) => {
+                    self.renew();
+                    return Ok(answer);
+                }
+                Err(error) => self.outlast(error).await?,
+            }
+        }
+    }
+
     /// Waits until another try makes sense: longer each time, and never shorter than the server asked for.
     ///
     /// # Errors

@@ -5,7 +5,8 @@ use std::time::Duration;
 use clap::Args;
 use reqwest::Method;
 
-use crate::client::{Answer, Client};
+use crate::call::Answer;
+use crate::client::Client;
 use crate::error::{Error, Exit};
 use crate::outline::bytes_of;
 use crate::patience::Patience;
@@ -81,16 +82,14 @@ pub async fn run(client: &Client, screen: &Screen, show: &Show) -> Result<Exit, 
 async fn part(client: &Client, show: &Show, cursor: Option<&str>) -> Result<Answer, Error> {
     let mut patience = Patience::of(if show.all { PATIENCE } else { Duration::ZERO });
     let limit = show.limit.map(|limit| limit.to_string()).or_else(|| show.all.then(|| "100".to_owned()));
-    loop {
+    let ask = async || {
         let call = client.call(Method::GET, &["downloads"]);
         let call = call.query_if("status", show.status.as_deref()).query_if("tag", show.tag.as_deref());
         let call = call.query_if("external_id", show.external_id.as_deref()).query_if("limit", limit.as_deref());
         let call = call.query_if("sort", show.sort.as_deref()).query_if("order", show.order.as_deref());
-        match call.query_if("cursor", cursor).send().await {
-            Ok(answer) => return Ok(answer),
-            Err(error) => patience.outlast(error).await?,
-        }
-    }
+        call.query_if("cursor", cursor).send().await
+    };
+    patience.insist(ask).await
 }
 
 fn lines(jobs: &[Job]) -> Vec<String> {

@@ -13,7 +13,8 @@ use serde_json::Value;
 use tokio::signal::ctrl_c;
 
 use crate::args::{Cli, Command, Question};
-use crate::client::{Answer, Client};
+use crate::call::Answer;
+use crate::client::Client;
 use crate::error::{Error, Exit};
 use crate::outline::outline;
 use crate::screen::Screen;

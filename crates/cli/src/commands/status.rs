@@ -7,7 +7,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::client::{Answer, Client};
+use crate::call::Answer;
+use crate::client::Client;
 use crate::download::follow;
 use crate::error::{Error, Exit};
 use crate::notation;

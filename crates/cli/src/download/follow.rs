@@ -9,7 +9,8 @@ use reqwest::header::HeaderValue;
 use reqwest::{Method, StatusCode};
 use tokio::time::{Instant, sleep_until};
 
-use crate::client::{Answer, Client};
+use crate::call::Answer;
+use crate::client::Client;
 use crate::error::Error;
 use crate::patience::Patience;
 use crate::screen::Row;

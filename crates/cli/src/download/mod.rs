@@ -23,7 +23,8 @@ use tokio::task::{JoinError, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::client::{Answer, Client};
+use crate::call::Answer;
+use crate::client::Client;
 use crate::error::{Error, Exit};
 use crate::notation;
 use crate::options::Options;

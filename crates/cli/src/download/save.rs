@@ -42,7 +42,7 @@ pub async fn save(
             part.finish(place).await?
         }
     };
-    save_subtitles(trip, job, result, &path).await?;
+    save_subtitles(trip, job, result, &path, patience).await?;
     // in the folder where the command was typed a name says enough
     Ok(path.strip_prefix(".").map_or_else(|_| path.clone(), Path::to_owned))
 }
@@ -61,12 +61,18 @@ pub async fn prepare(dir: &Path) -> Result<(), Error> {
 }
 
 /// Subtitles that lie beside the result go beside the file.
-async fn save_subtitles(trip: Trip<'_>, job: &Job, result: &Artifact, path: &Path) -> Result<(), Error> {
+async fn save_subtitles(
+    trip: Trip<'_>,
+    job: &Job,
+    result: &Artifact,
+    path: &Path,
+    patience: &mut Patience,
+) -> Result<(), Error> {
     let of_file = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     for subtitles in result.subtitles.iter().flatten().filter(|it| it.link.is_some()) {
         let Some(language) = &subtitles.language else { continue };
         let route = ["downloads", &job.id.to_string(), "subtitles", language];
-        let text = trip.client.call(Method::GET, &route).send().await?;
+        let text = patience.insist(async || trip.client.call(Method::GET, &route).send().await).await?;
         let place = Place::new(&trip.saving.dir, name::beside(of_file, language), trip.saving.force);
         let (size_bytes, digest) = (text.bytes().len() as u64, Digest::of(Sha256::new_with_prefix(text.bytes())));
         if held(&place, size_bytes, &digest).await?.is_some() {
