@@ -1,7 +1,8 @@
-//! What Prometheus sees of an API: the only place where the names of its metrics are spelled.
+//! What Prometheus sees of an API: the only place where the names of its metrics are spelled, but for those that workers
+//! have too (`shared::metrics`).
 //!
-//! One registry per process, never the global one, so that two APIs in one test do not add up. Labels come from
-//! closed sets. What only the store knows (depth of queues, jobs by status) is read at the scrape.
+//! Labels come from closed sets. What only the store knows (depth of queues, jobs by status) is read at the scrape, and is the
+//! same on every API: it is never added up over them.
 
 use std::time::Duration;
 
@@ -10,17 +11,18 @@ use haul_shared::egress::Denied;
 use haul_shared::ids::Region;
 use haul_shared::job::StateKind;
 use haul_shared::media::Priority;
+use haul_shared::metrics::{Registry, counter, counters, gauge, gauges, histograms, seconds, signed};
+use haul_shared::redis::Server;
+use haul_shared::storage::Storage;
 use haul_shared::store::{Deferral, Stats};
-use prometheus::{
-    Encoder as _, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
-};
+use prometheus::{GaugeVec, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use crate::limits::Class;
 use crate::metadata::Origin;
 
-/// Seconds; from a cache hit to a long poll.
-const REQUEST_BUCKETS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+/// Seconds; from a status, below a millisecond also under load, to a long poll.
+const REQUEST_BUCKETS: &[f64] =
+    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
 /// The metrics of one process.
 #[derive(Debug)]
@@ -41,7 +43,6 @@ pub struct Metrics {
     repairs: IntCounter,
     jobs_deferred: IntCounterVec,
     breakers_open: IntGauge,
-    pool: IntGaugeVec,
     storage: IntGauge,
     orphans: IntCounter,
 }
@@ -53,60 +54,60 @@ impl Metrics {
     /// When a name is not one that Prometheus takes, or comes twice.
     #[must_use]
     pub fn new(regions: &[Region]) -> Self {
-        let registry = Registry::new();
-        let make = Maker(&registry);
-        let build = make.gauges("haul_build_info", "What runs here.", &["version", "ytdlp"]);
+        let all = Registry::new();
+        let build = all.add(gauges("haul_build_info", "What runs here.", &["version", "ytdlp"]));
         // the API starts no program
         build.with_label_values(&[env!("CARGO_PKG_VERSION"), "none"]).set(1);
-        let request_duration = HistogramVec::new(
-            HistogramOpts::new("haul_http_request_duration_seconds", "Time to the head of the answer.")
-                .buckets(REQUEST_BUCKETS.to_vec()),
+        let requests = counters("haul_http_requests_total", "Requests answered.", &["method", "route", "status"]);
+        let request_duration = histograms(
+            "haul_http_request_duration_seconds",
+            "Time to the head of the answer.",
             &["method", "route"],
+            REQUEST_BUCKETS,
         );
-        let request_duration = make.registered(request_duration);
+        let reused = counter("haul_results_reused_total", "Downloads answered with a result that existed.");
+        let oldest = seconds("haul_queue_oldest_seconds", "Age of the oldest waiting job.", &["region"]);
+        let region_workers = gauges("haul_region_workers", "Live workers that serve a region.", &["region"]);
+        let lost = counter("haul_leases_lost_total", "Leases that ran out, over all processes.");
+        let repairs =
+            counter("haul_queue_repairs_total", "Lists and counters of the queue that were wrong and put right.");
+        let deferred = "Jobs put off for the sake of their site, over all processes.";
+        let breakers = "Sites that are left alone because job after job failed there.";
+        let orphans = "Objects that no record led to, removed by all workers.";
         let metrics = Self {
             regions: regions.to_vec(),
-            requests: make.counters("haul_http_requests_total", "Requests answered.", &["method", "route", "status"]),
-            request_duration,
-            rate_limited: make.counters("haul_rate_limited_total", "Requests refused by a limit.", &["class"]),
-            metadata_cache: make.counters("haul_metadata_cache_total", "Metadata and plans asked for.", &["result"]),
-            results_reused: make.registered(IntCounter::new(
-                "haul_results_reused_total",
-                "Downloads answered with a result that existed.",
+            requests: all.add(requests),
+            request_duration: all.add(request_duration),
+            rate_limited: all.add(counters("haul_rate_limited_total", "Requests refused by a limit.", &["class"])),
+            metadata_cache: all.add(counters(
+                "haul_metadata_cache_total",
+                "Metadata and plans asked for.",
+                &["result"],
             )),
-            egress_denied: make.counters("haul_egress_denied_total", "Addresses refused.", &["reason"]),
-            queue_depth: make.gauges("haul_queue_depth", "Jobs waiting.", &["region", "priority"]),
-            queue_oldest: make.registered(GaugeVec::new(
-                Opts::new("haul_queue_oldest_seconds", "Age of the oldest waiting job."),
-                &["region"],
-            )),
-            region_workers: make.gauges("haul_region_workers", "Live workers that serve a region.", &["region"]),
-            jobs: make.counters("haul_jobs_total", "Jobs ended, over all processes.", &["status"]),
-            leases_lost: make
-                .registered(IntCounter::new("haul_leases_lost_total", "Leases that ran out, over all processes.")),
-            repairs: make.registered(IntCounter::new(
-                "haul_queue_repairs_total",
-                "Lists and counters of the queue that were wrong and put right.",
-            )),
-            jobs_deferred: make.counters(
-                "haul_jobs_deferred_total",
-                "Jobs put off for the sake of their site, over all processes.",
-                &["reason"],
-            ),
-            breakers_open: make.registered(IntGauge::new(
-                "haul_site_breakers_open",
-                "Sites that are left alone because job after job failed there.",
-            )),
-            pool: make.gauges("haul_redis_pool_connections", "Connections to Redis.", &["state"]),
-            storage: make.registered(IntGauge::new("haul_storage_bytes", "Bytes of results in the store.")),
-            orphans: make.registered(IntCounter::new(
-                "haul_orphans_removed_total",
-                "Objects that no record led to, removed by all workers.",
-            )),
-            registry,
+            results_reused: all.add(reused),
+            egress_denied: all.add(counters("haul_egress_denied_total", "Addresses refused.", &["reason"])),
+            queue_depth: all.add(gauges("haul_queue_depth", "Jobs waiting.", &["region", "priority"])),
+            queue_oldest: all.add(oldest),
+            region_workers: all.add(region_workers),
+            jobs: all.add(counters("haul_jobs_total", "Jobs ended, over all processes.", &["status"])),
+            leases_lost: all.add(lost),
+            repairs: all.add(repairs),
+            jobs_deferred: all.add(counters("haul_jobs_deferred_total", deferred, &["reason"])),
+            breakers_open: all.add(gauge("haul_site_breakers_open", breakers)),
+            storage: all.add(gauge("haul_storage_bytes", "Bytes of results in the store.")),
+            orphans: all.add(counter("haul_orphans_removed_total", orphans)),
+            registry: all,
         };
         metrics.begin();
         metrics
+    }
+
+    /// Shows what is measured of calls to these, once.
+    ///
+    /// # Panics
+    /// When it is shown already.
+    pub fn show_calls(&self, redis: (&Server, &Server), storage: &Storage) {
+        self.registry.show_calls(redis, storage);
     }
 
     /// Makes the series of all labels that are known: one that is not there until it is counted hides its first count
@@ -128,7 +129,6 @@ impl Metrics {
             self.jobs_deferred.with_label_values(&[reason.word()]);
         }
         self.empty_queues();
-        self.refresh_pool((0, 0));
     }
 
     fn empty_queues(&self) {
@@ -175,8 +175,8 @@ impl Metrics {
         (hits, hits + of(Origin::Miss))
     }
 
-    /// Takes over what the store says. Pool: connections in use, and idle.
-    pub fn refresh(&self, stats: &Stats, pool: (usize, usize)) {
+    /// Takes over what the store says.
+    pub fn refresh(&self, stats: &Stats) {
         self.queue_depth.reset();
         self.queue_oldest.reset();
         self.region_workers.reset();
@@ -203,20 +203,13 @@ impl Metrics {
         self.breakers_open.set(signed(stats.breakers.len() as u64));
         self.storage.set(signed(stats.stored_bytes));
         catch_up(&self.orphans, stats.orphans.swept.removed);
-        self.refresh_pool(pool);
     }
 
-    fn refresh_pool(&self, (used, idle): (usize, usize)) {
-        self.pool.with_label_values(&["used"]).set(signed(used as u64));
-        self.pool.with_label_values(&["idle"]).set(signed(idle as u64));
-    }
-
-    /// All metrics in Prometheus' text format, and its content type.
+    /// All metrics as text. Redis: whether it has just answered, and its connections: in use, idle.
     #[must_use]
-    pub fn text(&self) -> (&'static str, Vec<u8>) {
-        let mut text = Vec::new();
-        TextEncoder::new().encode(&self.registry.gather(), &mut text).expect("memory takes all bytes");
-        ("text/plain; version=0.0.4; charset=utf-8", text)
+    pub fn text(&self, is_redis_up: bool, pool: (usize, usize)) -> Vec<u8> {
+        self.registry.tell_redis(is_redis_up, pool);
+        self.registry.text()
     }
 }
 
@@ -234,29 +227,6 @@ fn catch_up(counter: &IntCounter, count: u64) {
     counter.inc_by(count.saturating_sub(counter.get()));
 }
 
-fn signed(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
-}
-
-/// Makes metrics and registers them in the same step.
-struct Maker<'a>(&'a Registry);
-
-impl Maker<'_> {
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-        self.registered(IntCounterVec::new(Opts::new(name, help), labels))
-    }
-
-    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
-        self.registered(IntGaugeVec::new(Opts::new(name, help), labels))
-    }
-
-    fn registered<M: prometheus::core::Collector + Clone + 'static>(&self, metric: prometheus::Result<M>) -> M {
-        let metric = metric.expect("a good name");
-        self.0.register(Box::new(metric.clone())).expect("a name that comes once");
-        metric
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -271,10 +241,10 @@ mod tests {
             deferred: [(Deferral::SiteFull, 2)].into(),
             ..Stats::default()
         };
-        metrics.refresh(&stats, (0, 0));
+        metrics.refresh(&stats);
         stats.jobs.insert(StateKind::Completed, 5);
-        metrics.refresh(&stats, (1, 2));
-        let text = String::from_utf8(metrics.text().1).unwrap();
+        metrics.refresh(&stats);
+        let text = String::from_utf8(metrics.text(true, (1, 2))).unwrap();
         assert!(text.contains("haul_jobs_total{status=\"completed\"} 7"), "{text}");
         assert!(text.contains("haul_leases_lost_total 3"), "{text}");
         assert!(text.contains("haul_queue_repairs_total 2"), "{text}");

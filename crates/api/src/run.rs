@@ -141,13 +141,15 @@ async fn build(
     // before anything is reached for: a fault of the configuration is told whatever else is down
     let keys = config.api_keys_file.as_deref().map(KeyRing::open).transpose()?;
     let base_url = config.base_url(address);
-    let (queue, cache) = config.redis.servers()?;
+    let (queue, findings) = config.redis.servers()?;
     queue.check(config.queue.durability).await?;
     let settings = StoreSettings::of(&config.lives, &config.queue);
-    let jobs = JobStore::new(queue, settings);
+    let jobs = JobStore::new(queue.clone(), settings);
     jobs.agree().await?;
-    let cache = MetadataCache::new(cache, config.lives.metadata);
+    let cache = MetadataCache::new(findings.clone(), config.lives.metadata);
     let storage = Storage::connect(&config.storage, Role::Api { public_url: base_url.clone() }).await?;
+    let metrics = Metrics::new(&config.regions);
+    metrics.show_calls((&queue, &findings), &storage);
     Ok(App {
         metadata: MetadataService::new(&config, cache, jobs.clone(), tasks.clone()),
         rules: Rules {
@@ -168,7 +170,7 @@ async fn build(
         waiting_for_thumbnails: Shares::new(shares::PICTURES, shares::PICTURES_OF_ALL),
         sorting: Shares::new(shares::LISTS, shares::LISTS_OF_ALL),
         limits: Limits::default(),
-        metrics: Metrics::new(&config.regions),
+        metrics,
         shutdown: shutdown.stop.clone(),
         config,
     })

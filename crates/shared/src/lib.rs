@@ -12,6 +12,7 @@ pub mod ids;
 pub mod job;
 pub mod media;
 pub mod metadata;
+pub mod metrics;
 pub mod recent;
 pub mod redis;
 pub mod serve;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use haul_shared::ids::JobId;
-use haul_shared::job::{Failure, FailureKind, JobSpec};
+use haul_shared::job::{Failure, FailureKind, JobSpec, StateKind};
 use haul_shared::metadata::Look;
 use haul_shared::storage::ObjectKey;
 use haul_shared::store::{Done, Ended, Kind, Lease, Leased, StoreError};
@@ -158,6 +158,11 @@ async fn settle(
 ) -> Option<Sitting> {
     let id = leased.lease.job;
     let (reason, lease) = (job.stop_reason(), &leased.lease);
+    let had = |status| {
+        if lease.kind == Kind::Download {
+            ctx.metrics.had(status, took);
+        }
+    };
     let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     let Tally { received_bytes, sent_bytes, requests, refused } = passed;
     match (reason, outcome) {
@@ -174,7 +179,7 @@ async fn settle(
         }
         // A result that is there already is worth completing, whoever wants the worker to stop.
         (None | Some(StopReason::Shutdown | StopReason::Cancelled), Outcome::Made(made)) => {
-            return complete(ctx, lease, (*made, scratch), (duration_ms, passed)).await;
+            return complete(ctx, lease, (*made, scratch), (took, passed)).await;
         }
         (_, Outcome::Found) => match surely(|| ctx.store.found(lease)).await {
             Ok(_) => {
@@ -187,20 +192,23 @@ async fn settle(
         },
         (Some(StopReason::Shutdown), Outcome::Failed(_)) => {
             tracing::info!(job.id = %id, duration_ms, "job {id} goes back to the queue");
-            if let Err(error) = surely(|| ctx.store.release(lease)).await {
-                untold(ctx, id, &error);
+            match surely(|| ctx.store.release(lease)).await {
+                Ok(_) => had(StateKind::Queued),
+                Err(error) => untold(ctx, id, &error),
             }
         }
         (None | Some(StopReason::Cancelled), Outcome::Failed(failure)) => {
             let delay = ctx.config.retry.delay(leased.attempt, failure.retry_after);
             match surely(|| ctx.store.fail(lease, &failure, delay)).await {
                 Ok(Ended::Cancelled) => {
+                    had(StateKind::Cancelled);
                     tracing::info!(
                         job.id = %id, duration_ms, received_bytes, sent_bytes, requests, refused,
                         "job {id} was cancelled"
                     );
                 }
                 Ok(Ended::Waiting) => {
+                    had(StateKind::Queued);
                     if lease.kind == Kind::Download {
                         ctx.metrics.retried(failure.kind);
                     }
@@ -213,6 +221,7 @@ async fn settle(
                     );
                 }
                 Ok(Ended::Failed) => {
+                    had(StateKind::Failed);
                     if lease.kind == Kind::Download {
                         ctx.metrics.failed(failure.kind);
                     }
@@ -233,9 +242,10 @@ async fn complete(
     ctx: &Context,
     lease: &Lease,
     (made, scratch): (Made, Option<Folder>),
-    (duration_ms, passed): (u64, Tally),
+    (took, passed): (Duration, Tally),
 ) -> Option<Sitting> {
     let id = lease.job;
+    let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     let Tally { received_bytes, sent_bytes, requests, refused } = passed;
     let sitting = sitting(ctx, lease, (made.artifact.object.thumbnail(), made.subject), scratch).await;
     let within = sitting.as_ref().map_or(Duration::ZERO, |_| thumbnails::COMING);
@@ -246,6 +256,7 @@ async fn complete(
             let size_bytes = made.artifact.size_bytes;
             let (way, reason) = made.way.words();
             ctx.metrics.delivered(made.way);
+            ctx.metrics.had(StateKind::Completed, took);
             tracing::info!(
                 job.id = %id, duration_ms, size_bytes, way, reason, received_bytes, sent_bytes, requests, refused,
                 "job {id} done"
@@ -253,8 +264,9 @@ async fn complete(
             return sitting;
         }
         Ok(Done::Cancelled) | Err(StoreError::LeaseLost) => {
-            if done.is_err() {
-                ctx.metrics.lost();
+            match done {
+                Ok(_) => ctx.metrics.had(StateKind::Cancelled, took),
+                Err(_) => ctx.metrics.lost(),
             }
             tracing::info!(job.id = %id, duration_ms, "job {id} is not wanted any more; its result is removed");
             ctx.discard_all(&made.artifact).await;

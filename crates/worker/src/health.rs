@@ -8,15 +8,18 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use haul_shared::metrics::CONTENT_TYPE;
 use haul_shared::storage::Storage;
 use serde_json::json;
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tower_http::compression::CompressionLayer;
 
 use crate::context::Context;
 
-/// Prometheus' text format.
-const METRICS_TYPE: &str = "text/plain; version=0.0.4";
+/// A scrape waits no longer for Redis: less than Prometheus waits for us.
+const SCRAPE: Duration = Duration::from_secs(3);
 
 /// Between two questions to the store of results: in a bucket each is a write that is paid for.
 const ASK_STORAGE_EVERY: Duration = Duration::from_secs(5);
@@ -52,7 +55,7 @@ pub fn router(ctx: Arc<Context>, draining: CancellationToken) -> Router {
     Router::new()
         .route("/healthz", get(|| async { Json(json!({"status": "ok"})) }))
         .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
+        .route("/metrics", get(metrics).layer(CompressionLayer::new()))
         .with_state(Probe { ctx, draining, storage: Arc::default() })
 }
 
@@ -75,7 +78,9 @@ async fn ready(State(probe): State<Probe>) -> Response {
 }
 
 async fn metrics(State(probe): State<Probe>) -> Response {
-    probe.ctx.metrics.disk(probe.ctx.free_disk().await);
-    let text = probe.ctx.metrics.text(probe.ctx.board.downloads(), probe.ctx.store.pool_state());
-    ([(header::CONTENT_TYPE, METRICS_TYPE)], text).into_response()
+    let ctx = &probe.ctx;
+    let (redis, free_bytes) = tokio::join!(timeout(SCRAPE, ctx.store.ping()), ctx.free_disk());
+    ctx.metrics.disk(free_bytes);
+    let text = ctx.metrics.text(ctx.board.downloads(), matches!(redis, Ok(Ok(()))), ctx.store.pool_state());
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response()
 }

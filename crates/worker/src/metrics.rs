@@ -1,16 +1,17 @@
-//! What Prometheus sees of a worker: the only place where the names of its metrics are spelled.
+//! What Prometheus sees of a worker: the only place where the names of its metrics are spelled, but for those that APIs have
+//! too (`shared::metrics`), and those of a part that counts for itself (`guard`, `ytdlp`).
 //!
-//! One registry per process, never the global one. Labels come from closed sets, never from input. What all workers
-//! have done together (`haul_jobs_total`, `haul_leases_lost_total`, depths, storage) is told by the API, from the store.
+//! Labels come from closed sets, never from input. What all workers have done together (`haul_jobs_total`,
+//! `haul_leases_lost_total`, depths, storage) is told by the API, from the store.
 
 use std::time::Duration;
 
-use haul_shared::job::{FailureKind, Stage};
+use haul_shared::job::{FailureKind, Stage, StateKind};
+use haul_shared::metrics::{Registry, counter, counters, gauge, gauges, histogram, histograms, signed};
+use haul_shared::redis::Server;
+use haul_shared::storage::Storage;
 use prometheus::core::Collector;
-use prometheus::{
-    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
-};
+use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use crate::sandbox::Tier;
 use crate::thumbnails::Fate;
@@ -23,6 +24,15 @@ const STAGE_BUCKETS: &[f64] = &[0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
 /// Seconds; from a free slot to a line of hours.
 const WAIT_BUCKETS: &[f64] = &[0.01, 0.05, 0.25, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0];
 
+/// Seconds; from a small file on a fast line, a second, to the most that an attempt has by default.
+const JOB_BUCKETS: &[f64] = &[0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 1800.0, 3600.0];
+
+/// Seconds; from a receiver on loopback to one that never answers.
+const WEBHOOK_BUCKETS: &[f64] = &[0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0];
+
+/// What becomes of a job that a worker has: its status then, as clients see it.
+const ENDS: [StateKind; 4] = [StateKind::Completed, StateKind::Failed, StateKind::Cancelled, StateKind::Queued];
+
 /// The metrics of one process.
 #[derive(Debug)]
 pub struct Metrics {
@@ -32,17 +42,19 @@ pub struct Metrics {
     retries: IntCounterVec,
     lost: IntCounter,
     stages: HistogramVec,
+    jobs: HistogramVec,
     queue_wait: Histogram,
     running: IntGauge,
     slots: IntGauge,
     disk_free: IntGauge,
+    disk_least: IntGauge,
     downloaded: IntCounter,
     uploaded: IntCounter,
     deliveries: IntCounterVec,
     thumbnails: IntCounterVec,
     webhooks: IntCounterVec,
+    webhook_duration: HistogramVec,
     version_skew: IntCounter,
-    pool: IntGaugeVec,
     sandbox: IntGaugeVec,
 }
 
@@ -53,84 +65,83 @@ impl Metrics {
     /// When a name is not one that Prometheus takes, or comes twice.
     #[must_use]
     pub fn new(slots: usize, ytdlp_version: &str) -> Self {
+        let all = Registry::new();
+        let lost = counter("haul_jobs_lost_total", "Jobs given up because somebody else had them, or they were gone.");
+        let skew = counter(
+            "haul_spec_version_skew_total",
+            "Jobs handed back because their orders are newer than this worker.",
+        );
+        let (retried, delivered) = (
+            "Attempts at downloads that are followed by another.",
+            "Results by the way of their bytes, and why it was not a quicker one.",
+        );
+        let (staged, had, waited) = (
+            "Time in a stage that ended well.",
+            "Time in which a worker had a job, by the status that the job had then.",
+            "Time in line before an attempt.",
+        );
+        let (tier, least) = (
+            "1 for the tier of the sandbox that programs run in.",
+            "With fewer bytes free for scratch no download is taken.",
+        );
         let metrics = Self {
-            registry: Registry::new(),
-            build: gauges("haul_build_info", "What runs here.", &["version", "ytdlp"]),
-            failures: counters("haul_job_failures_total", "Downloads that have failed.", "code"),
-            retries: counters("haul_job_retries_total", "Attempts at downloads that are followed by another.", "code"),
-            lost: counter("haul_jobs_lost_total", "Jobs given up because somebody else had them, or they were gone."),
-            stages: HistogramVec::new(
-                HistogramOpts::new("haul_stage_duration_seconds", "Time in a stage that ended well.")
-                    .buckets(STAGE_BUCKETS.to_vec()),
-                &["stage"],
-            )
-            .expect(VALID),
-            queue_wait: Histogram::with_opts(
-                HistogramOpts::new("haul_queue_wait_seconds", "Time in line before an attempt.")
-                    .buckets(WAIT_BUCKETS.to_vec()),
-            )
-            .expect(VALID),
-            running: IntGauge::new("haul_jobs_running", "Jobs under way.").expect(VALID),
-            slots: IntGauge::new("haul_worker_slots", "Jobs that may be under way at once.").expect(VALID),
-            disk_free: IntGauge::new("haul_worker_disk_free_bytes", "Bytes free for scratch.").expect(VALID),
-            downloaded: counter("haul_downloaded_bytes_total", "Bytes of media fetched."),
-            deliveries: IntCounterVec::new(
-                Opts::new(
-                    "haul_deliveries_total",
-                    "Results by the way of their bytes, and why it was not a quicker one.",
-                ),
-                &["way", "reason"],
-            )
-            .expect(VALID),
-            uploaded: counter("haul_uploaded_bytes_total", "Bytes of results stored."),
-            thumbnails: counters("haul_thumbnails_total", "Thumbnails that were to come.", "fate"),
-            webhooks: counters("haul_webhooks_total", "Attempts to send a webhook.", "result"),
-            version_skew: counter(
-                "haul_spec_version_skew_total",
-                "Jobs handed back because their orders are newer than this worker.",
-            ),
-            sandbox: gauges("haul_worker_sandbox", "1 for the tier of the sandbox that programs run in.", &["tier"]),
-            pool: gauges("haul_redis_pool_connections", "Connections to Redis.", &["state"]),
+            build: all.add(gauges("haul_build_info", "What runs here.", &["version", "ytdlp"])),
+            failures: all.add(counters("haul_job_failures_total", "Downloads that have failed.", &["code"])),
+            retries: all.add(counters("haul_job_retries_total", retried, &["code"])),
+            lost: all.add(lost),
+            stages: all.add(histograms("haul_stage_duration_seconds", staged, &["stage"], STAGE_BUCKETS)),
+            jobs: all.add(histograms("haul_job_duration_seconds", had, &["status"], JOB_BUCKETS)),
+            queue_wait: all.add(histogram("haul_queue_wait_seconds", waited, WAIT_BUCKETS)),
+            running: all.add(gauge("haul_jobs_running", "Jobs under way.")),
+            slots: all.add(gauge("haul_worker_slots", "Jobs that may be under way at once.")),
+            disk_free: all.add(gauge("haul_worker_disk_free_bytes", "Bytes free for scratch.")),
+            disk_least: all.add(gauge("haul_worker_disk_min_free_bytes", least)),
+            downloaded: all.add(counter("haul_downloaded_bytes_total", "Bytes of media fetched.")),
+            uploaded: all.add(counter("haul_uploaded_bytes_total", "Bytes of results stored.")),
+            deliveries: all.add(counters("haul_deliveries_total", delivered, &["way", "reason"])),
+            thumbnails: all.add(counters("haul_thumbnails_total", "Thumbnails that were to come.", &["fate"])),
+            webhooks: all.add(counters("haul_webhooks_total", "Attempts to send a webhook.", &["result"])),
+            webhook_duration: all.add(histograms(
+                "haul_webhook_duration_seconds",
+                "Time of an attempt to send a webhook.",
+                &["result"],
+                WEBHOOK_BUCKETS,
+            )),
+            version_skew: all.add(skew),
+            sandbox: all.add(gauges("haul_worker_sandbox", tier, &["tier"])),
+            registry: all,
         };
         metrics.runs_with(ytdlp_version);
-        // A series that is not there until it is counted hides its first count from `increase()`.
+        metrics.slots.set(signed(slots));
+        metrics.begin();
+        metrics
+    }
+
+    /// Makes the series of all labels that are known: one that is not there until it is counted hides its first count
+    /// from `increase()`.
+    fn begin(&self) {
         for kind in FailureKind::ALL {
-            metrics.failures.with_label_values(&[kind.code()]);
+            self.failures.with_label_values(&[kind.code()]);
             if kind.is_retryable() {
-                metrics.retries.with_label_values(&[kind.code()]);
+                self.retries.with_label_values(&[kind.code()]);
             }
         }
         for (way, reason) in Way::all().map(Way::words) {
-            metrics.deliveries.with_label_values(&[way, reason]);
+            self.deliveries.with_label_values(&[way, reason]);
         }
         for stage in Stage::ALL {
-            metrics.stages.with_label_values(&[stage.word()]);
+            self.stages.with_label_values(&[stage.word()]);
+        }
+        for end in ENDS {
+            self.jobs.with_label_values(&[end.word()]);
         }
         for fate in Fate::ALL {
-            metrics.thumbnails.with_label_values(&[fate.word()]);
+            self.thumbnails.with_label_values(&[fate.word()]);
         }
         for fate in MessageFate::ALL {
-            metrics.webhooks.with_label_values(&[fate.word()]);
+            self.webhooks.with_label_values(&[fate.word()]);
+            self.webhook_duration.with_label_values(&[fate.word()]);
         }
-        metrics.slots.set(i64::try_from(slots).unwrap_or(i64::MAX));
-        metrics.register(metrics.build.clone());
-        metrics.register(metrics.failures.clone());
-        metrics.register(metrics.retries.clone());
-        metrics.register(metrics.deliveries.clone());
-        metrics.register(metrics.lost.clone());
-        metrics.register(metrics.stages.clone());
-        metrics.register(metrics.running.clone());
-        metrics.register(metrics.slots.clone());
-        metrics.register(metrics.disk_free.clone());
-        metrics.register(metrics.downloaded.clone());
-        metrics.register(metrics.uploaded.clone());
-        metrics.register(metrics.queue_wait.clone());
-        metrics.register(metrics.thumbnails.clone());
-        metrics.register(metrics.webhooks.clone());
-        metrics.register(metrics.version_skew.clone());
-        metrics.register(metrics.pool.clone());
-        metrics.register(metrics.sandbox.clone());
-        metrics
     }
 
     /// This yt-dlp is the one that is run, from now on.
@@ -144,9 +155,20 @@ impl Metrics {
     /// # Panics
     /// When it is shown already.
     pub fn show(&self, collectors: impl IntoIterator<Item = Box<dyn Collector>>) {
-        for collector in collectors {
-            self.registry.register(collector).expect(VALID);
-        }
+        self.registry.show(collectors);
+    }
+
+    /// Shows what is measured of calls to these, once.
+    ///
+    /// # Panics
+    /// When it is shown already.
+    pub fn show_calls(&self, redis: (&Server, &Server), storage: &Storage) {
+        self.registry.show_calls(redis, storage);
+    }
+
+    /// With fewer bytes free for scratch no download is taken.
+    pub fn needs_disk(&self, least_bytes: u64) {
+        self.disk_least.set(signed(least_bytes));
     }
 
     /// Programs run in a sandbox of this tier.
@@ -154,10 +176,6 @@ impl Metrics {
         for one in Tier::ALL {
             self.sandbox.with_label_values(&[one.word()]).set(i64::from(one == tier));
         }
-    }
-
-    fn register(&self, collector: impl Collector + 'static) {
-        self.registry.register(Box::new(collector)).expect(VALID);
     }
 
     /// A job ended without a result.
@@ -201,9 +219,15 @@ impl Metrics {
         self.thumbnails.with_label_values(&[fate.word()]).inc();
     }
 
-    /// A message was sent, or could not be.
-    pub fn message(&self, fate: MessageFate) {
+    /// A message was sent, or could not be; it took so long.
+    pub fn message(&self, fate: MessageFate, took: Duration) {
         self.webhooks.with_label_values(&[fate.word()]).inc();
+        self.webhook_duration.with_label_values(&[fate.word()]).observe(took.as_secs_f64());
+    }
+
+    /// A download was had for so long, and has this status now; `Queued`: it is tried again, by whomever.
+    pub fn had(&self, status: StateKind, took: Duration) {
+        self.jobs.with_label_values(&[status.word()]).observe(took.as_secs_f64());
     }
 
     /// A download was taken from the line in which it stood so long.
@@ -213,7 +237,7 @@ impl Metrics {
 
     /// So many bytes are free for scratch.
     pub fn disk(&self, free_bytes: u64) {
-        self.disk_free.set(i64::try_from(free_bytes).unwrap_or(i64::MAX));
+        self.disk_free.set(signed(free_bytes));
     }
 
     /// A job was handed back because this worker is too old for it.
@@ -221,28 +245,12 @@ impl Metrics {
         self.version_skew.inc();
     }
 
-    /// All of them in Prometheus' text format 0.0.4, with what is under way now.
+    /// All of them as text, with the downloads that are under way now. Redis: whether it has just answered, and its
+    /// connections: in use, idle.
     #[must_use]
-    pub fn text(&self, running: usize, (used, idle): (usize, usize)) -> Vec<u8> {
-        self.running.set(i64::try_from(running).unwrap_or(i64::MAX));
-        self.pool.with_label_values(&["used"]).set(i64::try_from(used).unwrap_or(i64::MAX));
-        self.pool.with_label_values(&["idle"]).set(i64::try_from(idle).unwrap_or(i64::MAX));
-        let mut text = Vec::new();
-        TextEncoder::new().encode(&self.registry.gather(), &mut text).expect("memory can be written to");
-        text
+    pub fn text(&self, running: usize, is_redis_up: bool, pool: (usize, usize)) -> Vec<u8> {
+        self.running.set(signed(running));
+        self.registry.tell_redis(is_redis_up, pool);
+        self.registry.text()
     }
-}
-
-const VALID: &str = "names are valid and come once";
-
-fn counter(name: &str, help: &str) -> IntCounter {
-    IntCounter::new(name, help).expect(VALID)
-}
-
-fn counters(name: &str, help: &str, label: &str) -> IntCounterVec {
-    IntCounterVec::new(Opts::new(name, help), &[label]).expect(VALID)
-}
-
-fn gauges(name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
-    IntGaugeVec::new(Opts::new(name, help), labels).expect(VALID)
 }

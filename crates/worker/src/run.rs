@@ -159,12 +159,12 @@ fn looks_at_once() -> usize {
 }
 
 async fn build(config: WorkerConfig) -> anyhow::Result<Context> {
-    let (queue, cache) = config.redis.servers()?;
+    let (queue, findings) = config.redis.servers()?;
     queue.check(config.queue.durability).await?;
     let settings = StoreSettings::of(&config.lives, &config.queue);
-    let store = JobStore::new(queue, settings);
+    let store = JobStore::new(queue.clone(), settings);
     store.agree().await?;
-    let cache = MetadataCache::new(cache, config.lives.metadata);
+    let cache = MetadataCache::new(findings.clone(), config.lives.metadata);
     let storage = Storage::connect(&config.storage, Role::Worker).await.context("the store of results")?;
     let id = WorkerId::on_host(&host());
     let scratch = Scratch::open(config.work_dir.clone().into(), &id)
@@ -192,7 +192,9 @@ async fn build(config: WorkerConfig) -> anyhow::Result<Context> {
     let metrics = Metrics::new(config.slots, &version);
     metrics.show(ytdlp.counts().collectors());
     metrics.show(guards.counts().collectors());
+    metrics.show_calls((&queue, &findings), &storage);
     metrics.confines_by(sandbox.tier());
+    metrics.needs_disk(config.limits.min_free_disk_bytes);
     Ok(Context {
         id,
         store,

@@ -40,7 +40,7 @@ async fn a_dead_master_disturbs_no_other() -> Result<()> {
     cluster.masters[2].kill()?;
     assert!(count_at(&server, &script, &keys[2]).await.is_err());
     // neither known scripts nor new ones, neither old connections nor new ones
-    let (fresh, other) = (cluster.server(4)?, Script::new("return redis.call('DECR', KEYS[1])".to_owned()));
+    let (fresh, other) = (cluster.server(4)?, Script::new("decrease", "return redis.call('DECR', KEYS[1])".to_owned()));
     for server in [&server, &fresh] {
         server.ping().await?;
         for key in &keys[..2] {

@@ -15,7 +15,7 @@ use haul_shared::redis::{CallError, Heard, Script, Server};
 
 /// Counts at a key, and answers how far.
 fn count() -> Script {
-    Script::new("return redis.call('INCR', KEYS[1])".to_owned())
+    Script::new("count", "return redis.call('INCR', KEYS[1])".to_owned())
 }
 
 async fn count_at(server: &Server, script: &Script, key: &str) -> Result<u64, CallError> {

@@ -35,7 +35,7 @@ async fn a_connection_of_ones_own_is_nobody_elses_and_goes_back() -> Result<()> 
     let server = redis.server(4)?;
     server.ping().await?;
     let (shared, _) = server.pool_state();
-    let (first, second) = (server.exclusive().await?, server.exclusive().await?);
+    let (first, second) = (server.exclusive("own").await?, server.exclusive("own").await?);
     assert_eq!(server.pool_state(), (shared + 2, 0));
     drop((first, second));
     assert_eq!(server.pool_state(), (shared, 2));
@@ -46,13 +46,13 @@ async fn a_connection_of_ones_own_is_nobody_elses_and_goes_back() -> Result<()> 
 async fn the_bound_on_connections_holds_for_callers_of_every_kind() -> Result<()> {
     let redis = Redis::start().await?;
     let (server, script) = (redis.server(3)?, count());
-    let own = try_join_all((0..2).map(|_| server.exclusive())).await?;
+    let own = try_join_all((0..2).map(|_| server.exclusive("own"))).await?;
     try_join_all((0..20).map(|_| count_at(&server, &script, "counted"))).await?;
     let (in_use, idle) = server.pool_state();
     assert_eq!((in_use, idle), (3, 0));
-    assert!(matches!(server.exclusive().await, Err(CallError::Connection(_))), "there is none left");
+    assert!(matches!(server.exclusive("own").await, Err(CallError::Connection(_))), "there is none left");
     drop(own);
-    server.exclusive().await?;
+    server.exclusive("own").await?;
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use haul_shared::ids::Region;
 use haul_shared::job::{FailureKind, StateKind};
 use haul_shared::media::Priority;
+use haul_shared::metrics::CONTENT_TYPE;
 use haul_shared::store::{Breaker, Orphans, Stats, Swept, WorkerInfo};
 use haul_shared::view::time;
 use serde::Serialize;
@@ -160,15 +161,17 @@ pub async fn stats(State(app): State<Arc<App>>, caller: Caller, _: NoParams) -> 
     Ok(Json(StatsView::of(stats, &app.config.regions, app.metrics.metadata_answers())))
 }
 
-/// All metrics. Those of the store are as old as the last scrape that it answered in time.
+/// All metrics. Those of the store are as old as the last scrape that it answered in time, and whether it has answered this
+/// one is one of them.
 pub async fn metrics(State(app): State<Arc<App>>) -> Response {
-    match timeout(SCRAPE, app.jobs.stats()).await {
-        Ok(Ok(stats)) => app.metrics.refresh(&stats, app.jobs.pool_state()),
+    let told = timeout(SCRAPE, app.jobs.stats()).await;
+    match &told {
+        Ok(Ok(stats)) => app.metrics.refresh(stats),
         Ok(Err(error)) => tracing::warn!("the store gave no numbers: {error}"),
         Err(_) => tracing::warn!("the store gave no numbers in time"),
     }
-    let (content_type, text) = app.metrics.text();
-    ([(header::CONTENT_TYPE, content_type)], text).into_response()
+    let text = app.metrics.text(matches!(told, Ok(Ok(_))), app.jobs.pool_state());
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response()
 }
 
 impl StatsView {

@@ -3,6 +3,7 @@
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{Reader, parse, vars};
+use crate::metrics::Role;
 use crate::redis::{Deployment, RedisUnfit, Server};
 
 /// How Redis is reached.
@@ -55,7 +56,7 @@ impl RedisConfig {
     pub fn servers(&self) -> Result<(Server, Server), RedisUnfit> {
         let queue = Server::new(&self.queue, self.pool_size)?;
         let cache = match &self.cache {
-            Some(cache) => Server::new(cache, self.pool_size)?,
+            Some(cache) => Server::of_role(Role::Cache, cache, self.pool_size)?,
             None => queue.clone(),
         };
         Ok((queue, cache))

@@ -43,7 +43,8 @@ impl MetadataCache {
     /// [`StoreError::Unavailable`]. An entry of an unknown form counts as none.
     pub async fn get(&self, look: &Look) -> Result<Option<Cached>, StoreError> {
         let key = metadata_key(&digest(look));
-        let (entry, left_ms): (Option<Vec<u8>>, i64) = self.server.query(redis::pipe().get(&key).pttl(&key)).await?;
+        let (entry, left_ms): (Option<Vec<u8>>, i64) =
+            self.server.query("metadata", redis::pipe().get(&key).pttl(&key)).await?;
         Ok(entry.and_then(|entry| self.cached(&entry, left_ms)))
     }
 
@@ -66,7 +67,7 @@ impl MetadataCache {
         if matches!(finding, Finding::Refused { kind, .. } if kind.is_retryable()) {
             set.arg("NX");
         }
-        Ok(self.server.query(redis::pipe().add_command(set).ignore()).await?)
+        Ok(self.server.query("keep_metadata", redis::pipe().add_command(set).ignore()).await?)
     }
 
     /// Forgets what is known of this address, its picture and plans too, and tells those who [`MetadataCache::listen`].
@@ -77,8 +78,11 @@ impl MetadataCache {
         let digest = digest(look);
         // in one step: no picture is kept between the two
         let all = [picture_key(&digest), metadata_key(&digest), plans_key(&digest)];
-        self.server.query::<()>(redis::pipe().del(&all).ignore()).await?;
-        Ok(self.server.query(redis::pipe().publish(forgotten_channel(), told(look)).ignore()).await?)
+        self.server.query::<()>("forget_metadata", redis::pipe().del(&all).ignore()).await?;
+        Ok(self
+            .server
+            .query("forget_metadata", redis::pipe().publish(forgotten_channel(), told(look)).ignore())
+            .await?)
     }
 
     /// Hears, until what is returned is dropped, which addresses are forgotten, by whichever process. `None`: any of them

@@ -39,7 +39,8 @@ impl MetadataCache {
     /// [`StoreError::Unavailable`].
     pub async fn picture(&self, look: &Look) -> Result<Option<KeptPicture>, StoreError> {
         let key = picture_key(&digest(look));
-        let (entry, left_ms): (Option<Vec<u8>>, i64) = self.server.query(redis::pipe().get(&key).pttl(&key)).await?;
+        let (entry, left_ms): (Option<Vec<u8>>, i64) =
+            self.server.query("picture", redis::pipe().get(&key).pttl(&key)).await?;
         let left = Duration::from_millis(u64::try_from(left_ms).unwrap_or(0));
         Ok(entry.map(|jpeg| KeptPicture {
             picture: if jpeg.is_empty() { Picture::None } else { Picture::Jpeg(jpeg) },

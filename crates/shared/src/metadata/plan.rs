@@ -44,7 +44,8 @@ impl MetadataCache {
     pub async fn plan(&self, order: &PlanSpec) -> Result<Option<Cached<DownloadPlan>>, StoreError> {
         let [plan, plans] = keys(order);
         type Answer = (Option<Vec<u8>>, i64, Option<Vec<u8>>);
-        let (entry, left_ms, word): Answer = self.server.query(redis::pipe().get(&plan).pttl(&plan).get(plans)).await?;
+        let (entry, left_ms, word): Answer =
+            self.server.query("plan", redis::pipe().get(&plan).pttl(&plan).get(plans)).await?;
         let (Some(entry), Some(word)) = (entry, word) else { return Ok(None) };
         Ok(entry.strip_prefix(&word[..]).and_then(|entry| self.cached(entry, left_ms)))
     }

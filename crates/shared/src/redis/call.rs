@@ -12,6 +12,7 @@ use redis::{Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult, S
 
 use super::fault::Fault;
 use super::{Connection, Server};
+use crate::metrics::Reason;
 
 /// How long after its first attempt a call is still sent again. More than one time-out: an answer that was lost
 /// for once must not fail the request.
@@ -45,16 +46,17 @@ impl CallError {
 /// A Lua script.
 #[derive(Debug)]
 pub struct Script {
+    name: &'static str,
     text: String,
     sha1: String,
 }
 
 impl Script {
-    /// The script of this text.
+    /// The script of this text; by its name it is measured.
     #[must_use]
-    pub fn new(text: String) -> Self {
+    pub fn new(name: &'static str, text: String) -> Self {
         let sha1 = redis::Script::new(&text).get_hash().to_owned();
-        Self { text, sha1 }
+        Self { name, text, sha1 }
     }
 
     /// Begins a call.
@@ -129,26 +131,29 @@ impl Server {
     pub async fn call_durably<T: FromRedisValue>(&self, call: &Call<'_>) -> Result<T, CallError> {
         let once = || async {
             // of one's own: whoever waits for a replica holds up all that follows on the connection
-            let mut connection = self.exclusive().await?;
+            let mut connection = self.exclusive(call.script.name).await?;
             let answer = match acknowledged(call.by_hash(), &mut connection).await {
                 Err(error) if is_unknown(&error) => acknowledged(call.whole(), &mut connection).await,
                 answer => answer,
             };
             match answer.map_err(CallError::Call)? {
-                (_, 0) => Err(CallError::NotReplicated),
+                (_, 0) => {
+                    self.calls().failed(Reason::NotReplicated);
+                    Err(CallError::NotReplicated)
+                }
                 (answer, _) => Ok(answer),
             }
         };
         insist(|fault| fault != Fault::Lasting, once).await
     }
 
-    /// Sends commands that it does no harm to repeat, again also when the answer was lost. In a cluster their keys are
-    /// of one hash tag.
+    /// Sends commands that it does no harm to repeat, again also when the answer was lost; by the name of `call` they are
+    /// measured. In a cluster their keys are of one hash tag.
     ///
     /// # Errors
     /// [`CallError`].
-    pub async fn query<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, CallError> {
-        let once = || async { commands.query_async(&mut self.connection().await?).await.map_err(CallError::Call) };
+    pub async fn query<T: FromRedisValue>(&self, call: &'static str, commands: &Pipeline) -> Result<T, CallError> {
+        let once = || async { commands.query_async(&mut self.connection(call).await?).await.map_err(CallError::Call) };
         insist(|fault| fault != Fault::Lasting, once).await
     }
 
@@ -157,7 +162,7 @@ impl Server {
     /// # Errors
     /// As [`Server::call`].
     pub async fn call_once<T: FromRedisValue>(&self, call: &Call<'_>) -> Result<T, CallError> {
-        let mut connection = self.connection().await?;
+        let mut connection = self.connection(call.script.name).await?;
         let answer = match call.by_hash().query_async(&mut connection).await {
             Err(error) if is_unknown(&error) => call.whole().query_async(&mut connection).await,
             answer => answer,

@@ -53,7 +53,7 @@ impl Server {
 
     /// What each master says of itself.
     async fn facts(&self) -> Result<Vec<String>, CallError> {
-        let answer = self.connection().await?.of_masters(redis::cmd("INFO")).await.map_err(CallError::Call)?;
+        let answer = self.connection("info").await?.of_masters(redis::cmd("INFO")).await.map_err(CallError::Call)?;
         answer
             .into_iter()
             .map(|info| String::from_redis_value(info).map_err(|error| CallError::Call(error.into())))

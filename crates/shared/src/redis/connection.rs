@@ -1,6 +1,7 @@
-//! A connection as callers hold it. It sees every answer, and lets go of a wire that is of no more use.
+//! A connection as callers hold it. It sees every answer, measures it, and lets go of a wire that is of no more use.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use deadpool::managed::{Object, ObjectId};
 use redis::aio::ConnectionLike;
@@ -9,16 +10,22 @@ use redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisFuture, RedisResult, Serv
 
 use super::lines::{Lines, Pooled};
 use super::reach::Wire;
+use crate::metrics::Reason;
+
+/// The lines that a connection is of, and by which name its calls are measured.
+type Measured = (Arc<Lines>, &'static str);
 
 /// A connection to one server, or to all masters of a cluster.
 pub struct Connection {
     wire: Wire,
     hold: Hold,
+    /// `None`: they are not.
+    measured: Option<Measured>,
 }
 
 enum Hold {
     /// Others use it too.
-    Shared { lines: Arc<Lines>, at: usize, id: ObjectId },
+    Shared { at: usize, id: ObjectId },
     /// Goes back to the pool.
     Own(Pooled),
     /// Is of no pool, or has left it.
@@ -26,16 +33,16 @@ enum Hold {
 }
 
 impl Connection {
-    pub(super) fn shared(wire: Wire, lines: Arc<Lines>, at: usize, id: ObjectId) -> Self {
-        Self { wire, hold: Hold::Shared { lines, at, id } }
+    pub(super) fn shared(wire: Wire, measured: Measured, at: usize, id: ObjectId) -> Self {
+        Self { wire, hold: Hold::Shared { at, id }, measured: Some(measured) }
     }
 
-    pub(super) fn owned(pooled: Pooled) -> Self {
-        Self { wire: Wire::clone(&pooled), hold: Hold::Own(pooled) }
+    pub(super) fn owned(pooled: Pooled, measured: Measured) -> Self {
+        Self { wire: Wire::clone(&pooled), hold: Hold::Own(pooled), measured: Some(measured) }
     }
 
     pub(super) fn alone(wire: Wire) -> Self {
-        Self { wire, hold: Hold::Alone }
+        Self { wire, hold: Hold::Alone, measured: None }
     }
 
     /// Of a cluster it is enough that one master answers: the jobs of the others' shards go on.
@@ -64,15 +71,49 @@ impl Connection {
         }
     }
 
-    fn see(&mut self, is_of_use: bool) {
+    fn see(&mut self, began: Instant, answers: Result<&[Value], &RedisError>) {
+        if let Some((lines, call)) = &self.measured {
+            lines.calls().took(call, began.elapsed());
+            if let Some(reason) = why_failed(answers) {
+                lines.calls().failed(reason);
+            }
+        }
+        let is_of_use = match answers {
+            Ok(answers) => !answers.iter().any(tells_demotion),
+            Err(error) => is_of_use(error),
+        };
         if is_of_use || matches!(self.wire, Wire::Cluster(_)) {
             return;
         }
         match std::mem::replace(&mut self.hold, Hold::Alone) {
-            Hold::Shared { lines, at, id } => lines.let_go(at, id),
+            Hold::Shared { at, id } => {
+                if let Some((lines, _)) = &self.measured {
+                    lines.let_go(at, id);
+                }
+            }
             Hold::Own(pooled) => drop(Object::take(pooled)),
             Hold::Alone => {}
         }
+    }
+}
+
+fn why_failed(answers: Result<&[Value], &RedisError>) -> Option<Reason> {
+    let of_server = |kind: Option<ServerErrorKind>, code: Option<&str>| match (kind, code) {
+        // no failure: a script that the server does not know is sent whole
+        (Some(ServerErrorKind::NoScript), _) => None,
+        (_, Some("OOM")) => Some(Reason::OutOfMemory),
+        _ => Some(Reason::Refused),
+    };
+    match answers {
+        Ok(answers) => answers.iter().find_map(|answer| match answer {
+            Value::ServerError(error) => of_server(error.kind(), Some(error.code())),
+            _ => None,
+        }),
+        Err(error) if error.is_io_error() || error.is_timeout() => Some(Reason::Unanswered),
+        Err(error) => match error.kind() {
+            ErrorKind::Server(kind) => of_server(Some(kind), error.code()),
+            _ => of_server(None, error.code()),
+        },
     }
 }
 
@@ -93,14 +134,12 @@ fn is_demotion(kind: ServerErrorKind) -> bool {
 impl ConnectionLike for Connection {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
         Box::pin(async move {
+            let began = Instant::now();
             let answer = match &mut self.wire {
                 Wire::Node(node) => node.send_packed_command(cmd).await,
                 Wire::Cluster(cluster) => cluster.req_packed_command(cmd).await,
             };
-            self.see(match &answer {
-                Ok(answer) => !tells_demotion(answer),
-                Err(error) => is_of_use(error),
-            });
+            self.see(began, answer.as_ref().map(std::slice::from_ref));
             answer
         })
     }
@@ -112,14 +151,12 @@ impl ConnectionLike for Connection {
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
         Box::pin(async move {
+            let began = Instant::now();
             let answers = match &mut self.wire {
                 Wire::Node(node) => node.send_packed_commands(pipeline, offset, count).await,
                 Wire::Cluster(cluster) => cluster.req_packed_commands(pipeline, offset, count).await,
             };
-            self.see(match &answers {
-                Ok(answers) => !answers.iter().any(tells_demotion),
-                Err(error) => is_of_use(error),
-            });
+            self.see(began, answers.as_ref().map(Vec::as_slice));
             answers
         })
     }
@@ -128,6 +165,34 @@ impl ConnectionLike for Connection {
         match &self.wire {
             Wire::Node(node) => node.get_db(),
             Wire::Cluster(cluster) => cluster.get_db(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn why_a_call_failed_is_told_from_the_answer_or_from_its_absence() {
+        for (reply, reason) in [
+            ("+OK", None),
+            ("-NOSCRIPT No matching script", None),
+            ("-OOM command not allowed when used memory > 'maxmemory'", Some(Reason::OutOfMemory)),
+            ("-READONLY You can't write against a read only replica", Some(Reason::Refused)),
+            ("-ERR unknown command", Some(Reason::Refused)),
+        ] {
+            let answer = redis::parse_redis_value(format!("{reply}\r\n").as_bytes()).expect("a reply");
+            // among the answers to a pipeline, and alone
+            assert_eq!(why_failed(Ok(std::slice::from_ref(&answer))), reason, "{reply}");
+            if let Err(error) = answer.extract_error() {
+                assert_eq!(why_failed(Err(&error)), reason, "{reply}");
+            }
+        }
+        for kind in [io::ErrorKind::BrokenPipe, io::ErrorKind::TimedOut] {
+            assert_eq!(why_failed(Err(&io::Error::from(kind).into())), Some(Reason::Unanswered), "{kind}");
         }
     }
 }

@@ -15,6 +15,7 @@ use redis::RedisError;
 use super::CONNECT_TIMEOUT;
 use super::connection::Connection;
 use super::reach::{Reach, Wire};
+use crate::metrics::RedisCalls;
 
 /// Connections that are shared, at most; the others of the pool are for those who need one of their own.
 const SHARED: usize = 2;
@@ -28,6 +29,7 @@ pub(super) struct Lines {
     pool: Pool<Reach>,
     lines: Box<[Line]>,
     next: AtomicUsize,
+    calls: RedisCalls,
 }
 
 #[derive(Default)]
@@ -45,7 +47,7 @@ struct Held {
 }
 
 impl Lines {
-    pub(super) fn new(reach: Reach, size: usize) -> Self {
+    pub(super) fn new(reach: Reach, size: usize, calls: RedisCalls) -> Self {
         // a cluster's connection is one to every master already, and a blocked one needs another beside it
         let shared = if reach.is_cluster() { 1 } else { (size / 2).clamp(1, SHARED) };
         let pool = Pool::builder(reach)
@@ -57,11 +59,19 @@ impl Lines {
             .build()
             .expect("a runtime is given, the only thing that a builder can lack");
         let lines = (0..shared).map(|_| Line::default()).collect();
-        Self { pool, lines, next: AtomicUsize::new(0) }
+        Self { pool, lines, next: AtomicUsize::new(0), calls }
     }
 
     pub(super) fn reach(&self) -> &Reach {
         self.pool.manager()
+    }
+
+    pub(super) fn calls(&self) -> &RedisCalls {
+        &self.calls
+    }
+
+    pub(super) fn most(&self) -> usize {
+        self.pool.status().max_size
     }
 
     pub(super) fn state(&self) -> (usize, usize) {
@@ -70,23 +80,23 @@ impl Lines {
     }
 
     /// A connection of one's own; where there is only one, it is shared all the same.
-    pub(super) async fn own(this: &Arc<Self>) -> Result<Connection, PoolError<RedisError>> {
-        if this.pool.status().max_size == this.lines.len() {
-            return Self::shared(this).await;
+    pub(super) async fn own(this: &Arc<Self>, call: &'static str) -> Result<Connection, PoolError<RedisError>> {
+        if this.most() == this.lines.len() {
+            return Self::shared(this, call).await;
         }
-        Ok(Connection::owned(this.pool.get().await?))
+        Ok(Connection::owned(this.pool.get().await?, (Arc::clone(this), call)))
     }
 
     /// A shared one.
-    pub(super) async fn shared(this: &Arc<Self>) -> Result<Connection, PoolError<RedisError>> {
+    pub(super) async fn shared(this: &Arc<Self>, call: &'static str) -> Result<Connection, PoolError<RedisError>> {
         let at = this.next.fetch_add(1, Ordering::Relaxed) % this.lines.len();
         let line = &this.lines[at];
         if let Some((wire, id)) = line.share() {
-            return Ok(Connection::shared(wire, Arc::clone(this), at, id));
+            return Ok(Connection::shared(wire, (Arc::clone(this), call), at, id));
         }
         // rare and large: kept out of the future of every command
         let (wire, id) = Box::pin(this.make(line)).await?;
-        Ok(Connection::shared(wire, Arc::clone(this), at, id))
+        Ok(Connection::shared(wire, (Arc::clone(this), call), at, id))
     }
 
     async fn make(&self, line: &Line) -> Result<(Wire, ObjectId), PoolError<RedisError>> {

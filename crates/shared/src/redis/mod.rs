@@ -25,6 +25,8 @@ use std::time::Duration;
 
 use lines::Lines;
 
+use crate::metrics::{Reason, RedisCalls, Role};
+
 /// For an answer to a short command.
 pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -36,12 +38,20 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct Server(Arc<Lines>);
 
 impl Server {
-    /// Prepares at most `size` connections; one that waits and one that listens come on top.
+    /// Prepares at most `size` connections to the queue's Redis; one that waits and one that listens come on top.
     ///
     /// # Errors
     /// [`RedisUnfit::Url`].
     pub fn new(deployment: &Deployment, size: usize) -> Result<Self, RedisUnfit> {
-        Ok(Self(Arc::new(Lines::new(deployment.reach()?, size))))
+        Self::of_role(Role::Queue, deployment, size)
+    }
+
+    /// The same to a Redis of this role.
+    ///
+    /// # Errors
+    /// [`RedisUnfit::Url`].
+    pub fn of_role(role: Role, deployment: &Deployment, size: usize) -> Result<Self, RedisUnfit> {
+        Ok(Self(Arc::new(Lines::new(deployment.reach()?, size, RedisCalls::new(role)))))
     }
 
     /// The single server at `url`.
@@ -58,24 +68,27 @@ impl Server {
         self.0.reach().is_cluster()
     }
 
-    /// A connection that others use at the same time: for short commands, never for one that blocks.
+    /// A connection that others use at the same time: for short commands, never for one that blocks. By the name of `call`
+    /// they are measured.
     ///
     /// # Errors
     /// When none can be made in time.
-    pub async fn connection(&self) -> Result<Connection, CallError> {
-        Lines::shared(&self.0).await.map_err(CallError::Connection)
+    pub async fn connection(&self, call: &'static str) -> Result<Connection, CallError> {
+        let had = Lines::shared(&self.0, call).await;
+        had.inspect_err(|_| self.calls().failed(Reason::NoConnection)).map_err(CallError::Connection)
     }
 
-    /// A connection that nobody else uses until it is dropped, unless the pool has only one.
+    /// A connection that nobody else uses until it is dropped, unless the pool has only one; measured likewise.
     ///
     /// # Errors
     /// When none is free, or can be made, in time.
-    pub async fn exclusive(&self) -> Result<Connection, CallError> {
-        Lines::own(&self.0).await.map_err(CallError::Connection)
+    pub async fn exclusive(&self, call: &'static str) -> Result<Connection, CallError> {
+        let had = Lines::own(&self.0, call).await;
+        had.inspect_err(|_| self.calls().failed(Reason::NoConnection)).map_err(CallError::Connection)
     }
 
-    /// A connection for commands that wait up to `longest`, outside of the pool. Whoever gives up a wait drops it
-    /// whole: the server would give what comes next to a caller who has gone.
+    /// A connection for commands that wait up to `longest`, outside of the pool, and not measured. Whoever gives up a wait
+    /// drops it whole: the server would give what comes next to a caller who has gone.
     ///
     /// # Errors
     /// When the server cannot be reached.
@@ -90,11 +103,29 @@ impl Server {
         self.0.state()
     }
 
+    /// Does it share its connections with the other?
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Connections that the pool may have.
+    #[must_use]
+    pub fn pool_size(&self) -> usize {
+        self.0.most()
+    }
+
+    /// What is measured of its calls.
+    #[must_use]
+    pub fn calls(&self) -> &RedisCalls {
+        self.0.calls()
+    }
+
     /// Does it answer? Of a cluster, any of its masters.
     ///
     /// # Errors
     /// When it does not.
     pub async fn ping(&self) -> Result<(), CallError> {
-        self.connection().await?.ping().await.map_err(CallError::Call)
+        self.connection("ping").await?.ping().await.map_err(CallError::Call)
     }
 }

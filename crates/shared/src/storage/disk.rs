@@ -26,6 +26,7 @@ use url::Url;
 pub(super) use walk::Walk;
 
 use super::{LinkError, LinkSpec, ObjectBody, ObjectKey, Role, SignedLink, SigningKey, StorageError};
+use crate::metrics::StorageCalls;
 
 /// How much is read at once, in bytes.
 const CHUNK: usize = 256 * 1024;
@@ -36,6 +37,7 @@ pub struct DiskStore {
     objects: PathBuf,
     /// None in a worker: it makes no links and needs no key.
     links: Option<Links>,
+    calls: StorageCalls,
 }
 
 #[derive(Debug, Clone)]
@@ -63,7 +65,11 @@ impl DiskStore {
                 Some(Links { public_url, key })
             }
         };
-        Ok(Self { objects, links })
+        Ok(Self { objects, links, calls: StorageCalls::new("disk") })
+    }
+
+    pub(super) fn calls(&self) -> &StorageCalls {
+        &self.calls
     }
 
     pub(super) async fn put(

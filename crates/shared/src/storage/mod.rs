@@ -27,6 +27,7 @@ use jiff::Timestamp;
 use url::Url;
 
 use crate::config::StorageConfig;
+use crate::metrics::{Operation, StorageCalls};
 
 pub use disk::DiskStore;
 pub use key::{BadObjectKey, ObjectKey};
@@ -153,10 +154,11 @@ impl Storage {
         meta: &ObjectMeta,
         uploaded: impl Fn(u64) + Send + Sync,
     ) -> Result<(), StorageError> {
-        match self {
+        let asked = self.calls().ask(Operation::Put);
+        asked.answered(match self {
             Self::Disk(store) => store.put(key, file, uploaded).await,
             Self::S3(store) => store.put(key, file, meta, uploaded).await,
-        }
+        })
     }
 
     /// Where bytes go that are no file yet. A directory has none: it takes a file by a link, which costs nothing.
@@ -177,10 +179,11 @@ impl Storage {
         if range.as_ref().is_some_and(RangeInclusive::is_empty) {
             return Err(StorageError::RangeOutside);
         }
-        match self {
+        let asked = self.calls().ask(Operation::Read);
+        asked.answered(match self {
             Self::Disk(store) => store.read(key, range).await,
             Self::S3(store) => store.read(key, range).await,
-        }
+        })
     }
 
     /// A link to the object for anyone who holds it. Does not ask whether the object exists.
@@ -189,10 +192,11 @@ impl Storage {
     /// [`StorageError::Refused`] for a life the store does not allow, without credentials, and in a worker on disk;
     /// [`StorageError::Unavailable`] when credentials cannot be fetched.
     pub async fn link(&self, key: &ObjectKey, spec: &LinkSpec) -> Result<Url, StorageError> {
-        match self {
+        let asked = self.calls().ask(Operation::Link);
+        asked.answered(match self {
             Self::Disk(store) => store.link(key, spec, Timestamp::now()),
             Self::S3(store) => store.link(key, spec).await,
-        }
+        })
     }
 
     /// Checks a link of the disk store: `key` and `query` are what follows `/files/` and `?` in the request.
@@ -211,10 +215,11 @@ impl Storage {
     /// # Errors
     /// [`StorageError::Refused`], [`StorageError::Unavailable`].
     pub async fn delete(&self, key: &ObjectKey) -> Result<(), StorageError> {
-        match self {
+        let asked = self.calls().ask(Operation::Delete);
+        asked.answered(match self {
             Self::Disk(store) => store.delete(key).await,
             Self::S3(store) => store.delete(key).await,
-        }
+        })
     }
 
     /// Returns when nothing is on its way into the store any more, and what was given up is removed as far as it can be. A
@@ -232,15 +237,24 @@ impl Storage {
     /// # Errors
     /// [`StorageError::Full`], [`StorageError::Refused`], [`StorageError::Unavailable`].
     pub async fn ready(&self) -> Result<(), StorageError> {
-        let asked = async {
+        let asked = self.calls().ask(Operation::Ready);
+        let answer = async {
             match self {
                 Self::Disk(store) => store.ready().await,
                 Self::S3(store) => store.ready().await,
             }
         };
-        tokio::time::timeout(READY_WITHIN, asked)
-            .await
-            .unwrap_or_else(|late| Err(StorageError::Unavailable(late.into())))
+        let answer = tokio::time::timeout(READY_WITHIN, answer).await;
+        asked.answered(answer.unwrap_or_else(|late| Err(StorageError::Unavailable(late.into()))))
+    }
+
+    /// What is measured of its calls.
+    #[must_use]
+    pub fn calls(&self) -> &StorageCalls {
+        match self {
+            Self::Disk(store) => store.calls(),
+            Self::S3(store) => store.calls(),
+        }
     }
 }
 

@@ -33,6 +33,7 @@ use url::Url;
 
 use super::{LinkSpec, ObjectBody, ObjectKey, ObjectMeta, Role, StorageError, content_disposition, size_of};
 use crate::config::Sse;
+use crate::metrics::StorageCalls;
 use fault::{is_absent, refuse, told};
 pub(super) use pages::Pages;
 
@@ -96,6 +97,7 @@ pub struct S3Store {
     writes: bool,
     /// Uploads in parts that are under way, and what is done to abort others.
     uploads: TaskTracker,
+    calls: StorageCalls,
 }
 
 impl S3Store {
@@ -134,7 +136,12 @@ impl S3Store {
             kms_key,
             writes: matches!(role, Role::Worker),
             uploads: TaskTracker::new(),
+            calls: StorageCalls::new("s3"),
         }
+    }
+
+    pub(super) fn calls(&self) -> &StorageCalls {
+        &self.calls
     }
 
     pub(super) async fn put(

@@ -18,6 +18,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::s3::SEND_WITHIN;
 use super::upload::Intake;
 use super::{ObjectKey, StorageError};
+use crate::metrics::{Operation, StorageCalls};
 
 /// Pieces that wait until the connection takes them.
 const WAITING: usize = 8;
@@ -34,7 +35,8 @@ impl Intake {
         let body = ByteStream::new(SdkBody::from_body_1_x(Coming { waiting, to_come: size_bytes, taken: tell }));
         let (store, key, content_type) = (self.0.clone(), key.clone(), content_type.to_owned());
         let answer = tokio::spawn(async move { store.put_coming(&key, body, &content_type).await });
-        Sending { bytes, taken, answer: AbortOnDropHandle::new(answer), size_bytes, to_come: size_bytes, last: None }
+        let (answer, calls) = (AbortOnDropHandle::new(answer), self.0.calls().clone());
+        Sending { bytes, taken, answer, size_bytes, to_come: size_bytes, last: None, calls }
     }
 }
 
@@ -50,6 +52,7 @@ pub struct Sending {
     to_come: u64,
     /// The last ones, until it is finished.
     last: Option<Bytes>,
+    calls: StorageCalls,
 }
 
 impl Sending {
@@ -68,7 +71,7 @@ impl Sending {
             self.last = Some(bytes);
             return Ok(());
         }
-        self.give(bytes).await
+        self.give(bytes).await.inspect_err(|error| self.calls.failed(Operation::Send, error))
     }
 
     async fn give(&mut self, bytes: Bytes) -> Result<(), StorageError> {
@@ -97,6 +100,12 @@ impl Sending {
     /// is no object then, save that one whose answer was lost may appear.
     pub async fn finish(mut self) -> Result<(), StorageError> {
         let last = self.last.take().ok_or_else(|| StorageError::Refused("bytes are missing".into()))?;
+        let calls = self.calls.clone();
+        // what it took until here is the time of who made the bytes
+        calls.ask(Operation::Send).answered(self.end_with(last).await)
+    }
+
+    async fn end_with(&mut self, last: Bytes) -> Result<(), StorageError> {
         self.give(last).await?;
         let answer = timeout(SEND_WITHIN, &mut self.answer).await;
         let answer = answer.map_err(|_| StorageError::Unavailable("no answer in time".into()))?;

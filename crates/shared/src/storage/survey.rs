@@ -5,6 +5,7 @@
 use jiff::Timestamp;
 
 use super::{ObjectKey, Storage, StorageError, disk, s3};
+use crate::metrics::{Operation, StorageCalls};
 
 /// Things of one page, at most; also what S3 gives at most.
 pub(super) const PAGE: usize = 1000;
@@ -35,7 +36,10 @@ pub(super) enum What {
 
 /// A look at all that lies in a store.
 #[derive(Debug)]
-pub struct Survey(Way);
+pub struct Survey {
+    way: Way,
+    calls: StorageCalls,
+}
 
 #[derive(Debug)]
 enum Way {
@@ -48,10 +52,11 @@ impl Storage {
     /// Begins a survey. What is put or removed meanwhile may be missed.
     #[must_use]
     pub fn survey(&self) -> Survey {
-        match self {
-            Self::Disk(store) => Survey(Way::Disk(Some(store.walk()))),
-            Self::S3(store) => Survey(Way::S3(store.pages())),
-        }
+        let way = match self {
+            Self::Disk(store) => Way::Disk(Some(store.walk())),
+            Self::S3(store) => Way::S3(store.pages()),
+        };
+        Survey { way, calls: self.calls().clone() }
     }
 
     /// Removes what a survey found. On disk another file by now stays; in a bucket no name of ours is used again.
@@ -59,10 +64,11 @@ impl Storage {
     /// # Errors
     /// [`StorageError::Refused`], [`StorageError::Unavailable`].
     pub async fn remove(&self, found: &Found) -> Result<(), StorageError> {
-        match self {
+        let asked = self.calls().ask(Operation::Delete);
+        asked.answered(match self {
             Self::Disk(store) => store.remove(found).await,
             Self::S3(store) => store.remove(found).await,
-        }
+        })
     }
 }
 
@@ -72,9 +78,15 @@ impl Survey {
     /// # Errors
     /// [`StorageError::Refused`], [`StorageError::Unavailable`]: the survey is over then.
     pub async fn next(&mut self) -> Result<Option<Vec<Found>>, StorageError> {
-        match &mut self.0 {
-            Way::S3(pages) => pages.next().await,
-            Way::Disk(place) => {
+        self.calls.ask(Operation::List).answered(self.way.next().await)
+    }
+}
+
+impl Way {
+    async fn next(&mut self) -> Result<Option<Vec<Found>>, StorageError> {
+        match self {
+            Self::S3(pages) => pages.next().await,
+            Self::Disk(place) => {
                 let walk = place.take().ok_or_else(|| StorageError::Unavailable("the walk was given up".into()))?;
                 let (walk, page) = walk.page().await?;
                 *place = Some(walk);

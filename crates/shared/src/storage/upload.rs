@@ -19,6 +19,7 @@ use hyper::body::{Body, Frame, SizeHint};
 
 use super::s3::{S3Store, body_of, multipart};
 use super::{ObjectKey, ObjectMeta, StorageError};
+use crate::metrics::{Operation, StorageCalls};
 
 pub(super) const MIB: u64 = 1024 * 1024;
 /// The most parts that S3 takes.
@@ -48,7 +49,8 @@ impl Intake {
     /// # Errors
     /// [`StorageError::Full`], [`StorageError::Refused`], [`StorageError::Unavailable`].
     pub async fn put(&self, key: &ObjectKey, body: Vec<Bytes>, meta: &ObjectMeta) -> Result<(), StorageError> {
-        self.0.put_body(key, stream_of(body), &meta.content_type, &meta.sha256).await
+        let asked = self.0.calls().ask(Operation::Put);
+        asked.answered(self.0.put_body(key, stream_of(body), &meta.content_type, &meta.sha256).await)
     }
 
     /// Begins to store an object of at most so many bytes, and at most [`Self::MOST_BYTES`], that comes in parts. Nothing is reachable before
@@ -57,8 +59,7 @@ impl Intake {
     /// # Errors
     /// [`StorageError::Full`], [`StorageError::Refused`], [`StorageError::Unavailable`].
     pub async fn begin(&self, key: &ObjectKey, most_bytes: u64, content_type: &str) -> Result<Upload, StorageError> {
-        let begun = multipart::Upload::begin(&self.0, key, content_type, None).await?;
-        Ok(Upload { begun, part_bytes: part_bytes(most_bytes.min(Self::MOST_BYTES), PART), sent: Mutex::default() })
+        self.begin_parts(key, content_type, part_bytes(most_bytes.min(Self::MOST_BYTES), PART)).await
     }
 
     /// How large the parts are of a file that goes up while it grows, but for the last, in bytes.
@@ -69,8 +70,14 @@ impl Intake {
     /// # Errors
     /// As [`Self::begin`].
     pub async fn begin_file(&self, key: &ObjectKey, content_type: &str) -> Result<Upload, StorageError> {
-        let begun = multipart::Upload::begin(&self.0, key, content_type, None).await?;
-        Ok(Upload { begun, part_bytes: Self::PART_OF_FILE, sent: Mutex::default() })
+        self.begin_parts(key, content_type, Self::PART_OF_FILE).await
+    }
+
+    async fn begin_parts(&self, key: &ObjectKey, content_type: &str, part_bytes: u64) -> Result<Upload, StorageError> {
+        let calls = self.0.calls().clone();
+        let asked = calls.ask(Operation::Begin);
+        let begun = asked.answered(multipart::Upload::begin(&self.0, key, content_type, None).await)?;
+        Ok(Upload { begun, part_bytes, sent: Mutex::default(), calls })
     }
 }
 
@@ -82,6 +89,7 @@ pub struct Upload {
     part_bytes: u64,
     /// Which parts are there, by number.
     sent: Mutex<BTreeMap<u32, Sent>>,
+    calls: StorageCalls,
 }
 
 #[derive(Debug)]
@@ -128,7 +136,8 @@ impl Upload {
 
     async fn send(&self, number: u32, length: u64, body: ByteStream) -> Result<(), StorageError> {
         let named = i32::try_from(number + 1).map_err(|error| StorageError::Refused(error.into()))?;
-        let proof = self.begun.part(named, length, body).await?;
+        let asked = self.calls.ask(Operation::Part);
+        let proof = asked.answered(self.begun.part(named, length, body).await)?;
         self.sent.lock().unwrap_or_else(PoisonError::into_inner).insert(number, Sent { length, proof });
         Ok(())
     }
@@ -147,7 +156,8 @@ impl Upload {
             return Err(StorageError::Refused("a part was not sent".into()));
         }
         let parts = sent.into_values().map(|sent| sent.proof).collect();
-        match self.begun.complete(parts, size_bytes).await {
+        let asked = self.calls.ask(Operation::Complete);
+        match asked.answered(self.begun.complete(parts, size_bytes).await) {
             Ok(()) => {
                 self.begun.done();
                 Ok(())

@@ -231,7 +231,7 @@ impl JobStore {
     ) -> Result<Vec<Position>, StoreError> {
         let (index, sorting) = (index(shard, scope), Sorting { by: SortBy::Created, order });
         // No connection is held while another is taken: enough callers who do wait for each other for ever.
-        let mut connection = self.connection().await?;
+        let mut connection = self.connection("list").await?;
         let mut passed = 0;
         loop {
             // Several tickets may share the ms in which the page begins: those up to `after` are passed over.
@@ -272,7 +272,7 @@ impl JobStore {
             let here = tickets.iter().filter(|ticket| ticket.shard(shards) == shard);
             let names: Vec<String> = here.map(ToString::to_string).collect();
             if !names.is_empty() {
-                let _: () = self.connection().await?.zrem(index(shard, scope), names).await?;
+                let _: () = self.connection("list").await?.zrem(index(shard, scope), names).await?;
             }
         }
         Ok(())

@@ -177,7 +177,7 @@ impl Desk {
         for (name, _) in kept.iter().flat_map(|kept| kept.versions) {
             ask.arg("GET").arg("u32").arg(format!("#{name}"));
         }
-        let (now,): (Vec<u32>,) = server.query(redis::pipe().add_command(ask)).await?;
+        let (now,): (Vec<u32>,) = server.query("versions", redis::pipe().add_command(ask)).await?;
         let is_same = |kept: &Kept, now: &[u32]| kept.versions.iter().map(|(_, version)| version).eq(now);
         let still = kept.iter().zip(now.chunks(2)).filter(|(kept, now)| is_same(kept, now));
         Ok(still.map(|(kept, _)| (kept.seen.ticket, kept.seen.aged(kept.when.elapsed()))).collect())

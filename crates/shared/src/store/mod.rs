@@ -170,7 +170,7 @@ impl JobStore {
     /// [`StoreError::OtherShards`], [`StoreError::Unavailable`].
     pub async fn agree(&self) -> Result<(), StoreError> {
         let ours = self.0.settings.shards.count();
-        let mut connection = self.connection().await?;
+        let mut connection = self.connection("agree").await?;
         let mut said: Option<u16> = redis::cmd("GET").arg(keys::shards()).query_async(&mut connection).await?;
         if said.is_none() {
             // only now: a full Redis refuses every SET, and needs workers that start, or it stays full
@@ -189,8 +189,8 @@ impl JobStore {
         self.0.server.pool_state()
     }
 
-    async fn connection(&self) -> Result<Connection, StoreError> {
-        Ok(self.0.server.connection().await?)
+    async fn connection(&self, call: &'static str) -> Result<Connection, StoreError> {
+        Ok(self.0.server.connection(call).await?)
     }
 
     /// Runs a script once, for who asks again soon anyway.

@@ -107,7 +107,7 @@ impl JobStore {
     pub(super) async fn orphans(&self) -> Result<Orphans, StoreError> {
         let mut ask = redis::cmd("HMGET");
         ask.arg(keys::key(self.first(), "sweep")).arg(&["last", "looked", "removed", "bytes", "failed"]);
-        let told: Vec<Option<u64>> = ask.query_async(&mut self.connection().await?).await?;
+        let told: Vec<Option<u64>> = ask.query_async(&mut self.connection("stats").await?).await?;
         let number = |at: usize| told.get(at).copied().flatten();
         let count = |at: usize| number(at).unwrap_or(0);
         Ok(Orphans {

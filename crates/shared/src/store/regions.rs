@@ -73,7 +73,8 @@ impl JobStore {
 
     /// The regions of the deployment, then those that jobs were sent to before they were taken out of it.
     async fn regions(&self, shard: Shard, deployment: &[Region]) -> Result<Vec<Region>, StoreError> {
-        let (lanes,): (Vec<String>,) = self.0.server.query(redis::pipe().smembers(keys::key(shard, "lanes"))).await?;
+        let (lanes,): (Vec<String>,) =
+            self.0.server.query("lanes", redis::pipe().smembers(keys::key(shard, "lanes"))).await?;
         let mut regions = deployment.to_vec();
         for lane in lanes.iter().filter_map(|lane| lane.parse::<Lane>().ok()) {
             if !regions.contains(&lane.region) {

@@ -27,7 +27,9 @@ pub(super) type Transition = LazyLock<Script>;
 macro_rules! transitions {
     ($($name:ident = $($file:literal)+, $when_full:ident;)*) => {
         $(pub(super) static $name: Transition = LazyLock::new(|| {
-            Script::new(text(WhenFull::$when_full, &[$(include_str!(concat!("lua/", $file, ".lua"))),+]))
+            // the last file is its own, and has its name
+            let name = [$($file),+].last().copied().unwrap_or_default();
+            Script::new(name, text(WhenFull::$when_full, &[$(include_str!(concat!("lua/", $file, ".lua"))),+]))
         });)*
 
         #[cfg(test)]
@@ -75,11 +77,11 @@ transitions! {
 
 /// Keeps a picture of metadata. No transition: it runs on the cache server, and knows no job.
 pub(crate) static KEEP_PICTURE: LazyLock<Script> =
-    LazyLock::new(|| Script::new(concat!("#!lua\n", include_str!("lua/keep_picture.lua")).to_owned()));
+    LazyLock::new(|| Script::new("keep_picture", concat!("#!lua\n", include_str!("lua/keep_picture.lua")).to_owned()));
 
 /// Keeps a plan of a download; as [`KEEP_PICTURE`].
 pub(crate) static KEEP_PLAN: LazyLock<Script> =
-    LazyLock::new(|| Script::new(concat!("#!lua\n", include_str!("lua/keep_plan.lua")).to_owned()));
+    LazyLock::new(|| Script::new("keep_plan", concat!("#!lua\n", include_str!("lua/keep_plan.lua")).to_owned()));
 
 /// Begins a call of a transition on a shard.
 pub(super) fn invocation(shard: Shard, script: &'static Transition) -> Call<'static> {

@@ -162,7 +162,7 @@ impl JobStore {
     }
 
     async fn add_up(&self, shard: Shard, sum: &mut Sum) -> Result<(), StoreError> {
-        let mut connection = self.connection().await?;
+        let mut connection = self.connection("stats").await?;
         let lanes: Vec<String> = connection.smembers(keys::key(shard, "lanes")).await?;
         let counts: BTreeMap<String, i64> = connection.hgetall(keys::key(shard, "count")).await?;
         for (name, count) in counts {
@@ -208,7 +208,7 @@ impl JobStore {
     pub async fn workers(&self) -> Result<Vec<WorkerInfo>, StoreError> {
         let any = self.0.settings.shards.of(0);
         let (word, all) = (keys::key(any, "worker"), keys::key(any, "workers"));
-        let mut connection = self.connection().await?;
+        let mut connection = self.connection("stats").await?;
         let mut ids: Vec<String> = connection.zrange(&all, 0, -1).await?;
         ids.sort();
         let mut live = Vec::new();

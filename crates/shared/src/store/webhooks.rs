@@ -96,7 +96,7 @@ impl JobStore {
         ask.hgetall(of("hook")).lrange(of("tries"), 0, SHOWN - 1);
         ask.zscore(keys::key(shard, "untold"), ticket.to_string());
         let (order, tries, due): (HashMap<String, String>, Vec<String>, Option<i64>) =
-            self.0.server.query(&ask).await?;
+            self.0.server.query("webhook", &ask).await?;
         let Some(message) = order.get("id") else { return Ok(None) };
         let end = order.get("end").map(|word| StateKind::of_word(word).ok_or(StoreError::Unreadable("an end")));
         let due = due.map(|ms| Timestamp::from_millisecond(ms).map_err(|_| StoreError::Unreadable("a time")));

@@ -1,11 +1,10 @@
 //! What is counted of all guards of a worker.
 
+use haul_shared::metrics::counters;
 use prometheus::core::Collector;
-use prometheus::{IntCounter, IntCounterVec, Opts};
+use prometheus::{IntCounter, IntCounterVec};
 
 use super::Refusal;
-
-const VALID: &str = "names are valid";
 
 /// The counters; a clone counts into the same.
 #[derive(Debug, Clone)]
@@ -18,13 +17,12 @@ pub struct Counts {
 
 impl Default for Counts {
     fn default() -> Self {
-        let vec = |name, help, label| IntCounterVec::new(Opts::new(name, help), &[label]).expect(VALID);
-        let denied = vec("haul_egress_denied_total", "What the egress guard refused.", "reason");
+        let denied = counters("haul_egress_denied_total", "What the egress guard refused.", &["reason"]);
         // a series that is not there until it is counted hides its first count from `increase()`
         for refusal in Refusal::ALL {
             denied.with_label_values(&[refusal.word()]);
         }
-        let bytes = vec("haul_egress_bytes_total", "Bytes that passed the egress guard.", "direction");
+        let bytes = counters("haul_egress_bytes_total", "Bytes that passed the egress guard.", &["direction"]);
         let (received, sent) = (bytes.with_label_values(&["received"]), bytes.with_label_values(&["sent"]));
         Self { denied, bytes, received, sent }
     }

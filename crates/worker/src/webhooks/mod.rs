@@ -126,7 +126,8 @@ async fn tell(ctx: &Context, telling: Telling, place: Place) {
         Ok(message) => message.send(&ctx.guards).await,
         Err(failed) => Err(failed),
     };
-    let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let took = began.elapsed();
+    let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     drop(place);
     let status = match &sent {
         Ok(status) => Some(*status),
@@ -155,7 +156,7 @@ async fn tell(ctx: &Context, telling: Telling, place: Place) {
             Fate::Unheard
         }
     };
-    ctx.metrics.message(fate);
+    ctx.metrics.message(fate, took);
     let (event, fate) = (event(telling.end), fate.word());
     match error {
         None => tracing::info!(message, event, status, duration_ms, fate, "webhook {message} was taken"),

@@ -1,9 +1,13 @@
 //! What is counted of the runs of yt-dlp.
 
-use prometheus::core::Collector;
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts};
+use std::time::Duration;
 
-const VALID: &str = "names are valid";
+use haul_shared::metrics::{counter, counters, gauge, histograms};
+use prometheus::core::Collector;
+use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGauge};
+
+/// Seconds; from a look at a single file on loopback by a warm extractor, some 40 ms, to the most that one has.
+const BUCKETS: &[f64] = &[0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
 /// How a run was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +64,7 @@ impl Why {
 #[derive(Debug, Clone)]
 pub struct Counts {
     runs: IntCounterVec,
+    duration: HistogramVec,
     replaced: IntCounterVec,
     up: IntGauge,
     unknown: IntCounter,
@@ -67,17 +72,22 @@ pub struct Counts {
 
 impl Default for Counts {
     fn default() -> Self {
-        let vec = |name, help, label| IntCounterVec::new(Opts::new(name, help), &[label]).expect(VALID);
+        let (looked, gave_way) =
+            ("Runs of yt-dlp that looked at an address.", "Warm extractors that gave way to a fresh one.");
+        let took = "Time of a run of yt-dlp that looked at an address.";
         let counts = Self {
-            runs: vec("haul_extractions_total", "Runs of yt-dlp that looked at an address.", "way"),
-            replaced: vec("haul_extractors_replaced_total", "Warm extractors that gave way to a fresh one.", "reason"),
-            up: IntGauge::new("haul_extractors", "Warm extractors that take jobs.").expect(VALID),
-            unknown: IntCounter::new("haul_extractor_unknown_errors_total", "Errors of yt-dlp that have no code yet.")
-                .expect(VALID),
+            runs: counters("haul_extractions_total", looked, &["way"]),
+            duration: histograms("haul_extraction_duration_seconds", took, &["way", "result"], BUCKETS),
+            replaced: counters("haul_extractors_replaced_total", gave_way, &["reason"]),
+            up: gauge("haul_extractors", "Warm extractors that take jobs."),
+            unknown: counter("haul_extractor_unknown_errors_total", "Errors of yt-dlp that have no code yet."),
         };
         // a series that is not there until it is counted hides its first count from `increase()`
         for way in Way::ALL {
             counts.runs.with_label_values(&[way.word()]);
+            for found in [true, false] {
+                counts.duration.with_label_values(&[way.word(), result(found)]);
+            }
         }
         for why in Why::ALL {
             counts.replaced.with_label_values(&[why.word()]);
@@ -86,12 +96,16 @@ impl Default for Counts {
     }
 }
 
+fn result(found: bool) -> &'static str {
+    if found { "found" } else { "failed" }
+}
+
 impl Counts {
     /// What a registry of metrics takes.
     #[must_use]
-    pub fn collectors(&self) -> [Box<dyn Collector>; 4] {
-        let Self { runs, replaced, up, unknown } = self.clone();
-        [Box::new(runs), Box::new(replaced), Box::new(up), Box::new(unknown)]
+    pub fn collectors(&self) -> [Box<dyn Collector>; 5] {
+        let Self { runs, duration, replaced, up, unknown } = self.clone();
+        [Box::new(runs), Box::new(duration), Box::new(replaced), Box::new(up), Box::new(unknown)]
     }
 
     /// Looks at an address, so far.
@@ -120,6 +134,11 @@ impl Counts {
 
     pub(super) fn ran(&self, way: Way) {
         self.runs.with_label_values(&[way.word()]).inc();
+    }
+
+    /// A run has looked, has found something or failed, and took so long.
+    pub(super) fn looked(&self, way: Way, found: bool, took: Duration) {
+        self.duration.with_label_values(&[way.word(), result(found)]).observe(took.as_secs_f64());
     }
 
     pub(super) fn gave_way(&self, why: Why) {

@@ -224,7 +224,10 @@ impl Ytdlp {
             self.check_known(dir, &bounds.cancel).await?;
             self.counts.ran(Way::Plain);
             let bounds = bounds.since(began);
-            self.ask(line, dir, bounds.reach()?, &bounds.watch()).await
+            let (reach, looking) = (bounds.reach()?, Instant::now());
+            let asked = self.ask(line, dir, reach, &bounds.watch()).await;
+            self.counts.looked(Way::Plain, asked.is_ok(), looking.elapsed());
+            asked
         };
         let asked = asking.await;
         self.take_jar(dir).await;
@@ -251,12 +254,15 @@ impl Ytdlp {
         let confinement = confinement.map_err(|error| Failure::new(FailureKind::Internal, error.to_string()))?;
         let guard = (proxy, &bounds.guard);
         let asked = Asked { argv, dir, data: MEMORY, cpu, file_size: bounds.file_size, guard, confinement };
+        let looking = Instant::now();
         match child.extract(&asked, &bounds.watch()).await {
             Ok(found) => {
+                self.counts.looked(Way::Warm, true, looking.elapsed());
                 self.counts.ran(Way::Warm);
                 Ok(Some((found, child)))
             }
             Err(NoAnswer::Failed(failure)) => {
+                self.counts.looked(Way::Warm, false, looking.elapsed());
                 self.counts.ran(Way::Warm);
                 Err(self.heed(url, failure))
             }
