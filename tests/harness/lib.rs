@@ -14,6 +14,7 @@ pub mod keys;
 pub mod media;
 pub mod origin;
 pub mod processes;
+pub mod prometheus;
 pub mod proxy;
 pub mod ranges;
 pub mod receiver;

@@ -7,6 +7,7 @@ mod compat;
 mod downloads;
 mod faults;
 mod guard;
+mod operations;
 mod origin;
 mod page;
 mod redis;
