@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::origin::Origin;
-use crate::processes::{PATIENCE, Process};
+use crate::processes::{PATIENCE, Process, said_with};
 use crate::redis::Redis;
 use crate::s3::{self, S3};
 use crate::site::{Answer, send};
@@ -159,6 +159,16 @@ impl House {
         error: impl Fn() -> Result<Stdio>,
     ) -> Result<Process> {
         Process::start_telling("haul-api", "HAUL_LISTEN", &self.variables_and(variables), error).await
+    }
+
+    /// Has the doctor of a program look at this service, told more, or otherwise, by these variables.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub async fn doctor(&self, program: &str, variables: &[(&str, &str)]) -> Result<std::process::Output> {
+        let all = self.variables_and(variables);
+        let all: Vec<_> = all.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        said_with(program, &["doctor", "--json"], &all).await
     }
 
     fn variables_and(&self, more: &[(&str, &str)]) -> Vec<(String, String)> {

@@ -216,8 +216,16 @@ impl Drop for Process {
 /// # Errors
 /// When it does not end.
 pub async fn said(program: &str, arguments: &[&str]) -> Result<std::process::Output> {
+    said_with(program, arguments, &[]).await
+}
+
+/// The same with these variables, and no others.
+///
+/// # Errors
+/// When it does not end.
+pub async fn said_with(program: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Result<std::process::Output> {
     let mut command = tokio::process::Command::new(built(program)?);
-    command.env_clear().args(arguments).stdin(Stdio::null()).kill_on_drop(true);
+    command.env_clear().envs(variables.iter().copied()).args(arguments).stdin(Stdio::null()).kill_on_drop(true);
     Ok(tokio::time::timeout(PATIENCE, command.output()).await.context("it did not end")??)
 }
 
@@ -244,6 +252,16 @@ pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) -> Result<D
         tokio::time::sleep(LOOK).await;
     }
     Ok(began.elapsed())
+}
+
+/// The library of `faketime`, which `tests/run` installs.
+///
+/// # Errors
+/// When it is not there.
+pub fn faketime() -> Result<PathBuf> {
+    let folders = fs::read_dir("/usr/lib")?.flatten();
+    let mut libraries = folders.map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"));
+    libraries.find(|library| library.is_file()).context("faketime is not installed: see tests/run")
 }
 
 /// The children of a process, their children, and so on.

@@ -4,6 +4,7 @@ mod api;
 mod command_line;
 mod commands;
 mod compat;
+mod doctor;
 mod downloads;
 mod faults;
 mod guard;

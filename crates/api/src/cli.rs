@@ -1,6 +1,6 @@
 //! The command line of `haul-api`. What it serves is configured by the environment alone.
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use haul_shared::config::{Process, render};
 
 /// Serves the HTTP API of Haul.
@@ -17,9 +17,22 @@ pub struct Cli {
 pub enum Command {
     /// Exits with 0 when the running API is ready.
     Healthcheck,
+    /// Looks at all that the API needs, and says what to do about what is not so. Exits with 0 when nothing has failed.
+    Doctor(DoctorArgs),
     /// API keys.
     #[command(subcommand)]
     Key(KeyCommand),
+}
+
+/// How the doctor tells what it has found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
+pub struct DoctorArgs {
+    /// For machines: {"checks": [{"name", "status", "found", "remedy"}]}.
+    #[arg(long)]
+    pub json: bool,
+    /// Exits with 1 also for what only has to be looked at.
+    #[arg(long)]
+    pub strict: bool,
 }
 
 /// What can be done with API keys.
@@ -48,5 +61,7 @@ mod tests {
         let new = Cli::parse_from(["haul-api", "key", "new", "a b"]).command;
         assert_eq!(new, Some(Command::Key(KeyCommand::New { name: "a b".to_owned() })));
         assert!(Cli::try_parse_from(["haul-api", "key", "new"]).is_err());
+        let doctor = Cli::parse_from(["haul-api", "doctor", "--json"]).command;
+        assert_eq!(doctor, Some(Command::Doctor(DoctorArgs { json: true, strict: false })));
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use haul_shared::config::parse::{self, Parsed};
 use haul_shared::config::{
-    Env, Faults, Lives, LogConfig, Mode, Process, QueueConfig, Rate, Reader, RedisConfig, Regions, StorageConfig,
-    check_reserved, egress_policy, mode, vars,
+    Env, Fault, Faults, Lives, LogConfig, Mode, Process, QueueConfig, Rate, Reader, RedisConfig, Regions,
+    StorageConfig, check_reserved, egress_policy, mode, vars,
 };
 use haul_shared::egress::EgressPolicy;
 use haul_shared::ids::Region;
@@ -95,7 +95,21 @@ impl ApiConfig {
     /// # Errors
     /// All faults at once.
     pub fn from_env(env: &Env) -> Result<Self, Faults> {
-        let reader = &mut Reader::new(env, Process::Api);
+        let mut reader = Reader::new(env, Process::Api);
+        let config = Self::read(&mut reader);
+        reader.finish(config)
+    }
+
+    /// As far as it can be read, and all faults: in the place of what is at fault stands its default. For who looks at it, never
+    /// for who works by it.
+    #[must_use]
+    pub fn with_faults(env: &Env) -> (Self, Vec<Fault>) {
+        let mut reader = Reader::new(env, Process::Api);
+        let config = Self::read(&mut reader);
+        (config, reader.into_faults())
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Self {
         let regions = Regions::read(reader);
         let public_url = reader.optional(&vars::PUBLIC_URL, parse::http_url);
         let config = Self {
@@ -128,7 +142,7 @@ impl ApiConfig {
         };
         config.check_exposure(reader);
         check_reserved(reader);
-        reader.finish(config)
+        config
     }
 
     /// What links begin with, given the address that was bound.

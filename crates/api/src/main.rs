@@ -1,6 +1,7 @@
 //! The process `haul-api`: configuration, log and signals, and then [`haul_api::run`].
 //!
-//! Exit codes: 0 when it ended as it was told, 1 when it could not serve (or, asked for its health, is not ready), 2 when
+//! Exit codes: 0 when it ended as it was told, 1 when it could not serve (or, asked for its health, is not ready; or
+//! the doctor has found what does not work), 2 when
 //! it was told nonsense.
 
 use std::io::{self, Write as _};
@@ -9,10 +10,11 @@ use std::time::Duration;
 
 use clap::Parser as _;
 use haul_api::auth::{NotIssued, issue};
-use haul_api::cli::{Cli, Command, KeyCommand};
+use haul_api::cli::{Cli, Command, DoctorArgs, KeyCommand};
 use haul_api::config::ApiConfig;
 use haul_api::{Listeners, run};
 use haul_shared::config::Env;
+use haul_shared::doctor::{self, Shape};
 use haul_shared::healthcheck::healthcheck;
 use haul_shared::serve::open_more_files;
 use haul_shared::shutdown::Shutdown;
@@ -26,16 +28,31 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// For requests under way when the process is told to stop.
 const GRACE: Duration = Duration::from_secs(30);
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     match Cli::parse().command {
-        Some(Command::Healthcheck) => configured(async |config, _| Ok(healthcheck(config.listen).await?)).await,
+        Some(Command::Healthcheck) => configured(async |config, _| Ok(healthcheck(config.listen).await?)),
+        Some(Command::Doctor(args)) => examined(args),
         Some(Command::Key(KeyCommand::New { name })) => new_key(&name),
-        None => configured(serve).await,
+        None => configured(serve),
+    }
+}
+
+/// Shows what the doctor finds.
+fn examined(args: DoctorArgs) -> ExitCode {
+    let env = Env::of_process();
+    let shown = doctor::on_runtime(haul_api::doctor::examine(&env)).and_then(|report| {
+        report.write(&mut io::stdout(), Shape::of(args.json, &env))?;
+        Ok(report.passes(args.strict))
+    });
+    match shown {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => tell(1, &format_args!("the doctor could not tell what it found: {error}")),
     }
 }
 
 /// Does what needs the configuration.
+#[tokio::main]
 async fn configured(act: impl AsyncFnOnce(ApiConfig, Env) -> anyhow::Result<()>) -> ExitCode {
     let env = Env::of_process();
     let config = match ApiConfig::from_env(&env) {

@@ -6,6 +6,7 @@
 
 pub mod config;
 pub mod cookies;
+pub mod doctor;
 pub mod egress;
 pub mod healthcheck;
 pub mod ids;

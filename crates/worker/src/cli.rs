@@ -1,6 +1,6 @@
 //! The command line of `haul-worker`. What it does is configured by the environment alone.
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use haul_shared::config::{Process, render};
 
 /// Takes jobs from the queue of Haul and runs them.
@@ -17,6 +17,19 @@ pub struct Cli {
 pub enum Command {
     /// Exits with 0 when the running worker is ready.
     Healthcheck,
+    /// Looks at all that the worker needs, and says what to do about what is not so. Exits with 0 when nothing has failed.
+    Doctor(DoctorArgs),
+}
+
+/// How the doctor tells what it has found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
+pub struct DoctorArgs {
+    /// For machines: {"checks": [{"name", "status", "found", "remedy"}]}.
+    #[arg(long)]
+    pub json: bool,
+    /// Exits with 1 also for what only has to be looked at.
+    #[arg(long)]
+    pub strict: bool,
 }
 
 #[cfg(test)]
@@ -32,5 +45,7 @@ mod tests {
         assert!(help.contains("healthcheck") && help.contains("HAUL_SLOTS"), "{help}");
         assert_eq!(Cli::parse_from(["haul-worker", "healthcheck"]).command, Some(Command::Healthcheck));
         assert_eq!(Cli::parse_from(["haul-worker"]).command, None);
+        let doctor = Cli::parse_from(["haul-worker", "doctor", "--strict"]).command;
+        assert_eq!(doctor, Some(Command::Doctor(DoctorArgs { json: false, strict: true })));
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 use haul_shared::config::parse;
 use haul_shared::config::{
-    Env, Faults, Lives, LogConfig, Mode, Process, QueueConfig, Reader, RedisConfig, Regions, StorageConfig,
+    Env, Fault, Faults, Lives, LogConfig, Mode, Process, QueueConfig, Reader, RedisConfig, Regions, StorageConfig,
     check_reserved, egress_policy, mode, vars, vars::Var,
 };
 use haul_shared::egress::EgressPolicy;
@@ -124,7 +124,21 @@ impl WorkerConfig {
     /// # Errors
     /// All faults at once.
     pub fn from_env(env: &Env) -> Result<Self, Faults> {
-        let reader = &mut Reader::new(env, Process::Worker);
+        let mut reader = Reader::new(env, Process::Worker);
+        let config = Self::read(&mut reader);
+        reader.finish(config)
+    }
+
+    /// As far as it can be read, and all faults: in the place of what is at fault stands its default, and no path in that of a
+    /// program. For who looks at it, never for who works by it.
+    #[must_use]
+    pub fn with_faults(env: &Env) -> (Self, Vec<Fault>) {
+        let mut reader = Reader::new(env, Process::Worker);
+        let config = Self::read(&mut reader);
+        (config, reader.into_faults())
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Self {
         let mode = mode(reader);
         let config = Self {
             mode,
@@ -156,7 +170,7 @@ impl WorkerConfig {
             log: LogConfig::read(reader),
         };
         check_later(reader);
-        reader.finish(config)
+        config
     }
 }
 

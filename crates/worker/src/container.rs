@@ -97,7 +97,8 @@ pub enum Container {
 }
 
 impl Container {
-    const ALL: [Self; 12] = [
+    /// All of them.
+    pub const ALL: [Self; 12] = [
         Self::Mp4,
         Self::M4a,
         Self::Webm,

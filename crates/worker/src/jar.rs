@@ -27,6 +27,8 @@ use crate::{origin, scratch};
 
 /// Bytes of the longest file: some thousands of cookies.
 const LONGEST_FILE: u64 = 1 << 20;
+/// Files of the directory that are looked at.
+const MOST_FILES: usize = 1000;
 /// The first line, by which yt-dlp knows the form.
 const HEADER: &str = "# Netscape HTTP Cookie File\n";
 /// Marks a cookie that scripts of a page do not see, which here is nobody's concern.
@@ -108,6 +110,40 @@ impl Jars {
     }
 }
 
+/// A file of the directory, and what is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Its name.
+    pub file: String,
+    /// Why it is no jar that a job could use.
+    pub unfit: Option<String>,
+    /// Others on this machine can read it.
+    pub is_exposed: bool,
+}
+
+impl Jars {
+    /// Looks at all files of the directory, at most a thousand of them. Blocks.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub fn look(&self) -> io::Result<Vec<Seen>> {
+        let Some(dir) = &self.0 else { return Ok(Vec::new()) };
+        let seen = |entry: fs::DirEntry| {
+            let file = entry.file_name().to_string_lossy().into_owned();
+            let name = file.strip_suffix(".txt").and_then(|name| name.parse::<SiteName>().ok());
+            let unfit = match name {
+                Some(name) => read(dir, &name).err().map(|unfit| chain(&unfit)),
+                None => Some("is not called after a site, such as video.example.txt".to_owned()),
+            };
+            let is_exposed = fs::metadata(entry.path()).is_ok_and(|about| is_exposed(about.mode()));
+            Seen { file, unfit, is_exposed }
+        };
+        let mut found: Vec<_> = fs::read_dir(dir)?.take(MOST_FILES).flatten().map(seen).collect();
+        found.sort_by(|one, other| one.file.cmp(&other.file));
+        Ok(found)
+    }
+}
+
 impl Jar {
     /// Its cookies, for what we ask ourselves.
     #[must_use]
@@ -133,6 +169,11 @@ impl Jar {
         })
         .await
     }
+}
+
+/// Can others on this machine read it?
+fn is_exposed(mode: u32) -> bool {
+    mode & 0o044 != 0
 }
 
 fn is_absent(error: &io::Error) -> bool {
@@ -161,7 +202,7 @@ fn read(dir: &Path, name: &SiteName) -> Result<Jar, Unfit> {
     if mode & 0o022 != 0 {
         return Err(Unfit::Writable);
     }
-    if mode & 0o044 != 0 {
+    if is_exposed(mode) {
         // secrets that are mounted into containers are like this
         tracing::warn!(jar = %name, "the jar of {name} can be read by other users of this machine; its mode should be 0600");
     }

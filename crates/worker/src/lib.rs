@@ -8,6 +8,8 @@
 
 pub mod cli;
 pub mod config;
+pub mod doctor;
+mod equipment;
 pub mod run;
 
 pub mod attempt;

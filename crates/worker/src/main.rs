@@ -1,18 +1,21 @@
 //! The process `haul-worker`: configuration, log and signals, and then [`haul_worker::run::run`].
 //!
-//! Exit codes: 0 when it ended as it was told, 1 when it could not work (or, asked for its health, is not ready), 2 when
+//! Exit codes: 0 when it ended as it was told, 1 when it could not work (or, asked for its health, is not ready; or
+//! the doctor has found what does not work), 2 when
 //! it was told nonsense.
 
+use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use haul_shared::config::Env;
+use haul_shared::config::{Env, Warning};
+use haul_shared::doctor::{self, Shape};
 use haul_shared::healthcheck::healthcheck;
 use haul_shared::shutdown::Shutdown;
 use haul_shared::telemetry;
-use haul_worker::cli::{Cli, Command};
+use haul_worker::cli::{Cli, Command, DoctorArgs};
 use haul_worker::config::WorkerConfig;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -20,24 +23,42 @@ use tokio::signal::unix::{SignalKind, signal};
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let env = Env::of_process();
-    let config = match WorkerConfig::from_env(&env) {
+    match cli.command {
+        Some(Command::Healthcheck) => configured(&env, |config| ask(&config)),
+        Some(Command::Doctor(args)) => examined(args, &env),
+        None => configured(&env, |config| work(config, &env.warnings())),
+    }
+}
+
+/// Does what needs the configuration.
+fn configured(env: &Env, act: impl FnOnce(WorkerConfig) -> anyhow::Result<()>) -> ExitCode {
+    let config = match WorkerConfig::from_env(env) {
         Ok(config) => config,
         Err(faults) => return tell(2, &faults),
     };
-    let result = match cli.command {
-        Some(Command::Healthcheck) => ask(&config),
-        None => work(config, &env.warnings()),
-    };
-    match result {
+    match act(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => tell(1, &format_args!("{error:#}")),
+    }
+}
+
+/// Shows what the doctor finds.
+fn examined(args: DoctorArgs, env: &Env) -> ExitCode {
+    let shown = doctor::on_runtime(haul_worker::doctor::examine(env)).and_then(|report| {
+        report.write(&mut io::stdout(), Shape::of(args.json, env))?;
+        Ok(report.passes(args.strict))
+    });
+    match shown {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => tell(1, &format_args!("the doctor could not tell what it found: {error}")),
     }
 }
 
 /// For threads that wait for a resolver or a disk, and that nobody can end, when all else has ended.
 const LINGER: Duration = Duration::from_secs(2);
 
-fn work(config: WorkerConfig, warnings: &[String]) -> anyhow::Result<()> {
+fn work(config: WorkerConfig, warnings: &[Warning]) -> anyhow::Result<()> {
     // it holds the keys of the stores: no program of the same user may look into it, and no core file is written
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
     let runtime = tokio::runtime::Runtime::new()?;
@@ -46,7 +67,7 @@ fn work(config: WorkerConfig, warnings: &[String]) -> anyhow::Result<()> {
     result
 }
 
-async fn run(config: WorkerConfig, warnings: &[String]) -> anyhow::Result<()> {
+async fn run(config: WorkerConfig, warnings: &[Warning]) -> anyhow::Result<()> {
     let _telemetry = telemetry::start(&config.log, "haul-worker")?;
     for warning in warnings {
         tracing::warn!("{warning}");

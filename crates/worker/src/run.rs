@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use haul_shared::config::Mode;
 use haul_shared::ids::WorkerId;
 use haul_shared::metadata::MetadataCache;
 use haul_shared::shutdown::Shutdown;
@@ -29,16 +28,15 @@ use crate::ffmpeg::Ffmpeg;
 use crate::guard::{Caps, Guards};
 use crate::jar::Jars;
 use crate::metrics::Metrics;
-use crate::process::Limits;
 use crate::relay::{self, Relays};
-use crate::sandbox::{Sandbox, libraries_beside};
+use crate::sandbox::Sandbox;
 use crate::scratch::Scratch;
 use crate::segments::{self, Segments};
 use crate::shape::Lane;
 use crate::thumbnails::Thumbnails;
 use crate::webhooks::{self, Webhooks};
-use crate::ytdlp::{Unusable, WarmSettings, Ytdlp, YtdlpSettings};
-use crate::{claim, health, heartbeat, orphans, sweep};
+use crate::ytdlp::{Unusable, WarmSettings, Ytdlp};
+use crate::{claim, equipment, health, heartbeat, orphans, sweep};
 
 /// Looks at metadata at once, for each processor: the time of a look is half its own work and half the site's.
 const LOOKS_PER_PROCESSOR: usize = 2;
@@ -50,9 +48,6 @@ const CONNECTIONS: usize = 16;
 
 /// Jobs after which a warm extractor gives way to a fresh one.
 const JOBS_OF_AN_EXTRACTOR: u64 = 500;
-
-/// Private memory of ffmpeg in bytes: several pictures of 8K, and a file that claims absurd sizes ends in an error.
-const FFMPEG_MEMORY: u64 = 2 << 30;
 
 /// Between two words of a worker about itself, should there be something to say.
 const ANNOUNCE_EVERY: Duration = Duration::from_secs(2);
@@ -170,15 +165,16 @@ async fn build(config: WorkerConfig) -> anyhow::Result<Context> {
     let scratch = Scratch::open(config.work_dir.clone().into(), &id)
         .await
         .with_context(|| format!("no scratch can be made in {}", config.work_dir))?;
-    let sandbox = sandbox(&config, &scratch).await?;
+    let sandbox = Sandbox::establish(config.sandbox, scratch.dir(), None).await?;
+    sandbox.check_fit(config.mode)?;
     let warm = WarmSettings {
         servers: config.warm_extractors,
         jobs_each: JOBS_OF_AN_EXTRACTOR,
         home: scratch.dir().to_owned(),
     };
-    let ytdlp = Ytdlp::new(ytdlp_settings(&config)).confined(&sandbox).warmed(warm);
+    let ytdlp = Ytdlp::new(equipment::ytdlp(&config)).confined(&sandbox).warmed(warm);
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let ffmpeg = ffmpeg(&config, &sandbox, cores);
+    let ffmpeg = equipment::ffmpeg(&config, &sandbox, cores);
     // the first job would take the slower way, and be slowed down by their start
     let (version, tried, ()) = tokio::join!(look(&ytdlp, &scratch), try_out(&ffmpeg, &scratch), ytdlp.begun());
     let version = version?;
@@ -218,37 +214,6 @@ async fn build(config: WorkerConfig) -> anyhow::Result<Context> {
     })
 }
 
-/// The best that works here. Strangers are not served without one.
-async fn sandbox(config: &WorkerConfig, scratch: &Scratch) -> anyhow::Result<Sandbox> {
-    let sandbox = Sandbox::establish(config.sandbox, scratch.dir(), None).await?;
-    match config.mode {
-        Mode::Public if !sandbox.tier().confines() => anyhow::bail!(
-            "HAUL_MODE=public needs a sandbox, and none works here ({}). It takes a kernel with Landlock (Linux 6.7), or \
-             with Landlock (Linux 6.2) and unprivileged user namespaces; a container must not forbid the calls",
-            sandbox.why_no_better()
-        ),
-        Mode::Public | Mode::Private => Ok(sandbox),
-    }
-}
-
-fn ffmpeg(config: &WorkerConfig, sandbox: &Sandbox, cores: NonZeroUsize) -> Ffmpeg {
-    let files = [&config.programs.ffmpeg, &config.programs.ffprobe].map(|program| program.canonicalize().ok());
-    Ffmpeg {
-        made_of: files.iter().flatten().flat_map(|file| libraries_beside(file)).collect(),
-        ffmpeg: config.programs.ffmpeg.clone().into(),
-        ffprobe: config.programs.ffprobe.clone().into(),
-        launcher: None,
-        sandbox: sandbox.clone(),
-        limits: Limits {
-            // Twice, for what is made may be larger than what came; the result is measured afterwards.
-            file_size: Some(config.limits.max_file_bytes.saturating_mul(2)),
-            data: Some(FFMPEG_MEMORY),
-            ..Limits::default()
-        },
-        threads: (cores.get() / config.slots.max(1)).max(1),
-    }
-}
-
 /// As yt-dlp is told of fragments.
 fn segments_limits(config: &WorkerConfig) -> segments::Limits {
     let download = &config.download;
@@ -271,25 +236,6 @@ fn relay_limits(config: &WorkerConfig) -> relay::Limits {
     }
 }
 
-/// The command line's settings; the JavaScript runtime is the one beside the program.
-fn ytdlp_settings(config: &WorkerConfig) -> YtdlpSettings {
-    let (programs, download) = (&config.programs, &config.download);
-    let beside = programs.ytdlp.canonicalize_utf8().unwrap_or_else(|_| programs.ytdlp.clone()).with_file_name("deno");
-    YtdlpSettings {
-        program: programs.ytdlp.clone().into(),
-        deno: beside.is_file().then(|| beside.into()),
-        concurrent_fragments: download.concurrent_fragments,
-        http_chunk_size: download.http_chunk_bytes,
-        buffer_size: download.buffer_bytes,
-        retries: download.retries,
-        fragment_retries: download.fragment_retries,
-        rate_limit: download.rate_limit_bytes,
-        meets_strangers: config.mode == Mode::Public,
-        extractors: download.extractors.clone(),
-        with_cookies: false,
-    }
-}
-
 /// Also proves, before a job is taken, that programs can be started at all.
 async fn look(ytdlp: &Ytdlp, scratch: &Scratch) -> anyhow::Result<String> {
     let dir = scratch.attempt().await.context("no scratch can be made")?;
@@ -303,7 +249,8 @@ async fn try_out(ffmpeg: &Ffmpeg, scratch: &Scratch) -> anyhow::Result<()> {
     let dir = scratch.attempt().await.context("no scratch can be made")?;
     let tried = ffmpeg.look(dir.path()).await;
     dir.remove().await;
-    Ok(tried?)
+    tried?;
+    Ok(())
 }
 
 /// What this worker says of itself.

@@ -41,15 +41,28 @@ impl Scratch {
         off_runtime(move || {
             DirBuilder::new().recursive(true).mode(0o700).create(&work_dir)?;
             sweep(&work_dir)?;
-            DirBuilder::new().mode(0o700).create(&dir)?;
-            // named when it is locked: who sweeps meanwhile must not find it free
-            let (unnamed, named) = (dir.join("lock.new"), dir.join(LOCK));
-            let lock = File::create(&unnamed)?;
-            flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
-            fs::rename(unnamed, named)?;
-            Ok(Self { dir, _lock: lock })
+            Self::make(dir)
         })
         .await
+    }
+
+    /// One in a folder that is there, for who looks on beside the workers: it sweeps nothing.
+    ///
+    /// # Errors
+    /// When nothing can be made in that folder.
+    pub async fn aside(folder: &Path, worker: &WorkerId) -> io::Result<Self> {
+        let dir = folder.join(worker.to_string());
+        off_runtime(move || Self::make(dir)).await
+    }
+
+    fn make(dir: PathBuf) -> io::Result<Self> {
+        DirBuilder::new().mode(0o700).create(&dir)?;
+        // named when it is locked: who sweeps meanwhile must not find it free
+        let (unnamed, named) = (dir.join("lock.new"), dir.join(LOCK));
+        let lock = File::create(&unnamed)?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+        fs::rename(unnamed, named)?;
+        Ok(Self { dir, _lock: lock })
     }
 
     /// Where it is: a directory that is this worker's alone.

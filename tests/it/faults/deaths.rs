@@ -1,6 +1,6 @@
 //! Workers that die of a job, or with it, and clocks that are wrong.
 
-use std::path::PathBuf;
+use haul_tests::processes::faketime;
 
 use super::*;
 
@@ -73,11 +73,4 @@ async fn hours_off(house: &House) -> Result<Vec<i64>> {
     let mut hours = started.collect::<Result<Vec<i64>>>()?;
     hours.sort_unstable();
     Ok(hours)
-}
-
-/// The library of `faketime`, which `tests/run` installs.
-fn faketime() -> Result<PathBuf> {
-    let folders = std::fs::read_dir("/usr/lib")?.flatten();
-    let mut libraries = folders.map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"));
-    libraries.find(|library| library.is_file()).context("faketime is not installed: see tests/run")
 }

@@ -4,12 +4,14 @@
 //! is all that is needed to see it; it cannot be guessed.
 
 mod allowance;
+mod guarded;
 mod issue;
 mod keys;
 mod presented;
 mod ring;
 
 pub use allowance::Allowance;
+pub use guarded::{Exposed, exposed};
 pub use issue::{Issued, NotIssued, issue};
 pub use keys::{ApiKey, KeysError, OwnRates};
 pub(crate) use presented::{bearer, in_any_scheme};

@@ -18,6 +18,7 @@ use subtle::ConstantTimeEq as _;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use super::guarded::exposed;
 use super::keys::{ApiKey, KeysError, parse};
 
 /// How often the file is read. A change counts after two to three of these: the contract allows 5 s.
@@ -41,6 +42,9 @@ impl KeyRing {
     /// [`KeysError`]: an API does not start without the keys it was told of.
     pub fn open(file: &Path) -> Result<Self, KeysError> {
         let found = read(file).map_err(KeysError::Unreadable)?;
+        if let Ok(Some(exposed)) = exposed(file) {
+            tracing::warn!("{exposed}");
+        }
         Ok(Self { file: file.to_owned(), keys: RwLock::new(found.keys()?.into()), first: found.seen.sha256 })
     }
 
@@ -56,6 +60,13 @@ impl KeyRing {
             }
         }
         found.cloned()
+    }
+
+    /// How many keys there are, and how many of them are an admin's.
+    #[must_use]
+    pub fn count(&self) -> (usize, usize) {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        (keys.len(), keys.iter().filter(|key| key.admin).count())
     }
 
     /// Whose webhooks are signed with secrets of their own, and with which, as they are now.

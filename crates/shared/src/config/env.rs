@@ -25,25 +25,31 @@ impl Env {
         Self(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
     }
 
-    /// What is odd but harmless, one sentence each: for the log, once there is one.
+    /// What is odd but harmless: for the log, once there is one.
     #[must_use]
-    pub fn warnings(&self) -> Vec<String> {
+    pub fn warnings(&self) -> Vec<Warning> {
         let ours = self.0.keys().filter_map(|name| name.to_str()).filter(|name| name.starts_with("HAUL_"));
         let unknown = ours.filter(|name| vars::ALL.iter().all(|var| var.name != *name));
-        let mut warnings: Vec<String> =
-            unknown.map(|name| format!("{name} is no variable of Haul; the nearest is {}", nearest(name))).collect();
+        let mut warnings: Vec<Warning> =
+            unknown.map(|name| Warning::Unknown { name: name.to_owned(), nearest: nearest(name) }).collect();
         let key = self.get(vars::SIGNING_KEY.name).map_or(0, OsStr::len);
         if (1..32).contains(&key) {
-            warnings.push(format!("{} is shorter than 32 characters", vars::SIGNING_KEY.name));
+            warnings.push(Warning::ShortKey { name: vars::SIGNING_KEY.name });
         }
         let is_set = |var: &Var| self.get(var.name).is_some_and(|value| !value.is_empty());
         for (var, needed) in [(&vars::REGION_HEADER, &vars::TRUSTED_PROXIES), (&vars::REGION_MAP, &vars::REGION_HEADER)]
         {
             if is_set(var) && !is_set(needed) {
-                warnings.push(format!("{} has no effect without {}", var.name, needed.name));
+                warnings.push(Warning::NoEffect { name: var.name, needed: needed.name });
             }
         }
         warnings
+    }
+
+    /// Does whoever started us want no colours (<https://no-color.org>)?
+    #[must_use]
+    pub fn wants_no_colours(&self) -> bool {
+        self.get("NO_COLOR").is_some_and(|value| !value.is_empty())
     }
 
     fn get(&self, name: &str) -> Option<&OsStr> {
@@ -77,6 +83,33 @@ fn edits(from: &str, to: &str) -> usize {
         }
     }
     row[to.len()]
+}
+
+/// Something odd but harmless; each is a sentence.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Warning {
+    /// A misspelling, most likely.
+    #[error("{name} is no variable of Haul; the nearest is {nearest}")]
+    Unknown {
+        /// As it is set.
+        name: String,
+        /// The known name that takes the fewest edits to reach.
+        nearest: &'static str,
+    },
+    /// A secret that could be guessed.
+    #[error("{name} is shorter than 32 characters")]
+    ShortKey {
+        /// The variable's.
+        name: &'static str,
+    },
+    /// One that says nothing without another.
+    #[error("{name} has no effect without {needed}")]
+    NoEffect {
+        /// The one that is set.
+        name: &'static str,
+        /// The one that is not.
+        needed: &'static str,
+    },
 }
 
 /// Something wrong with one variable.
@@ -176,6 +209,12 @@ impl<'a> Reader<'a> {
         self.faults.push(Fault { var: var.name, what: what.into() });
     }
 
+    /// What was wrong so far, for who looks at a configuration instead of working by it.
+    #[must_use]
+    pub fn into_faults(self) -> Vec<Fault> {
+        self.faults
+    }
+
     /// Hands out what was read, unless there was a fault.
     ///
     /// # Errors
@@ -189,6 +228,10 @@ impl<'a> Reader<'a> {
 mod tests {
     use super::super::parse;
     use super::*;
+
+    fn warnings(env: &Env) -> Vec<String> {
+        env.warnings().iter().map(ToString::to_string).collect()
+    }
 
     #[test]
     fn every_fault_is_told_at_once_and_no_secret() {
@@ -221,12 +264,12 @@ mod tests {
         expect_test::expect![[r#"
             HAUL_REDIS_URI is no variable of Haul; the nearest is HAUL_REDIS_URL
             HAUL_SLOT is no variable of Haul; the nearest is HAUL_SLOTS"#]]
-        .assert_eq(&env.warnings().join("\n"));
+        .assert_eq(&warnings(&env).join("\n"));
     }
 
     #[test]
     fn a_place_that_nobody_is_believed_about_is_told() {
-        let warnings = |names: &[&str]| Env::of_pairs(names.iter().map(|name| (*name, "x"))).warnings();
+        let warnings = |names: &[&str]| warnings(&Env::of_pairs(names.iter().map(|name| (*name, "x"))));
         let (map, header, proxies) = ("HAUL_REGION_MAP", "HAUL_REGION_HEADER", "HAUL_TRUSTED_PROXIES");
         assert_eq!(warnings(&[map]), ["HAUL_REGION_MAP has no effect without HAUL_REGION_HEADER"]);
         assert_eq!(warnings(&[map, header]), ["HAUL_REGION_HEADER has no effect without HAUL_TRUSTED_PROXIES"]);
@@ -235,7 +278,7 @@ mod tests {
 
     #[test]
     fn a_short_signing_key_is_told_but_not_shown() {
-        let warnings = Env::of_pairs([("HAUL_SIGNING_KEY", "hunter2")]).warnings();
-        assert_eq!(warnings, ["HAUL_SIGNING_KEY is shorter than 32 characters"]);
+        let env = Env::of_pairs([("HAUL_SIGNING_KEY", "hunter2")]);
+        assert_eq!(warnings(&env), ["HAUL_SIGNING_KEY is shorter than 32 characters"]);
     }
 }

@@ -11,7 +11,7 @@ pub mod render;
 pub mod sections;
 pub mod vars;
 
-pub use env::{Env, Fault, Faults, Reader};
+pub use env::{Env, Fault, Faults, Reader, Warning};
 pub use parse::Rate;
 pub use redis::RedisConfig;
 pub use sections::{

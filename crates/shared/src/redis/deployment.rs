@@ -36,6 +36,30 @@ pub enum Deployment {
 }
 
 impl Deployment {
+    /// Hosts and ports that it is looked for at; no users and no passwords.
+    #[must_use]
+    pub fn places(&self) -> Vec<(String, u16)> {
+        let place = |info: ConnectionInfo| match info.addr() {
+            ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => Some((host.clone(), *port)),
+            _ => None,
+        };
+        self.urls().iter().filter_map(|url| info(url).ok().and_then(place)).collect()
+    }
+
+    /// Is it spoken to by TLS?
+    #[must_use]
+    pub fn wants_tls(&self) -> bool {
+        let is_tls = |info: ConnectionInfo| matches!(info.addr(), ConnectionAddr::TcpTls { .. });
+        self.urls().iter().any(|url| info(url).is_ok_and(is_tls))
+    }
+
+    fn urls(&self) -> &[SecretString] {
+        match self {
+            Self::Single { url } => std::slice::from_ref(url),
+            Self::Sentinel { urls, .. } | Self::Cluster { urls } => urls,
+        }
+    }
+
     pub(super) fn reach(&self) -> Result<Reach, RedisUnfit> {
         let reach = match self {
             Self::Single { url } => info(url).and_then(Reach::single),

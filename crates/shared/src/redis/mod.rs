@@ -13,12 +13,14 @@ mod fault;
 mod lines;
 mod listen;
 mod reach;
+mod trouble;
 
 pub use call::{Call, CallError, Script};
-pub use check::RedisUnfit;
+pub use check::{RedisDoubt, RedisFacts, RedisUnfit};
 pub use connection::Connection;
 pub use deployment::Deployment;
 pub use listen::{Heard, Listener};
+pub use trouble::Trouble;
 
 use std::sync::Arc;
 use std::time::Duration;

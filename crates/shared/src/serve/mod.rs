@@ -55,10 +55,16 @@ const MOST_HEADERS_BYTES: u32 = 32 * 1024;
 /// Until the next attempt when no connection can be taken: no open file is left, most likely.
 const BREATHE: Duration = Duration::from_millis(100);
 
+/// Open files of a process that serves as many connections as it ever does.
+#[must_use]
+pub fn files_wanted() -> u64 {
+    (MOST_CONNECTIONS + OTHER_FILES) as u64
+}
+
 /// Lets this process open as many files as connections need and the system allows; until then it is usually 1,024.
 pub fn open_more_files() {
     let now = getrlimit(Resource::Nofile);
-    let wanted = (MOST_CONNECTIONS + OTHER_FILES) as u64;
+    let wanted = files_wanted();
     let allowed = now.maximum.map_or(wanted, |most| wanted.min(most));
     if now.current.is_some_and(|current| current < allowed)
         && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(allowed), maximum: now.maximum })

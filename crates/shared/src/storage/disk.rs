@@ -60,7 +60,7 @@ impl DiskStore {
             Role::Api { public_url } => {
                 let key = match signing_key {
                     Some(secret) => SigningKey::from_secret(secret),
-                    None => SigningKey::load_or_create(&data_dir.join("signing.key")).map_err(fault)?,
+                    None => SigningKey::load_or_create(&Self::signing_key(data_dir)).map_err(fault)?,
                 };
                 Some(Links { public_url, key })
             }
@@ -70,6 +70,24 @@ impl DiskStore {
 
     pub(super) fn calls(&self) -> &StorageCalls {
         &self.calls
+    }
+
+    /// The store below `data_dir` as it is: nothing is made, and there are no links. For who looks at it.
+    #[must_use]
+    pub fn as_it_is(data_dir: &Path) -> Self {
+        Self { objects: data_dir.join("objects"), links: None }
+    }
+
+    /// Where the key is that signs links, unless one is configured.
+    #[must_use]
+    pub fn signing_key(data_dir: &Path) -> PathBuf {
+        data_dir.join("signing.key")
+    }
+
+    /// Where objects lie.
+    #[must_use]
+    pub fn objects(&self) -> &Path {
+        &self.objects
     }
 
     pub(super) async fn put(

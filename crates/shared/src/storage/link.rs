@@ -138,11 +138,18 @@ impl SigningKey {
     /// # Errors
     /// What the file system says, and `InvalidData` when the file is not a key.
     pub fn load_or_create(file: &Path) -> io::Result<Self> {
-        match std::fs::read(file) {
+        match Self::load(file) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Self::create(file)?,
-            Err(error) => return Err(error),
-            Ok(_) => {}
+            loaded => return loaded,
         }
+        Self::load(file)
+    }
+
+    /// The key kept in `file`.
+    ///
+    /// # Errors
+    /// What the file system says, and `InvalidData` when the file is not a key.
+    pub fn load(file: &Path) -> io::Result<Self> {
         let bytes = std::fs::read(file)?;
         if bytes.len() != KEY_BYTES {
             let fault = format!("{} does not hold a key of {KEY_BYTES} bytes", file.display());

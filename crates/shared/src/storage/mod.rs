@@ -33,7 +33,7 @@ pub use disk::DiskStore;
 pub use key::{BadObjectKey, ObjectKey};
 pub use link::{LinkError, SignedLink, SigningKey};
 pub use name::{clean_stem, content_disposition, content_type_of};
-pub use s3::{AccessKey, S3Options, S3Store};
+pub use s3::{AccessKey, Deed, Refusal, S3Options, S3Store, Tried, UploadsRule};
 pub use sending::Sending;
 pub use survey::{Found, Survey};
 pub use upload::{Intake, Upload};

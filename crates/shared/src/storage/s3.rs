@@ -8,9 +8,11 @@ mod fault;
 pub(super) mod multipart;
 mod pages;
 mod part;
+mod trial;
 
 use std::ops::RangeInclusive;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region};
@@ -18,7 +20,8 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
-    Credentials, RequestChecksumCalculation, ResponseChecksumValidation, StalledStreamProtectionConfig,
+    Credentials, RequestChecksumCalculation, ResponseChecksumValidation, SharedCredentialsProvider,
+    StalledStreamProtectionConfig,
 };
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
@@ -36,6 +39,7 @@ use crate::config::Sse;
 use crate::metrics::StorageCalls;
 use fault::{is_absent, refuse, told};
 pub(super) use pages::Pages;
+pub use trial::{Deed, Refusal, Tried, UploadsRule};
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// One attempt of a call without a big body.
@@ -90,6 +94,9 @@ pub struct S3Store {
     client: Client,
     /// The same, as clients reach the server: it only signs.
     public: Client,
+    /// Where its clock is read, which any answer tells.
+    endpoint: Arc<Url>,
+    credentials: Option<SharedCredentialsProvider>,
     bucket: String,
     encryption: Option<ServerSideEncryption>,
     /// None: the account's own.
@@ -131,6 +138,8 @@ impl S3Store {
         Self {
             client: client(options.endpoint.as_ref()),
             public: client(options.public_endpoint.as_ref().or(options.endpoint.as_ref())),
+            endpoint: Arc::new(options.endpoint.clone().unwrap_or_else(|| of_amazon(&options.region))),
+            credentials: shared.credentials_provider(),
             bucket: options.bucket.clone(),
             encryption,
             kms_key,
@@ -210,12 +219,16 @@ impl S3Store {
     }
 
     pub(super) async fn link(&self, key: &ObjectKey, spec: &LinkSpec) -> Result<Url, StorageError> {
+        self.link_to(key.as_str(), spec).await
+    }
+
+    async fn link_to(&self, key: &str, spec: &LinkSpec) -> Result<Url, StorageError> {
         let terms = PresigningConfig::expires_in(spec.expires_in).map_err(refuse)?;
         let signed = self
             .public
             .get_object()
             .bucket(&self.bucket)
-            .key(key.as_str())
+            .key(key)
             .response_content_disposition(content_disposition(&spec.filename, spec.inline))
             .response_content_type(&spec.content_type)
             .presigned(terms);
@@ -259,6 +272,11 @@ impl S3Store {
             answer => answer.map(drop).map_err(told),
         }
     }
+}
+
+fn of_amazon(region: &str) -> Url {
+    let url = Url::parse(&format!("https://s3.{region}.amazonaws.com/"));
+    url.unwrap_or_else(|_| Url::parse("https://s3.amazonaws.com/").expect("an address"))
 }
 
 /// The bytes `offset..offset + length` of a file, read as they are sent, and again when an attempt failed.

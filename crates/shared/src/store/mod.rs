@@ -169,17 +169,27 @@ impl JobStore {
     /// # Errors
     /// [`StoreError::OtherShards`], [`StoreError::Unavailable`].
     pub async fn agree(&self) -> Result<(), StoreError> {
+        if self.agrees().await? {
+            return Ok(());
+        }
+        // only now: a full Redis refuses every SET, and needs workers that start, or it stays full
         let ours = self.0.settings.shards.count();
         let mut connection = self.connection("agree").await?;
-        let mut said: Option<u16> = redis::cmd("GET").arg(keys::shards()).query_async(&mut connection).await?;
-        if said.is_none() {
-            // only now: a full Redis refuses every SET, and needs workers that start, or it stays full
-            redis::cmd("SET").arg(keys::shards()).arg(ours).arg("NX").query_async::<()>(&mut connection).await?;
-            said = redis::cmd("GET").arg(keys::shards()).query_async(&mut connection).await?;
-        }
+        redis::cmd("SET").arg(keys::shards()).arg(ours).arg("NX").query_async::<()>(&mut connection).await?;
+        self.agrees().await.map(drop)
+    }
+
+    /// Has somebody said how many parts the queue has, and are they as many as here? Says nothing itself.
+    ///
+    /// # Errors
+    /// As [`Self::agree`].
+    pub async fn agrees(&self) -> Result<bool, StoreError> {
+        let ours = self.0.settings.shards.count();
+        let mut connection = self.connection("agree").await?;
+        let said: Option<u16> = redis::cmd("GET").arg(keys::shards()).query_async(&mut connection).await?;
         match said {
             Some(theirs) if theirs != ours => Err(StoreError::OtherShards { ours, theirs }),
-            _ => Ok(()),
+            said => Ok(said.is_some()),
         }
     }
 

@@ -5,6 +5,7 @@
 //!
 //! Not here: how programs are confined and ended (`process`), what a file must be (`verify`), what is made (`select`).
 
+pub mod able;
 pub mod clip;
 pub mod command;
 pub mod line;
@@ -31,6 +32,7 @@ use crate::verify::packets::Timeline;
 use line::Line;
 use probe::{Answer, Probe, ProbeError};
 
+pub use able::{Lack, is_old};
 pub use command::{Embedded, Input, Make};
 pub use room::Index;
 pub use tags::Tags;

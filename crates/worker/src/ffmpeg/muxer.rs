@@ -30,7 +30,7 @@ pub(super) fn demuxer(container: Container) -> &'static str {
     }
 }
 
-fn muxer(container: Container) -> &'static str {
+pub(super) fn muxer(container: Container) -> &'static str {
     match container {
         Container::Mp4 => "mp4",
         // not `ipod`, whose codec list is shorter

@@ -72,7 +72,7 @@ impl Upstream {
     }
 
     /// A connection to the proxy itself.
-    pub(super) async fn connect(&self) -> io::Result<TcpStream> {
+    pub(crate) async fn connect(&self) -> io::Result<TcpStream> {
         timeout(REACHED_WITHIN, TcpStream::connect((self.host.as_str(), self.port))).await?
     }
 

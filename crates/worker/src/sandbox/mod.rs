@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use haul_jail::Rules;
+use haul_shared::config::Mode;
 
 pub(crate) use hand::receive;
 pub(crate) use libraries::libraries_beside;
@@ -104,6 +105,14 @@ pub struct NoSandbox {
     why: String,
 }
 
+/// Strangers are not served without one.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "HAUL_MODE=public needs a sandbox, and none works here ({0}). It takes a kernel with Landlock (Linux 6.7), or with Landlock \
+     (Linux 6.2) and unprivileged user namespaces; a container must not forbid the calls"
+)]
+pub struct NotForStrangers(String);
+
 /// What the launcher has to do for a program.
 #[derive(Debug, Clone)]
 pub(crate) struct Confinement {
@@ -178,6 +187,17 @@ impl Sandbox {
     #[must_use]
     pub fn why_no_better(&self) -> String {
         self.0.refusals.join("; ")
+    }
+
+    /// Does it do for those whom the deployment serves?
+    ///
+    /// # Errors
+    /// When strangers are served, and it confines nothing.
+    pub fn check_fit(&self, mode: Mode) -> Result<(), NotForStrangers> {
+        match mode {
+            Mode::Public if !self.tier().confines() => Err(NotForStrangers(self.why_no_better())),
+            Mode::Public | Mode::Private => Ok(()),
+        }
     }
 
     /// Which it is.

@@ -8,6 +8,7 @@
 //! Not here: which formats are taken (`select`), what is made of them (`ffmpeg`), whether they are what they claim
 //! (`verify`): an exit code of 0 proves nothing, and here only the promised files are counted.
 
+mod about;
 mod bounds;
 pub mod captions;
 pub mod command;
@@ -45,6 +46,7 @@ use known::Known;
 use plain::Reach;
 use warm::{Asked, Child, NoAnswer, Pool};
 
+pub use about::About;
 pub use bounds::Bounds;
 pub use captions::Caption;
 pub(crate) use command::LOOK_WITHIN;
@@ -160,6 +162,12 @@ impl Ytdlp {
     #[must_use]
     pub fn patience(&self) -> Patience {
         self.patience.clone()
+    }
+
+    /// The Python that its first line names; `None`: it is no Python program, and no extractor can be kept warm.
+    #[must_use]
+    pub fn python(&self) -> Option<PathBuf> {
+        warm::interpreter::of(&self.settings.program).ok().flatten()
     }
 
     /// What is counted.

@@ -77,7 +77,7 @@ impl Ytdlp {
         if ended.is_success() { Ok(()) } else { Err(failure::failure(ended, program.stderr_tail(), was_live)) }
     }
 
-    fn spec(&self, line: Vec<OsString>, dir: &Path, reach: Reach) -> Spec {
+    pub(super) fn spec(&self, line: Vec<OsString>, dir: &Path, reach: Reach) -> Spec {
         let limits =
             Limits { file_size: reach.file_size, data: Some(MEMORY), cpu: Some(reach.cpu), ..Limits::default() };
         let spec = Spec::new(&self.settings.program, dir)
