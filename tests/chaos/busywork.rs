@@ -13,7 +13,7 @@ use haul_shared::job::{Artifact, Beside, Delivery, Failure, FailureKind, JobSpec
 use haul_shared::shutdown::Shutdown;
 use haul_shared::storage::{ObjectKey, ObjectMeta};
 use haul_shared::store::Pulse;
-use haul_shared::telemetry;
+use haul_shared::telemetry::{self, Service};
 use haul_worker::attempt::Outcome;
 use haul_worker::board::Running;
 use haul_worker::config::WorkerConfig;
@@ -39,7 +39,9 @@ async fn main() -> ExitCode {
 async fn run() -> anyhow::Result<()> {
     let mut config = WorkerConfig::from_env(&Env::of_process()).map_err(|faults| anyhow::anyhow!("{faults}"))?;
     config.retry = RetryPolicy { base: Duration::from_millis(50), cap: Duration::from_millis(500) };
-    let _telemetry = telemetry::start(&config.log, "busywork")?;
+    let service =
+        Service { name: "busywork", version: env!("CARGO_PKG_VERSION"), regions: String::new(), audits: false };
+    let _telemetry = telemetry::start(&config.log, None, &service)?;
     let listener = TcpListener::bind(config.listen).await?;
     let shutdown = Shutdown::on_signals(config.shutdown_grace)?;
     haul_worker::run::run_with(config, listener, shutdown, busywork).await

@@ -3,6 +3,7 @@
 pub mod browser;
 pub mod chaos;
 pub mod cluster;
+pub mod collector;
 pub mod command_line;
 pub mod crowd;
 pub mod door;

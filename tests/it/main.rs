@@ -19,6 +19,7 @@ mod sites;
 mod storage;
 mod store;
 mod tidy;
+mod traces;
 mod warm;
 mod webhooks;
 mod worker;

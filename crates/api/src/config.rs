@@ -7,7 +7,7 @@ use std::time::Duration;
 use haul_shared::config::parse::{self, Parsed};
 use haul_shared::config::{
     Env, Fault, Faults, Lives, LogConfig, Mode, Process, QueueConfig, Rate, Reader, RedisConfig, Regions,
-    StorageConfig, check_reserved, egress_policy, mode, vars,
+    StorageConfig, TraceConfig, egress_policy, mode, vars,
 };
 use haul_shared::egress::EgressPolicy;
 use haul_shared::ids::Region;
@@ -67,6 +67,8 @@ pub struct ApiConfig {
     pub egress: EgressPolicy,
     /// What is logged.
     pub log: LogConfig,
+    /// Where traces go; `None`: nowhere.
+    pub traces: Option<TraceConfig>,
 }
 
 /// Requests per client; `None` is no limit.
@@ -139,9 +141,9 @@ impl ApiConfig {
             regions: regions.all,
             egress: egress_policy(reader),
             log: LogConfig::read(reader),
+            traces: TraceConfig::read(reader),
         };
         config.check_exposure(reader);
-        check_reserved(reader);
         config
     }
 

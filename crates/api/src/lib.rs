@@ -44,5 +44,6 @@ pub mod usage;
 pub mod webhooks;
 
 mod run;
+mod spans;
 
 pub use run::{Listeners, StartError, run};

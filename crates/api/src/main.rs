@@ -18,7 +18,7 @@ use haul_shared::doctor::{self, Shape};
 use haul_shared::healthcheck::healthcheck;
 use haul_shared::serve::open_more_files;
 use haul_shared::shutdown::Shutdown;
-use haul_shared::telemetry;
+use haul_shared::telemetry::{self, Service};
 
 /// A request is made and forgotten in small pieces, often on two threads: a third more of them fit into a second than with
 /// the allocator of the C library.
@@ -66,7 +66,15 @@ async fn configured(act: impl AsyncFnOnce(ApiConfig, Env) -> anyhow::Result<()>)
 }
 
 async fn serve(config: ApiConfig, env: Env) -> anyhow::Result<()> {
-    let _log = telemetry::start(&config.log, "haul-api")?;
+    let regions = config.region.to_string();
+    let service = Service { name: "haul-api", version: env!("CARGO_PKG_VERSION"), regions, audits: true };
+    let telemetry = telemetry::start(&config.log, config.traces.as_ref(), &service)?;
+    let ended = serve_until_told(config, &env).await;
+    telemetry.end().await;
+    ended
+}
+
+async fn serve_until_told(config: ApiConfig, env: &Env) -> anyhow::Result<()> {
     for warning in env.warnings() {
         tracing::warn!("{warning}");
     }

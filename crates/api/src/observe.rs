@@ -14,11 +14,12 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::Response;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
 use crate::app::App;
 use crate::compat::Tongue;
+use crate::spans;
 
 /// The header that carries the id, both ways.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -75,8 +76,14 @@ pub async fn observe(State(app): State<Arc<App>>, mut request: Request, next: Ne
     };
     let route = &*route;
 
+    let traced = match &path {
+        // what machines ask all the time, and what leads nowhere, is nobody's question
+        Some(_) if !PROBES.contains(&route) => spans::request(&app.config, (method, route), &id, request.headers()),
+        _ => Span::none(),
+    };
     let span = tracing::info_span!("request", %id);
-    let mut response = next.run(request).instrument(span).await;
+    let mut response = next.run(request).instrument(span).instrument(traced.clone()).await;
+    spans::answered(&traced, response.status());
 
     response.headers_mut().insert(REQUEST_ID, id.value());
     let (status, took) = (response.status().as_u16(), began.elapsed());

@@ -23,6 +23,7 @@ pub mod source;
 pub mod storage;
 pub mod store;
 pub mod telemetry;
+pub mod trace;
 mod unseen;
 pub mod view;
 pub mod webhook;

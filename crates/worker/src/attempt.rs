@@ -15,6 +15,7 @@ use haul_shared::metadata::Look;
 use haul_shared::storage::ObjectKey;
 use haul_shared::store::{Done, Ended, Kind, Lease, Leased, StoreError};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use crate::board::{Running, StopReason};
 use crate::context::Context;
@@ -22,6 +23,7 @@ use crate::guard::{Guard, Tally};
 use crate::insist::surely;
 use crate::pipeline::{self, Made};
 use crate::scratch::{self, Folder, Quota};
+use crate::spans;
 use crate::thumbnails::{self, Fate, Sitting, Subject};
 
 /// Before a job that this version cannot read is offered again.
@@ -45,6 +47,11 @@ pub type Work =
 
 /// Runs and settles one attempt. What is left to do for a completed job needs no slot.
 pub async fn run(ctx: &Context, leased: Leased, work: Work) -> Option<Sitting> {
+    let span = spans::attempt(&leased);
+    begin(ctx, leased, work).instrument(span).await
+}
+
+async fn begin(ctx: &Context, leased: Leased, work: Work) -> Option<Sitting> {
     let entry = ctx.board.enter(leased.lease.clone(), (leased.attempt, leased.max_attempts), leased.reached);
     if leased.lease.kind == Kind::Download {
         ctx.metrics.waited(leased.waited);
@@ -168,6 +175,7 @@ async fn settle(
     match (reason, outcome) {
         (Some(StopReason::LeaseLost), outcome) => {
             ctx.metrics.lost();
+            spans::ended("lost");
             tracing::warn!(job.id = %id, duration_ms, "job {id} was lost: somebody else has it, or it has ended");
             if let Outcome::Made(made) = outcome {
                 // its name has this attempt's fence in it, so that nobody else's result goes
@@ -183,6 +191,7 @@ async fn settle(
         }
         (_, Outcome::Found) => match surely(|| ctx.store.found(lease)).await {
             Ok(_) => {
+                spans::ended("found");
                 tracing::info!(
                     job.id = %id, duration_ms, received_bytes, sent_bytes, requests, refused,
                     "job {id} done"
@@ -191,6 +200,7 @@ async fn settle(
             Err(error) => untold(ctx, id, &error),
         },
         (Some(StopReason::Shutdown), Outcome::Failed(_)) => {
+            spans::ended("released");
             tracing::info!(job.id = %id, duration_ms, "job {id} goes back to the queue");
             match surely(|| ctx.store.release(lease)).await {
                 Ok(_) => had(StateKind::Queued),
@@ -202,6 +212,7 @@ async fn settle(
             match surely(|| ctx.store.fail(lease, &failure, delay)).await {
                 Ok(Ended::Cancelled) => {
                     had(StateKind::Cancelled);
+                    spans::ended("cancelled");
                     tracing::info!(
                         job.id = %id, duration_ms, received_bytes, sent_bytes, requests, refused,
                         "job {id} was cancelled"
@@ -209,6 +220,7 @@ async fn settle(
                 }
                 Ok(Ended::Waiting) => {
                     had(StateKind::Queued);
+                    spans::failed("retried", failure.kind);
                     if lease.kind == Kind::Download {
                         ctx.metrics.retried(failure.kind);
                     }
@@ -222,6 +234,7 @@ async fn settle(
                 }
                 Ok(Ended::Failed) => {
                     had(StateKind::Failed);
+                    spans::failed("failed", failure.kind);
                     if lease.kind == Kind::Download {
                         ctx.metrics.failed(failure.kind);
                     }
@@ -257,6 +270,7 @@ async fn complete(
             let (way, reason) = made.way.words();
             ctx.metrics.delivered(made.way);
             ctx.metrics.had(StateKind::Completed, took);
+            spans::completed(made.way);
             tracing::info!(
                 job.id = %id, duration_ms, size_bytes, way, reason, received_bytes, sent_bytes, requests, refused,
                 "job {id} done"
@@ -268,6 +282,7 @@ async fn complete(
                 Ok(_) => ctx.metrics.had(StateKind::Cancelled, took),
                 Err(_) => ctx.metrics.lost(),
             }
+            spans::ended("unwanted");
             tracing::info!(job.id = %id, duration_ms, "job {id} is not wanted any more; its result is removed");
             ctx.discard_all(&made.artifact).await;
         }
@@ -293,7 +308,7 @@ async fn sitting(
         folder.remove().await;
         return None;
     };
-    Some(Sitting { lease: lease.clone(), object, subject, folder, place })
+    Some(Sitting { lease: lease.clone(), object, subject, folder, place, span: spans::thumbnail() })
 }
 
 /// Logs that the store was not told. The lease then runs out, and the job is tried again.

@@ -12,6 +12,7 @@ use haul_shared::job::{Progress, Stage};
 use haul_shared::media::MediaInfo;
 use haul_shared::store::{Beat, Kind, Lease, Pulse};
 use tokio_util::sync::CancellationToken;
+use tracing::Span;
 
 use crate::course::{Costs, Course};
 use crate::meter::Fetched;
@@ -45,6 +46,7 @@ pub struct Running {
     state: Mutex<State>,
     stop: CancellationToken,
     reason: OnceLock<StopReason>,
+    span: Span,
 }
 
 /// How far it is.
@@ -75,6 +77,7 @@ impl Board {
             state: Mutex::new(State { course, fetched: None, heard: Instant::now(), media: None }),
             stop: CancellationToken::new(),
             reason: OnceLock::new(),
+            span: Span::current(),
         });
         self.jobs().insert(lease, Arc::clone(&running));
         Entry { running, board: self.clone() }
@@ -147,6 +150,12 @@ impl Running {
     #[must_use]
     pub fn lease(&self) -> &Lease {
         &self.lease
+    }
+
+    /// The span of its attempt: the one in which it came onto the board.
+    #[must_use]
+    pub fn span(&self) -> &Span {
+        &self.span
     }
 
     /// Cancelled when the job is to be stopped.
@@ -236,6 +245,7 @@ impl Running {
 
     /// What the medium is.
     pub fn describe(&self, media: MediaInfo) {
+        self.span.record("job.extractor", media.extractor.as_deref());
         self.state().media = Some(media);
     }
 

@@ -7,7 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use haul_shared::config::parse;
 use haul_shared::config::{
     Env, Fault, Faults, Lives, LogConfig, Mode, Process, QueueConfig, Reader, RedisConfig, Regions, StorageConfig,
-    check_reserved, egress_policy, mode, vars, vars::Var,
+    TraceConfig, egress_policy, mode, vars, vars::Var,
 };
 use haul_shared::egress::EgressPolicy;
 use haul_shared::ids::{EgressName, Region};
@@ -73,6 +73,8 @@ pub struct WorkerConfig {
     pub outlet: Outlet,
     /// What is logged.
     pub log: LogConfig,
+    /// Where traces go; `None`: nowhere.
+    pub traces: Option<TraceConfig>,
 }
 
 /// Absolute paths of the programs.
@@ -168,8 +170,8 @@ impl WorkerConfig {
             proxy: reader.optional(&vars::PROXY, Upstream::read),
             outlet: outlet(reader),
             log: LogConfig::read(reader),
+            traces: TraceConfig::read(reader),
         };
-        check_later(reader);
         config
     }
 }
@@ -263,11 +265,6 @@ impl JobLimits {
             min_free_disk_bytes: reader.value(&vars::MIN_FREE_DISK, parse::bytes(0, PIB)),
         }
     }
-}
-
-/// Checks the variables that nothing follows from yet.
-fn check_later(reader: &mut Reader<'_>) {
-    check_reserved(reader);
 }
 
 #[cfg(test)]

@@ -51,4 +51,5 @@ pub mod ytdlp;
 pub mod health;
 pub mod metrics;
 pub mod orphans;
+mod spans;
 pub mod sweep;

@@ -14,7 +14,7 @@ use haul_shared::config::{Env, Warning};
 use haul_shared::doctor::{self, Shape};
 use haul_shared::healthcheck::healthcheck;
 use haul_shared::shutdown::Shutdown;
-use haul_shared::telemetry;
+use haul_shared::telemetry::{self, Service};
 use haul_worker::cli::{Cli, Command, DoctorArgs};
 use haul_worker::config::WorkerConfig;
 use tokio::net::TcpListener;
@@ -68,7 +68,15 @@ fn work(config: WorkerConfig, warnings: &[Warning]) -> anyhow::Result<()> {
 }
 
 async fn run(config: WorkerConfig, warnings: &[Warning]) -> anyhow::Result<()> {
-    let _telemetry = telemetry::start(&config.log, "haul-worker")?;
+    let regions = config.regions.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    let service = Service { name: "haul-worker", version: env!("CARGO_PKG_VERSION"), regions, audits: false };
+    let telemetry = telemetry::start(&config.log, config.traces.as_ref(), &service)?;
+    let ended = work_until_told(config, warnings).await;
+    telemetry.end().await;
+    ended
+}
+
+async fn work_until_told(config: WorkerConfig, warnings: &[Warning]) -> anyhow::Result<()> {
     for warning in warnings {
         tracing::warn!("{warning}");
     }

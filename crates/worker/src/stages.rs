@@ -3,15 +3,17 @@
 use std::time::{Duration, Instant};
 
 use haul_shared::job::Stage;
+use tracing::Span;
 
 use crate::board::Running;
 use crate::metrics::Metrics;
+use crate::spans;
 
 /// The clock of one attempt.
 pub struct Stages<'a> {
     job: &'a Running,
     metrics: &'a Metrics,
-    current: Option<(Stage, Instant)>,
+    current: Option<(Stage, Instant, Span)>,
     done: Vec<(&'static str, Duration)>,
 }
 
@@ -26,7 +28,7 @@ impl<'a> Stages<'a> {
     pub fn enter(&mut self, stage: Stage) {
         self.end();
         self.job.enter(stage);
-        self.current = Some((stage, Instant::now()));
+        self.current = Some((stage, Instant::now(), spans::stage(self.job.span(), stage)));
     }
 
     /// Ends the last stage; what each took.
@@ -37,7 +39,7 @@ impl<'a> Stages<'a> {
     }
 
     fn end(&mut self) {
-        if let Some((stage, began)) = self.current.take() {
+        if let Some((stage, began, _)) = self.current.take() {
             let took = began.elapsed();
             self.job.ended(took);
             self.metrics.finished(stage, took);

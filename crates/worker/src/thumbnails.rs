@@ -20,6 +20,7 @@ use haul_shared::store::Lease;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, Span};
 
 pub use subject::{KeptFrame, SitePicture, Still, Subject};
 
@@ -148,12 +149,19 @@ pub struct Sitting {
     pub folder: Folder,
     /// The room that it takes.
     pub place: Place,
+    /// Its part of the job's trace.
+    pub span: Span,
 }
 
 impl Sitting {
     /// Makes it, stores it and says so; or says that it will not come.
     pub async fn sit(self, ctx: &Context) {
-        let Self { lease, object, subject, folder, place } = self;
+        let span = self.span.clone();
+        self.sit_within(ctx).instrument(span).await;
+    }
+
+    async fn sit_within(self, ctx: &Context) {
+        let Self { lease, object, subject, folder, place, span } = self;
         let end = Instant::now() + MADE_WITHIN;
         let made = ctx.thumbnails.given_up.run_until_cancelled(make(ctx, &subject, (folder.path(), end), &object));
         let made = match timeout_at(end, made).await {
@@ -172,6 +180,7 @@ impl Sitting {
             (Ok(_), None) => Fate::Untold,
             (Err(fate), _) => fate,
         };
+        span.record("thumbnail.fate", fate.word());
         if is_wanted == Some(false) {
             // also what was given up half-way may be there
             ctx.discard(&object).await;

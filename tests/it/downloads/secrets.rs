@@ -1,5 +1,8 @@
 //! What an operator's log and metrics must not tell, and what no program is told.
 
+use std::collections::BTreeSet;
+
+use haul_tests::collector::{Collector, Manner};
 use haul_tests::receiver::{Receiver, Reply};
 use haul_tests::s3;
 use rustix::process::Signal;
@@ -17,6 +20,7 @@ const CLIENT: &str = "198.51.100.77";
 async fn no_log_line_and_no_metric_holds_a_link_a_secret_or_a_source_query() -> Result<()> {
     let logs = tempfile::tempdir()?;
     let dir = logs.path().to_str().context("a temporary path in UTF-8")?;
+    let collector = Collector::start(Manner::Takes).await?;
     let mut house = House::open(
         Store::Disk,
         &[
@@ -24,6 +28,7 @@ async fn no_log_line_and_no_metric_holds_a_link_a_secret_or_a_source_query() -> 
             ("HAUL_LOG_DIR", dir),
             ("HAUL_TRUSTED_PROXIES", "127.0.0.0/8"),
             ("HAUL_WEBHOOK_SECRETS", SIGNED_WITH),
+            ("HAUL_OTLP_ENDPOINT", &collector.url()),
         ],
     )
     .await?;
@@ -65,6 +70,11 @@ async fn no_log_line_and_no_metric_holds_a_link_a_secret_or_a_source_query() -> 
     for entry in std::fs::read_dir(logs.path())? {
         told.extend(std::fs::read(entry?.path())?);
     }
+    let spans = collector.spans()?;
+    let names: BTreeSet<_> = spans.iter().map(|span| &*span.name).collect();
+    let missing = ["enqueue", "job", "yt-dlp", "webhook", "link", "content"].map(|name| (name, names.contains(name)));
+    assert!(missing.iter().all(|(_, is_there)| *is_there), "{missing:?}");
+    told.extend(spans.iter().flat_map(|span| format!("{span:?}\n").into_bytes()));
     let told = String::from_utf8_lossy(&told);
     assert!(
         told.contains("haul_jobs_running") && told.contains("begins, attempt 1") && told.contains("was not taken"),

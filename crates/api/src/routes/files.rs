@@ -23,6 +23,7 @@ use haul_shared::view::{filename, stem, time};
 use jiff::Timestamp;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
+use tracing::Instrument as _;
 use utoipa::ToSchema;
 
 use crate::app::{App, Id, IdAnd};
@@ -30,6 +31,7 @@ use crate::auth::Caller;
 use crate::conditional::{Validators, Wanted, http_date, wanted};
 use crate::error::{ApiError, ApiResult, Code, Problem};
 use crate::query::{NoParams, Params};
+use crate::spans::hand_over;
 
 /// How long the store may take over one chunk.
 const CHUNK: Duration = Duration::from_secs(30);
@@ -101,7 +103,7 @@ pub async fn link(
     let job = app.find(&caller, id).await?;
     let artifact = Fetchable::of(&job)?.artifact;
     let filename = filename(artifact, &app.request_of(&job)?);
-    let signed = sign(&app, &job, &filename, inline).await?;
+    let signed = sign(&app, &job, &filename, inline).instrument(hand_over(&job, "link")).await?;
     if method == Method::GET {
         app.tally.fetched(&app.jobs, id);
     }
@@ -188,7 +190,7 @@ pub async fn content(
         content_type: result.artifact.content_type.clone(),
         fresh: result.left,
     };
-    let answer = send(&app, &file, &method, &headers).await?;
+    let answer = send(&app, &file, &method, &headers).instrument(hand_over(&job, "content")).await?;
     // a player that seeks asks again and again, but only once for the beginning
     if method == Method::GET && file.is_sent_from_its_beginning(&headers) {
         app.tally.fetched(&app.jobs, id);

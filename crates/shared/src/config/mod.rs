@@ -15,7 +15,7 @@ pub use env::{Env, Fault, Faults, Reader, Warning};
 pub use parse::Rate;
 pub use redis::RedisConfig;
 pub use sections::{
-    Durability, Lives, LogConfig, LogFormat, Mode, QueueConfig, Regions, Sse, StorageConfig, check_reserved,
+    Durability, Lives, LogConfig, LogFormat, Mode, QueueConfig, Regions, Sse, StorageConfig, TraceConfig,
     egress_policy, mode,
 };
 pub use vars::Process;

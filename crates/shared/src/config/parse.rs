@@ -144,6 +144,12 @@ pub fn cidr(text: &str) -> Parsed<IpNet> {
     net.map(|net| net.trunc()).map_err(|_| "a block of addresses such as 10.0.0.0/8 or fd00::/8".to_owned())
 }
 
+/// A part of a whole.
+pub fn share(text: &str) -> Parsed<f64> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "a number from 0 to 1, such as 0.05".to_owned())
+}
+
 /// An address with a port.
 pub fn socket_address(text: &str) -> Parsed<SocketAddr> {
     text.parse().map_err(|_| "an address and port such as 127.0.0.1:8080 or [::1]:8080".to_owned())

@@ -268,8 +268,55 @@ impl LogConfig {
     }
 }
 
-/// Checks the variables of both processes that nothing follows from yet, so that a file which is accepted today
-/// is accepted when they do.
-pub fn check_reserved(reader: &mut Reader<'_>) {
-    reader.optional(&vars::OTLP_ENDPOINT, parse::http_url);
+/// Where traces go, and which.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TraceConfig {
+    /// Below it a collector takes them, at `v1/traces`.
+    pub collector: Url,
+    /// The share that is kept of those that begin here, 0 to 1.
+    pub ratio: f64,
+}
+
+impl TraceConfig {
+    /// Reads the section. `None`: there are no traces.
+    pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        Self::read_for(reader, cfg!(feature = "otel"))
+    }
+
+    /// The same, for a program that can send traces or can't.
+    fn read_for(reader: &mut Reader<'_>, can_send: bool) -> Option<Self> {
+        let ratio = reader.value(&vars::TRACE_RATIO, parse::share);
+        let collector = reader.optional(&vars::OTLP_ENDPOINT, parse::http_url)?;
+        if !can_send {
+            reader.fault(
+                &vars::OTLP_ENDPOINT,
+                "this program was built without the cargo feature otel, and can send no traces",
+            );
+        }
+        Some(Self { collector, ratio })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Env, Process};
+    use super::*;
+
+    #[test]
+    fn a_program_that_can_send_no_traces_refuses_to_be_told_where_to() {
+        let told = |collector: &str, can_send| {
+            let env = Env::of_pairs([("HAUL_OTLP_ENDPOINT", collector), ("HAUL_TRACE_RATIO", "0.25")]);
+            let mut reader = Reader::new(&env, Process::Worker);
+            let traces = TraceConfig::read_for(&mut reader, can_send);
+            reader.finish(traces).map(|traces| traces.map(|it| (it.collector.to_string(), it.ratio)))
+        };
+        let collector = "http://127.0.0.1:4318";
+        assert_eq!(told(collector, true).unwrap(), Some(("http://127.0.0.1:4318/".to_owned(), 0.25)));
+        let refusal = told(collector, false).unwrap_err().to_string();
+        assert!(refusal.contains("HAUL_OTLP_ENDPOINT: this program was built without"), "{refusal}");
+        for can_send in [true, false] {
+            assert_eq!(told("", can_send).unwrap(), None);
+            assert!(told("http://user:word@collector", can_send).is_err());
+        }
+    }
 }

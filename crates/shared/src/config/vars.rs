@@ -343,15 +343,17 @@ table! {
         .or("2GiB");
 
     LOG = "HAUL_LOG", Logs, Both,
-        "What is logged: a level, or `target=level` pairs (`info,haul_worker=debug`).",
+        "What is logged: a level, or `target=level` pairs (`info,haul_worker=debug`). What holders of keys change is logged at every level, unless `audit=off` is among them.",
         .or("info");
     LOG_FORMAT = "HAUL_LOG_FORMAT", Logs, Both,
         "`text` or `json`. Without it: `text` on a terminal, else `json`.";
     LOG_DIR = "HAUL_LOG_DIR", Logs, Both,
-        "Directory for log files of 10 MiB, of which 5 are kept. Without it: standard error.";
+        "Directory for log files of 10 MiB, of which 5 are kept; the lines of the audit are also in files of their own. Without it: standard error.";
     OTLP_ENDPOINT = "HAUL_OTLP_ENDPOINT", Logs, Both,
-        "URL of an OTLP collector for traces.",
-        .effect(Checked);
+        "Base URL of an OTLP collector, such as `http://collector:4318`: traces are sent below it, to `/v1/traces`, as protobuf over HTTP. Only by programs that were built with the cargo feature `otel`, as those in the images are; others refuse to start with it.";
+    TRACE_RATIO = "HAUL_TRACE_RATIO", Logs, Both,
+        "Share of the traces that is kept, from 0 to 1. It is decided where a trace begins, with a request, for all that comes of it.",
+        .or("1");
 }
 
 #[cfg(test)]

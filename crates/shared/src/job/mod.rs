@@ -23,6 +23,7 @@ use jiff::Timestamp;
 
 use crate::ids::{ClientKey, Region, Ticket, WorkerId};
 use crate::media::MediaInfo;
+use crate::trace::TraceParent;
 
 /// A job as the holder of one ticket sees it.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,6 +52,8 @@ pub struct Job {
     pub media: Option<MediaInfo>,
     /// What its holder keeps beside the result.
     pub library: Library,
+    /// The span that its run comes from, of a trace that is kept.
+    pub trace: Option<TraceParent>,
 }
 
 /// Where a job stands; a field lives in the state where it exists.

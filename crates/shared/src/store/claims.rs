@@ -17,6 +17,7 @@ use super::{JobStore, StoreError, mark, ms};
 use crate::ids::{Fence, Region, Shard, WorkerId};
 use crate::job::{JobSpec, Progress};
 use crate::media::Priority;
+use crate::trace::TraceParent;
 
 /// One turn in this many, jobs of low priority go first.
 pub(super) const LOW_EVERY: u64 = 8;
@@ -31,7 +32,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 const SILENCE: Duration = Duration::from_secs(2);
 
 /// Values of one job in an answer.
-const FIELDS: usize = 7;
+const FIELDS: usize = 9;
 
 /// A job taken from the queue.
 #[derive(Debug, Clone)]
@@ -48,6 +49,10 @@ pub struct Leased {
     pub waited: Duration,
     /// How far a run with this attempt's number had come before its worker was lost or stopped.
     pub reached: Option<Progress>,
+    /// Where it stood in line.
+    pub lane: Lane,
+    /// The span that it comes from, of a trace that is kept.
+    pub trace: Option<TraceParent>,
 }
 
 /// One worker's demand for jobs of one kind.
@@ -192,7 +197,7 @@ impl Claims {
 }
 
 fn leased(values: &[Vec<u8>], kind: Kind) -> Result<Leased, StoreError> {
-    let [job, fence, attempt, max_attempts, spec, waited_ms, reached] = values else {
+    let [job, fence, attempt, max_attempts, spec, waited_ms, reached, lane, trace] = values else {
         return Err(StoreError::Unreadable("an answer"));
     };
     Ok(Leased {
@@ -202,6 +207,8 @@ fn leased(values: &[Vec<u8>], kind: Kind) -> Result<Leased, StoreError> {
         max_attempts: read(max_attempts)?,
         waited: Duration::from_millis(read(waited_ms)?),
         reached: serde_json::from_slice(reached).ok(),
+        lane: read(lane)?,
+        trace: read(trace).ok(),
     })
 }
 

@@ -201,7 +201,8 @@ pub struct Lane {
 
 impl Lane {
     /// How a lane's name ends.
-    pub(super) fn word(priority: Priority) -> &'static str {
+    #[must_use]
+    pub fn word(priority: Priority) -> &'static str {
         match priority {
             Priority::Normal => "normal",
             Priority::Low => "low",

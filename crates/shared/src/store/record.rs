@@ -6,7 +6,7 @@
 //! `wk` worker · `si` site · `via` egress name and site of the newest lease · `rg` region · `sa` first start · `ft` end · `due` next attempt · `pg` progress · `med` medium ·
 //! `res` result · `th` its thumbnail: `+` and its size, or ms until which it may still come · `obj` its objects, the result first · `len` ms that it plays · `err` failure · `del` when the object goes · `cx` cancel wanted · `again`
 //! attempt that did not count and whose `pg` the next one goes on from · `mo` `mp` `at` `ev` its moments (`lua/prelude.lua`) · `said` the call that let go last, and what it
-//! was told.
+//! was told · `tr` span that it comes from, of a trace that is kept (`crate::trace`).
 //! Of a ticket: `jid` job · `cl` client · `ct` created · `ttl` ms it keeps the result · `exp` when it lets go of a
 //! result that was there before it · `req` request · `turn` how often it was tried again · `since` the newest moment of the
 //! run when it joined · `no` notes · `fav` 1: a favourite · `rat` rating · `got` times it was fetched · `said` mark of its last cancellation or retry, and what it was
@@ -26,7 +26,7 @@ use crate::storage::ObjectKey;
 pub(super) type Field<'a> = Option<&'a [u8]>;
 
 /// What a view has, position by position.
-const FIELDS: usize = 29;
+const FIELDS: usize = 30;
 
 /// Reads the time at which a view was made, in ms.
 pub(super) fn now(ms: &[u8]) -> Result<Timestamp, StoreError> {
@@ -73,6 +73,7 @@ pub(super) fn job(ticket: Ticket, now: Timestamp, view: &[u8]) -> Result<Viewed,
         favourite,
         rating,
         downloads,
+        trace,
     ] = fields.ok_or(StoreError::Unreadable("a job"))?;
 
     let created = time(&created)?.ok_or(StoreError::Unreadable("a creation time"))?;
@@ -127,6 +128,8 @@ pub(super) fn job(ticket: Ticket, now: Timestamp, view: &[u8]) -> Result<Viewed,
             rating: number(&rating)?.and_then(|rating| rating.try_into().ok()),
             downloads: number(&downloads)?.unwrap_or(0),
         },
+        // one that can't be read is no reason to show no job
+        trace: text(&trace).ok().flatten().and_then(|text| text.parse().ok()),
     };
     let standing = Standing::of(small(&turn)?, small(&since)?, text(&newest)?, small(&changes)?, recorded)?;
     Ok(Viewed { id, job, standing })

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use rand::RngExt as _;
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 
 use super::keys::{Kind, Lane};
 use super::listing::Scope;
@@ -19,6 +21,7 @@ use crate::ids::{ClientKey, JobId, Region, Ticket};
 use crate::job::state::Action;
 use crate::job::{Fingerprint, Job, JobSpec};
 use crate::media::Priority;
+use crate::trace::{self, TraceParent};
 
 /// How long the ticket of a metadata job lives: somebody waits for it, or nobody will ask again.
 const METADATA_TTL: Duration = Duration::from_secs(300);
@@ -202,12 +205,21 @@ impl JobStore {
             .arg(mark())
             .arg(new.spec.url().site());
         webhooks::add(&mut call, &new.client, new.webhook.as_ref());
-        let answer: Vec<Vec<u8>> = if listed { self.run_durably(&call).await? } else { self.run_surely(&call).await? };
+        let span = tracing::info_span!(
+            target: trace::TARGET, "enqueue", otel.kind = "producer", job.kind = kind.word(), job.region = %new.region,
+            job.priority = Lane::word(new.priority), job.id = Empty, answer = Empty,
+        );
+        let here = span.in_scope(trace::here);
+        call.arg(here.map_or_else(String::new, |here| here.to_string()));
+        let running = if listed { self.run_durably(&call).boxed() } else { self.run_surely(&call).boxed() };
+        let answer: Vec<Vec<u8>> = running.instrument(span.clone()).await?;
 
         let (word, rest) = answer.split_first().ok_or(StoreError::Unreadable("an answer"))?;
+        span.record("answer", &*String::from_utf8_lossy(word));
+        let shown = || shown(ticket, rest, word).inspect(|(id, job)| enqueued(&span, *id, job)).map(|(_, job)| job);
         match word.as_slice() {
-            b"new" | b"join" | b"known" | b"same" => shown(ticket, rest, word).map(Submitted::Accepted),
-            b"reuse" => shown(ticket, rest, word).map(Submitted::Reused),
+            b"new" | b"join" | b"known" | b"same" => shown().map(Submitted::Accepted),
+            b"reuse" => shown().map(Submitted::Reused),
             b"limited" => Ok(Submitted::RateLimited { retry_after: wait_of(rest)? }),
             b"full" => Ok(Submitted::QueueFull { retry_after: wait_for_room(rest) }),
             b"busy" => Ok(Submitted::ClientQueueFull { retry_after: wait_for_room(rest) }),
@@ -301,13 +313,23 @@ impl JobStore {
 }
 
 /// The job of a new ticket. That is logged, for a client knows the one and every other line the other.
-fn shown(ticket: Ticket, answer: &[Vec<u8>], how: &[u8]) -> Result<Box<Job>, StoreError> {
+fn shown(ticket: Ticket, answer: &[Vec<u8>], how: &[u8]) -> Result<(JobId, Box<Job>), StoreError> {
     let [now, view] = answer else { return Err(StoreError::Unreadable("an answer")) };
     let Viewed { id, job, .. } = record::job(ticket, record::now(now)?, view)?;
     // whoever holds a ticket has its start; the rest is a capability and not for a log
     let (start, how) = (&ticket.to_string()[..8], String::from_utf8_lossy(how));
     tracing::info!(ticket = start, job.id = %id, %how, "ticket {start}… stands for job {id}");
-    Ok(Box::new(job))
+    Ok((id, Box::new(job)))
+}
+
+/// Notes in the span of an order which job it came to. Where that belongs to another trace, who asked first, the one leads to
+/// the other.
+fn enqueued(span: &Span, id: JobId, job: &Job) {
+    span.record("job.id", tracing::field::display(id));
+    let is_elsewhere = |run: &TraceParent| span.in_scope(trace::here).is_some_and(|here| !here.is_of_the_trace_of(run));
+    if let Some(run) = job.trace.filter(is_elsewhere) {
+        trace::link(span, run);
+    }
 }
 
 /// What a script is told of a client's rate: µs between two (empty: no rate), and how many at once.

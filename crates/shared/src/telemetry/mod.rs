@@ -1,22 +1,36 @@
-//! Logs: what is logged, how it looks, and where it goes.
+//! Logs and traces: what is told, how it looks, and where it goes.
 //!
-//! Text on a terminal and JSON elsewhere, to standard error or to files of bounded size. Not here: what may stand
-//! in a log line (no link, secret, full source URL or client address: kept by the types that are logged).
+//! Logs are text on a terminal and JSON elsewhere, to standard error or to files of bounded size. What operators have to
+//! answer for ([`AUDIT`]) is logged whatever else is not, and has a file of its own beside the others. Traces go to a
+//! collector, from programs that were built with the cargo feature `otel`. Not here: what may stand in a log line or a span
+//! (no link, secret, full source URL or client address: kept by the types that are logged).
 
 mod escape;
+#[cfg(feature = "otel")]
+mod losses;
 mod rotate;
+#[cfg(feature = "otel")]
+mod traces;
 
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 
 use tracing::Subscriber;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer, Registry};
 
-use crate::config::{LogConfig, LogFormat};
+use crate::config::{LogConfig, LogFormat, TraceConfig};
+use crate::trace;
 use escape::Escaping;
 use rotate::RotatingFile;
+
+/// The target of lines about what was done, asked for or changed by whom. They are logged at every level of `HAUL_LOG`; who
+/// does not want them says `audit=off` there.
+pub const AUDIT: &str = "audit";
 
 /// Lines that wait for a slow disk or a slow reader; more are dropped, for a log must not stop the service.
 const LINES_WAITING: usize = 8192;
@@ -31,52 +45,108 @@ pub enum TelemetryError {
     /// The directory cannot be made or written.
     #[error("the log directory cannot be used")]
     Directory(#[source] io::Error),
-    /// The filter is none, or a log was started before.
+    /// The filter is none, the way to the collector can't be made, or a log was started before.
     #[error("the log cannot be started")]
     Start(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Keeps the log going; lines that wait are written when it is dropped.
+/// Who tells.
+#[derive(Debug, Clone)]
+pub struct Service {
+    /// `haul-api` or `haul-worker`.
+    pub name: &'static str,
+    /// Its version.
+    pub version: &'static str,
+    /// Those that it serves, comma-separated.
+    pub regions: String,
+    /// Has it lines of [`AUDIT`] to write?
+    pub audits: bool,
+}
+
+/// Keeps logs and traces going. What of the log waits is written when it is dropped; what of the traces, by
+/// [`Telemetry::end`].
 #[derive(Debug)]
 #[must_use]
-pub struct Telemetry(#[expect(dead_code, reason = "held for its drop")] WorkerGuard);
+pub struct Telemetry {
+    #[cfg(feature = "otel")]
+    traces: Option<traces::Traces>,
+    _lines: Vec<WorkerGuard>,
+}
 
-/// Starts the log of this process. `name` is that of its files: `<name>.log`, then `<name>.log.1` and older.
+impl Telemetry {
+    /// Sends what waits of the traces, within three seconds. What is told from then on goes to the log only.
+    pub async fn end(self) {
+        #[cfg(feature = "otel")]
+        if let Some(traces) = self.traces {
+            // the thread that sends is waited for
+            let _ = tokio::task::spawn_blocking(move || traces.end()).await;
+        }
+    }
+}
+
+/// Starts the log of this process, and its traces. The files are `<name>.log`, then `<name>.log.1` and older, and alike
+/// `<name>.audit.log` of who has such lines. To be called on a runtime.
 ///
 /// # Errors
 /// [`TelemetryError`].
-pub fn start(config: &LogConfig, name: &str) -> Result<Telemetry, TelemetryError> {
+pub fn start(config: &LogConfig, traces: Option<&TraceConfig>, service: &Service) -> Result<Telemetry, TelemetryError> {
     let is_terminal = config.dir.is_none() && io::stderr().is_terminal();
     let preferred = if is_terminal { LogFormat::Text } else { LogFormat::Json };
-    let output: Box<dyn Write + Send> = match &config.dir {
-        None => Box::new(io::stderr()),
-        Some(dir) => Box::new(RotatingFile::open(dir.as_std_path(), name).map_err(TelemetryError::Directory)?),
+    let format = config.format.unwrap_or(preferred);
+    let mut guards = Vec::new();
+    let mut written = |output: Box<dyn Write + Send>| {
+        let lines = BufWriter::with_capacity(WRITTEN_AT_ONCE, output);
+        let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(LINES_WAITING).finish(lines);
+        guards.push(guard);
+        writer
     };
-    let lines = BufWriter::with_capacity(WRITTEN_AT_ONCE, output);
-    let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(LINES_WAITING).finish(lines);
-    subscriber(config, preferred, is_terminal, writer)?.try_init().map_err(|error| start_fault(error.into()))?;
-    Ok(Telemetry(guard))
+    let (lines, audit) = match &config.dir {
+        None => (written(Box::new(io::stderr())), None),
+        Some(dir) => {
+            let open = |name: &str| RotatingFile::open(dir.as_std_path(), name).map_err(TelemetryError::Directory);
+            let audit = service.audits.then(|| open(&format!("{}.audit", service.name))).transpose()?;
+            (written(Box::new(open(service.name)?)), audit.map(|file| written(Box::new(file))))
+        }
+    };
+    #[cfg(feature = "otel")]
+    let sent = traces.map(|config| traces::Traces::start(config, service)).transpose()?;
+    #[cfg(feature = "otel")]
+    let spans = sent.as_ref().map(traces::Traces::layer);
+    #[cfg(not(feature = "otel"))]
+    // the configuration refuses a collector
+    let spans = traces.and(None::<tracing_subscriber::layer::Identity>);
+
+    let audit = audit.map(|writer| shown(format, false, writer).with_filter(filter_fn(|what| what.target() == AUDIT)));
+    let lines = shown(format, is_terminal, lines).with_filter(filter(&config.filter)?);
+    Registry::default().with(spans).with(audit).with(lines).try_init().map_err(|error| start_fault(error.into()))?;
+    Ok(Telemetry {
+        #[cfg(feature = "otel")]
+        traces: sent,
+        _lines: guards,
+    })
 }
 
-type AnySubscriber = Box<dyn Subscriber + Send + Sync>;
-
-fn subscriber<W>(
-    config: &LogConfig,
-    preferred: LogFormat,
-    colours: bool,
-    writer: W,
-) -> Result<AnySubscriber, TelemetryError>
+/// The layer of a log.
+fn shown<S, W>(format: LogFormat, colours: bool, writer: W) -> Box<dyn Layer<S> + Send + Sync>
 where
+    S: Subscriber + for<'span> LookupSpan<'span>,
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let filter = EnvFilter::builder().parse(&config.filter).map_err(|error| start_fault(error.into()))?;
-    let format = config.format.unwrap_or(preferred);
     let writer = Escaping { inner: writer, format, colours };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(colours);
-    Ok(match format {
-        LogFormat::Text => Box::new(builder.finish()),
-        LogFormat::Json => Box::new(builder.json().flatten_event(true).finish()),
-    })
+    let layer = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(colours);
+    match format {
+        LogFormat::Text => layer.boxed(),
+        LogFormat::Json => layer.json().flatten_event(true).boxed(),
+    }
+}
+
+/// What is logged: as it was asked for, and [`AUDIT`] whatever was. Spans of traces are none of the log's.
+fn filter(asked: &str) -> Result<EnvFilter, TelemetryError> {
+    // of two directives for one target the last counts
+    let filter =
+        EnvFilter::builder().parse(format!("{AUDIT}=info,{asked}")).map_err(|error| start_fault(error.into()))?;
+    let spans = format!("{}=off", trace::TARGET).parse().map_err(|error| start_fault(Box::new(error)))?;
+    Ok(filter.add_directive(spans))
 }
 
 fn start_fault(error: Box<dyn std::error::Error + Send + Sync>) -> TelemetryError {
@@ -102,25 +172,41 @@ mod tests {
         }
     }
 
-    fn logged(config: &LogConfig, preferred: LogFormat) -> String {
+    fn logged(asked: &str, format: LogFormat, colours: bool, tell: impl FnOnce()) -> String {
         let memory = Memory::default();
         let writer = memory.clone();
-        let subscriber = subscriber(config, preferred, false, move || writer.clone()).unwrap();
-        tracing::subscriber::with_default(subscriber, || {
-            tracing::info!(job.id = 7, "job {} done", 7);
-            tracing::debug!("not asked for");
-        });
+        let lines = shown(format, colours, move || writer.clone()).with_filter(filter(asked).unwrap());
+        tracing::subscriber::with_default(Registry::default().with(lines), tell);
         let bytes = memory.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
     }
 
     #[test]
-    fn the_format_is_the_one_asked_for_else_the_fitting_one() {
-        let config = |format| LogConfig { filter: "info".to_owned(), format, dir: None };
-        let json: serde_json::Value = serde_json::from_str(&logged(&config(None), LogFormat::Json)).unwrap();
-        assert_eq!((&json["message"], &json["job.id"]), (&"job 7 done".into(), &7.into()));
-        let text = logged(&config(Some(LogFormat::Text)), LogFormat::Json);
-        assert!(text.contains("job 7 done") && !text.contains("not asked for"), "{text}");
+    fn a_line_has_the_format_that_was_asked_for_and_nothing_of_the_traces() {
+        let tell = || {
+            let of_a_trace = tracing::error_span!(target: trace::TARGET, "of a trace", secret = 1);
+            tracing::info_span!("request", id = 3).in_scope(|| {
+                of_a_trace.in_scope(|| tracing::info!(job.id = 7, "job {} done", 7));
+            });
+            tracing::debug!("not asked for");
+        };
+        let line = logged("info", LogFormat::Json, false, tell);
+        let json: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(
+            (&json["message"], &json["job.id"], &json["span"]["id"]),
+            (&"job 7 done".into(), &7.into(), &3.into())
+        );
+        assert!(!line.contains("trace"), "{line}");
+        let text = logged("info", LogFormat::Text, false, tell);
+        assert!(text.contains("job 7 done") && !text.contains("not asked for") && !text.contains("trace"), "{text}");
+    }
+
+    #[test]
+    fn who_did_what_is_logged_at_every_level_unless_it_is_not_wanted() {
+        for (asked, is_there) in [("error", true), ("off", true), ("haul_api=debug", true), ("info,audit=off", false)] {
+            let line = logged(asked, LogFormat::Text, false, || tracing::info!(target: AUDIT, "studio deleted it"));
+            assert_eq!(line.contains("studio deleted it"), is_there, "{asked}");
+        }
     }
 
     #[test]
@@ -132,12 +218,7 @@ mod tests {
         ];
         for (format, colours) in [(LogFormat::Json, false), (LogFormat::Text, false), (LogFormat::Text, true)] {
             for title in titles {
-                let config = LogConfig { filter: "info".to_owned(), format: Some(format), dir: None };
-                let memory = Memory::default();
-                let writer = memory.clone();
-                let subscriber = subscriber(&config, format, colours, move || writer.clone()).unwrap();
-                tracing::subscriber::with_default(subscriber, || tracing::info!(title, "title {title}"));
-                let line = String::from_utf8(memory.0.lock().unwrap().clone()).unwrap();
+                let line = logged("info", format, colours, || tracing::info!(title, "title {title}"));
                 let inner = line.strip_suffix('\n').unwrap();
                 let forged = |c: char| crate::unseen::is_unseen(c) && !(colours && c == '\u{1b}');
                 assert!(!inner.contains(forged), "{line:?}");

@@ -27,6 +27,7 @@ fn job(state: JobState) -> Job {
         progress: None,
         media: None,
         library: Library::default(),
+        trace: None,
     }
 }
 

@@ -12,12 +12,14 @@ use rustix::process::Signal;
 use tokio::net::UnixStream;
 use tokio::process::{ChildStderr, ChildStdout, Command};
 use tokio::time::timeout;
+use tracing::Span;
 
 use super::clock::Clock;
 use super::ended::LAUNCHER_FAILED;
 use super::lines::{Line, Lines, Stream, Tail};
 use super::{Ended, Kind, Limits, Serve, Spec, Watch};
 use crate::sandbox::{self, Confinement, Space};
+use crate::spans;
 
 /// Between the request to end and the kill.
 const GRACE: Duration = Duration::from_secs(2);
@@ -46,6 +48,7 @@ pub struct Supervised {
     stdout: Lines<ChildStdout>,
     stderr: Lines<ChildStderr>,
     tail: Tail,
+    span: Span,
 }
 
 impl Supervised {
@@ -83,12 +86,19 @@ impl Supervised {
             stdout: Lines::new(Stream::Stdout, stdout),
             stderr: Lines::new(Stream::Stderr, stderr),
             tail: Tail::default(),
+            span: span(spec),
         })
     }
 
     /// Runs the program to its end, or ends it. Each line is given to `on_line` as it comes; the next one is read
     /// when that returns, so it should return at once.
-    pub async fn run(&mut self, watch: &Watch, mut on_line: impl FnMut(Line)) -> Ended {
+    pub async fn run(&mut self, watch: &Watch, on_line: impl FnMut(Line)) -> Ended {
+        let ended = self.run_to_its_end(watch, on_line).await;
+        self.span.record("program.ended", tracing::field::display(ended));
+        ended
+    }
+
+    async fn run_to_its_end(&mut self, watch: &Watch, mut on_line: impl FnMut(Line)) -> Ended {
         let mut clock = Clock::new(watch);
         let (mut out_open, mut err_open) = (true, true);
         let cause = loop {
@@ -123,7 +133,7 @@ impl Supervised {
 
     /// Ends the group, while what it still writes is read: a full pipe must not keep it from ending well.
     async fn stop(&mut self, on_line: &mut impl FnMut(Line)) {
-        let Self { group, stdout, stderr, tail } = self;
+        let Self { group, stdout, stderr, tail, .. } = self;
         tokio::join!(group.stop(), async {
             let _ = timeout(GRACE + LAUNCHER_GRACE + DRAIN, drain(stdout, stderr, tail, on_line)).await;
         });
@@ -131,6 +141,14 @@ impl Supervised {
 
     async fn drain(&mut self, on_line: &mut impl FnMut(Line)) {
         drain(&mut self.stdout, &mut self.stderr, &mut self.tail, on_line).await;
+    }
+}
+
+/// The program's part of a job's trace. A server belongs to no job.
+fn span(spec: &Spec) -> Span {
+    match spec.kind {
+        Kind::Server => Span::none(),
+        Kind::OfAJob => spans::program(&spec.program.file_name().unwrap_or_default().to_string_lossy()),
     }
 }
 

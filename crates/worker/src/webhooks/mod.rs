@@ -21,8 +21,10 @@ use rand::RngExt as _;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::{Instrument as _, Span};
 
 use crate::context::Context;
+use crate::spans;
 use message::{Failed, Message};
 use places::{Place, Places};
 
@@ -121,6 +123,11 @@ fn begin(ctx: &Arc<Context>, telling: Telling, tasks: &TaskTracker) -> Option<Te
 }
 
 async fn tell(ctx: &Context, telling: Telling, place: Place) {
+    let span = spans::webhook(&telling);
+    tell_within(ctx, telling, place, &span).instrument(span.clone()).await;
+}
+
+async fn tell_within(ctx: &Context, telling: Telling, place: Place, span: &Span) {
     let (began, at) = (Instant::now(), telling.now());
     let sent = match Message::of(&telling, at) {
         Ok(message) => message.send(&ctx.guards).await,
@@ -158,6 +165,7 @@ async fn tell(ctx: &Context, telling: Telling, place: Place) {
     };
     ctx.metrics.message(fate, took);
     let (event, fate) = (event(telling.end), fate.word());
+    spans::told(span, status, error, fate);
     match error {
         None => tracing::info!(message, event, status, duration_ms, fate, "webhook {message} was taken"),
         Some(why) => {

@@ -36,11 +36,13 @@ use haul_shared::job::{Failure, FailureKind};
 use haul_shared::source::SourceUrl;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use crate::jar::Jar;
 use crate::origin::Patience;
 use crate::process::{Pace, Watch};
 use crate::sandbox::Sandbox;
+use crate::spans;
 use counts::{Counts, Way};
 use known::Known;
 use plain::Reach;
@@ -263,7 +265,7 @@ impl Ytdlp {
         let guard = (proxy, &bounds.guard);
         let asked = Asked { argv, dir, data: MEMORY, cpu, file_size: bounds.file_size, guard, confinement };
         let looking = Instant::now();
-        match child.extract(&asked, &bounds.watch()).await {
+        match child.extract(&asked, &bounds.watch()).instrument(spans::program("yt-dlp")).await {
             Ok(found) => {
                 self.counts.looked(Way::Warm, true, looking.elapsed());
                 self.counts.ran(Way::Warm);

@@ -13,10 +13,12 @@ use futures::future::join_all;
 use haul_shared::job::{Failure, FailureKind};
 use haul_shared::source::SourceUrl;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::warm::{Child, NoAnswer};
 use super::{Bounds, DownloadedFile, Event, Pace, Watch, Ytdlp, YtdlpSettings, argv, command};
 use crate::scratch;
+use crate::spans;
 
 /// Slower than this for this long is stalled.
 pub(crate) const SLOWEST: Pace = Pace { bytes: 30 << 10, window: Duration::from_secs(30) };
@@ -149,7 +151,8 @@ impl Session {
             files.heard(&event);
             on_event(&event);
         };
-        child.download(&lines.ok_or(NoAnswer::Broken)?, &watch(bounds), hear).await?;
+        let lines = lines.ok_or(NoAnswer::Broken)?;
+        child.download(&lines, &watch(bounds), hear).instrument(spans::program("yt-dlp")).await?;
         child.end().await;
         Ok(files)
     }

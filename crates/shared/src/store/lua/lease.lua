@@ -10,7 +10,8 @@
 --       11 name of the address that sites see   12 jobs of one site at once through it (empty: any number)
 --       13.. lanes in order of preference, each followed by that of less urgent jobs
 -- Returns {ms until something is due (0: call again at once, -1: nothing is)} or {0, for each job: id, fence, attempt, max attempts, spec, ms it
---         stood in line, progress of an attempt with this number that was lost (empty: none)}
+--         stood in line, progress of an attempt with this number that was lost (empty: none), lane, span of a trace (empty:
+--         none)}
 local STEPS = 64 -- jobs put off, clients parked and stale entries passed over in one call; a wake token calls again
 local worker, mark, lease_ms, want = ARGV[1], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local asked = K.asked .. worker .. ':' .. ARGV[2]
@@ -18,10 +19,10 @@ local answer, ids = { '0' }, {}
 
 local function give(j, fence, waited)
   ids[#ids + 1] = j.id
-  local v = call('HMGET', K.job .. j.id, 'spec', 'pg', 'again')
+  local v = call('HMGET', K.job .. j.id, 'spec', 'pg', 'again', 'tr')
   local reached = v[2] and v[3] == int(j.att) and v[2] or ''
   if v[2] and reached == '' then call('HDEL', K.job .. j.id, 'pg', 'at') end
-  for _, value in ipairs({ j.id, fence, int(j.att), int(j.max), v[1], int(waited), reached }) do
+  for _, value in ipairs({ j.id, fence, int(j.att), int(j.max), v[1], int(waited), reached, j.lane, v[4] or '' }) do
     answer[#answer + 1] = value
   end
 end

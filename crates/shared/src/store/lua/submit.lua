@@ -9,6 +9,7 @@
 --       24 site
 --       25 message that its end is told in (empty: nobody is told)   26 what links begin with
 --       27 what that is signed with             28 whose that is
+--       29 span of a trace that is kept (empty: none)
 -- Returns {"new" | "join" | "reuse" | "known" | "same", now, view} | {"gone"} | {"not_retryable"} | {"limited", µs to wait}
 --         | {"full" or "busy", jobs waiting, ends counted, ms they took}
 local jid, ticket, client, fp, lane, kind = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[6], ARGV[7]
@@ -105,9 +106,15 @@ local caps = ARGV[11] .. ':' .. ARGV[12]
 if call('GET', K.caps .. client) ~= caps then unpark(client) end
 call('SET', K.caps .. client, caps, 'PX', int(2 * ARGV[16]))
 
+-- What becomes of a run belongs to the first trace that asked for it.
+local function traced(id)
+  if ARGV[29] ~= '' then call('HSETNX', K.job .. id, 'tr', ARGV[29]) end
+end
+
 if word == 'new' then
   call('HSET', K.job .. jid, 'own', client, 'lane', lane, 'kind', kind, 'fp', fp, 'spec', ARGV[5], 'n', 1, 'att', 0,
     'max', ARGV[8], 'rg', ARGV[22], 'keep', ARGV[16], 'si', ARGV[24])
+  traced(jid)
   call('SET', K.flight .. fp, jid)
   call('ZADD', K.live, int(NOW + ARGV[16]), jid)
   call('SADD', K.lanes, lane)
@@ -116,6 +123,7 @@ if word == 'new' then
 end
 
 call('HINCRBY', K.job .. run.id, 'n', 1)
+traced(run.id)
 call('HSET', tkey, 'since', string.match(call('HGET', K.job .. run.id, 'mo') or '0', '^%d+'))
 if word == 'join' then
   if client ~= run.own then call('HINCRBY', K.job .. run.id, 'by:' .. client, 1) end
