@@ -30,6 +30,7 @@ pub mod events;
 pub mod openapi;
 pub mod representation;
 
+mod audit;
 pub mod auth;
 pub mod client_ip;
 pub mod host;

@@ -1,6 +1,7 @@
 //! The API over real HTTP, with a real Redis and a real directory; the test plays the worker where one is needed.
 
 mod access;
+mod audit;
 mod cut_off;
 mod downloads;
 mod edge;

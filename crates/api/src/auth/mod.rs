@@ -35,6 +35,7 @@ use haul_shared::webhook::Signing;
 use ipnet::IpNet;
 
 use crate::app::App;
+use crate::audit;
 use crate::client_ip::{client_ip, is_trusted};
 use crate::config::Rates;
 use crate::error::{ApiError, ApiResult, Code};
@@ -138,7 +139,7 @@ pub async fn identify(State(app): State<Arc<App>>, mut request: Request, next: N
         Err(refusal) => return refusal.into_response(),
     };
     request.extensions_mut().insert(caller);
-    next.run(request).await
+    audit::followed(request, next).await
 }
 
 /// Who is calling with this key, or without any.

@@ -4,6 +4,7 @@
 //! nothing is taken of one that is still being written. One that has a fault is told of in the log and the keys of
 //! before stay, so that a typing error locks nobody out and lets nobody in.
 
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::guarded::exposed;
 use super::keys::{ApiKey, KeysError, parse};
+use crate::audit::{self, Action};
 
 /// How often the file is read. A change counts after two to three of these: the contract allows 5 s.
 const READ_AGAIN: Duration = Duration::from_secs(1);
@@ -109,11 +111,30 @@ impl KeyRing {
         match found.keys() {
             Ok(keys) => {
                 tracing::info!(keys = keys.len(), "the keys file has changed and was read: {} keys", keys.len());
-                *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys.into();
+                let keys: Arc<[ApiKey]> = keys.into();
+                let before = std::mem::replace(
+                    &mut *self.keys.write().unwrap_or_else(PoisonError::into_inner),
+                    Arc::clone(&keys),
+                );
+                for (name, action) in changes(&before, &keys) {
+                    audit::keys_file(name, action);
+                }
             }
             Err(error) => tracing::error!("the keys of before stay in force: {error}"),
         }
     }
+}
+
+/// What was done to which keys, by name.
+fn changes<'k>(before: &'k [ApiKey], after: &'k [ApiKey]) -> Vec<(&'k str, Action)> {
+    let known: HashMap<&str, &ApiKey> = before.iter().map(|key| (key.name.as_str(), key)).collect();
+    let kept: HashSet<&str> = after.iter().map(|key| key.name.as_str()).collect();
+    let action = |key: &'k ApiKey| match known.get(key.name.as_str()) {
+        None => Some((key.name.as_str(), Action::AddKey)),
+        Some(old) => (*old != key).then_some((key.name.as_str(), Action::ChangeKey)),
+    };
+    let removed = before.iter().map(|key| key.name.as_str()).filter(|name| !kept.contains(name));
+    after.iter().filter_map(action).chain(removed.map(|name| (name, Action::RemoveKey))).collect()
 }
 
 /// What one read has found.
@@ -185,6 +206,19 @@ mod tests {
         for wrong in ["", "sesam", "sesame ", "Sesame", sesame] {
             assert!(ring.find(wrong).is_none(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn keys_that_are_new_gone_or_otherwise_than_before_are_named() {
+        let entry = |name: &str, more: &str| format!("[[keys]]\nname = \"{name}\"\nsha256 = \"{name:0>64}\"\n{more}\n");
+        let keys = |entries: &[(&str, &str)]| {
+            parse(&entries.iter().map(|(name, more)| entry(name, more)).collect::<String>()).unwrap()
+        };
+        let before = keys(&[("a", ""), ("b", ""), ("c", "")]);
+        let after = keys(&[("d", ""), ("c", ""), ("b", "admin = true")]);
+        let named = [("d", Action::AddKey), ("b", Action::ChangeKey), ("a", Action::RemoveKey)];
+        assert_eq!(changes(&before, &after), named);
+        assert_eq!(changes(&after, &after), []);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use url::Url;
 
 use super::{index, status};
 use crate::app::App;
+use crate::audit;
 use crate::auth::who;
 use crate::body::whole;
 use crate::error::{ApiError, ApiResult, Code, Fault, refusal_in};
@@ -45,7 +46,7 @@ impl Form {
 /// Layer: takes the form, and finds out who is calling. Goes with [`refused`], which shows what was in the form again.
 pub async fn receive(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let (form, mut answer) = match arrive(&app, &mut request).await {
-        Ok(form) => (form, next.run(request).await),
+        Ok(form) => (form, audit::followed(request, next).await),
         Err((form, refusal)) => (form, refusal.into_response()),
     };
     answer.extensions_mut().insert(form);
