@@ -142,7 +142,7 @@ impl WorkerConfig {
 
     fn read(reader: &mut Reader<'_>) -> Self {
         let mode = mode(reader);
-        let config = Self {
+        Self {
             mode,
             sandbox: sandbox(reader, mode),
             listen: reader.value(&vars::WORKER_LISTEN, parse::socket_address),
@@ -171,8 +171,7 @@ impl WorkerConfig {
             outlet: outlet(reader),
             log: LogConfig::read(reader),
             traces: TraceConfig::read(reader),
-        };
-        config
+        }
     }
 }
 

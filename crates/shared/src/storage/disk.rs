@@ -75,7 +75,7 @@ impl DiskStore {
     /// The store below `data_dir` as it is: nothing is made, and there are no links. For who looks at it.
     #[must_use]
     pub fn as_it_is(data_dir: &Path) -> Self {
-        Self { objects: data_dir.join("objects"), links: None }
+        Self { objects: data_dir.join("objects"), links: None, calls: StorageCalls::new("disk") }
     }
 
     /// Where the key is that signs links, unless one is configured.

@@ -17,7 +17,7 @@ use std::mem;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use futures::FutureExt as _;
+use futures::{FutureExt as _, TryFutureExt as _};
 use haul_shared::job::{Failure, FailureKind, Stage};
 use haul_shared::storage::{Intake, ObjectKey, ObjectMeta, StorageError};
 use haul_shared::store::Pulse;
@@ -315,7 +315,7 @@ async fn guarded(
     key: &ObjectKey,
     step: impl Future<Output = Result<(), StorageError>>,
 ) -> Result<(), Failure> {
-    let ended = limits.step(async { step.await.map_err(|error| storage_failure(&error)) }).await;
+    let ended = limits.step(Box::pin(step).map_err(|error| storage_failure(&error))).await;
     if ended.is_err() {
         // it may have been under way: nothing is stored of a cancelled job
         limits.ctx.discard(key).await;

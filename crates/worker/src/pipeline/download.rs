@@ -71,7 +71,7 @@ async fn make(run: &Run<'_>) -> Result<Made, Failure> {
                 Err(aim) => aim,
             },
             Fetched::Result(arrived) => {
-                match run.as_it_is(&mut stages, site, &mut session, arrived, &mut with).boxed().await? {
+                match run.as_it_is(&mut stages, site, &mut session, *arrived, &mut with).boxed().await? {
                     Ok(finished) => break finished,
                     Err(aim) => aim,
                 }

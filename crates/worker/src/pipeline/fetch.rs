@@ -31,7 +31,7 @@ pub(super) enum Fetched<'a> {
     /// In scratch, in the order in which the formats were chosen.
     Files(Vec<DownloadedFile>),
     /// The result itself, on its way into the store.
-    Result(Arrived<'a>),
+    Result(Box<Arrived<'a>>),
     /// Streams of segments, begun.
     Streams(Streams<'a>),
 }
@@ -161,7 +161,7 @@ impl<'a> Run<'a> {
         if let (Aim::Result(keep), [only], true) = (aim, chosen, self.stays())
             && let Some(flow) = opened.pop_if(|flow| flow.length() <= deliver::most_bytes(self.ctx))
         {
-            return Ok(Fetched::Result(self.send_on(flow, only, keep, folder).await?));
+            return Ok(Fetched::Result(Box::new(self.send_on(flow, only, keep, folder).await?)));
         }
         let place = |at: usize| folder.join(format!("media.{at}"));
         let land = opened.into_iter().enumerate().map(|(at, flow)| land(flow, place(at)));

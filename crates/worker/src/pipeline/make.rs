@@ -231,11 +231,11 @@ pub(super) enum Outcome<'a> {
 impl Outcome<'_> {
     /// Puts it where only its completed job leads.
     pub(super) async fn store(self, limits: &Limits<'_>, verified: &Verified) -> Result<ObjectKey, Failure> {
+        // boxed: what is sent lies too deep for the stack of a thread otherwise
         match self {
-            Self::File(file) => deliver::put(limits, &file, verified).await,
-            // boxed: what is sent again after all lies too deep for the stack of a thread otherwise
+            Self::File(file) => deliver::put(limits, &file, verified).boxed().await,
             Self::Growing(growing) => growing.finish(limits, verified).boxed().await,
-            Self::Arrived(arrived) => arrived.finish(verified).await,
+            Self::Arrived(arrived) => arrived.finish(verified).boxed().await,
         }
     }
 }

@@ -111,6 +111,8 @@ impl<'a> Limits<'a> {
     /// A step of our own: ended when the job is stopped, its guard lets nothing pass any more, or its time is over.
     async fn step<T>(&self, step: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
         let stopped = || Failure::new(FailureKind::Internal, "stopped");
+        // boxed: what waits for it would carry it along, one in the other, too deep for the stack of a thread
+        let step = Box::pin(step);
         match tokio::time::timeout(self.left(), self.guard.stop_token().run_until_cancelled(step)).await {
             Ok(Some(result)) => result,
             Ok(None) => Err(stopped()),
