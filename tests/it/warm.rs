@@ -293,7 +293,7 @@ async fn a_server_gives_way_after_its_jobs_while_they_go_on() {
     let others = async {
         let quick = read(&origin.url("/progressive.mp4"));
         let dir = TempDir::new().unwrap();
-        ytdlp.metadata(&quick, dir.path(), &bounds).await.unwrap();
+        ytdlp.metadata(&quick, 1, dir.path(), &bounds).await.unwrap();
         until("it gives way", async || ytdlp.counts().replaced(Why::Served) == 1).await.unwrap();
     };
     let (files, ()) = tokio::join!(session.download(&["mp4"], &bounds, |_| {}), others);

@@ -205,7 +205,7 @@ async fn of_a_page_with_several_videos_the_asked_one_is_taken() {
         assert_eq!(size(&file[0].path), size(&haul_tests::media::file("silent.mp4")));
         let third = ytdlp.extract(&url, 3, dir.path(), &bounds()).await;
         assert_eq!(third.map(|(info, _)| info).map_err(|failure| failure.kind), Err(FailureKind::Unavailable));
-        let listed = ytdlp.metadata(&url, dir.path(), &bounds()).await.unwrap().into_metadata();
+        let listed = ytdlp.metadata(&url, 1, dir.path(), &bounds()).await.unwrap().into_metadata();
         assert_eq!(listed.entries.len(), 2);
     }
 }
@@ -216,7 +216,7 @@ async fn metadata_tells_the_rungs() {
     for ytdlp in both().await {
         let dir = TempDir::new().unwrap();
         let url = read(&origin.url("/dash/manifest.mpd"));
-        let metadata = ytdlp.metadata(&url, dir.path(), &bounds()).await.unwrap().into_metadata();
+        let metadata = ytdlp.metadata(&url, 1, dir.path(), &bounds()).await.unwrap().into_metadata();
         assert_eq!(metadata.qualities, ["720p", "360p", "240p"]);
         assert_eq!(metadata.formats.len(), 4);
         assert!(metadata.entries.is_empty());

@@ -8,6 +8,7 @@
 //!
 //! Not here: how a medium is looked at (the worker), how long a finding is fresh and kept (`shared::metadata`).
 
+mod list;
 mod picture;
 mod plan;
 mod view;
@@ -36,6 +37,7 @@ use crate::error::{ApiError, ApiResult, Code};
 use crate::shares::{PICTURES, PICTURES_OF_ALL, Shares};
 use crate::submit::job_of;
 
+pub use list::List;
 pub use plan::PlanView;
 pub use view::MetadataView;
 
@@ -242,7 +244,8 @@ impl MetadataService {
 
     /// Has a worker look, and waits for what it finds.
     async fn look(&self, what: &Look, caller: &Caller) -> ApiResult<Remembered> {
-        let order = JobSpec::Metadata { url: what.url.clone(), cookies: what.cookies.clone() };
+        let Look { url, cookies, first } = what.clone();
+        let order = JobSpec::Metadata { url, cookies, first };
         let found = || async {
             let found = self.redis.get(what).await?;
             if found.is_none() && what.cookies == Cookies::Any {

@@ -139,8 +139,8 @@ pub fn by_programs<'a>(
                 let made = pipeline::download(ctx, held, spec, scratch).await?;
                 Ok(Outcome::Made(Box::new(made)))
             }
-            JobSpec::Metadata { url, cookies } => {
-                let look = Look { url: url.clone(), cookies: cookies.clone() };
+            JobSpec::Metadata { url, cookies, first } => {
+                let look = Look { url: url.clone(), cookies: cookies.clone(), first: *first };
                 pipeline::metadata(ctx, held, &look, scratch).await?;
                 Ok(Outcome::Found)
             }

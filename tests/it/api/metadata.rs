@@ -21,7 +21,7 @@ fn cache(site: &Site) -> Result<MetadataCache> {
 
 /// As the caller of a private service without keys.
 fn source() -> Result<Look> {
-    Ok(Look { url: SourceUrl::read(MEDIA)?, cookies: Cookies::Any })
+    Ok(Look { url: SourceUrl::read(MEDIA)?, cookies: Cookies::Any, first: 1 })
 }
 
 fn found(title: &str) -> Finding {
@@ -43,8 +43,8 @@ async fn asked(site: &Site) -> Result<Leased> {
 
 async fn answer(site: &Site, finding: Finding) -> Result<()> {
     let leased = asked(site).await?;
-    let Some(JobSpec::Metadata { url, cookies }) = leased.spec else { anyhow::bail!("a question") };
-    cache(site)?.put(&Look { url, cookies }, &finding).await?;
+    let Some(JobSpec::Metadata { url, cookies, first }) = leased.spec else { anyhow::bail!("a question") };
+    cache(site)?.put(&Look { url, cookies, first }, &finding).await?;
     site.jobs.found(&leased.lease).await?;
     Ok(())
 }

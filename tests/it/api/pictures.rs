@@ -34,7 +34,7 @@ async fn one_client_who_asks_for_many_pictures_keeps_nobody_else_from_having_one
     let site = keys.site(&[("HAUL_RATE_READS", "off")]).await?;
     let cache = MetadataCache::new(site.redis.server(2)?, Duration::from_secs(3600));
     for n in 0..=PICTURES {
-        let look = Look { url: SourceUrl::read(&media(n))?, cookies: Cookies::None };
+        let look = Look { url: SourceUrl::read(&media(n))?, cookies: Cookies::None, first: 1 };
         let thumbnail_url = Some(format!("http://127.0.0.1/{n}.jpg"));
         cache.put(&look, &Finding::Found(Box::new(Metadata { thumbnail_url, ..Metadata::default() }))).await?;
     }
@@ -65,7 +65,7 @@ async fn one_client_who_asks_for_many_pictures_keeps_nobody_else_from_having_one
 
     let made = async {
         let (order, lease) = timeout(PATIENCE, picture()).await??;
-        cache.put_picture(&Look { url: order.medium, cookies: order.cookies }, Ok(b"jpeg")).await?;
+        cache.put_picture(&Look { url: order.medium, cookies: order.cookies, first: 1 }, Ok(b"jpeg")).await?;
         site.jobs.found(&lease).await?;
         anyhow::Ok(())
     };

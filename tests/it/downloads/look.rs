@@ -87,7 +87,7 @@ async fn what_is_cached_is_shown_and_never_downloaded_from() -> Result<()> {
         "qualities": [], "subtitles": [], "chapters": [], "entries": [],
     }))?;
     let cache = MetadataCache::new(house.redis.server(2)?, std::time::Duration::from_secs(3600));
-    let look = Look { url: SourceUrl::read(&url)?, cookies: Cookies::Any };
+    let look = Look { url: SourceUrl::read(&url)?, cookies: Cookies::Any, first: 1 };
     cache.put(&look, &Finding::Found(Box::new(poisoned))).await?;
     let shown = house.ask(Method::POST, METADATA, &json!({ "url": url })).await?;
     assert_eq!((shown.header("haul-cache"), &shown.json()["title"]), ("hit", &json!("poisoned")));

@@ -116,7 +116,8 @@ async fn a_picture_is_kept_only_with_what_names_it_and_forgotten_with_it() -> Re
     let finding = Finding::Found(Box::default());
     // enough for all masters
     for n in 0..12 {
-        let look = Look { url: SourceUrl::read(&format!("https://video.example/{n}"))?, cookies: Cookies::None };
+        let look =
+            Look { url: SourceUrl::read(&format!("https://video.example/{n}"))?, cookies: Cookies::None, first: 1 };
         cache.put(&look, &finding).await?;
         of_long_life.put_picture(&look, Ok(b"jpeg")).await?;
         let kept = of_long_life.picture(&look).await?.context("a picture")?;
@@ -157,7 +158,7 @@ async fn all_plans_of_an_address_are_forgotten_with_it_and_none_comes_back_with_
         assert_eq!((known(&one).await?, known(&other).await?), (Some(found), Some(refused)));
         assert_eq!(known(&order(Format::Mp4, "us")?).await?, None, "another region has a plan of its own");
 
-        cache.forget(&Look { url: url.clone(), cookies: Cookies::None }).await?;
+        cache.forget(&Look { url: url.clone(), cookies: Cookies::None, first: 1 }).await?;
         assert_eq!((known(&one).await?, known(&other).await?), (None, None));
         let newer = Finding::Found(Box::new(plan("newer")));
         cache.put_plan(&one, &newer).await?;

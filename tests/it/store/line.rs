@@ -108,7 +108,7 @@ async fn a_look_at_metadata_does_not_stand_behind_the_same_clients_downloads() -
     let JobSpec::Download(spec) = &download.spec else { panic!("a download") };
     let look = Submission {
         limits,
-        spec: JobSpec::Metadata { url: spec.url.clone(), cookies: spec.cookies.clone() },
+        spec: JobSpec::Metadata { url: spec.url.clone(), cookies: spec.cookies.clone(), first: 1 },
         ..order("a", "https://example.com/v")
     };
     accepted(bench.store.submit(&look).await?, look.ticket);

@@ -65,6 +65,7 @@ impl Shop {
         self.order(JobSpec::Metadata {
             url: haul_shared::source::SourceUrl::read(url)?,
             cookies: haul_shared::cookies::Cookies::None,
+            first: 1,
         })
         .await
     }

@@ -107,7 +107,7 @@ impl Caller {
     /// `forbidden` for a site that its key may not fetch from.
     pub fn look(&self, url: SourceUrl) -> ApiResult<Look> {
         self.allowance.permits_site(&url)?;
-        Ok(Look { cookies: self.jars.for_url(&url), url })
+        Ok(Look { cookies: self.jars.for_url(&url), url, first: 1 })
     }
 
     /// May it read which sites others fetch from? Not with a key that is nobody's but its own.

@@ -21,6 +21,9 @@ pub enum JobSpec {
         /// With whose cookies.
         #[serde(default, skip_serializing_if = "Cookies::is_none")]
         cookies: Cookies,
+        /// From which entry on, when it is a list; from 1.
+        #[serde(default = "first", skip_serializing_if = "is_first")]
+        first: u32,
     },
     /// Make a small picture of the one that metadata names.
     Picture(PictureSpec),
@@ -85,6 +88,8 @@ impl JobSpec {
     pub fn version(&self) -> u32 {
         match self {
             Self::Plan(_) => 5,
+            // who does not know it would look at the beginning of the list
+            Self::Metadata { first: 2.., .. } => 5,
             Self::Picture(_) => 4,
             // who does not know the jar would ask without it
             _ if matches!(self.cookies(), Cookies::Jar(_)) => 3,
@@ -296,7 +301,7 @@ mod tests {
     #[test]
     fn an_order_is_read_back_and_a_newer_one_is_not() {
         let url = serde_json::from_value("https://example.com/".into()).unwrap();
-        let spec = JobSpec::Metadata { url, cookies: Cookies::None };
+        let spec = JobSpec::Metadata { url, cookies: Cookies::None, first: 1 };
         let stored = String::from_utf8(spec.encode()).unwrap();
         assert_eq!(JobSpec::decode(stored.as_bytes()), Some(spec));
         let newer = stored.replace(r#""v":1"#, &format!(r#""v":{}"#, JobSpec::NEWEST + 1));
@@ -313,6 +318,16 @@ mod tests {
     }
 
     #[test]
+    fn only_a_look_beyond_the_beginning_of_a_list_asks_for_a_worker_that_can() {
+        let url = SourceUrl::read("https://video.example/").unwrap();
+        let look = |first| JobSpec::Metadata { url: url.clone(), cookies: Cookies::None, first };
+        assert_eq!([1, 2, 101].map(|first| look(first).version()), [1, 5, 5]);
+        let stored = look(101).encode();
+        assert_eq!(stored, br#"{"v":5,"order":{"kind":"metadata","url":"https://video.example/","first":101}}"#);
+        assert_eq!(JobSpec::decode(&stored), Some(look(101)));
+    }
+
+    #[test]
     fn only_a_jar_that_is_named_asks_for_a_worker_that_knows_jars() {
         let url: SourceUrl = serde_json::from_value("https://video.example/".into()).unwrap();
         for (cookies, version, stored) in [
@@ -324,7 +339,7 @@ mod tests {
                 r#"{"kind":"metadata","url":"https://video.example/","cookies":"video.example"}"#,
             ),
         ] {
-            let spec = JobSpec::Metadata { url: url.clone(), cookies };
+            let spec = JobSpec::Metadata { url: url.clone(), cookies, first: 1 };
             assert_eq!(spec.encode(), format!(r#"{{"v":{version},"order":{stored}}}"#).as_bytes());
             assert_eq!(JobSpec::decode(&spec.encode()), Some(spec));
         }

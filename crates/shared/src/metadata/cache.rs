@@ -125,7 +125,7 @@ pub fn refusal_life(kind: FailureKind, asked: Option<Duration>) -> Option<Durati
     Some(asked.unwrap_or(Duration::from_secs(seconds)))
 }
 
-/// One for each address and jar.
+/// One for each address, jar and beginning.
 pub(super) fn digest(look: &Look) -> String {
     half_of_hash(told(look).as_bytes())
 }
@@ -135,20 +135,25 @@ pub(super) fn half_of_hash(bytes: &[u8]) -> String {
     Sha256::digest(bytes)[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// An address, and on a line of its own whose cookies: no address has two lines, so that a process which knows of no
-/// cookies takes it for none, and forgets all.
+/// An address, on a line of its own whose cookies, and on a third one from which entry on: no address has two lines, nor
+/// have cookies, so that a process which knows of neither takes it for none, and forgets all.
 fn told(look: &Look) -> String {
     let url = look.url.expose();
-    match &look.cookies {
-        Cookies::None => url.to_owned(),
-        cookies => format!("{url}\n{}", String::from(cookies.clone())),
+    let cookies = || String::from(look.cookies.clone());
+    match (&look.cookies, look.first) {
+        (Cookies::None, 1) => url.to_owned(),
+        (_, 1) => format!("{url}\n{}", cookies()),
+        (_, first) => format!("{url}\n{}\n{first}", cookies()),
     }
 }
 
 /// Reads that.
 fn read_back(text: &str) -> Option<Look> {
-    let (url, cookies) = text.split_once('\n').unwrap_or((text, ""));
-    Some(Look { url: SourceUrl::read(url).ok()?, cookies: cookies.to_owned().try_into().ok()? })
+    let mut lines = text.split('\n');
+    let url = SourceUrl::read(lines.next()?).ok()?;
+    let cookies = lines.next().unwrap_or_default().to_owned().try_into().ok()?;
+    let first = lines.next().map_or(Some(1), |first| first.parse().ok())?;
+    lines.next().is_none().then_some(Look { url, cookies, first })
 }
 
 /// An entry and its life in ms, which of something found is this; `None`: it is not kept.
@@ -191,9 +196,10 @@ mod tests {
     #[test]
     fn each_jar_has_a_finding_of_its_own_and_is_forgotten_by_itself() {
         let url = SourceUrl::read("https://video.example/a").unwrap();
-        let look = |cookies| Look { url: url.clone(), cookies };
+        let look = |cookies| Look { url: url.clone(), cookies, first: 1 };
         let jar = |name: &str| Cookies::Jar(name.parse().unwrap());
-        let all = [Cookies::None, Cookies::Any, jar("video.example"), jar("other.example")].map(look);
+        let mut all = [Cookies::None, Cookies::Any, jar("video.example"), jar("other.example")].map(look).to_vec();
+        all.extend(all.clone().into_iter().map(|look| Look { first: 101, ..look }));
         for (at, one) in all.iter().enumerate() {
             assert_eq!(read_back(&told(one)).as_ref(), Some(one));
             assert!(all[..at].iter().all(|other| digest(other) != digest(one)), "{one:?}");

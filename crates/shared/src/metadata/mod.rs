@@ -27,6 +27,8 @@ pub struct Look {
     pub url: SourceUrl,
     /// What was found with somebody's cookies is for nobody else.
     pub cookies: Cookies,
+    /// Of a list, from which entry on its entries are told; 1, unless somebody wants those beyond the first hundred.
+    pub first: u32,
 }
 
 /// The metadata of the contract.
@@ -48,7 +50,7 @@ pub struct Metadata {
     pub qualities: Vec<String>,
     pub subtitles: Vec<Subtitle>,
     pub chapters: Vec<Chapter>,
-    /// Of a playlist, at most 100; empty otherwise.
+    /// Of a playlist, at most 100, from where the look began; empty otherwise.
     pub entries: Vec<Entry>,
 }
 

@@ -65,7 +65,7 @@ impl MetadataCache {
 /// Of the plan, and of the word of all plans of its address.
 fn keys(order: &PlanSpec) -> [String; 2] {
     let download = &order.download;
-    let address = digest(&Look { url: download.url.clone(), cookies: download.cookies.clone() });
+    let address = digest(&Look { url: download.url.clone(), cookies: download.cookies.clone(), first: 1 });
     let order = serde_json::to_vec(order).expect("an order has only plain fields");
     [plan_key(&address, &half_of_hash(&order)), plans_key(&address)]
 }

@@ -57,9 +57,9 @@ pub(super) async fn keep<T>(
 }
 
 async fn find(limits: &Limits<'_>, look: &Look, scratch: &Path) -> Result<Metadata, Failure> {
-    let Look { url, cookies } = look;
+    let Look { url, cookies, first } = look;
     limits.judge(url)?;
     let jar = limits.step(limits.jar(cookies, url)).await?;
-    let info = limits.ctx.ytdlp.with(jar).metadata(url, scratch, &limits.bounds_of_look()).await?;
+    let info = limits.ctx.ytdlp.with(jar).metadata(url, *first, scratch, &limits.bounds_of_look()).await?;
     Ok(info.into_metadata())
 }

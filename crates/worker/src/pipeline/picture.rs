@@ -54,7 +54,7 @@ pub async fn picture(
             Err(failure.kind)
         }
     };
-    let look = Look { url: order.medium.clone(), cookies: order.cookies.clone() };
+    let look = Look { url: order.medium.clone(), cookies: order.cookies.clone(), first: 1 };
     let kept = ctx.cache.put_picture(&look, made).await;
     kept.map_err(|error| Failure::new(FailureKind::Internal, format!("the picture could not be kept: {error}")))
 }

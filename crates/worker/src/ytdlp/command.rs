@@ -95,11 +95,12 @@ pub fn extract(settings: &YtdlpSettings, url: &SourceUrl, at: Place<'_>, entry: 
     line.url(url)
 }
 
-/// Prints what is known for display: of a playlist, a list of its first [`ENTRIES`] entries.
+/// Prints what is known for display: of a playlist, a list of [`ENTRIES`] entries from the `first` one on (from 1).
 #[must_use]
-pub fn metadata(settings: &YtdlpSettings, url: &SourceUrl, at: Place<'_>) -> Vec<OsString> {
+pub fn metadata(settings: &YtdlpSettings, url: &SourceUrl, at: Place<'_>, first: u32) -> Vec<OsString> {
     let mut line = common(settings, at);
-    line.words(["--flat-playlist", "--playlist-items", &format!("1:{ENTRIES}")]);
+    let last = first.saturating_add(ENTRIES as u32 - 1);
+    line.words(["--flat-playlist", "--playlist-items", &format!("{first}:{last}")]);
     line.words(["--dump-single-json", "--format", "b*"]);
     line.url(url)
 }
@@ -251,7 +252,7 @@ mod tests {
         let url = url("https://site.example/--exec=x");
         for line in [
             extract(&settings, &url, at, 1),
-            metadata(&settings, &url, at),
+            metadata(&settings, &url, at, 101),
             download(&settings, &url, at, 1, ["1", "2"]),
         ] {
             let words = words(line);

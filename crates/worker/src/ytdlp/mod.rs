@@ -201,8 +201,8 @@ impl Ytdlp {
     ///
     /// # Errors
     /// As [`Self::extract`].
-    pub async fn metadata(&self, url: &SourceUrl, dir: &Path, bounds: &Bounds) -> Result<Info, Failure> {
-        let line = command::metadata(&self.settings, url, (dir, bounds.proxy()?));
+    pub async fn metadata(&self, url: &SourceUrl, first: u32, dir: &Path, bounds: &Bounds) -> Result<Info, Failure> {
+        let line = command::metadata(&self.settings, url, (dir, bounds.proxy()?), first);
         let (found, child) = self.find(url, line, dir, bounds).await?;
         if let Some(child) = child {
             child.end().await;
