@@ -35,6 +35,10 @@ pub(super) const TABLE: &[(&str, &str)] = &[
     ("untold", "untold"),
     // HASH client, or `-` for all others -> what webhooks are signed with; lives as the newest ticket that wants to be told.
     ("secrets", "secrets"),
+    // HASH, one playlist: `cl` client, `ct` created in ms, `plan` opaque, `all` 1 once all of it was submitted. Lives as a ticket.
+    ("playlist", "pl:"),
+    // ZSET client, or ANYBODY -> its newest 10,000 playlists by creation ms; lives as a ticket.
+    ("playlists", "pls:"),
     // HASH idempotency key -> body hash, ticket, ms of the promise; 24 h.
     ("promise", "idem:"),
     // STRING client -> µs at which its bucket of downloads, and of ends told again, is full again (GCRA); lives until then.

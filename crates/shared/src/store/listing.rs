@@ -162,7 +162,7 @@ impl JobStore {
     async fn sorted(&self, scope: &Scope, sorting: Sorting) -> Result<(Vec<Position>, bool), StoreError> {
         let (mut all, mut seen, mut after) = (Vec::new(), 0, None);
         let is_whole = loop {
-            let page = self.page(scope, Order::Descending, after, VALUES).await?;
+            let page = self.page(|shard| index(shard, scope), Order::Descending, after, VALUES).await?;
             let is_last = page.len() < VALUES;
             seen += page.len();
             after = page.last().copied();
@@ -171,7 +171,7 @@ impl JobStore {
                 break true;
             }
             if seen >= MOST_SORTED {
-                break self.page(scope, Order::Descending, after, 1).await?.is_empty();
+                break self.page(|shard| index(shard, scope), Order::Descending, after, 1).await?.is_empty();
             }
         };
         all.sort_unstable_by(|one, other| sorting.compare(one, other));
@@ -203,16 +203,16 @@ impl JobStore {
     }
 
     /// The next tickets of all shards together.
-    async fn page(
+    pub(super) async fn page(
         &self,
-        scope: &Scope,
+        index: impl Fn(Shard) -> String,
         order: Order,
         after: Option<Position>,
         limit: usize,
     ) -> Result<Vec<Position>, StoreError> {
         let mut page = Vec::new();
         for shard in self.0.settings.shards.all() {
-            page.extend(self.page_of(shard, scope, order, after, limit).await?);
+            page.extend(self.page_of(&index(shard), order, after, limit).await?);
         }
         let sorting = Sorting { by: SortBy::Created, order };
         page.sort_unstable_by(|one, other| sorting.compare(one, other));
@@ -220,16 +220,15 @@ impl JobStore {
         Ok(page)
     }
 
-    /// At most `limit` tickets of one shard after `after`. Fewer than `limit`: there are no more.
+    /// At most `limit` tickets of an index after `after`. Fewer than `limit`: there are no more.
     pub(super) async fn page_of(
         &self,
-        shard: Shard,
-        scope: &Scope,
+        index: &str,
         order: Order,
         after: Option<Position>,
         limit: usize,
     ) -> Result<Vec<Position>, StoreError> {
-        let (index, sorting) = (index(shard, scope), Sorting { by: SortBy::Created, order });
+        let sorting = Sorting { by: SortBy::Created, order };
         // No connection is held while another is taken: enough callers who do wait for each other for ever.
         let mut connection = self.connection("list").await?;
         let mut passed = 0;
@@ -239,8 +238,8 @@ impl JobStore {
             let wanted = limit + 32;
             let mut ask = redis::cmd("ZRANGE");
             match order {
-                Order::Descending => ask.arg(&index).arg(first.as_deref().unwrap_or("+inf")).arg("-inf"),
-                Order::Ascending => ask.arg(&index).arg(first.as_deref().unwrap_or("-inf")).arg("+inf"),
+                Order::Descending => ask.arg(index).arg(first.as_deref().unwrap_or("+inf")).arg("-inf"),
+                Order::Ascending => ask.arg(index).arg(first.as_deref().unwrap_or("-inf")).arg("+inf"),
             };
             ask.arg("BYSCORE");
             if order == Order::Descending {
@@ -302,7 +301,7 @@ impl Listing {
         match &mut self.rest {
             Rest::Sorted(rest) => Ok(rest.take(wanted).collect()),
             Rest::Index { order, after } => {
-                let places = self.store.page(&self.scope, *order, *after, wanted).await?;
+                let places = self.store.page(|shard| index(shard, &self.scope), *order, *after, wanted).await?;
                 *after = places.last().copied().or(*after);
                 Ok(places)
             }
@@ -327,7 +326,8 @@ impl Listing {
     }
 }
 
-fn index(shard: Shard, scope: &Scope) -> String {
+/// Where the tickets of a list are.
+pub(super) fn index(shard: Shard, scope: &Scope) -> String {
     match scope {
         Scope::Everyone => keys::key(shard, "recent"),
         Scope::Client(client) => keys::key(shard, "own") + client.as_str(),

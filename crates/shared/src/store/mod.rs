@@ -1,6 +1,6 @@
 //! Jobs in Redis: the queue is a state machine on one hash per job, moved by scripts only.
 //!
-//! The API's half ([`submission`], [`look`], [`moments`], [`listing`], [`library`], [`watch`], [`webhooks`], [`usage`], [`stats`]) hands out
+//! The API's half ([`submission`], [`look`], [`moments`], [`listing`], [`library`], [`watch`], [`webhooks`], [`usage`], [`stats`], [`playlists`]) hands out
 //! tickets and shows jobs; the worker's half ([`claims`], [`lease`], [`outbox`]) takes jobs, writes to them under a fence, and tells their ends. Whatever is accepted here survives the
 //! death of any process. Not here: what a job means (`crate::job`), and how it is done (`worker::pipeline`).
 
@@ -13,6 +13,7 @@ mod look;
 mod moments;
 mod orphans;
 mod outbox;
+mod playlists;
 mod promise;
 mod record;
 mod regions;
@@ -35,6 +36,7 @@ pub use look::Seen;
 pub use moments::{Moment, Past, Place, Standing};
 pub use orphans::{Orphans, Progressed, Swept, TURN};
 pub use outbox::{Outbox, Telling, Then, Told};
+pub use playlists::Playlist;
 pub use promise::Idempotency;
 pub use sites::{Breaker, Deferral, Outlet};
 pub use stats::{QueueDepth, Samples, Stats, WORKER_SILENCE, WorkerInfo};

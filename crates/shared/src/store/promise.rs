@@ -59,12 +59,17 @@ impl JobStore {
             if before_ticket == ticket {
                 return Ok(Promised::Ours);
             }
-            if age > VOID_AFTER && self.get(before_ticket).await?.is_none() {
+            if age > VOID_AFTER && !self.is_held(before_ticket).await? {
                 void.clone_from(before);
                 continue;
             }
             return Ok(if word == "kept" { Promised::Kept(before_ticket) } else { Promised::Broken });
         }
+    }
+
+    /// Is anything there under this ticket, a download or a playlist?
+    async fn is_held(&self, ticket: Ticket) -> Result<bool, StoreError> {
+        Ok(self.get(ticket).await?.is_some() || self.playlist(ticket).await?.is_some())
     }
 
     async fn promise_unless(

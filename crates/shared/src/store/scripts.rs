@@ -42,6 +42,8 @@ macro_rules! transitions {
 transitions! {
     SUBMIT = "view" "rate" "submit", Refuse;
     PROMISE = "promise", Refuse;
+    OPEN_PLAYLIST = "open_playlist", Refuse;
+    SEAL_PLAYLIST = "seal_playlist", Run;
     LEASE = "sites" "tending" "lease", Run;
     HEARTBEAT = "heartbeat", Run;
     RESERVE = "reserve", Run;

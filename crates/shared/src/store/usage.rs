@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::listing::{Order, Position, Scope};
+use super::listing::{Order, Position, Scope, index};
 use super::scripts::{self, invocation};
 use super::{JobStore, StoreError, keys, record};
 use crate::ids::Shard;
@@ -63,7 +63,7 @@ impl JobStore {
             let mut known = HashSet::new();
             let mut after = None;
             loop {
-                let page = self.page_of(shard, scope, Order::Descending, after, PAGE).await?;
+                let page = self.page_of(&index(shard, scope), Order::Descending, after, PAGE).await?;
                 self.tally(shard, &page, &mut known, &mut usage).await?;
                 if page.len() < PAGE {
                     break;
