@@ -31,6 +31,7 @@ pub mod tls;
 pub mod verbatim;
 pub mod worker;
 pub mod world;
+pub mod zip;
 
 /// Where `tests/run` installs the pinned yt-dlp and its JavaScript runtime.
 #[must_use]

@@ -11,6 +11,7 @@ mod guard;
 mod operations;
 mod origin;
 mod page;
+mod playlists;
 mod redis;
 mod relay;
 mod security;

@@ -8,6 +8,7 @@ use haul_shared::storage::Storage;
 use haul_shared::store::JobStore;
 use haul_shared::view::DownloadRequest;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use url::Url;
 
 use crate::auth::{Caller, KeyRing};
@@ -49,6 +50,8 @@ pub struct App {
     pub waiting_for_thumbnails: Shares,
     /// Lists that are being sorted.
     pub sorting: Shares,
+    /// Playlists that are being sent as a ZIP.
+    pub zips: Shares,
     /// Metadata.
     pub metadata: MetadataService,
     /// What callers have.
@@ -59,6 +62,8 @@ pub struct App {
     pub limits: Limits,
     /// What is counted.
     pub metrics: Metrics,
+    /// What is done also when whoever asked for it has gone away.
+    pub tasks: TaskTracker,
     /// Says that no new work is taken and nobody should wait any more.
     pub shutdown: CancellationToken,
 }

@@ -57,10 +57,14 @@ fn allow_plain(headers: &mut HeaderMap) {
     };
 }
 
-/// Media bytes never are.
+/// Media bytes never are, nor is a ZIP of them.
 fn worth_it() -> impl Predicate {
     let media = |kind| NotForContentType::const_new(kind);
-    DefaultPredicate::new().and(media("video/")).and(media("audio/")).and(media("application/octet-stream"))
+    DefaultPredicate::new()
+        .and(media("video/"))
+        .and(media("audio/"))
+        .and(media("application/octet-stream"))
+        .and(media("application/zip"))
 }
 
 /// A compressed answer has not the bytes that its strong tag stands for (RFC 9110 §8.8.1).

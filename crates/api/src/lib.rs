@@ -18,6 +18,7 @@ pub mod router;
 pub mod routes;
 
 pub mod body;
+pub mod playlist;
 pub mod query;
 pub mod request;
 pub mod submit;
@@ -29,6 +30,7 @@ pub mod error;
 pub mod events;
 pub mod openapi;
 pub mod representation;
+pub mod stored;
 
 mod audit;
 pub mod auth;

@@ -33,6 +33,7 @@ pub fn document() -> Document {
         ),
         tags(
             (name = "downloads", description = "Queue downloads and follow them."),
+            (name = "playlists", description = "Queue the entries of a list, and follow them together."),
             (name = "results", description = "Fetch what was made."),
             (name = "metadata", description = "Look before downloading."),
             (name = "webhooks", description = "What receivers are told."),
@@ -75,6 +76,7 @@ pub fn complete(mut document: Document) -> Document {
             }
         }
     }
+    describe_options(&mut document);
     let schemas = document.components.iter_mut().flat_map(|components| &mut components.schemas);
     for (name, schema) in schemas {
         let RefOr::T(Schema::Object(object)) = schema else { continue };
@@ -98,7 +100,7 @@ const WITH_A_BODY: [Code; 4] =
 const SOMETIMES: [(&str, &str); 3] =
     [("ErrorView", "detail"), ("ResultView", "delivery_reason"), ("ResultView", "subtitles")];
 /// The schemas of bodies that are read; an unknown key of theirs is refused.
-const READ: [&str; 8] = [
+const READ: [&str; 11] = [
     "DownloadRequest",
     "BatchRequest",
     "MetadataRequest",
@@ -107,7 +109,22 @@ const READ: [&str; 8] = [
     "Subtitles",
     "SponsorBlock",
     "Webhook",
+    "PlaylistRequest",
+    "PlaylistRange",
+    "PlaylistOptions",
 ];
+/// What a request for a download says, and one for a playlist does not: each entry has its own.
+const OF_EACH_ENTRY: [&str; 2] = ["url", "playlist_index"];
+
+/// What the downloads of a playlist may be told is what one alone may.
+fn describe_options(document: &mut Document) {
+    let Some(components) = &mut document.components else { return };
+    let Some(RefOr::T(Schema::Object(request))) = components.schemas.get("DownloadRequest").cloned() else { return };
+    if let Some(RefOr::T(Schema::Object(options))) = components.schemas.get_mut("PlaylistOptions") {
+        options.properties = request.properties;
+        options.properties.retain(|name, _| !OF_EACH_ENTRY.contains(&name.as_str()));
+    }
+}
 
 fn refusal(code: &str) -> Response {
     let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();

@@ -1,9 +1,10 @@
-//! A job as it is sent, and the tag of exactly these bytes.
+//! A job, or a playlist, as it is sent, and the tag of exactly these bytes.
 //!
 //! Who polls a job is mostly told what it was told before. So the last answers are kept beside the records that they
 //! were made of, and sent again as long as Redis, which is asked every time, has the same record.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -17,7 +18,10 @@ use haul_shared::recent::Recent;
 use haul_shared::store::Seen;
 use haul_shared::view::JobView;
 use jiff::Timestamp;
+use serde::Serialize;
 use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::auth::Caller;
@@ -30,13 +34,49 @@ const MOST: usize = 1024;
 /// Bytes of an answer that is worth keeping; the usual one has a fifth.
 const LARGEST: usize = 8 * 1024;
 
-/// A job as it is sent.
+/// A job, or a playlist, as it is sent.
 #[derive(Debug)]
 pub struct Representation {
     etag: HeaderValue,
     body: Bytes,
-    /// Is the job at its end? What may change after that: its thumbnail's link, and that the result expires or is deleted.
+    /// Is it at its end? What may change after that: its thumbnail's link, and that the result expires or is deleted.
     pub has_ended: bool,
+}
+
+/// An answer that is held until it is another than the client has, or, where it has none, than it first was.
+#[derive(Debug)]
+pub struct Held<'a> {
+    known: Option<&'a str>,
+    first: Option<String>,
+    until: Instant,
+}
+
+impl<'a> Held<'a> {
+    /// Held for so long, of a client that has what `If-None-Match` lists.
+    #[must_use]
+    pub fn new(known: Option<&'a str>, wait: Duration) -> Self {
+        Self { known, first: None, until: Instant::now() + wait }
+    }
+
+    /// Is it time to answer with this?
+    pub fn may_go(&mut self, now: &Representation, shutdown: &CancellationToken) -> bool {
+        let changed = match (self.known, &self.first) {
+            (Some(known), _) => !conditional::lists(known, now.etag()),
+            (None, Some(first)) => first.as_str() != now.etag(),
+            (None, None) => false,
+        };
+        self.first.get_or_insert_with(|| now.etag().to_owned());
+        changed || now.has_ended || Instant::now() >= self.until || shutdown.is_cancelled()
+    }
+
+    /// Waits for a change, for the end of its time, or of the API's.
+    pub async fn pause(&self, change: impl Future<Output = ()>, shutdown: &CancellationToken) {
+        tokio::select! {
+            () = change => {}
+            () = tokio::time::sleep_until(self.until) => {}
+            () = shutdown.cancelled() => {}
+        }
+    }
 }
 
 /// The answers that were given last.
@@ -86,14 +126,7 @@ impl Representations {
 impl Made {
     fn of(app: &App, caller: &Caller, seen: &Seen, job: Job) -> ApiResult<Self> {
         let view = JobView::of(&job, app.request_of(&job)?, &app.base_url, caller.is_admin());
-        let mut body = Vec::with_capacity(2048);
-        serde_json::to_writer(&mut body, &view).expect("a view has only plain fields, and memory takes all bytes");
-        let etag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(&Sha256::digest(&body)[..16]));
-        let representation = Representation {
-            etag: HeaderValue::try_from(etag).expect("base64 in quotes"),
-            body: body.into(),
-            has_ended: job.state.kind().is_end(),
-        };
+        let representation = Representation::of(&view, job.state.kind().is_end());
         let until = match job.state {
             JobState::Completed { artifact, expires, .. } => Some(match artifact.beside.thumbnail {
                 Thumbnail::Coming { until } => until.min(expires),
@@ -124,6 +157,16 @@ impl Made {
 }
 
 impl Representation {
+    /// A view as it is sent, of something that is at its end or not.
+    #[must_use]
+    pub fn of(view: &impl Serialize, has_ended: bool) -> Self {
+        let mut body = Vec::with_capacity(2048);
+        serde_json::to_writer(&mut body, view).expect("a view has only plain fields, and memory takes all bytes");
+        let etag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(&Sha256::digest(&body)[..16]));
+        let etag = HeaderValue::try_from(etag).expect("base64 in quotes");
+        Self { etag, body: body.into(), has_ended }
+    }
+
     /// What `If-None-Match` knows it by.
     #[must_use]
     pub fn etag(&self) -> &str {

@@ -23,7 +23,8 @@ use crate::compression::compress;
 use crate::config::CorsOrigins;
 use crate::limits::{Class, limit};
 use crate::routes::{
-    batch, downloads, events, files, health, library, list, metadata, operators, plan, thumbnail, usage, webhook,
+    batch, downloads, events, files, health, library, list, metadata, operators, plan, playlist_list, playlist_zip,
+    playlists, thumbnail, usage, webhook,
 };
 use crate::{compat, error, host, observe, openapi, page};
 
@@ -62,11 +63,17 @@ pub fn routers(app: &Arc<App>) -> Routers {
         // it makes us call a stranger
         .routes(routes!(webhook::redeliver))
         .route_layer(charged(Class::Downloads, SOON));
+    // it may have to look at the list first, for which it charges by itself
+    let listing =
+        OpenApiRouter::new().routes(routes!(playlists::submit)).route_layer(charged(Class::Downloads, PATIENT));
     let looking = OpenApiRouter::new()
         .routes(routes!(metadata::look))
         .routes(routes!(plan::plan))
         .route_layer(charged(Class::Metadata, PATIENT));
-    let waiting = OpenApiRouter::new().routes(routes!(downloads::show)).route_layer(charged(Class::Reads, PATIENT));
+    let waiting = OpenApiRouter::new()
+        .routes(routes!(downloads::show))
+        .routes(routes!(playlists::show))
+        .route_layer(charged(Class::Reads, PATIENT));
     let reading = OpenApiRouter::new()
         // a batch charges each of its items to the limit of downloads, beside its own reading
         .routes(routes!(batch::submit_all))
@@ -74,6 +81,10 @@ pub fn routers(app: &Arc<App>) -> Routers {
         .routes(routes!(library::annotate))
         .routes(routes!(downloads::remove))
         .routes(routes!(downloads::cancel))
+        .routes(routes!(playlist_list::list))
+        .routes(routes!(playlists::remove))
+        .routes(routes!(playlists::cancel))
+        .routes(routes!(playlist_zip::zip))
         // the time is for its head: events come for as long as the job takes
         .routes(routes!(events::events))
         .routes(routes!(files::link))
@@ -99,7 +110,7 @@ pub fn routers(app: &Arc<App>) -> Routers {
     let metrics = || Router::new().route("/metrics", get(operators::metrics));
 
     let is_public = app.config.mode == Mode::Public;
-    let mut api = queueing.merge(looking).merge(waiting).merge(reading);
+    let mut api = queueing.merge(listing).merge(looking).merge(waiting).merge(reading);
     if !is_public {
         api = api.merge(numbers());
     }

@@ -169,8 +169,10 @@ async fn build(
         streams: Shares::new(streams_of_a_client(&config), streams_of_all()),
         waiting_for_thumbnails: Shares::new(shares::PICTURES, shares::PICTURES_OF_ALL),
         sorting: Shares::new(shares::LISTS, shares::LISTS_OF_ALL),
+        zips: Shares::new(shares::ZIPS, shares::ZIPS_OF_ALL),
         limits: Limits::default(),
         metrics,
+        tasks: tasks.clone(),
         shutdown: shutdown.stop.clone(),
         config,
     })

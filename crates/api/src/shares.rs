@@ -1,6 +1,6 @@
 //! Shares of what all callers use together: how much of it one client may have at once, and all of them.
 //!
-//! Answers that are held, events that are followed, pictures that are made, lists that are sorted: whoever asks for many of
+//! Answers that are held, events that are followed, pictures that are made, lists that are sorted, ZIPs that are sent: whoever asks for many of
 //! them is refused, or waits for its own, and keeps nobody else from having some. A /48 of IPv6, which is cheap to have and has
 //! 65,536 clients, has twice as much as one of them. Nothing is remembered of who has none.
 //!
@@ -25,6 +25,11 @@ pub const PICTURES_OF_ALL: usize = 256;
 pub const LISTS: usize = 1;
 /// Those of all clients together. The others wait, so that Redis is left to the rest.
 pub const LISTS_OF_ALL: usize = 2;
+
+/// Playlists that are sent to one client as a ZIP at once. Each may take hours, and reads from the store all the time.
+pub const ZIPS: usize = 8;
+/// Of all clients together.
+pub const ZIPS_OF_ALL: usize = 256;
 
 /// Why there is not one more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

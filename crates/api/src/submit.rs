@@ -65,7 +65,10 @@ pub async fn resubmit(app: &App, caller: &Caller, job: &Job, request: DownloadRe
 }
 
 /// What the store is told, of an order that the caller may give: there is no other way to it.
-fn submission(app: &App, caller: &Caller, ticket: Ticket, order: &Order) -> ApiResult<Submission> {
+///
+/// # Errors
+/// `forbidden`.
+pub fn submission(app: &App, caller: &Caller, ticket: Ticket, order: &Order) -> ApiResult<Submission> {
     let request = &order.request;
     caller.allowance.permits(&order.source, request.format)?;
     Ok(Submission {
@@ -90,6 +93,16 @@ fn webhook(app: &App, caller: &Caller, request: &DownloadRequest) -> Option<Webh
 }
 
 fn finish(app: &App, caller: &Caller, submitted: Submitted) -> ApiResult<Queued> {
+    let (status, job) = taken(app, caller, submitted)?;
+    let request = app.request_of(&job)?;
+    Ok(Queued { status, job, request })
+}
+
+/// The job that came of a caller's submission, and the status that says how.
+///
+/// # Errors
+/// What the store refused.
+pub fn taken(app: &App, caller: &Caller, submitted: Submitted) -> ApiResult<(StatusCode, Job)> {
     if let Submitted::RateLimited { retry_after } = submitted {
         return Err(refuse(app, caller, retry_after));
     }
@@ -97,8 +110,7 @@ fn finish(app: &App, caller: &Caller, submitted: Submitted) -> ApiResult<Queued>
     if status == StatusCode::OK {
         app.metrics.saw_reuse();
     }
-    let request = app.request_of(&job)?;
-    Ok(Queued { status, job, request })
+    Ok((status, job))
 }
 
 /// The refusal of what all processes together count as one download too many.
@@ -145,7 +157,7 @@ pub fn idempotency_key(headers: &HeaderMap) -> ApiResult<Option<String>> {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -48,6 +48,7 @@ async fn with_keys_every_route_of_the_api_wants_one() -> Result<()> {
         (Method::POST, "/api/v1/downloads/batch"),
         (Method::GET, DOWNLOADS),
         (Method::GET, "/api/v1/stats"),
+        (Method::POST, "/api/v1/playlists"),
         (Method::POST, "/api/v1/metadata"),
         (Method::GET, "/api/v1/metadata/thumbnail"),
     ] {

@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use haul_api::cursor;
+use haul_shared::cookies::Cookies;
 use haul_shared::ids::Ticket;
 use haul_shared::job::{Failure, FailureKind, Progress, Stage};
+use haul_shared::metadata::{Finding, Look, Metadata, MetadataCache};
+use haul_shared::source::SourceUrl;
 use haul_shared::store::{Beat, Position, Sorting};
 use haul_tests::events::Following;
 use haul_tests::keys::{Keys, key};
@@ -105,20 +108,47 @@ async fn jobs_in_every_state(site: &Site) -> Result<Vec<(&'static str, String)>>
     Ok(jobs)
 }
 
+/// A playlist of `a` that has ended, and one that has not.
+async fn playlists(site: &Site) -> Result<Vec<(&'static str, String)>> {
+    let mut made = Vec::new();
+    for (word, format) in [("ended playlist", "mp4"), ("queued playlist", "mkv")] {
+        let url = "http://127.0.0.1/list";
+        let entries = serde_json::from_value(json!([{ "url": null, "title": "1", "duration_seconds": null }]))?;
+        let list = Metadata { entries, ..Metadata::default() };
+        let look = Look { url: SourceUrl::read(url)?, cookies: Cookies::None, first: 1 };
+        let cache = MetadataCache::new(site.redis.server(2)?, Duration::from_secs(3600));
+        cache.put(&look, &Finding::Found(Box::new(list))).await?;
+        let order = json!({ "url": url, "options": { "format": format, "priority": "low" } });
+        let answer = site.post_as("a", "/api/v1/playlists", &order).await?;
+        made.push((word, answer.json()["id"].as_str().with_context(|| answer.told())?.to_owned()));
+        if made.len() == 1 {
+            // before it, the one that is queued
+            let waiting = site.lease().await?;
+            site.complete(b"film").await?;
+            site.jobs.release(&waiting.lease).await?;
+        }
+    }
+    Ok(made)
+}
+
 #[tokio::test]
 async fn a_foreign_id_is_answered_by_every_route_of_the_description_as_one_that_never_was() -> Result<()> {
     let site = Keys::of(&[("a", ""), ("b", ""), ("admin", "admin = true")])?.site(&[]).await?;
-    let jobs = jobs_in_every_state(&site).await?;
+    let mut jobs = jobs_in_every_state(&site).await?;
+    // an id of the one kind is none of the other
+    jobs.extend(playlists(&site).await?);
     let seen_by_a = async || -> Result<Vec<Value>> {
         let mut seen = Vec::new();
-        for (_, id) in &jobs {
-            seen.push(site.ask("a", Method::GET, &format!("{DOWNLOADS}/{id}")).await?.json());
+        for (word, id) in &jobs {
+            let path = if word.ends_with("playlist") { "/api/v1/playlists" } else { DOWNLOADS };
+            seen.push(site.ask("a", Method::GET, &format!("{path}/{id}")).await?.json());
         }
         Ok(seen)
     };
     let before = seen_by_a().await?;
     let statuses: Vec<&str> = before.iter().filter_map(|job| job["status"].as_str()).collect();
-    assert_eq!(statuses, ["expired", "completed", "failed", "queued", "cancelled", "running", "queued"]);
+    let of_jobs = ["expired", "completed", "failed", "queued", "cancelled", "running", "queued"];
+    assert_eq!(statuses, [&of_jobs[..], &["completed", "queued"]].concat());
 
     let asks = asks(&site).await?;
     assert!(asks.len() > 15, "{asks:?}");

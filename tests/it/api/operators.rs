@@ -88,6 +88,7 @@ async fn the_description_names_every_route() -> Result<()> {
     let expected = [
         "delete /api/v1/downloads/{id}",
         "delete /api/v1/metadata",
+        "delete /api/v1/playlists/{id}",
         "get /api/v1/downloads",
         "get /api/v1/downloads/{id}",
         "get /api/v1/downloads/{id}/content",
@@ -97,6 +98,9 @@ async fn the_description_names_every_route() -> Result<()> {
         "get /api/v1/downloads/{id}/thumbnail",
         "get /api/v1/downloads/{id}/webhook",
         "get /api/v1/metadata/thumbnail",
+        "get /api/v1/playlists",
+        "get /api/v1/playlists/{id}",
+        "get /api/v1/playlists/{id}/zip",
         "get /api/v1/stats",
         "get /api/v1/usage",
         "get /healthz",
@@ -108,6 +112,9 @@ async fn the_description_names_every_route() -> Result<()> {
         "post /api/v1/downloads/{id}/retry",
         "post /api/v1/downloads/{id}/webhook/redeliver",
         "post /api/v1/metadata",
+        "post /api/v1/plan",
+        "post /api/v1/playlists",
+        "post /api/v1/playlists/{id}/cancel",
     ];
     assert_eq!(routes, expected);
     // It asked for a key where none is wanted.

@@ -24,8 +24,17 @@ impl Allowance {
     /// # Errors
     /// `forbidden`, with everything that is.
     pub fn permits(&self, source: &SourceUrl, format: Format) -> ApiResult<()> {
-        let faults: Vec<Fault> = [self.site_fault(source), self.format_fault(format)].into_iter().flatten().collect();
-        none_of(faults)
+        let faults = [self.site_fault(source), self.format_fault("/format", format)];
+        none_of(faults.into_iter().flatten().collect())
+    }
+
+    /// May a playlist be ordered, in this format? Each of its entries is judged by itself.
+    ///
+    /// # Errors
+    /// `forbidden`, with everything that is.
+    pub fn permits_list(&self, list: &SourceUrl, format: Format) -> ApiResult<()> {
+        let faults = [self.site_fault(list), self.format_fault("/options/format", format)];
+        none_of(faults.into_iter().flatten().collect())
     }
 
     /// May this address be looked at?
@@ -42,11 +51,11 @@ impl Allowance {
         (!is_one).then(|| Fault::new("/url", "is of a site that this API key may not fetch from"))
     }
 
-    fn format_fault(&self, format: Format) -> Option<Fault> {
+    fn format_fault(&self, pointer: &'static str, format: Format) -> Option<Fault> {
         let formats = self.formats.as_ref()?;
         let words = || formats.iter().map(|format| format.word()).collect::<Vec<_>>().join(", ");
         let what = || format!("is {}, and this API key may order only {}", format.word(), words());
-        (!formats.contains(&format)).then(|| Fault::new("/format", what()))
+        (!formats.contains(&format)).then(|| Fault::new(pointer, what()))
     }
 }
 

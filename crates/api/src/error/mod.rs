@@ -203,6 +203,12 @@ impl ApiError {
         self.0.code == code.word()
     }
 
+    /// The code for programs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        self.0.code
+    }
+
     /// The sentence for people.
     #[must_use]
     pub fn sentence(&self) -> &str {

@@ -6,8 +6,10 @@
 //! Not here: whether the address may be reached (`shared::egress`), what a request makes of a medium (the worker).
 
 mod fields;
+mod list;
 mod node;
 
+pub use list::{ListOrder, read_list};
 pub use node::Node;
 
 use std::time::Duration;
@@ -33,6 +35,9 @@ const SUBTITLE_MODES: &[&str] = &["embed", "sidecar"];
 const UNSIGNED: &str = "needs a secret to be signed with, and this caller has none";
 /// Where a clip may begin or end, in seconds: some months, more than any medium plays.
 const LATEST_SECOND: f64 = 10_000_000.0;
+
+/// Entries of a list that are told, or ordered, at once.
+pub const LONGEST_LIST: u32 = 100;
 
 /// Characters of a note.
 const LONGEST_NOTES: usize = 2000;

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::*;
 
-fn rules() -> Rules {
+pub(super) fn rules() -> Rules {
     Rules {
         regions: ["eu", "us"].map(|name| name.parse().unwrap()).to_vec(),
         result_ttl: Duration::from_secs(86_400),

@@ -9,19 +9,17 @@ use axum::response::{IntoResponse, Response};
 use haul_shared::ids::Ticket;
 use haul_shared::store::Cancelled;
 use haul_shared::view::{DownloadRequest, JobView, job_url};
-use tokio::time::Instant;
 
 use crate::app::{App, Id};
 use crate::auth::Caller;
 use crate::body::JsonBody;
-use crate::conditional;
 use crate::error::{ApiError, ApiResult, Code, Problem};
 use crate::query::{NoParams, Params};
-use crate::representation::Representation;
+use crate::representation::{Held, Representation};
 use crate::submit::{self, Queued, idempotency_key};
 
 /// Longest `wait`.
-const LONGEST_WAIT_SECONDS: u64 = 60;
+pub(super) const LONGEST_WAIT_SECONDS: u64 = 60;
 
 /// Queue a download.
 #[utoipa::path(
@@ -168,27 +166,16 @@ async fn wait_for_change(
     known: Option<&str>,
     wait: Duration,
 ) -> ApiResult<Arc<Representation>> {
-    let deadline = Instant::now() + wait;
+    let mut held = Held::new(known, wait);
     app.find(caller, id).await?;
     // subscribed before the first look: a change between the two wakes us
     let mut watch = app.jobs.watch(id).await?.ok_or_else(|| ApiError::new(Code::NotFound))?;
-    let mut first: Option<String> = None;
     loop {
         let seen = app.jobs.look_watched(&mut watch).await?.ok_or_else(|| ApiError::new(Code::NotFound))?;
         let now = app.representations.of(app, caller, id, &seen)?;
-        let changed = match (known, &first) {
-            (Some(known), _) => !conditional::lists(known, now.etag()),
-            (None, Some(first)) => first.as_str() != now.etag(),
-            (None, None) => false,
-        };
-        if changed || now.has_ended || Instant::now() >= deadline || app.shutdown.is_cancelled() {
+        if held.may_go(&now, &app.shutdown) {
             return Ok(now);
         }
-        first.get_or_insert_with(|| now.etag().to_owned());
-        tokio::select! {
-            () = watch.changed() => {}
-            () = tokio::time::sleep_until(deadline) => {}
-            () = app.shutdown.cancelled() => {}
-        }
+        held.pause(watch.changed(), &app.shutdown).await;
     }
 }

@@ -3,7 +3,6 @@
 //! Bytes are sent as they are read, in constant memory. The store that cannot be reached directly (a directory)
 //! has its links answered here as well.
 
-use std::io;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +15,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use futures::{StreamExt as _, stream};
+use futures::StreamExt as _;
 use haul_shared::job::{Artifact, Job, JobState, Stored};
 use haul_shared::storage::{LinkError, LinkSpec, ObjectKey, clean_stem, content_disposition, content_type_of};
 use haul_shared::view::{filename, stem, time};
@@ -32,9 +31,7 @@ use crate::conditional::{Validators, Wanted, http_date, wanted};
 use crate::error::{ApiError, ApiResult, Code, Problem};
 use crate::query::{NoParams, Params};
 use crate::spans::hand_over;
-
-/// How long the store may take over one chunk.
-const CHUNK: Duration = Duration::from_secs(30);
+use crate::stored;
 
 /// Where a result can be fetched, and what it is.
 #[derive(Debug, Serialize, ToSchema)]
@@ -317,18 +314,11 @@ pub(super) async fn send(app: &App, file: &File, method: &Method, headers: &Head
     Ok((status, file.headers(range)?, body).into_response())
 }
 
-/// The bytes as they come. A store that stops sending ends the answer, so that no client waits for ever.
+/// The bytes as they come.
 async fn read(app: &App, key: &ObjectKey, range: Option<RangeInclusive<u64>>) -> ApiResult<Body> {
     let object = app.storage.open(key, range).await?;
-    let bytes = stream::unfold(object.body, |mut body| async move {
-        let chunk = match tokio::time::timeout(CHUNK, body.next()).await {
-            Ok(chunk) => chunk?,
-            Err(late) => Err(io::Error::new(io::ErrorKind::TimedOut, late)),
-        };
-        Some((chunk, body))
-    });
     // whoever compresses it asks once more after the end
-    Ok(Body::from_stream(bytes.fuse()))
+    Ok(Body::from_stream(stored::in_time(object.body).fuse()))
 }
 
 impl File {

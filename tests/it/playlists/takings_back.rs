@@ -1,0 +1,83 @@
+//! What is taken back: by who ordered it, and by us where not all of it could be queued.
+
+use haul_tests::keys::{Keys, key};
+
+use super::*;
+
+#[tokio::test]
+async fn delete_cancels_a_playlist_and_then_deletes_it_and_cancel_never_does() -> Result<()> {
+    let site = Site::start().await?;
+    known(&site, &media(3)).await?;
+    let playlist = ordered(&site, json!({})).await?;
+    let cancel = format!("{playlist}/cancel");
+    let artifact = site.complete(b"the first").await?;
+    let running = site.lease().await?;
+    let stopping = site.delete(&playlist).await?;
+    assert_eq!((stopping.status.as_u16(), &stopping.json()["status"]), (202, &json!("running")), "it is told to stop");
+    assert_eq!(stopping.json()["counts"]["cancelled"], 1);
+    assert_eq!(site.delete(&playlist).await?.status, 202, "again while it stops");
+    let failure = haul_shared::job::Failure::new(haul_shared::job::FailureKind::Internal, "");
+    site.jobs.fail(&running.lease, &failure, Duration::ZERO).await?;
+    let ended = site.post(&cancel, &Value::Null).await?;
+    assert_eq!((ended.status.as_u16(), &ended.json()["status"]), (200, &json!("partial")));
+    assert_eq!(site.post(&cancel, &Value::Null).await?.status, 200);
+
+    let downloads = children(&shown(&site, &playlist).await?);
+    assert_eq!(site.delete(&playlist).await?.status, 204);
+    for path in downloads.iter().chain([&playlist, &cancel, &format!("{playlist}/zip")]) {
+        let answer = if *path == cancel { site.post(path, &Value::Null).await? } else { site.get(path).await? };
+        assert_eq!(answer.told(), "404 not_found", "{path}");
+    }
+    assert_eq!(site.delete(&playlist).await?.told(), "404 not_found");
+    let garbage = site.jobs.collect(&[], 10).await?;
+    assert!(garbage.iter().any(|one| one.object == artifact.object), "its result goes too");
+
+    let cancelled = ordered(&site, json!({ "format": "mkv" })).await?;
+    let answer = site.post(&format!("{cancelled}/cancel"), &Value::Null).await?;
+    assert_eq!((answer.status.as_u16(), &answer.json()["status"]), (202, &json!("cancelled")));
+    assert_eq!(site.get(&format!("{cancelled}/zip")).await?.told(), "409 cancelled");
+    Ok(())
+}
+
+#[tokio::test]
+async fn all_of_a_playlist_is_queued_or_nothing() -> Result<()> {
+    let keys = Keys::of(&[("a", "max_queued = 5"), ("b", ""), ("c", "bytes_per_day = 1")])?;
+    let site = keys.site(&[("HAUL_QUEUE_LIMIT", "8")]).await?;
+    known_to(&site, Cookies::None, &media(5)).await?;
+    let list = async |name: &str| {
+        let list = site.ask(name, Method::GET, DOWNLOADS).await?.json();
+        anyhow::Ok(list["downloads"].as_array().map_or(0, Vec::len))
+    };
+    let order = async |name: &str, limit: u32| {
+        let order = site.request(Method::POST, PLAYLISTS).bearer_auth(key(name)).header("idempotency-key", "k");
+        // what another one has ordered as well is no more to do
+        let format = if name == "b" { "mkv" } else { "mp4" };
+        send(order.json(&json!({ "url": LIST, "limit": limit, "options": { "format": format } }))).await
+    };
+    site.submit_as("a", "http://127.0.0.1/alone.mp4").await?;
+    let full = order("a", 5).await?;
+    assert_eq!(full.told(), "429 client_queue_full");
+    assert!(full.header("retry-after").parse::<u64>()? >= 5);
+    assert_eq!(list("a").await?, 1, "those that had found room are gone again");
+    let left: Vec<String> = redis::cmd("KEYS").arg("*:pl*").query_async(&mut site.redis.connection().await?).await?;
+    assert_eq!(left, [""; 0]);
+    // once there is room, the same promise is kept
+    site.lease().await?;
+    assert_eq!((order("a", 5).await?.status.as_u16(), list("a").await?), (202, 6));
+
+    assert_eq!((order("b", 4).await?.told().as_str(), list("b").await?), ("503 queue_full", 0));
+    let taken = site.submit_as("c", "http://127.0.0.1/of-c.mp4").await?;
+    until_completed(&site, &taken).await?;
+    assert_eq!((order("c", 2).await?.told().as_str(), list("c").await?), ("429 quota_exceeded", 1));
+    Ok(())
+}
+
+/// Takes downloads until this one of `c` is done.
+async fn until_completed(site: &Site, path: &str) -> Result<()> {
+    loop {
+        site.complete(b"more than a byte").await?;
+        if site.ask("c", Method::GET, path).await?.json()["status"] == "completed" {
+            return Ok(());
+        }
+    }
+}
