@@ -8,12 +8,13 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::commands::{get, jobs, list, look, save, shell, status};
+use crate::load;
 use crate::notation;
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0    all is well
-  1    a download failed, or its result could not be saved
+  1    a download failed, or its result could not be saved; a limit of `load` is exceeded
   2    the command line, or what it asks for, is wrong
   3    the server can't be reached, can't serve, or answers what can't be understood
   4    the server refuses: the key, the rate, a full queue, an id that is not there
@@ -67,6 +68,8 @@ pub enum Command {
     /// To ask the service, or tell it something.
     #[command(flatten)]
     Ask(Question),
+    /// Be many users of your own service, and tell how long its answers take
+    Load(Box<load::Load>),
     /// Print a script that completes the words of this program
     Completions(shell::Completions),
     /// Print the page of the manual, or write one for each command into a folder

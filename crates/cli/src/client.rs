@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
-use reqwest::{Method, RequestBuilder, Response, redirect};
+use reqwest::{ClientBuilder, Method, RequestBuilder, Response, redirect};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 use tokio::time::timeout;
@@ -51,15 +51,26 @@ impl Client {
     /// # Errors
     /// When the key can't be read, or is none.
     pub fn new(global: &Global) -> Result<Self, Error> {
+        Self::connected(global, |api| api)
+    }
+
+    /// The same, with connections to the API as the caller wants them.
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub(crate) fn connected(
+        global: &Global,
+        connections: impl FnOnce(ClientBuilder) -> ClientBuilder,
+    ) -> Result<Self, Error> {
         let builder = || {
             let agent = concat!("haul/", env!("CARGO_PKG_VERSION"));
             reqwest::Client::builder().user_agent(agent).connect_timeout(CONNECT.min(global.timeout))
         };
-        let build = |builder: reqwest::ClientBuilder| {
+        let build = |builder: ClientBuilder| {
             builder.build().map_err(|error| Error::Usage(format!("TLS can't be set up: {}", innermost(&error))))
         };
         Ok(Self {
-            api: build(builder().redirect(redirect::Policy::none()))?,
+            api: build(connections(builder().redirect(redirect::Policy::none())))?,
             store: build(builder().redirect(redirect::Policy::limited(MOST_REDIRECTS)).referer(false))?,
             server: global.server.clone(),
             key: key_of(global)?.map(|key| bearer(&key)).transpose()?,
@@ -70,11 +81,30 @@ impl Client {
 
     /// A request to a route below `/api/v1`, given by its segments.
     pub fn call(&self, method: Method, path: &[&str]) -> Call<'_> {
+        Call::new(self, method, self.below(&[&["api", "v1"], path].concat()), self.timeout)
+    }
+
+    /// The address of something of the service, given by the segments of its path.
+    pub(crate) fn below(&self, path: &[&str]) -> Url {
         let mut url = self.server.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(["api", "v1"]).extend(path);
+            segments.pop_if_empty().extend(path);
         }
-        Call::new(self, method, url, self.timeout)
+        url
+    }
+
+    /// A request to the API, with the key; whoever sends it sets its time.
+    pub(crate) fn request(&self, method: Method, url: Url) -> RequestBuilder {
+        let request = self.api.request(method, url);
+        match &self.key {
+            Some(key) => request.header(AUTHORIZATION, key),
+            None => request,
+        }
+    }
+
+    /// A request to whoever holds the results, without key; whoever sends it sets its time.
+    pub(crate) fn request_of_link(&self, url: Url) -> RequestBuilder {
+        self.store.get(url)
     }
 
     /// Sends a request to the API, with the key; any status is an answer.
@@ -86,10 +116,7 @@ impl Client {
         body: Option<&Value>,
         limit: Duration,
     ) -> Result<Response, Error> {
-        let mut request = self.api.request(method, url).headers(headers);
-        if let Some(key) = &self.key {
-            request = request.header(AUTHORIZATION, key);
-        }
+        let mut request = self.request(method, url).headers(headers);
         if let Some(body) = body {
             request = request.json(body);
         }
@@ -119,7 +146,7 @@ impl Client {
     /// [`Error::Unreachable`] when no answer comes; any status is one.
     pub async fn open_link(&self, url: Url, headers: HeaderMap) -> Result<Response, Error> {
         let server = host_of(&url);
-        sent(self.store.get(url).headers(headers), self.timeout).await.map_err(|why| away(server, why, true))
+        sent(self.request_of_link(url).headers(headers), self.timeout).await.map_err(|why| away(server, why, true))
     }
 
     /// The next piece of an answer that was opened; `None` at its end.

@@ -7,7 +7,7 @@
 //!
 //! In reading order: [`args`] and [`commands`]; [`client`], [`call`], [`wire`], [`error`] and [`patience`], which any command
 //! builds on; [`options`], what is ordered; [`download`], from the order to the file; [`screen`], [`outline`] and
-//! [`table`], what is shown.
+//! [`table`], what is shown; [`load`], which is many users at once.
 
 pub mod args;
 pub mod call;
@@ -15,6 +15,7 @@ pub mod client;
 pub mod commands;
 pub mod download;
 pub mod error;
+pub mod load;
 pub mod name;
 pub mod notation;
 pub mod options;

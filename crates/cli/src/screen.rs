@@ -113,6 +113,13 @@ impl Screen {
         row
     }
 
+    /// A line that is written over and over, where there is a terminal; gone from it when the bar is dropped.
+    #[must_use]
+    pub fn line(&self) -> Option<ProgressBar> {
+        let style = || ProgressStyle::with_template("{msg}").expect("a template without fault");
+        self.bars.as_ref().map(|bars| bars.add(ProgressBar::new_spinner().with_style(style())))
+    }
+
     fn tell(&self, line: &str) {
         // there is nobody else to tell that this can't be told
         let _told = self.beside_bars(|| writeln!(io::stderr().lock(), "haul: {line}"));

@@ -3,6 +3,7 @@
 mod asking;
 mod getting;
 mod going_on;
+mod load;
 mod shells;
 mod strangers;
 

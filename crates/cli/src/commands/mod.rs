@@ -16,6 +16,7 @@ use crate::args::{Cli, Command, Question};
 use crate::call::Answer;
 use crate::client::Client;
 use crate::error::{Error, Exit};
+use crate::load;
 use crate::outline::outline;
 use crate::screen::Screen;
 
@@ -29,6 +30,7 @@ pub async fn run(cli: Cli, screen: &Screen) -> Result<Exit, Error> {
         // downloads are left in their own way
         Command::Get(get) => get::run(&client()?, screen, &get).await,
         Command::Save(save) => save::run(&client()?, screen, &save).await,
+        Command::Load(load) => load::run(&cli.global, screen, &load).await,
         Command::Completions(shell) => shell::complete(screen, &shell),
         Command::Man(man) => shell::explain(screen, &man),
         Command::Ask(question) => {

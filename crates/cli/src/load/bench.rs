@@ -1,0 +1,110 @@
+//! What all users of a run have in common: the service, what they ask it for, and where it is counted.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::mix::{Mix, Scenario};
+use super::tally::{Outcome, Tallies};
+use crate::client::Client;
+
+/// Jobs that are asked for, of all that are made: as many as make every answer another one.
+const MOST_KNOWN: usize = 1024;
+
+/// A run's service, its words and its figures.
+#[derive(Debug)]
+pub struct Bench {
+    /// The service.
+    pub client: Client,
+    /// What is done.
+    pub mix: Mix,
+    /// Does a journey fetch the bytes of its result?
+    pub fetches: bool,
+    /// What every job of this run can be found by.
+    pub tag: String,
+    addresses: Vec<String>,
+    turns: AtomicU64,
+    unfinished: AtomicU64,
+    known: Mutex<Vec<Uuid>>,
+    tallies: Mutex<Tallies>,
+}
+
+/// One thing to be done.
+#[derive(Debug, Clone, Copy)]
+pub struct Turn {
+    /// What.
+    pub scenario: Scenario,
+    /// How many were before it in this run.
+    pub number: u64,
+}
+
+impl Bench {
+    /// A run that has not begun.
+    #[must_use]
+    pub fn new(client: Client, mix: Mix, addresses: Vec<String>, fetches: bool) -> Self {
+        let tag = format!("haul-load-{:08x}", Uuid::new_v4().as_fields().0);
+        let (known, tallies) = (Mutex::default(), Mutex::default());
+        let (turns, unfinished) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { client, mix, fetches, tag, addresses, turns, unfinished, known, tallies }
+    }
+
+    /// The next thing to be done, which is this.
+    pub fn turn(&self, scenario: Scenario) -> Turn {
+        Turn { scenario, number: self.turns.fetch_add(1, Ordering::Relaxed) }
+    }
+
+    /// Which media it is about: the addresses in turn, `{n}` in them the number of the turn.
+    #[must_use]
+    pub fn address(&self, turn: Turn) -> String {
+        let at = turn.number as usize % self.addresses.len().max(1);
+        self.addresses.get(at).map(|url| url.replace("{n}", &turn.number.to_string())).unwrap_or_default()
+    }
+
+    /// The order of a download that can be found again.
+    #[must_use]
+    pub fn order(&self, turn: Turn) -> Value {
+        let external_id = format!("{}-{}", self.tag, turn.number);
+        json!({ "url": self.address(turn), "tags": [self.tag], "external_id": external_id })
+    }
+
+    /// There is this job from now on.
+    pub fn knows(&self, id: Uuid, turn: Turn) {
+        let mut known = self.known.lock().expect("no holder panics");
+        if known.len() < MOST_KNOWN {
+            known.push(id);
+        } else {
+            known[turn.number as usize % MOST_KNOWN] = id;
+        }
+    }
+
+    /// A job that there is; before there is any, one that there is not.
+    #[must_use]
+    pub fn known(&self, turn: Turn) -> Uuid {
+        let known = self.known.lock().expect("no holder panics");
+        known.get(turn.number as usize % known.len().max(1)).copied().unwrap_or_default()
+    }
+
+    /// Counts what became of a request, and how long it took; `None`: it never began.
+    pub fn count(&self, scenario: Scenario, took: Option<Duration>, outcome: &Outcome) {
+        self.tallies().add(scenario, took, outcome);
+    }
+
+    /// Counts one that was under way when there was no more time for it.
+    pub fn leaves(&self) {
+        self.unfinished.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many were.
+    #[must_use]
+    pub fn unfinished(&self) -> u64 {
+        self.unfinished.load(Ordering::Relaxed)
+    }
+
+    /// The figures.
+    pub fn tallies(&self) -> MutexGuard<'_, Tallies> {
+        self.tallies.lock().expect("no holder panics")
+    }
+}
