@@ -1,6 +1,7 @@
 //! Many users at once, by `haul load`: what it counts, tells and leaves.
 
 use anyhow::{Context as _, Result};
+use haul_shared::job::{Failure, FailureKind};
 use haul_tests::command_line::{Person, Said};
 use haul_tests::gateway::{Gateway, Turn};
 use haul_tests::house::unlimited;
@@ -37,6 +38,12 @@ async fn ids(site: &Site) -> Result<Vec<String>> {
     let list = site.get(&format!("{LIST}?limit=100")).await?.json();
     let jobs = list["downloads"].as_array().context("a list")?;
     Ok(jobs.iter().filter_map(|job| job["id"].as_str().map(str::to_owned)).collect())
+}
+
+/// Waits until there are so many.
+async fn orders(site: &Site, count: usize) -> Result<()> {
+    let come = async { while ids(site).await.is_ok_and(|ids| ids.len() < count) {} };
+    timeout(PATIENCE, come).await.context("nobody orders")
 }
 
 #[tokio::test]
@@ -78,8 +85,7 @@ async fn what_a_run_counts_is_what_the_service_counted_and_nothing_that_it_made_
     // what began by the clock is told and cleaned up after Ctrl-C, too
     let words = ["load", "--rate", "50/s", "--users", "9", "--for", "10m", "--url", MEDIA, "--mix", "submit"];
     let running = person.begins(&words)?;
-    let orders = async { while ids(&site).await.is_ok_and(|ids| ids.len() < 5) {} };
-    timeout(PATIENCE, orders).await.context("it orders")?;
+    orders(&site, 5).await?;
     running.signal(Signal::INT)?;
     let said = running.ends().await?;
     assert_eq!(said.code, Some(130), "{said:?}");
@@ -134,6 +140,36 @@ async fn each_way_to_fail_is_counted_in_its_class() -> Result<()> {
     let words = ["load", "--users", "2", "--for", "1s", "--mix", "list", "--keep", "--json"];
     let total = report(&Person::at(&stranger.url(""))?.types(&words).await?)?["total"].clone();
     assert_eq!(total["errors"], json!([class("garbage", None, &total["requests"])]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_journey_takes_from_the_order_to_the_last_byte_and_a_download_that_fails_is_its_error() -> Result<()> {
+    let site = Site::start().await?;
+    let person = Person::at(&site.url)?;
+    let words = ["load", "--mix", "journey", "--rate", "2/s", "--for", "1s", "--fetch", "--json", "--url"];
+    let words = [&words[..], &["http://127.0.0.1/{n}.mp4"]].concat();
+    let running = person.begins(&words)?;
+    orders(&site, 2).await?;
+    site.complete(b"the bytes of the media").await?;
+    site.fail(&Failure::new(FailureKind::GeoBlocked, "Video unavailable in your country")).await?;
+    let said = running.ends().await?;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let told = report(&said)?;
+    let total = &told["total"];
+    assert_eq!((&told["unfinished"], &total["requests"]), (&json!(0), &json!(2)), "{told}");
+    assert_eq!(total["errors"], json!([{"class": "job_failed", "code": "geo_blocked", "count": 1}]));
+    assert!(total["statuses"]["202"] == 2 && total["statuses"]["200"].as_u64() >= Some(4), "{total}");
+    assert_eq!(ids(&site).await?, [""; 0]);
+
+    // those that are cut off are no figures of the service
+    let running = person.begins(&words)?;
+    orders(&site, 2).await?;
+    running.signal(Signal::TERM)?;
+    let said = running.ends().await?;
+    let told = report(&said)?;
+    assert_eq!((said.code, &told["unfinished"], &told["total"]["requests"]), (Some(130), &json!(2), &json!(0)));
+    assert_eq!(ids(&site).await?, [""; 0]);
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use reqwest::header::HeaderMap;
 use reqwest::{Method, StatusCode};
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
@@ -35,7 +36,7 @@ const STOPPING: Duration = Duration::from_millis(200);
 /// When the service can't be reached, refuses, or has no jobs and no address to make one of is known.
 pub async fn prepare(bench: &Bench, has_addresses: bool) -> Result<(), Error> {
     let client = &bench.client;
-    client.ask(Method::GET, client.below(&["healthz"]), Default::default(), None, client.timeout()).await?;
+    client.ask(Method::GET, client.below(&["healthz"]), HeaderMap::new(), None, client.timeout()).await?;
     if !bench.mix.has(Scenario::Status) {
         return Ok(());
     }

@@ -21,7 +21,9 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
 use rustix::process::{Resource, getrlimit, setrlimit};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
 use url::{Host, Url};
 
 use crate::args::Global;
@@ -36,7 +38,7 @@ use pace::Rate;
 use report::Report;
 use users::Run;
 
-/// Open files that this program needs beside its connections to the API.
+/// Open files that this program needs beside its connections.
 const OTHER_FILES: u64 = 64;
 
 /// Bytes of a file of addresses.
@@ -123,7 +125,8 @@ pub async fn run(global: &Global, screen: &Screen, load: &Load) -> Result<Exit, 
         let name = scenario.name();
         return Err(Error::Usage(format!("{name} needs an address of media: --url URL, or --urls FILE")));
     }
-    allow_files(u64::from(load.users) + OTHER_FILES)?;
+    let connections = u64::from(load.users) * if load.fetch { 2 } else { 1 };
+    allow_files(connections + OTHER_FILES)?;
     // a connection for each user, as if they came from as many machines
     let most = load.users as usize;
     let client = Client::connected(global, |api| api.http1_only().pool_max_idle_per_host(most))?;
@@ -132,6 +135,7 @@ pub async fn run(global: &Global, screen: &Screen, load: &Load) -> Result<Exit, 
     made::prepare(&bench, has_addresses).await?;
 
     let stop = on_ctrl_c()?;
+    stop_on_termination(stop.clone())?;
     let (users, rate, length) = (load.users, load.rate, load.length);
     let plan = Run { users, rate, length, ramp: load.ramp, think: load.think, seed: load.seed };
     let went = tokio::select! {
@@ -168,6 +172,17 @@ async fn clean_up(screen: &Screen, load: &Load, bench: &Bench) -> Result<(), Err
         Err(_) => screen.warn(&format!("not all that was ordered is deleted; the rest: haul list --tag {}", bench.tag)),
     }
     removed.map(drop)
+}
+
+/// Whoever ends a job of CI says so by this signal; what was ordered is deleted then, too.
+fn stop_on_termination(stop: CancellationToken) -> Result<(), Error> {
+    let heard = signal(SignalKind::terminate());
+    let mut heard = heard.map_err(|source| Error::File { what: "can't listen for SIGTERM".to_owned(), source })?;
+    tokio::spawn(async move {
+        heard.recv().await;
+        stop.cancel();
+    });
+    Ok(())
 }
 
 /// Says every second how it goes, where there is a terminal.

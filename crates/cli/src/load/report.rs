@@ -113,10 +113,10 @@ impl Report {
         }
     }
 
-    /// Did any answer come?
+    /// Did any answer come, where one should have?
     #[must_use]
     pub fn was_answered(&self) -> bool {
-        !self.total.statuses.is_empty()
+        self.total.requests == 0 || !self.total.statuses.is_empty()
     }
 
     /// Do all limits hold?
