@@ -53,7 +53,7 @@ async fn what_a_run_counts_is_what_the_service_counted_and_nothing_that_it_made_
     let site = Site::with(&variables).await?;
     let person = Person::at(&site.url)?;
     let own = site.submit(MEDIA).await?;
-    let words = ["load", "--users", "20", "--for", "2s", "--url", "http://127.0.0.1/{n}.mp4", "--json"];
+    let words = ["load", "--users", "20", "--for", "2s", "--url", "http://127.0.0.1/{number}.mp4", "--json"];
     let mix = ["--mix", "status=70,submit=15,list=10,health=5", "--ramp", "500ms", "--max-errors", "0%"];
     let said = person.types(&[&words[..], &mix].concat()).await?;
     assert_eq!(said.code, Some(0), "{said:?}");
@@ -95,10 +95,12 @@ async fn what_a_run_counts_is_what_the_service_counted_and_nothing_that_it_made_
     assert_eq!(ids(&site).await?, [id(&own)]);
 
     // or stays, if that is wanted; a limit that does not hold is told by the exit code
-    let words = ["load", "--users", "1", "--for", "1s", "--url", MEDIA, "--mix", "submit", "--keep", "--p95", "0s"];
-    let said = person.types(&words).await?;
+    let words = ["load", "--users", "2", "--for", "1s", "--url", "http://127.0.0.1/{number}.mp4", "--mix", "submit"];
+    let said = person.types(&[&words[..], &["--keep", "--p95", "0s"]].concat()).await?;
     assert!(said.code == Some(1) && said.err.contains("--p95 does not hold"), "{said:?}");
-    assert!(ids(&site).await?.len() > 1);
+    let made = site.get(&format!("{LIST}?limit=2")).await?.json();
+    let urls = [0, 1].map(|at| made["downloads"][at]["request"]["url"].as_str().unwrap_or_default().to_owned());
+    assert!(urls[0] != urls[1] && !urls.concat().contains("number"), "{urls:?}");
     Ok(())
 }
 
@@ -148,7 +150,7 @@ async fn a_journey_takes_from_the_order_to_the_last_byte_and_a_download_that_fai
     let site = Site::start().await?;
     let person = Person::at(&site.url)?;
     let words = ["load", "--mix", "journey", "--rate", "2/s", "--for", "1s", "--fetch", "--json", "--url"];
-    let words = [&words[..], &["http://127.0.0.1/{n}.mp4"]].concat();
+    let words = [&words[..], &["http://127.0.0.1/{number}.mp4"]].concat();
     let running = person.begins(&words)?;
     orders(&site, 2).await?;
     site.complete(b"the bytes of the media").await?;

@@ -56,11 +56,11 @@ impl Bench {
         Turn { scenario, number: self.turns.fetch_add(1, Ordering::Relaxed) }
     }
 
-    /// Which media it is about: the addresses in turn, `{n}` in them the number of the turn.
+    /// Which media it is about: the addresses in turn, `{number}` in them the number of the turn.
     #[must_use]
     pub fn address(&self, turn: Turn) -> String {
         let at = turn.number as usize % self.addresses.len().max(1);
-        self.addresses.get(at).map(|url| url.replace("{n}", &turn.number.to_string())).unwrap_or_default()
+        self.addresses.get(at).map(|url| url.replace("{number}", &turn.number.to_string())).unwrap_or_default()
     }
 
     /// The order of a download that can be found again.

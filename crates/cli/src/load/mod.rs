@@ -1,6 +1,6 @@
 //! `haul load`: many users at once, for those who want to know what their service holds.
 //!
-//! In reading order: [`mix`], what is done; [`pace`], when; [`bench`] and [`ask`], one of it; [`users`], many;
+//! In reading order: [`mix`], what is done; [`pace`], when; [`mod@bench`] and [`ask`], one of it; [`users`], many;
 //! [`fault`] and [`tally`], what became of them; [`report`], what is told; [`made`], what is there before and left after.
 
 pub mod ask;
@@ -72,7 +72,7 @@ pub struct Load {
     /// [default: status=80,submit=10,list=5,metadata=5; without addresses status=80,list=20]
     #[arg(long, value_name = "SCENARIO=SHARE,...")]
     pub mix: Option<Mix>,
-    /// Addresses of media to order and ask about, in turn; {n} is another number each time
+    /// Addresses of media to order and ask about, in turn; {number} is another number each time
     #[arg(long = "url", value_name = "URL")]
     pub addresses: Vec<String>,
     /// A file of them, a line each

@@ -20,8 +20,9 @@ use super::fault::Fault;
 use super::pace::{Pace, Rate, start_of_user};
 use super::tally::{Outcome, Times};
 
-/// After Ctrl-C, for what is under way: an order whose answer is not awaited may become a job after the others are gone.
-const AFTER_INTERRUPT: Duration = Duration::from_secs(1);
+/// For what is under way when nothing more is awaited: an order that is left without its answer may become a job after the
+/// others are gone.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// How often it is looked whether this program keeps up with the clock.
 const BEAT: Duration = Duration::from_millis(10);
@@ -81,9 +82,10 @@ pub async fn run(bench: &Arc<Bench>, run: Run, stop: &CancellationToken) -> Went
     ends.over.run_until_cancelled(sleep_until(began + run.length)).await;
     let length = began.elapsed();
     ends.over.cancel();
-    let in_time = timeout(bench.client.timeout(), users.wait());
+    // so that the last one's time-out is counted, too
+    let in_time = timeout(bench.client.timeout() + GRACE, users.wait());
     if stop.run_until_cancelled(in_time).await.is_none() {
-        let _all_done = timeout(AFTER_INTERRUPT, users.wait()).await;
+        let _all_done = timeout(GRACE, users.wait()).await;
     }
     ends.left.cancel();
     users.wait().await;
