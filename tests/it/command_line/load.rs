@@ -94,6 +94,14 @@ async fn what_a_run_counts_is_what_the_service_counted_and_nothing_that_it_made_
     }
     assert_eq!(ids(&site).await?, [id(&own)]);
 
+    // also what nobody heard of
+    let gateway = Gateway::to(site.url.trim_start_matches("http://").parse()?).await;
+    gateway.next(Method::POST, LIST, Turn::Halved);
+    let words = ["load", "--users", "1", "--for", "1s", "--url", MEDIA, "--mix", "submit"];
+    let said = Person::at(&gateway.url())?.types(&words).await?;
+    assert!(said.code == Some(0) && said.out.contains("connection_reset"), "{said:?}");
+    assert_eq!(ids(&site).await?, [id(&own)]);
+
     // or stays, if that is wanted; a limit that does not hold is told by the exit code
     let words = ["load", "--users", "2", "--for", "1s", "--url", "http://127.0.0.1/{number}.mp4", "--mix", "submit"];
     let said = person.types(&[&words[..], &["--keep", "--p95", "0s"]].concat()).await?;
