@@ -65,7 +65,9 @@ impl Class {
         }
     }
 
-    fn rate(self, caller: &Caller) -> Option<Rate> {
+    /// How often this caller may ask for it; `None`: as often as it likes.
+    #[must_use]
+    pub fn rate(self, caller: &Caller) -> Option<Rate> {
         match self {
             Self::Metadata => caller.rates.metadata,
             Self::Downloads => caller.rates.downloads,

@@ -159,6 +159,14 @@ impl MetadataService {
         }
     }
 
+    /// What was found at an address before, as the JSON of a [`MetadataView`]. Asks no worker.
+    pub async fn recalled(&self, what: &Look) -> Option<Bytes> {
+        match self.recall(what).await {
+            Some(Recalled::Found(known)) => Some(known.body),
+            Some(Recalled::Refused(..)) | None => None,
+        }
+    }
+
     /// Forgets an address, in Redis and in the memory of every API.
     ///
     /// # Errors

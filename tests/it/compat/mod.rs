@@ -1,6 +1,7 @@
 //! Dialects: what clients of other programs send, byte for byte, and what they have to be answered to work.
 
 mod clients;
+mod cobalt;
 mod door;
 mod history;
 mod places;

@@ -65,7 +65,12 @@ pub async fn guard(State(app): State<Arc<App>>, mut request: Request, next: Next
 /// Before a page sends JSON to another site, browsers ask that one, and are told what `HAUL_CORS_ORIGINS` says. Anything else
 /// they send unasked, so that it has to be judged here.
 fn may_send(app: &App, method: &Method, headers: &HeaderMap) -> bool {
-    if *method != Method::POST || is_json(headers) || is_sent_here(headers, &app.base_url) {
+    *method != Method::POST || is_json(headers) || is_let_in(app, headers)
+}
+
+/// Is this of no page, or of one whose origin is ours or was named?
+pub(super) fn is_let_in(app: &App, headers: &HeaderMap) -> bool {
+    if is_sent_here(headers, &app.base_url) {
         return true;
     }
     let origin = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok());

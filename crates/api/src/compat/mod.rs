@@ -7,9 +7,11 @@
 //! Not here: what a download is, how often a caller may ask, what a refusal is. A dialect has its own words for them, no
 //! rules of its own.
 
+pub mod cobalt;
 pub mod door;
 pub mod metube;
 pub mod mount;
+pub mod queued;
 
 use std::sync::Arc;
 
@@ -68,7 +70,8 @@ pub struct Dialect {
 #[must_use]
 pub fn dialects(app: &Arc<App>) -> Vec<Dialect> {
     let metube = app.config.compat.metube.clone().map(|mount| metube::dialect(app, mount));
-    metube.into_iter().collect()
+    let cobalt = app.config.compat.cobalt.clone().map(|mount| cobalt::dialect(app, mount));
+    metube.into_iter().chain(cobalt).collect()
 }
 
 /// Routes that cost their caller one of this class, and are answered within a time.

@@ -3,6 +3,10 @@
 //! Bytes are sent as they are read, in constant memory. The store that cannot be reached directly (a directory)
 //! has its links answered here as well.
 
+mod fetchable;
+
+pub(crate) use fetchable::Fetchable;
+
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +20,7 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures::StreamExt as _;
-use haul_shared::job::{Artifact, Job, JobState, Stored};
+use haul_shared::job::{Job, Stored};
 use haul_shared::storage::{LinkError, LinkSpec, ObjectKey, clean_stem, content_disposition, content_type_of};
 use haul_shared::view::{filename, stem, time};
 use jiff::Timestamp;
@@ -118,7 +122,7 @@ pub async fn link(
     Ok((SECRET, Json(view)).into_response())
 }
 
-/// What is told with a link: whoever sees it has the file.
+/// Told with a link: whoever sees it has the file.
 const SECRET: [(HeaderName, &str); 2] = [(header::CACHE_CONTROL, "no-store"), (header::REFERRER_POLICY, "no-referrer")];
 
 /// A link to a result.
@@ -178,19 +182,34 @@ pub async fn content(
     let inline = params.flag("inline");
     params.end()?;
     let job = app.find(&caller, id).await?;
-    let result = Fetchable::of(&job)?;
+    let name = filename(Fetchable::of(&job)?.artifact, &app.request_of(&job)?);
+    send_result(&app, &job, content_disposition(&name, inline), &method, &headers).await
+}
+
+/// The result of a job, for who saves or plays it as this `disposition` says.
+///
+/// # Errors
+/// Why there is no result, or no such part of it.
+pub(crate) async fn send_result(
+    app: &App,
+    job: &Job,
+    disposition: String,
+    method: &Method,
+    headers: &HeaderMap,
+) -> ApiResult<Response> {
+    let Fetchable { artifact, finished, left } = Fetchable::of(job)?;
     let file = File {
-        key: result.artifact.object.clone(),
-        total: result.artifact.size_bytes,
-        validators: Validators { etag: format!("\"{}\"", result.artifact.sha256), modified: Some(result.finished) },
-        disposition: content_disposition(&filename(result.artifact, &app.request_of(&job)?), inline),
-        content_type: result.artifact.content_type.clone(),
-        fresh: result.left,
+        key: artifact.object.clone(),
+        total: artifact.size_bytes,
+        validators: Validators { etag: format!("\"{}\"", artifact.sha256), modified: Some(finished) },
+        disposition,
+        content_type: artifact.content_type.clone(),
+        fresh: left,
     };
-    let answer = send(&app, &file, &method, &headers).instrument(hand_over(&job, "content")).await?;
+    let answer = send(app, &file, method, headers).instrument(hand_over(job, "content")).await?;
     // a player that seeks asks again and again, but only once for the beginning
-    if method == Method::GET && file.is_sent_from_its_beginning(&headers) {
-        app.tally.fetched(&app.jobs, id);
+    if *method == Method::GET && file.is_sent_from_its_beginning(headers) {
+        app.tally.fetched(&app.jobs, job.ticket);
     }
     Ok(answer)
 }
@@ -256,36 +275,6 @@ pub async fn signed(
 /// The tag of an object that is known by its name alone.
 fn name_tag(key: &ObjectKey) -> String {
     format!("\"{}\"", URL_SAFE_NO_PAD.encode(&Sha256::digest(key.as_str())[..16]))
-}
-
-/// A result that is there.
-pub(super) struct Fetchable<'a> {
-    pub(super) artifact: &'a Artifact,
-    finished: Timestamp,
-    /// Until it expires.
-    left: Duration,
-}
-
-impl<'a> Fetchable<'a> {
-    /// The result of a job, or why there is none.
-    pub(super) fn of(job: &'a Job) -> ApiResult<Self> {
-        match &job.state {
-            JobState::Queued { .. } | JobState::Waiting { .. } | JobState::Running { .. } => {
-                Err(ApiError::new(Code::NotReady))
-            }
-            JobState::Found { .. } => Err(ApiError::new(Code::NotFound)),
-            JobState::Failed { failure, .. } => Err(ApiError::no_result(failure.kind)),
-            JobState::Cancelled { .. } => Err(ApiError::new(Code::Cancelled)),
-            JobState::Expired { .. } => Err(ApiError::new(Code::Expired)),
-            JobState::Completed { artifact, finished, expires } => {
-                let left = Duration::try_from(expires.duration_since(Timestamp::now())).unwrap_or_default();
-                if left.is_zero() {
-                    return Err(ApiError::new(Code::Expired));
-                }
-                Ok(Self { artifact, finished: *finished, left })
-            }
-        }
-    }
 }
 
 /// A file that is to be sent, or a part of it.

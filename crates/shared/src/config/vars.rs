@@ -271,8 +271,7 @@ table! {
     COMPAT_METUBE = "HAUL_COMPAT_METUBE", Http, Api,
         "Where MeTube's dialect is served, for clients that exist: a path such as `/metube`, or a host name, with its port if that is not 80 or 443. Nowhere by default. See [COMPATIBILITY.md](COMPATIBILITY.md).";
     COMPAT_COBALT = "HAUL_COMPAT_COBALT", Http, Api,
-        "Path or host name at which cobalt's dialect is served.",
-        .effect(Checked);
+        "Where cobalt's dialect is served, as `HAUL_COMPAT_METUBE` is given. cobalt's own page needs a host name. Nowhere by default. See [COMPATIBILITY.md](COMPATIBILITY.md#cobalt).";
 
     SLOTS = "HAUL_SLOTS", Programs, Worker,
         "Jobs that a worker runs at once, 1 to 256.",

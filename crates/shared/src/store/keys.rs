@@ -135,6 +135,11 @@ pub(super) fn shards() -> String {
     format!("{FORM}shards")
 }
 
+/// STRING, 32 bytes: what links that lead to jobs are signed with; whoever comes first draws it.
+pub(super) fn link_secret() -> String {
+    format!("{FORM}links")
+}
+
 /// STRING, zstd of JSON, on the cache server: what was found at an address. `digest` is a hash of the URL.
 pub(crate) fn metadata(digest: &str) -> String {
     format!("haul1:meta:{digest}")

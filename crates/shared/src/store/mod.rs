@@ -195,6 +195,24 @@ impl JobStore {
         }
     }
 
+    /// What links that lead to jobs are signed with: the same for every API of this queue, and as long as its jobs. The one
+    /// who asks first draws it.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`]; [`StoreError::Unreadable`] when something else is there.
+    pub async fn link_secret(&self) -> Result<[u8; 32], StoreError> {
+        let mut connection = self.connection("link_secret").await?;
+        let get = || redis::cmd("GET").arg(keys::link_secret()).to_owned();
+        let mut kept: Option<Vec<u8>> = get().query_async(&mut connection).await?;
+        if kept.is_none() {
+            // only now: a full Redis refuses every SET
+            let drawn: [u8; 32] = rand::rng().random();
+            redis::cmd("SET").arg(keys::link_secret()).arg(&drawn).arg("NX").query_async::<()>(&mut connection).await?;
+            kept = get().query_async(&mut connection).await?;
+        }
+        kept.and_then(|kept| kept.try_into().ok()).ok_or(StoreError::Unreadable("the secret of links"))
+    }
+
     /// Connections of the pool: in use, idle.
     #[must_use]
     pub fn pool_state(&self) -> (usize, usize) {

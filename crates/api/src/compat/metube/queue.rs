@@ -10,7 +10,6 @@ use axum::http::Method;
 use axum::response::Response;
 use haul_shared::ids::Ticket;
 use haul_shared::job::{Job, StateKind};
-use haul_shared::store::Sorting;
 use haul_shared::view::DownloadRequest;
 use serde_json::{Value, json};
 
@@ -21,18 +20,14 @@ use super::{ok, told};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::body::whole;
+use crate::compat::queued::{Known, newest, waiting};
 use crate::error::{ApiError, ApiResult, Code};
 use crate::request::{Order, check_address};
 use crate::routes::files;
 use crate::submit;
 
-/// Downloads that are listed, and among which an address is looked for: the newest. `MeTube`'s history has no pages.
-const NEWEST: usize = 500;
 /// Downloads that one request may name.
 const MOST_IDS: usize = 500;
-
-/// A download of the caller's, and what was asked.
-type Known = (Job, DownloadRequest);
 
 /// `POST add`: queues a download, and waits for nothing else. What the caller has in the queue already is not queued again:
 /// clients send an order again of which they heard nothing.
@@ -133,27 +128,6 @@ fn is_at(job: &Job, request: &DownloadRequest, path: &str) -> bool {
     let Some(name) = name_of(job, request) else { return false };
     let (folder, _) = names(request);
     path == name || path.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/')) == Some(&name)
-}
-
-/// The same order, if it is still to be done. A stranger has no list, and so hears of nobody else's.
-async fn waiting(app: &App, caller: &Caller, request: &DownloadRequest) -> ApiResult<Option<Known>> {
-    if caller.listing().is_err() {
-        return Ok(None);
-    }
-    let is_same = |(job, known): &Known| {
-        // where it is done may differ with where the client was when it asked
-        let known = DownloadRequest { region: None, ..known.clone() };
-        !job.state.kind().is_end() && known == *request
-    };
-    Ok(newest(app, caller).await?.into_iter().find(is_same))
-}
-
-/// The caller's newest downloads, the newest first.
-async fn newest(app: &App, caller: &Caller) -> ApiResult<Vec<Known>> {
-    let mut listing = app.jobs.list(caller.listing()?, Sorting::default(), None).await?;
-    let jobs = listing.next(NEWEST).await?.into_iter();
-    // what is no download has no place in a history
-    Ok(jobs.filter_map(|(_, job)| app.request_of(&job).ok().map(|request| (job, request))).collect())
 }
 
 /// The caller's downloads that are named: each by its id, or all of one address by that. What there is not is passed over.

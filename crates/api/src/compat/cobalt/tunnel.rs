@@ -1,0 +1,203 @@
+//! `GET /tunnel`: waits for the result that a link leads to, and sends it.
+//!
+//! Nothing is said before the result is verified and in the store: an answer that has begun could not be taken back. Waiting
+//! has turns: one that ends leads to the same link again, so that no proxy on the way sees silence for a minute. Who goes away
+//! while waiting leaves the job as it is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Extension, RawQuery, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use haul_shared::ids::Ticket;
+use haul_shared::job::{Artifact, Job};
+use haul_shared::storage::content_disposition;
+use haul_shared::view::{DownloadRequest, stem};
+use jiff::Timestamp;
+use tokio::time::Instant;
+use url::form_urlencoded;
+
+use super::link::{Link, NoLink};
+use super::name::{Parts, name};
+use super::place::Place;
+use super::refusal::{No, Refusal, Said};
+use crate::app::App;
+use crate::auth::Caller;
+use crate::error::{ApiError, ApiResult, Code};
+use crate::routes::files;
+
+/// How long one turn lasts: less than the minute after which proxies give up.
+const TURN: Duration = Duration::from_secs(50);
+/// Turns that one request has: clients follow ten redirects, some of them more.
+const TURNS: u32 = 10;
+/// Where a link says how many turns it has had. No part of what is signed: who changes it waits more, or less.
+const TURN_KEY: &str = "turn";
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+
+/// What stands in a query beside the link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Beside {
+    /// Only asked whether it leads somewhere.
+    is_probe: bool,
+    /// Turns that were had.
+    turns: u32,
+}
+
+impl Beside {
+    fn of(query: &str) -> Self {
+        let value = |key: &str| {
+            form_urlencoded::parse(query.as_bytes()).find(|(known, _)| known == key).map(|(_, value)| value)
+        };
+        Self {
+            is_probe: value("p").is_some_and(|probe| probe == "1"),
+            turns: value(TURN_KEY).and_then(|turns| turns.parse().ok()).unwrap_or(0),
+        }
+    }
+
+    /// The same query for one more turn, or none if all were had.
+    fn onwards(self, query: &str) -> Option<String> {
+        let turns = self.turns.checked_add(1).filter(|turns| *turns < TURNS)?;
+        let pairs = form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key != TURN_KEY);
+        let mut onwards = form_urlencoded::Serializer::new(String::new());
+        Some(onwards.extend_pairs(pairs).append_pair(TURN_KEY, &turns.to_string()).finish())
+    }
+}
+
+/// Sends the file behind a link once it is there; of a probe only whether it is there or may come.
+pub(super) async fn fetch(
+    State(app): State<Arc<App>>,
+    place: Extension<Arc<Place>>,
+    caller: Caller,
+    RawQuery(query): RawQuery,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, No> {
+    let query = query.unwrap_or_default();
+    let link = Link::read(&query, place.secret(&app).await?, Timestamp::now()).map_err(|refused| {
+        let (said, status) = match refused {
+            NoLink::Malformed => (Said::InvalidBody, StatusCode::BAD_REQUEST),
+            NoLink::Forged => (Said::LinkInvalid, StatusCode::UNAUTHORIZED),
+            NoLink::Expired => (Said::FetchEmpty, StatusCode::GONE),
+        };
+        No::Cobalts(Refusal::of(said).with_status(status))
+    })?;
+    let beside = Beside::of(&query);
+    let answer = if beside.is_probe {
+        probe(&app, link.ticket).await
+    } else {
+        send(&app, &caller, &link, beside, &query, &method, &headers).await
+    };
+    let mut answer = answer.map_err(in_statuses)?;
+    answer.headers_mut().insert(RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
+    Ok(answer)
+}
+
+/// A link tells what is the matter by its status. A download that has failed is one that is not there.
+fn in_statuses(error: ApiError) -> No {
+    let status = match error.status() {
+        StatusCode::CONFLICT => StatusCode::NOT_FOUND,
+        status if status.is_server_error() => return No::Ours(error),
+        status => status,
+    };
+    No::Cobalts(Refusal::of_error(&error).with_status(status))
+}
+
+async fn probe(app: &App, ticket: Ticket) -> ApiResult<Response> {
+    let job = job(app, ticket).await?;
+    if job.state.kind().is_end() {
+        result(&job)?;
+    }
+    Ok(([(header::CACHE_CONTROL, "no-store")], StatusCode::OK).into_response())
+}
+
+async fn send(
+    app: &App,
+    caller: &Caller,
+    link: &Link,
+    beside: Beside,
+    query: &str,
+    method: &Method,
+    headers: &HeaderMap,
+) -> ApiResult<Response> {
+    let Some(job) = end_of(app, caller, link.ticket).await? else {
+        let onwards = beside.onwards(query).ok_or_else(|| ApiError::new(Code::Timeout))?;
+        let to = [(header::LOCATION, format!("?{onwards}")), (header::CACHE_CONTROL, "no-store".to_owned())];
+        return Ok((StatusCode::TEMPORARY_REDIRECT, to).into_response());
+    };
+    let artifact = result(&job)?;
+    let request = app.request_of(&job)?;
+    let name = name(&request.url, link.style, &parts(artifact, &request));
+    files::send_result(app, &job, content_disposition(&name, false), method, headers).await
+}
+
+/// The job when it has ended; `None`: its turn is over before.
+async fn end_of(app: &App, caller: &Caller, ticket: Ticket) -> ApiResult<Option<Job>> {
+    let deadline = Instant::now() + TURN;
+    let first = job(app, ticket).await?;
+    if first.state.kind().is_end() {
+        return Ok(Some(first));
+    }
+    let _share = app.waits.take(&caller.client).map_err(|_| ApiError::new(Code::RateLimited).retry_after(TURN))?;
+    // watched before the next look: a change between the two wakes us
+    let mut watch = app.jobs.watch(ticket).await?.ok_or_else(gone)?;
+    loop {
+        let now = job(app, ticket).await?;
+        if now.state.kind().is_end() {
+            return Ok(Some(now));
+        }
+        if Instant::now() >= deadline || app.shutdown.is_cancelled() {
+            return Ok(None);
+        }
+        tokio::select! {
+            () = watch.changed() => {}
+            () = tokio::time::sleep_until(deadline) => {}
+            () = app.shutdown.cancelled() => {}
+        }
+    }
+}
+
+/// The download behind a ticket. Who has a link to it needs no other right.
+async fn job(app: &App, ticket: Ticket) -> ApiResult<Job> {
+    app.jobs.get(ticket).await?.filter(|job| !job.request.is_empty()).ok_or_else(gone)
+}
+
+fn gone() -> ApiError {
+    ApiError::new(Code::NotFound)
+}
+
+/// The result of a job that has ended, or why there is none.
+fn result(job: &Job) -> ApiResult<&Artifact> {
+    files::Fetchable::of(job).map(|result| result.artifact)
+}
+
+/// What the file's name is made of, now that it is known.
+fn parts(artifact: &Artifact, request: &DownloadRequest) -> Parts {
+    Parts {
+        title: Some(stem(artifact, request)),
+        rung: artifact.got.clone(),
+        codec: artifact.vcodec.clone(),
+        is_audio: request.format.is_audio(),
+        extension: artifact.extension.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_has_turns_and_an_end() {
+        let mut query = "id=a&exp=b&sig=c&sec=d&iv=e".to_owned();
+        let mut turns = 1;
+        while let Some(onwards) = Beside::of(&query).onwards(&query) {
+            assert_eq!(onwards, format!("id=a&exp=b&sig=c&sec=d&iv=e&turn={turns}"));
+            query = onwards;
+            turns += 1;
+        }
+        assert_eq!(turns, TURNS);
+        assert_eq!(Beside::of("turn=99999999999&p=1"), Beside { is_probe: true, turns: 0 });
+        assert_eq!(Beside::of("turn=4294967295").onwards(""), None);
+        assert!(!Beside::of("p=0").is_probe);
+    }
+}
