@@ -60,7 +60,8 @@ impl Action {
 
     /// What a request asks to be done; `None`: nothing that others would have to know of.
     fn of(method: &Method, route: &str, is_admin: bool) -> Option<Self> {
-        let download = route.strip_prefix("/api/v1/downloads").or_else(|| route.strip_prefix("/downloads"));
+        let of = ["/api/v1/downloads", "/api/v1/playlists", "/downloads"];
+        let download = of.iter().find_map(|prefix| route.strip_prefix(prefix));
         match (method.as_str(), route, download) {
             ("GET", STATS, _) => is_admin.then_some(Self::Look),
             ("GET" | "HEAD" | "OPTIONS", ..) => None,
@@ -170,6 +171,9 @@ mod tests {
             ("POST /downloads/{id}/retry", "retry", "retry"),
             ("POST /api/v1/downloads/{id}/webhook/redeliver", "redeliver", "redeliver"),
             ("DELETE /api/v1/metadata", "forget", "forget"),
+            ("POST /api/v1/playlists", "order", "order"),
+            ("POST /api/v1/playlists/{id}/cancel", "cancel", "cancel"),
+            ("DELETE /api/v1/playlists/{id}", "delete", "delete"),
             ("PUT /api/v1/what-comes-later", "change", "change"),
             ("POST /api/v1/metadata", "-", "-"),
             ("GET /api/v1/downloads/{id}", "-", "-"),

@@ -176,7 +176,11 @@ async fn thousands_of_hosts_make_no_new_series_and_no_name_of_theirs_is_told() -
         site.get(&format!("/nowhere-{from}")).await?;
     }
     let after = series().await?;
-    assert_eq!(before, after);
+    // what Redis is asked in the background begins when it does
+    let in_front = |names: &BTreeSet<String>| {
+        names.iter().filter(|name| !name.starts_with("haul_redis_call_duration_seconds")).cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(in_front(&before), in_front(&after));
     assert!(!after.iter().any(|name| name.contains("host-") || name.contains("nowhere")), "{after:?}");
     Ok(())
 }

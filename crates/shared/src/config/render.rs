@@ -2,9 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::vars::{ALL, Effect, Group, Process, Var};
-
-const CHECKED: &str = "Checked at start; no effect yet.";
+use super::vars::{ALL, Group, Process, Var};
 
 /// `.env.example`: every variable, commented out, at its default.
 #[must_use]
@@ -75,13 +73,10 @@ fn reader(process: Process) -> &'static str {
     }
 }
 
-/// What a variable means, whether it is a secret, and whether it has an effect.
+/// What a variable means, and whether it is a secret.
 fn sentence(var: &Var) -> String {
     let secret = if var.secret { " Secret." } else { "" };
-    match var.effect {
-        Effect::Now => format!("{}{secret}", var.doc),
-        Effect::Checked => format!("{}{secret} {CHECKED}", var.doc),
-    }
+    format!("{}{secret}", var.doc)
 }
 
 fn wrap(text: &str, width: usize) -> Vec<String> {

@@ -3,7 +3,6 @@
 //! `--help`, `.env.example` and `docs/CONFIGURATION.md` are made from this table ([`super::render`]). Not here:
 //! how a text becomes a value (`super::parse`), which values must agree (`super::sections` and the processes' own).
 
-use Effect::Checked;
 use Group::{Egress, Http, Limits, Lives, Logs, Network, Programs, Queue, Redis, Regions, Service, Storage};
 use Process::{Api, Both, Worker};
 
@@ -67,15 +66,6 @@ impl Group {
     }
 }
 
-/// Whether a variable does what it says already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effect {
-    /// It does.
-    Now,
-    /// It is read and checked, but nothing follows from it yet.
-    Checked,
-}
-
 /// One variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Var {
@@ -91,13 +81,11 @@ pub struct Var {
     pub group: Group,
     /// What it means, in Markdown.
     pub doc: &'static str,
-    /// Whether it does so already.
-    pub effect: Effect,
 }
 
 impl Var {
     const fn new(name: &'static str, group: Group, process: Process, doc: &'static str) -> Self {
-        Self { name, default: None, process, secret: false, group, doc, effect: Effect::Now }
+        Self { name, default: None, process, secret: false, group, doc }
     }
 
     const fn or(self, default: &'static str) -> Self {
@@ -106,10 +94,6 @@ impl Var {
 
     const fn secret(self) -> Self {
         Self { secret: true, ..self }
-    }
-
-    const fn effect(self, effect: Effect) -> Self {
-        Self { effect, ..self }
     }
 }
 
