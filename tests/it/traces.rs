@@ -138,12 +138,25 @@ async fn one_trace_shows_a_download_from_its_order_to_its_link_over_both_process
     let spans = collector.until("its request", |spans| Trace::has(&look.trace, name, spans)).await?;
     assert_eq!(Trace::of(&look.trace, &spans).way_up(look), ["enqueue", name]);
 
+    // and each download of a playlist, which a task of its own orders
+    let list = json!({ "url": house.origin.url("/hls-ts/360p.m3u8"), "options": { "format": "mkv" } });
+    let playlist = house.ask(Method::POST, "/api/v1/playlists", &list).await?.json();
+    let child = format!("{DOWNLOADS}/{}", playlist["children"][0]["id"].as_str().context("a download")?);
+    assert_eq!(house.end(&child).await?["status"], "completed");
+    let name = "POST /api/v1/playlists";
+    let is_order = |span: &&Span| span.name == name;
+    let spans = collector.until("the playlist", |spans| spans.iter().any(|span| is_order(&span))).await?;
+    let ordered = spans.iter().find(is_order).context("the playlist")?.trace.clone();
+    let spans = collector.until("its download", |spans| Trace::has(&ordered, "job", spans)).await?;
+    let trace = Trace::of(&ordered, &spans);
+    assert_eq!(trace.way_up(trace.one("job")?), ["enqueue", name]);
+
     // what is not kept leaves no trace, neither here nor beside the job
     let quiet = format!("{DOWNLOADS}/{}", quiet.json()["id"].as_str().context("an id")?);
     assert_eq!(house.end(&quiet).await?["status"], "completed");
     worker.signal(Signal::TERM)?;
     assert!(worker.ended().await?.success());
-    assert_eq!(collector.spans()?.iter().filter(|span| span.name == "job").count(), 4);
+    assert_eq!(collector.spans()?.iter().filter(|span| span.name == "job").count(), 5);
     let mut redis = house.redis.connection().await?;
     let records: Vec<String> = redis::cmd("KEYS").arg("haul1:*:j:*").query_async(&mut redis).await?;
     let mut without = Vec::new();

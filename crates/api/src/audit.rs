@@ -68,6 +68,10 @@ impl Action {
             // questions that are sent as a body, and a key that its holder wants to be asked for no more
             ("POST", "/api/v1/metadata" | "/api/v1/plan" | "/page/key", _) => None,
             ("DELETE", "/api/v1/metadata", _) => Some(Self::Forget),
+            // of dialects of other programs: MeTube deletes what has ended and cancels what has not, by one word
+            ("POST", "/add", _) => Some(Self::Order),
+            ("POST", "/delete", _) => Some(Self::Delete),
+            ("POST", "/retry", _) => Some(Self::Retry),
             ("POST", "/", _) | ("POST", _, Some("" | "/batch")) => Some(Self::Order),
             ("DELETE", _, Some("/{id}")) => Some(Self::Delete),
             ("PATCH", _, Some("/{id}")) => Some(Self::Annotate),
@@ -171,6 +175,9 @@ mod tests {
             ("POST /downloads/{id}/retry", "retry", "retry"),
             ("POST /api/v1/downloads/{id}/webhook/redeliver", "redeliver", "redeliver"),
             ("DELETE /api/v1/metadata", "forget", "forget"),
+            ("POST /add", "order", "order"),
+            ("POST /delete", "delete", "delete"),
+            ("POST /retry", "retry", "retry"),
             ("POST /api/v1/playlists", "order", "order"),
             ("POST /api/v1/playlists/{id}/cancel", "cancel", "cancel"),
             ("DELETE /api/v1/playlists/{id}", "delete", "delete"),

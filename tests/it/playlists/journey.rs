@@ -31,6 +31,9 @@ async fn travel(store: Store, count: usize, broken: &[usize]) -> Result<()> {
         json!({ "queued": 0, "running": 0, "completed": done, "failed": failed, "cancelled": 0, "expired": 0 });
     assert_eq!((&view["status"], &view["counts"]), (&json!("partial"), &counts), "{view}");
     assert_eq!((&view["title"], &view["progress"]["percent"]), (&json!("Pieces: all"), &json!(100.0)));
+    let sizes = view["children"].as_array().into_iter().flatten().filter_map(|it| it["result"]["size_bytes"].as_u64());
+    let bytes = json!(sizes.sum::<u64>());
+    assert_eq!((&view["progress"]["downloaded_bytes"], &view["progress"]["total_bytes"]), (&bytes, &bytes));
 
     let zip = house.get(&format!("{playlist}/zip")).await?;
     assert_eq!((zip.status.as_u16(), zip.header("content-length")), (200, zip.body.len().to_string().as_str()));

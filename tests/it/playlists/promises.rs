@@ -77,8 +77,14 @@ async fn what_a_playlist_is_to_have_is_said_once_and_sealed_only_while_it_is_the
     let opened = site.jobs.open_playlist(ticket, &client, b"one").await?;
     assert_eq!((opened.plan.as_slice(), opened.is_whole, &opened.client), (b"one".as_slice(), false, &client));
     assert_eq!(site.jobs.open_playlist(ticket, &client, b"two").await?, opened, "who comes first says it");
-    assert!(site.jobs.seal_playlist(ticket, b"on").await? && site.jobs.seal_playlist(ticket, b"on").await?);
-    let sealed = Playlist { plan: b"on".to_vec(), is_whole: true, ..opened };
+    let another = Playlist { plan: b"two".to_vec(), ..opened.clone() };
+    assert!(!site.jobs.seal_playlist(&another, b"tw").await?, "it was opened with another plan");
+    assert!(!site.jobs.abandon_playlist(&another).await?);
+    assert_eq!(site.jobs.playlist(ticket).await?.as_ref(), Some(&opened), "who planned another one changes nothing");
+    assert!(site.jobs.seal_playlist(&opened, b"on").await? && site.jobs.seal_playlist(&opened, b"on").await?);
+    let sealed = Playlist { plan: b"on".to_vec(), is_whole: true, ..opened.clone() };
+    // Fault: one of two who submitted the same was refused something, and removed what the other had been promised.
+    assert!(site.jobs.abandon_playlist(&opened).await?);
     assert_eq!(site.jobs.playlist(ticket).await?.as_ref(), Some(&sealed));
     let mut redis = site.redis.connection().await?;
     let life: i64 = redis::cmd("PTTL").arg(format!("haul1:{{0}}:pl:{ticket}")).query_async(&mut redis).await?;
@@ -86,7 +92,11 @@ async fn what_a_playlist_is_to_have_is_said_once_and_sealed_only_while_it_is_the
 
     site.jobs.forget_playlist(&sealed).await?;
     site.jobs.forget_playlist(&sealed).await?;
-    assert!(!site.jobs.seal_playlist(ticket, b"on").await?, "what was removed stays so");
+    assert!(!site.jobs.seal_playlist(&opened, b"on").await?, "what was removed stays so");
+    assert!(!site.jobs.abandon_playlist(&opened).await?);
+    site.jobs.open_playlist(other, &client, b"one").await?;
+    let refused = Playlist { ticket: other, ..opened.clone() };
+    assert!(!site.jobs.abandon_playlist(&refused).await? && !site.jobs.seal_playlist(&refused, b"on").await?);
     let left: Vec<String> = redis::cmd("KEYS").arg("*:pl*").query_async(&mut redis).await?;
     assert_eq!((left, site.jobs.playlist(ticket).await?), (Vec::new(), None));
     Ok(())

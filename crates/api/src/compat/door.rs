@@ -12,6 +12,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
 use crate::app::App;
+use crate::audit;
 use crate::auth::{in_any_scheme, who};
 use crate::body::is_json;
 use crate::config::CorsOrigins;
@@ -59,7 +60,7 @@ pub async fn guard(State(app): State<Arc<App>>, mut request: Request, next: Next
             return refusal.detail(detail).into_response();
         }
     };
-    next.run(request).await
+    audit::followed(request, next).await
 }
 
 /// Before a page sends JSON to another site, browsers ask that one, and are told what `HAUL_CORS_ORIGINS` says. Anything else

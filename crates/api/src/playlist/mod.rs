@@ -27,6 +27,7 @@ use haul_shared::store::{Cancelled, Idempotency, JobStore, Playlist, StoreError}
 use haul_shared::view::DownloadRequest;
 use sha2::{Digest as _, Sha256};
 use tokio::time::timeout;
+use tracing::Instrument as _;
 
 use crate::app::App;
 use crate::auth::Caller;
@@ -63,7 +64,9 @@ pub async fn order(app: &Arc<App>, caller: &Caller, body: &Node, key: Option<Str
         }
     };
     let (of, by) = (Arc::clone(app), caller.clone());
-    let queued = app.tasks.spawn(async move { queue(&of, &by, (ticket, &plan), &order.options).await });
+    let queueing = async move { queue(&of, &by, (ticket, &plan), &order.options).await };
+    // in the trace of the request, which its downloads take along
+    let queued = app.tasks.spawn(queueing.in_current_span());
     queued.await.unwrap_or_else(|panic| Err(ApiError::new(Code::Internal).because(&panic)))
 }
 
@@ -169,18 +172,21 @@ async fn queue(
     }
     let plan = Plan::read(&playlist.plan)?;
     let queued = match submit_all(app, caller, &plan, options).await {
-        Ok(()) => seal(app, ticket, &plan).await,
+        Ok(()) => seal(app, &playlist, &plan).await,
         Err(refusal) => Err(refusal),
     };
-    match queued {
-        Ok(plan) => Ok(Playlist { plan, is_whole: true, ..playlist }),
-        Err(refusal) => {
-            if let Err(error) = take_back(app, &playlist, &plan).await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "some of a refused playlist stays queued");
-            }
-            Err(refusal)
+    let refusal = match queued {
+        Ok(plan) => return Ok(Playlist { plan, is_whole: true, ..playlist }),
+        Err(refusal) => refusal,
+    };
+    match take_back(app, &playlist, &plan).await {
+        Ok(None) => {}
+        Ok(Some(whole)) => return Ok(whole),
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "some of a refused playlist stays queued");
         }
     }
+    Err(refusal)
 }
 
 /// In the order of the list. All together are one download to the limit of how often.
@@ -196,9 +202,9 @@ async fn submit_all(app: &App, caller: &Caller, plan: &Plan, options: &DownloadR
     Ok(())
 }
 
-async fn seal(app: &App, ticket: Ticket, plan: &Plan) -> ApiResult<Vec<u8>> {
+async fn seal(app: &App, opened: &Playlist, plan: &Plan) -> ApiResult<Vec<u8>> {
     let sealed = plan.clone().sealed().stored();
-    if app.jobs.seal_playlist(ticket, &sealed).await? {
+    if app.jobs.seal_playlist(opened, &sealed).await? {
         Ok(sealed)
     } else {
         // another API was refused some of the same playlist meanwhile, and has taken it back
@@ -207,9 +213,16 @@ async fn seal(app: &App, ticket: Ticket, plan: &Plan) -> ApiResult<Vec<u8>> {
 }
 
 /// Leaves nothing of a playlist that could not be queued as a whole. First of all itself: who submits the same at this moment
-/// then finds nothing to seal, and takes back what it has submitted.
-async fn take_back(app: &Arc<App>, playlist: &Playlist, plan: &Plan) -> Result<(), StoreError> {
-    app.jobs.forget_playlist(playlist).await?;
+/// then finds nothing to seal, and takes back what it has submitted. Gives the playlist where somebody has sealed it before: that
+/// one was promised to them.
+async fn take_back(app: &Arc<App>, opened: &Playlist, plan: &Plan) -> Result<Option<Playlist>, StoreError> {
+    if app.jobs.abandon_playlist(opened).await? {
+        let whole = app.jobs.playlist(opened.ticket).await?;
+        let is_ours = |whole: &Playlist| Plan::read(&whole.plan).is_ok_and(|whole| whole.has_tickets_of(plan));
+        if let Some(whole) = whole.filter(is_ours) {
+            return Ok(Some(whole));
+        }
+    }
     for child in &plan.children {
         match app.jobs.cancel(child.ticket).await? {
             Cancelled::Now | Cancelled::AlreadyEnded => {
@@ -222,7 +235,7 @@ async fn take_back(app: &Arc<App>, playlist: &Playlist, plan: &Plan) -> Result<(
             Cancelled::Gone => {}
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 async fn forget_when_stopped(jobs: JobStore, ticket: Ticket) {

@@ -111,6 +111,13 @@ impl Plan {
         self
     }
 
+    /// Are its downloads those of this one?
+    #[must_use]
+    pub fn has_tickets_of(&self, other: &Self) -> bool {
+        let tickets = |plan: &Self| plan.children.iter().map(|child| child.ticket).collect::<Vec<_>>();
+        tickets(self) == tickets(other)
+    }
+
     /// As it is kept.
     #[must_use]
     pub fn stored(&self) -> Vec<u8> {

@@ -156,7 +156,7 @@ impl PlaylistProgressView {
         Self {
             // what rounding makes of the last steps is no end
             percent: if standing.is_end() { 100.0 } else { shown_percent(mean.min(99.9)) },
-            downloaded_bytes: reached().filter_map(|(_, at)| at.downloaded_bytes).reduce(u64::saturating_add),
+            downloaded_bytes: reached().filter_map(downloaded_bytes).reduce(u64::saturating_add),
             total_bytes: reached().map(total_bytes).try_fold(0, |sum: u64, bytes| sum.checked_add(bytes?)),
             speed_bytes_per_second: running.filter_map(|(_, at)| at.speed_bytes_per_second).reduce(u64::saturating_add),
         }
@@ -175,10 +175,26 @@ pub fn playlist_url(base: &Url, playlist: &Playlist) -> String {
     format!("{}/api/v1/playlists/{}", base.as_str().trim_end_matches('/'), playlist.ticket)
 }
 
+/// Of a result its bytes: how it was fetched is not kept.
+fn downloaded_bytes((job, at): (&Job, Progress)) -> Option<u64> {
+    match &job.state {
+        JobState::Completed { artifact, .. } | JobState::Expired { artifact: Some(artifact), .. } => {
+            Some(artifact.size_bytes)
+        }
+        JobState::Queued { .. }
+        | JobState::Waiting { .. }
+        | JobState::Running { .. }
+        | JobState::Found { .. }
+        | JobState::Failed { .. }
+        | JobState::Cancelled { .. }
+        | JobState::Expired { artifact: None, .. } => at.downloaded_bytes,
+    }
+}
+
 /// What has ended has no more than what came of it.
 fn total_bytes((job, at): (&Job, Progress)) -> Option<u64> {
-    let ended = job.state.kind().is_end().then(|| at.downloaded_bytes.unwrap_or(0));
-    at.total_bytes.or(ended)
+    let ended = || downloaded_bytes((job, at)).unwrap_or(0);
+    if job.state.kind().is_end() { Some(ended()) } else { at.total_bytes }
 }
 
 fn finished(state: &JobState) -> Option<Timestamp> {

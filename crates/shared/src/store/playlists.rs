@@ -68,15 +68,25 @@ impl JobStore {
         read(ticket, &record)?.ok_or(StoreError::Unreadable("a playlist"))
     }
 
-    /// Notes that all downloads of a playlist were submitted, with what is left to be known of its plan. `false`: it was
-    /// removed meanwhile. Repeating it is harmless.
+    /// Notes that all downloads of an `opened` playlist were submitted, with what is left to be known of its plan. `false`: it
+    /// was removed meanwhile. Repeating it is harmless.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
-    pub async fn seal_playlist(&self, ticket: Ticket, plan: &[u8]) -> Result<bool, StoreError> {
-        let mut call = invocation(self.shard_of(ticket), &scripts::SEAL_PLAYLIST);
-        call.arg(ticket.to_string()).arg(plan).arg(ms(self.playlist_ttl())).arg(MOST_LISTED);
-        self.run_durably(&call).await
+    pub async fn seal_playlist(&self, opened: &Playlist, plan: &[u8]) -> Result<bool, StoreError> {
+        let mut call = invocation(self.shard_of(opened.ticket), &scripts::SEAL_PLAYLIST);
+        call.arg(opened.ticket.to_string()).arg(plan).arg(ms(self.playlist_ttl())).arg(MOST_LISTED);
+        self.run_durably(call.arg(opened.plan.as_slice())).await
+    }
+
+    /// Removes an `opened` playlist of which something was refused, unless somebody else has submitted all of it meanwhile:
+    /// then it is `true`, and nothing was done. Repeating it is harmless.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn abandon_playlist(&self, opened: &Playlist) -> Result<bool, StoreError> {
+        let mut call = invocation(self.shard_of(opened.ticket), &scripts::ABANDON_PLAYLIST);
+        self.run_surely(call.arg(opened.ticket.to_string()).arg(opened.plan.as_slice())).await
     }
 
     /// The playlist behind a ticket, also one that is not whole yet.

@@ -44,6 +44,7 @@ transitions! {
     PROMISE = "promise", Refuse;
     OPEN_PLAYLIST = "open_playlist", Refuse;
     SEAL_PLAYLIST = "seal_playlist", Run;
+    ABANDON_PLAYLIST = "abandon_playlist", Run;
     LEASE = "sites" "tending" "lease", Run;
     HEARTBEAT = "heartbeat", Run;
     RESERVE = "reserve", Run;
