@@ -10,7 +10,7 @@ use std::fmt;
 use std::num::{NonZeroU64, NonZeroU128};
 use std::str::FromStr;
 
-use tracing::Span;
+use tracing::{Instrument as _, Span};
 
 /// The target of every span of a trace.
 pub const TARGET: &str = "haul_traces";
@@ -103,8 +103,14 @@ pub fn link_here(other: TraceParent) {
     sent::link_here(other);
 }
 
+/// Work for a task of its own that belongs to what is done here: its spans are in this trace, its log lines of this request.
+pub fn along<F: Future>(work: F) -> impl Future<Output = F::Output> {
+    sent::along(work.in_current_span())
+}
+
 #[cfg(feature = "otel")]
 mod sent {
+    use opentelemetry::context::FutureExt as _;
     use opentelemetry::trace::{SpanContext, TraceContextExt as _, TraceFlags, TraceState};
     use opentelemetry::{Context, SpanId, TraceId};
     use tracing::Span;
@@ -135,6 +141,11 @@ mod sent {
         Context::current().span().add_link(context(other), Vec::new());
     }
 
+    /// The span that logs know is not the one that is sent, and only the former is taken along by itself.
+    pub(super) fn along<F: Future>(work: F) -> impl Future<Output = F::Output> {
+        work.with_current_context()
+    }
+
     fn context(of: TraceParent) -> SpanContext {
         let flags = if of.is_sampled { TraceFlags::SAMPLED } else { TraceFlags::NOT_SAMPLED };
         let (trace, span) = (TraceId::from(of.trace.get()), SpanId::from(of.span.get()));
@@ -157,6 +168,10 @@ mod sent {
     pub(super) fn link(_: &Span, _: TraceParent) {}
 
     pub(super) fn link_here(_: TraceParent) {}
+
+    pub(super) fn along<F: Future>(work: F) -> F {
+        work
+    }
 }
 
 #[cfg(test)]

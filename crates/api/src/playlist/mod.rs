@@ -24,10 +24,10 @@ use haul_shared::ids::Ticket;
 use haul_shared::job::Job;
 use haul_shared::metadata::Look;
 use haul_shared::store::{Cancelled, Idempotency, JobStore, Playlist, StoreError};
+use haul_shared::trace;
 use haul_shared::view::DownloadRequest;
 use sha2::{Digest as _, Sha256};
 use tokio::time::timeout;
-use tracing::Instrument as _;
 
 use crate::app::App;
 use crate::auth::Caller;
@@ -65,8 +65,7 @@ pub async fn order(app: &Arc<App>, caller: &Caller, body: &Node, key: Option<Str
     };
     let (of, by) = (Arc::clone(app), caller.clone());
     let queueing = async move { queue(&of, &by, (ticket, &plan), &order.options).await };
-    // in the trace of the request, which its downloads take along
-    let queued = app.tasks.spawn(queueing.in_current_span());
+    let queued = app.tasks.spawn(trace::along(queueing));
     queued.await.unwrap_or_else(|panic| Err(ApiError::new(Code::Internal).because(&panic)))
 }
 
