@@ -106,6 +106,11 @@ impl Running {
         Ok(Said { code: output.status.code(), out: text(output.stdout)?, err: text(output.stderr)? })
     }
 
+    /// Stops reading its standard output, as `head` does.
+    pub fn goes_unread(&mut self) {
+        drop(self.0.stdout.take());
+    }
+
     /// Sends it a signal.
     ///
     /// # Errors

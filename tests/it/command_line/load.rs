@@ -102,9 +102,11 @@ async fn what_a_run_counts_is_what_the_service_counted_and_nothing_that_it_made_
     assert!(said.code == Some(0) && said.out.contains("connection_reset"), "{said:?}");
     assert_eq!(ids(&site).await?, [id(&own)]);
 
-    // or stays, if that is wanted; a limit that does not hold is told by the exit code
+    // or stays, if that is wanted; a limit that does not hold is told by the exit code, also to who reads no figures
     let words = ["load", "--users", "2", "--for", "1s", "--url", "http://127.0.0.1/{number}.mp4", "--mix", "submit"];
-    let said = person.types(&[&words[..], &["--keep", "--p95", "0s"]].concat()).await?;
+    let mut running = person.begins(&[&words[..], &["--keep", "--p95", "0s"]].concat())?;
+    running.goes_unread();
+    let said = running.ends().await?;
     assert!(said.code == Some(1) && said.err.contains("--p95 does not hold"), "{said:?}");
     let made = site.get(&format!("{LIST}?limit=2")).await?.json();
     let urls = [0, 1].map(|at| made["downloads"][at]["request"]["url"].as_str().unwrap_or_default().to_owned());

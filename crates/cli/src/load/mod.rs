@@ -102,10 +102,10 @@ pub struct Limits {
     /// Of all requests at most this part fails, as in 1%; 429 and what was dropped are failures, too
     #[arg(long, value_name = "PERCENT", value_parser = share)]
     pub max_errors: Option<f64>,
-    /// 95 of 100 requests take at most so long, as in 200ms
+    /// 95 of 100 requests succeed within this time, as in 200ms; what fails or is dropped does not
     #[arg(long, value_name = "TIME", value_parser = notation::duration)]
     pub p95: Option<Duration>,
-    /// 99 of 100 requests take at most so long
+    /// 99 of 100 requests succeed within this time
     #[arg(long, value_name = "TIME", value_parser = notation::duration)]
     pub p99: Option<Duration>,
 }
@@ -113,7 +113,7 @@ pub struct Limits {
 /// Puts a service to the test, tells how that went, and cleans up.
 ///
 /// # Errors
-/// When it can't begin, what it came to can't be told, or something of it is left.
+/// When it can't begin, what it came to can't be written, or something of it is left.
 pub async fn run(global: &Global, screen: &Screen, load: &Load) -> Result<Exit, Error> {
     if !load.i_may && !is_loopback(&global.server) {
         let host = global.server.host_str().unwrap_or_default();
@@ -143,21 +143,15 @@ pub async fn run(global: &Global, screen: &Screen, load: &Load) -> Result<Exit, 
         never = show(screen, &bench) => match never {},
     };
     let report = Report::of(&bench, plan, &went, load.limits);
+    let exit = if stop.is_cancelled() { Exit::Interrupted } else { report.exit() };
     // told before anything else can go wrong
-    let told = report.tell(screen);
+    let told = match report.tell(screen) {
+        // whoever reads no further, as `head` does, has asked for the exit code all the same
+        Err(error) if error.exit() == Exit::Done => Ok(()),
+        told => told,
+    };
     let cleaned = clean_up(screen, load, &bench).await;
-    told.and(cleaned)?;
-    Ok(match (stop.is_cancelled(), report.was_answered(), report.holds()) {
-        (true, ..) => Exit::Interrupted,
-        (_, false, _) => Exit::Unreachable,
-        (.., holds) => {
-            if holds {
-                Exit::Done
-            } else {
-                Exit::Failed
-            }
-        }
-    })
+    told.and(cleaned).map(|()| exit)
 }
 
 async fn clean_up(screen: &Screen, load: &Load, bench: &Bench) -> Result<(), Error> {

@@ -10,7 +10,7 @@ use super::bench::Bench;
 use super::fault::Fault;
 use super::tally::{Percentiles, Tally};
 use super::users::{Run, Went};
-use crate::error::Error;
+use crate::error::{Error, Exit};
 use crate::outline::bytes_of;
 use crate::screen::Screen;
 use crate::table;
@@ -46,7 +46,9 @@ pub struct Report {
 #[derive(Debug, Serialize)]
 struct Figures {
     requests: u64,
+    /// Those that ended while others still began.
     per_second: f64,
+    /// Of all that ended, however they did.
     latency_ms: Percentiles,
     bytes: u64,
     failed: u64,
@@ -68,7 +70,7 @@ struct Class {
 /// How the program itself did.
 #[derive(Debug, Serialize)]
 struct Generator {
-    /// How much later than it wanted it got a turn.
+    /// How much later than it wanted it got a turn, or began a request.
     lag_ms: Percentiles,
     is_saturated: bool,
 }
@@ -79,7 +81,7 @@ struct Limit {
     name: &'static str,
     /// A share of 0 to 1, or milliseconds.
     limit: f64,
-    /// `None`: there was nothing to measure.
+    /// `None`: there was nothing to measure, or so many did not succeed in any time.
     was: Option<f64>,
     holds: bool,
 }
@@ -114,27 +116,26 @@ impl Report {
     }
 
     /// Did any answer come, where one should have?
-    #[must_use]
-    pub fn was_answered(&self) -> bool {
+    fn was_answered(&self) -> bool {
         self.total.requests == 0 || !self.total.statuses.is_empty()
     }
 
-    /// Do all limits hold?
+    /// Which exit code it has, if nothing stopped it.
     #[must_use]
-    pub fn holds(&self) -> bool {
-        self.limits.iter().all(|limit| limit.holds)
+    pub fn exit(&self) -> Exit {
+        match (self.was_answered(), self.limits.iter().all(|limit| limit.holds)) {
+            (false, _) => Exit::Unreachable,
+            (true, false) => Exit::Failed,
+            (true, true) => Exit::Done,
+        }
     }
 
     /// Tells it on the standard output, and what is wrong with it on the other.
     ///
     /// # Errors
-    /// When nobody reads it.
+    /// When nobody reads the figures; what is wrong with them is told all the same.
     pub fn tell(&self, screen: &Screen) -> Result<(), Error> {
-        if screen.is_json() {
-            screen.say_json(self)?;
-        } else {
-            screen.say(self.lines())?;
-        }
+        let told = if screen.is_json() { screen.say_json(self) } else { screen.say(self.lines()) };
         if let (true, Some(lag)) = (self.generator.is_saturated, self.generator.lag_ms.p99) {
             screen.warn(&format!(
                 "this machine does not keep up: 1 of 100 turns came {} late, so the service may be faster than these figures",
@@ -142,9 +143,9 @@ impl Report {
             ));
         }
         for limit in self.limits.iter().filter(|limit| !limit.holds) {
-            screen.warn(&format!("--{} does not hold: {}", limit.name, limit.words()));
+            screen.warn(&format!("--{} does not hold: {}", limit.name, limit.words(&self.total)));
         }
-        Ok(())
+        told
     }
 
     fn lines(&self) -> Vec<String> {
@@ -187,7 +188,7 @@ fn figures(tally: &Tally, seconds: f64) -> Figures {
     };
     Figures {
         requests: tally.requests,
-        per_second: tally.requests as f64 / seconds.max(f64::MIN_POSITIVE),
+        per_second: tally.in_run as f64 / seconds.max(f64::MIN_POSITIVE),
         latency_ms: tally.times.percentiles(),
         bytes: tally.bytes,
         failed: tally.failed(),
@@ -218,20 +219,21 @@ impl Limits {
     fn of(self, all: &Tally) -> Vec<Limit> {
         let at_most =
             |name, limit: f64, was: Option<f64>| Limit { name, limit, was, holds: was.is_some_and(|it| it <= limit) };
-        let times = [("p95", self.p95, 95.0), ("p99", self.p99, 99.0)];
+        let times = [("p95", self.p95, 95), ("p99", self.p99, 99)];
         let share = (all.requests > 0).then(|| all.failed_share());
         let errors = self.max_errors.map(|limit| at_most("max-errors", limit, share));
-        let times = times.into_iter().filter_map(|(name, limit, percent)| {
-            limit.map(|limit| at_most(name, millis(limit), all.times.percentile(percent)))
-        });
+        let times = times
+            .into_iter()
+            .filter_map(|(name, limit, percent)| limit.map(|limit| at_most(name, millis(limit), all.within(percent))));
         errors.into_iter().chain(times).collect()
     }
 }
 
 impl Limit {
-    fn words(&self) -> String {
+    fn words(&self, all: &Figures) -> String {
         match (self.name, self.was) {
-            (_, None) => "there was no request".to_owned(),
+            (_, None) if all.requests == 0 => "there was no request".to_owned(),
+            (_, None) => format!("only {:.2} % of the requests succeeded", (1.0 - all.failed_share) * 100.0),
             ("max-errors", Some(was)) => format!("{:.2} % instead of {:.2} %", was * 100.0, self.limit * 100.0),
             (_, Some(was)) => format!("{} instead of {}", time(Some(was)), time(Some(self.limit))),
         }
@@ -281,10 +283,17 @@ mod tests {
         let holds = |limits: Limits, tally: &Tally| limits.of(tally).iter().map(|it| it.holds).collect::<Vec<_>>();
         assert_eq!(holds(limits(0.01, 101), &tally(1, 99)), [true, true]);
         assert_eq!(holds(limits(0.01, 99), &tally(2, 98)), [false, false]);
+        assert_eq!(holds(limits(1.0, 101), &tally(6, 94)), [true, false], "failures are in no time");
         assert_eq!(holds(limits(1.0, 1000), &tally(0, 0)), [false, false]);
         assert_eq!(holds(Limits::default(), &tally(9, 0)), [false; 0]);
-        let words: Vec<_> = limits(0.01, 50).of(&tally(2, 98)).iter().map(Limit::words).collect();
-        assert_eq!(words, ["2.00 % instead of 1.00 %", "100 ms instead of 50 ms"]);
+        for (limits, tally, told) in [
+            (limits(0.01, 50), tally(2, 98), ["2.00 % instead of 1.00 %", "100 ms instead of 50 ms"]),
+            (limits(0.01, 50), tally(6, 94), ["6.00 % instead of 1.00 %", "only 94.00 % of the requests succeeded"]),
+            (limits(0.01, 50), tally(0, 0), ["there was no request"; 2]),
+        ] {
+            let words = |limit: &Limit| limit.words(&figures(&tally, 1.0));
+            assert_eq!(limits.of(&tally).iter().map(words).collect::<Vec<_>>(), told);
+        }
     }
 
     #[test]

@@ -40,8 +40,12 @@ pub struct Tally {
     pub requests: u64,
     /// Bytes of bodies that came.
     pub bytes: u64,
-    /// How long they took; those that were dropped never began, and have no time.
+    /// How long they took, also those that failed; those that were dropped never began, and have no time.
     pub times: Times,
+    /// How long those took that succeeded.
+    pub well: Times,
+    /// Those that ended while others still began.
+    pub in_run: u64,
     /// Every answer that came, by its status.
     pub statuses: BTreeMap<u16, u64>,
     /// Those that did not succeed.
@@ -106,7 +110,20 @@ impl Times {
         }
     }
 
-    fn join(&mut self, others: &Self) {
+    /// How many were counted.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.0.len()
+    }
+
+    /// Was none counted?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Counts those that were counted elsewhere, too.
+    pub fn join(&mut self, others: &Self) {
         // cut off at the same bounds, none of them is outside
         self.0 += &others.0;
     }
@@ -123,6 +140,9 @@ impl Tally {
         self.bytes += outcome.bytes;
         if let Some(took) = took {
             self.times.add(took);
+            if outcome.fault.is_none() {
+                self.well.add(took);
+            }
         }
         for status in &outcome.statuses {
             *self.statuses.entry(*status).or_default() += 1;
@@ -146,10 +166,21 @@ impl Tally {
         self.failed() as f64 / self.requests.max(1) as f64
     }
 
+    /// The time within which so many per cent of all requests succeeded, in milliseconds; `None`: fewer did.
+    #[must_use]
+    pub fn within(&self, percent: u64) -> Option<f64> {
+        let enough = (self.requests * percent).div_ceil(100).max(1);
+        // amid two ranks, so that no rounding takes the next one
+        let share = (enough as f64 - 0.5) / self.well.len() as f64;
+        if enough <= self.well.len() { self.well.percentile(share * 100.0) } else { None }
+    }
+
     fn join(&mut self, others: &Self) {
         self.requests += others.requests;
         self.bytes += others.bytes;
         self.times.join(&others.times);
+        self.well.join(&others.well);
+        self.in_run += others.in_run;
         for (status, count) in &others.statuses {
             *self.statuses.entry(*status).or_default() += count;
         }
@@ -170,6 +201,11 @@ impl Tallies {
     pub fn add(&mut self, scenario: Scenario, took: Option<Duration>, outcome: &Outcome) {
         self.scenarios[scenario as usize].add(took, outcome);
         self.lately.add(took, outcome);
+    }
+
+    /// Nothing begins any more: what ends from here on is in no rate.
+    pub fn close(&mut self) {
+        self.scenarios.iter_mut().for_each(|tally| tally.in_run = tally.times.len());
     }
 
     /// What came since this was last asked.
@@ -231,11 +267,46 @@ mod tests {
         assert_eq!(tallies.lately().requests, 3);
         assert_eq!(tallies.lately().requests, 0);
         let all = tallies.all();
-        assert_eq!((all.requests, all.failed(), all.bytes, all.times.0.len()), (3, 2, 30, 2));
+        assert_eq!((all.requests, all.failed(), all.bytes, all.times.len()), (3, 2, 30, 2));
         assert_eq!(all.statuses, BTreeMap::from([(200, 2), (202, 1), (429, 1)]));
         assert_eq!(all.faults, BTreeMap::from([(Fault::RateLimited, 1), (Fault::Dropped, 1)]));
         assert!((all.failed_share() - 2.0 / 3.0).abs() < 1e-9);
         assert_eq!(tallies.scenarios().iter().map(|(it, _)| it.name()).collect::<Vec<_>>(), ["journey", "list"]);
+    }
+
+    #[test]
+    fn what_failed_or_never_began_was_not_done_within_any_time() {
+        let of = |well: u64, failed, dropped| {
+            let mut tally = Tally::default();
+            (1..=well).for_each(|it| tally.add(Some(Duration::from_millis(it)), &outcome(&[200], None)));
+            let refused = outcome(&[429], Some(Fault::RateLimited));
+            (0..failed).for_each(|_| tally.add(Some(Duration::from_micros(1)), &refused));
+            (0..dropped).for_each(|_| tally.add(None, &outcome(&[], Some(Fault::Dropped))));
+            [95, 99].map(|percent| tally.within(percent).map(f64::round))
+        };
+        for ((well, failed, dropped), within) in [
+            ((100, 0, 0), [Some(95.0), Some(99.0)]),
+            ((98, 2, 0), [Some(95.0), None]),
+            ((98, 1, 1), [Some(95.0), None]),
+            ((950, 50, 0), [Some(950.0), None]),
+            ((949, 0, 51), [None, None]),
+            ((1, 0, 0), [Some(1.0), Some(1.0)]),
+            ((0, 9, 0), [None, None]),
+            ((0, 0, 0), [None, None]),
+        ] {
+            assert_eq!(of(well, failed, dropped), within, "{well} well, {failed} failed, {dropped} dropped");
+        }
+    }
+
+    #[test]
+    fn what_ends_when_nothing_begins_any_more_is_counted_and_in_no_rate() {
+        let mut tallies = Tallies::default();
+        let mut ends = |took| tallies.add(Scenario::List, took, &outcome(&[200], None));
+        ends(Some(Duration::from_secs(1)));
+        ends(None);
+        tallies.close();
+        tallies.add(Scenario::List, Some(Duration::from_secs(9)), &outcome(&[200], None));
+        assert_eq!((tallies.all().requests, tallies.all().in_run), (3, 1));
     }
 
     #[test]

@@ -60,7 +60,7 @@ struct Ends {
 pub struct Went {
     /// How long requests began.
     pub length: Duration,
-    /// How much later than it wanted this program got a turn.
+    /// How much later than it wanted this program got a turn, and in the open model began a request.
     pub lag: Times,
 }
 
@@ -68,28 +68,33 @@ pub struct Went {
 pub async fn run(bench: &Arc<Bench>, run: Run, stop: &CancellationToken) -> Went {
     let ends = Ends { stop: stop.clone(), over: stop.child_token(), left: CancellationToken::new() };
     let (users, began) = (TaskTracker::new(), Instant::now());
-    let beat = tokio::spawn(lag_until(ends.over.clone()));
+    let mut lags = vec![tokio::spawn(lag_until(ends.over.clone()))];
     match run.rate {
         None => (0..run.users).for_each(|user| {
             users.spawn(user_of_closed(Arc::clone(bench), run, user, began, ends.clone()));
         }),
         Some(rate) => {
-            users.spawn(arrivals(Arc::clone(bench), run, rate, began, ends.clone(), users.clone()));
+            lags.push(users.spawn(arrivals(Arc::clone(bench), run, rate, began, ends.clone(), users.clone())));
         }
     }
     users.close();
     // a timer and not the users ends it: they may all be waiting
     ends.over.run_until_cancelled(sleep_until(began + run.length)).await;
     let length = began.elapsed();
+    bench.tallies().close();
     ends.over.cancel();
     // so that the last one's time-out is counted, too
-    let in_time = timeout(bench.client.timeout() + GRACE, users.wait());
+    let in_time = timeout(bench.client.timeout().saturating_add(GRACE), users.wait());
     if stop.run_until_cancelled(in_time).await.is_none() {
         let _all_done = timeout(GRACE, users.wait()).await;
     }
     ends.left.cancel();
     users.wait().await;
-    Went { length, lag: beat.await.unwrap_or_default() }
+    let mut lag = Times::default();
+    for of_one in lags {
+        lag.join(&of_one.await.unwrap_or_default());
+    }
+    Went { length, lag }
 }
 
 async fn user_of_closed(bench: Arc<Bench>, run: Run, user: u32, began: Instant, ends: Ends) {
@@ -102,18 +107,21 @@ async fn user_of_closed(bench: Arc<Bench>, run: Run, user: u32, began: Instant, 
     }
 }
 
-async fn arrivals(bench: Arc<Bench>, run: Run, rate: Rate, began: Instant, ends: Ends, users: TaskTracker) {
-    let mut chance = StdRng::seed_from_u64(run.seed);
+/// Begins each request when it is its time, and tells how much later than that it was.
+async fn arrivals(bench: Arc<Bench>, run: Run, rate: Rate, began: Instant, ends: Ends, users: TaskTracker) -> Times {
+    let (mut chance, mut lag) = (StdRng::seed_from_u64(run.seed), Times::default());
     let (pace, free) = (Pace::of(rate, run.ramp), Arc::new(Semaphore::new(run.users as usize)));
-    for number in 0.. {
-        let due = pace.moment(number);
-        // what was due before the end begins, late or not: it belongs to the rate
-        let in_time = due < run.length && !ends.left.is_cancelled();
-        if !in_time || ends.stop.run_until_cancelled(sleep_until(began + due)).await.is_none() {
-            return;
+    // what was due before the end belongs to the rate, late or not
+    for due in (0..).map(|number| pace.moment(number)).take_while(|due| *due < run.length) {
+        if ends.stop.run_until_cancelled(sleep_until(began + due)).await.is_none() {
+            break;
         }
+        let late = (began + due).elapsed();
+        lag.add(late);
         let turn = bench.turn(bench.mix.draw(&mut chance));
-        let Ok(user) = Arc::clone(&free).try_acquire_owned() else {
+        // who would have waited for as long as for an answer has gone; so none is left over when the last ones time out
+        let is_there = late <= bench.client.timeout();
+        let Some(user) = is_there.then(|| Arc::clone(&free).try_acquire_owned().ok()).flatten() else {
             let outcome = Outcome { statuses: Vec::new(), bytes: 0, fault: Some(Fault::Dropped) };
             bench.count(turn.scenario, None, &outcome);
             continue;
@@ -124,6 +132,7 @@ async fn arrivals(bench: Arc<Bench>, run: Run, rate: Rate, began: Instant, ends:
             drop(user);
         });
     }
+    lag
 }
 
 /// Carries one out and counts it, with the time since it should have begun.
@@ -144,5 +153,37 @@ async fn lag_until(over: CancellationToken) -> Times {
             return lag;
         }
         lag.add(due.elapsed());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::args::Cli;
+    use crate::client::Client;
+
+    #[tokio::test]
+    async fn a_generator_that_is_behind_its_schedule_says_so_and_leaves_none_uncounted() {
+        let line = "haul load --server http://127.0.0.1:9 --timeout 60 --mix health";
+        let global = Cli::parse_from(line.split(' ')).global;
+        let rate = "50/s".parse().unwrap();
+        let (users, length) = (50, Duration::from_secs(1));
+        let run = Run { users, rate: Some(rate), length, ramp: Duration::ZERO, think: Duration::ZERO, seed: 0 };
+        for (behind, dropped) in [(30, 0), (90, 50)] {
+            let client = Client::new(&global).unwrap();
+            let bench = Arc::new(Bench::new(client, "health".parse().unwrap(), Vec::new(), false));
+            let (stop, users) = (CancellationToken::new(), TaskTracker::new());
+            let ends = Ends { over: stop.child_token(), left: CancellationToken::new(), stop };
+            let began = Instant::now() - Duration::from_secs(behind);
+            let lag = arrivals(Arc::clone(&bench), run, rate, began, ends, users.clone()).await;
+            users.close();
+            users.wait().await;
+            let all = bench.tallies().all();
+            let told = (all.requests, all.faults.get(&Fault::Dropped).copied().unwrap_or_default());
+            assert_eq!((told, lag.len()), ((50, dropped), 50), "{behind} s behind");
+            assert!(lag.percentile(50.0).is_some_and(|late| late > (behind - 2) as f64 * 1000.0), "{lag:?}");
+        }
     }
 }
