@@ -141,7 +141,7 @@ impl Visit<'_> {
 
     /// Sends a request to the API and reads its answer to the end, within the time of one and so much longer.
     async fn ask(&mut self, request: RequestBuilder, longer: Duration) -> Result<Answer, Fault> {
-        let limit = self.bench.client.timeout() + longer;
+        let limit = self.bench.client.timeout().saturating_add(longer);
         timeout(limit, self.exchange(request)).await.unwrap_or(Err(Fault::Timeout))
     }
 

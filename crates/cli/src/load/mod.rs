@@ -56,14 +56,14 @@ pub struct Load {
     /// Users at once; with --rate at most so many
     #[arg(short, long, value_name = "N", default_value = "200", value_parser = RangedU64ValueParser::<u32>::new().range(1..=10_000))]
     pub users: u32,
-    /// How long
+    /// How long requests begin; those under way then still have --timeout
     #[arg(long = "for", value_name = "TIME", default_value = "60s", value_parser = length)]
     pub length: Duration,
     /// Begin so many requests, as in 50/s, whether or not those before are answered; without it each user waits for its answer
     #[arg(short, long)]
     pub rate: Option<Rate>,
-    /// Until all users are there, or the rate is reached
-    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = notation::duration)]
+    /// How long it takes until all users are there, or the rate is reached
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = ramp)]
     pub ramp: Duration,
     /// What a user does between an answer and its next request: nothing, for so long
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = notation::duration, conflicts_with = "rate")]
@@ -75,13 +75,13 @@ pub struct Load {
     /// Addresses of media to order and ask about, in turn; {number} is another number each time
     #[arg(long = "url", value_name = "URL")]
     pub addresses: Vec<String>,
-    /// A file of them, a line each
+    /// A file of such addresses, a line each
     #[arg(long = "urls", value_name = "FILE")]
     pub list: Option<PathBuf>,
     /// Journeys fetch the bytes, too
     #[arg(long)]
     pub fetch: bool,
-    /// Do the same again: the same scenarios in the same order
+    /// What chance begins with: the same number chooses the same scenarios in the same order
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
     /// Leave the downloads that were ordered; otherwise they are cancelled and deleted
@@ -239,6 +239,10 @@ fn length(text: &str) -> Result<Duration, String> {
     notation::duration(text).ok().filter(is_one).ok_or_else(|| "write 1s to 24h".to_owned())
 }
 
+fn ramp(text: &str) -> Result<Duration, String> {
+    notation::duration(text).ok().filter(|ramp| *ramp <= LONGEST).ok_or_else(|| "write 0s to 24h".to_owned())
+}
+
 /// Reads `1%`, `0.5%` or `1` as a part of one.
 fn share(text: &str) -> Result<f64, String> {
     let percent = text.strip_suffix('%').unwrap_or(text).trim().parse::<f64>();
@@ -266,8 +270,17 @@ mod tests {
         let load = Line::parse_from(line.split(' ')).load;
         assert_eq!((load.length.as_secs(), load.rate.map(Rate::per_second)), (120, Some(10.0)));
         assert_eq!((load.limits.max_errors, load.limits.p95), (Some(0.005), Some(Duration::from_millis(200))));
-        for line in ["--users 0", "--users 10001", "--for 0", "--for 25h", "--max-errors 101%", "--rate 5/s --think 1s"]
-        {
+        for line in [
+            "--users 0",
+            "--users 10001",
+            "--for 0",
+            "--for 25h",
+            "--ramp 25h",
+            "--ramp 18446744073709551615",
+            "--rate 0.5/h",
+            "--rate 5/s --think 1s",
+            "--max-errors 101%",
+        ] {
             let words = ["load"].into_iter().chain(line.split(' '));
             assert!(Line::try_parse_from(words).is_err(), "{line}");
         }

@@ -9,6 +9,9 @@ use std::time::Duration;
 /// The most that is asked for, per second; one generator does not come near.
 const HIGHEST: f64 = 100_000.0;
 
+/// The least: one in an hour.
+const LOWEST: f64 = 1.0 / 3600.0;
+
 /// How many requests begin in a time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rate(f64);
@@ -46,8 +49,8 @@ impl FromStr for Rate {
             _ => 0.0,
         };
         let rate = count.parse::<f64>().map(|count| count / seconds).unwrap_or_default();
-        let is_one = rate.is_finite() && rate > 0.0 && rate <= HIGHEST;
-        is_one.then_some(Self(rate)).ok_or_else(|| "write it as in 50/s or 600/m; at most 100000/s".to_owned())
+        let is_one = (LOWEST..=HIGHEST).contains(&rate);
+        is_one.then_some(Self(rate)).ok_or_else(|| "write it as in 50/s or 600/m, 1/h to 100000/s".to_owned())
     }
 }
 
@@ -84,10 +87,12 @@ mod tests {
 
     #[test]
     fn a_rate_is_so_many_in_a_second_a_minute_or_an_hour() {
-        for (text, per_second) in [("50/s", 50.0), ("50", 50.0), ("600/m", 10.0), ("1800/h", 0.5), ("0.5/s", 0.5)] {
+        for (text, per_second) in
+            [("50/s", 50.0), ("50", 50.0), ("600/m", 10.0), ("1800/h", 0.5), ("0.5", 0.5), ("1/h", LOWEST)]
+        {
             assert_eq!(text.parse::<Rate>().map(Rate::per_second), Ok(per_second), "{text}");
         }
-        for text in ["", "0", "-1/s", "5/d", "/s", "5/", "inf", "NaN/s", "100001/s"] {
+        for text in ["", "0", "-1/s", "5/d", "/s", "5/", "inf", "NaN/s", "100001/s", "0.9/h", "1e-300/s"] {
             assert!(text.parse::<Rate>().is_err(), "{text}");
         }
     }
