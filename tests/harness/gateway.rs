@@ -34,6 +34,8 @@ pub enum Turn {
     Halved,
     /// It is carried out; the answer waits for [`Gateway::release`].
     Held,
+    /// It is carried out after [`Gateway::release`] only, and then also when nobody waits for the answer any more.
+    Late,
     /// It is carried out; so many bytes of the answer come, and then none, for as long as somebody waits.
     Stalled(usize),
 }
@@ -90,7 +92,7 @@ impl Gateway {
         self.way.notes().turns.push((method, path.to_owned(), turn));
     }
 
-    /// How many answers are held, and still waited for.
+    /// How many answers are held, and still waited for, and how many requests are not passed on yet.
     #[must_use]
     pub fn held(&self) -> usize {
         self.way.release.receiver_count()
@@ -157,6 +159,9 @@ async fn serve(State(way): State<Arc<Way>>, request: Request) -> Response {
     if let Some(Turn::Refused(status)) = turn {
         return page(status);
     }
+    if turn == Some(Turn::Late) {
+        return late(way, request).await;
+    }
     let Ok(answer) = way.ask(request).await else { return page(502) };
     match turn {
         Some(Turn::GivenUp(status)) => page(status),
@@ -167,8 +172,20 @@ async fn serve(State(way): State<Arc<Way>>, request: Request) -> Response {
             answer
         }
         Some(Turn::Stalled(bytes)) => stalled(answer, bytes),
-        Some(Turn::Refused(_)) | None => answer,
+        Some(Turn::Refused(_) | Turn::Late) | None => answer,
     }
+}
+
+async fn late(way: Arc<Way>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, MOST_BYTES).await else { return page(502) };
+    let mut released = way.release.subscribe();
+    // a task of its own: this one ends with the connection
+    let asked = tokio::spawn(async move {
+        let _released = released.changed().await;
+        way.ask(Request::from_parts(head, body.into())).await
+    });
+    asked.await.ok().and_then(Result::ok).unwrap_or_else(|| page(502))
 }
 
 fn page(status: u16) -> Response {

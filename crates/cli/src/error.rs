@@ -83,6 +83,9 @@ pub enum Error {
         /// What the system says.
         source: io::Error,
     },
+    /// The server takes longer than is waited for.
+    #[error("{0}")]
+    Unfinished(String),
     /// Whoever started the program stopped it.
     #[error("interrupted")]
     Interrupted,
@@ -104,7 +107,7 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Usage(_) => Exit::Usage,
-            Self::Unreachable { .. } | Self::Garbled { .. } => Exit::Unreachable,
+            Self::Unreachable { .. } | Self::Garbled { .. } | Self::Unfinished(_) => Exit::Unreachable,
             Self::Refused(problem) => problem.exit(),
             // whoever reads our output has had enough, as `head` has
             Self::File { source, .. } if source.kind() == io::ErrorKind::BrokenPipe => Exit::Done,

@@ -6,7 +6,7 @@ use haul_tests::command_line::{Person, Said};
 use haul_tests::gateway::{Gateway, Turn};
 use haul_tests::house::unlimited;
 use haul_tests::origin::Origin;
-use haul_tests::processes::PATIENCE;
+use haul_tests::processes::{PATIENCE, until};
 use haul_tests::site::Site;
 use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
@@ -92,6 +92,21 @@ async fn what_a_run_counts_is_what_the_service_counted_and_nothing_that_it_made_
     for word in ["open model", "50 requests begun per second", "P99.9", "submit", "202: "] {
         assert!(said.out.contains(word), "{word} in {}", said.out);
     }
+    assert_eq!(ids(&site).await?, [id(&own)]);
+
+    // and what becomes a download only when whoever ordered it is gone
+    let gateway = Gateway::to(site.url.trim_start_matches("http://").parse()?).await;
+    gateway.next(Method::POST, LIST, Turn::Late);
+    let words = ["load", "--users", "1", "--for", "10m", "--url", MEDIA, "--mix", "submit"];
+    let running = Person::at(&gateway.url())?.begins(&words)?;
+    until("it orders", async || gateway.held() == 1).await?;
+    running.signal(Signal::INT)?;
+    // before the run, and after it: then there is nothing yet
+    until("it cleans up", async || gateway.answered(&Method::GET, LIST) >= 2).await?;
+    assert_eq!(ids(&site).await?, [id(&own)]);
+    gateway.release();
+    let said = running.ends().await?;
+    assert!(said.code == Some(130) && said.err.contains("1 downloads that were ordered are deleted"), "{said:?}");
     assert_eq!(ids(&site).await?, [id(&own)]);
 
     // also what nobody heard of
@@ -181,6 +196,13 @@ async fn a_journey_takes_from_the_order_to_the_last_byte_and_a_download_that_fai
     let said = running.ends().await?;
     let told = report(&said)?;
     assert_eq!((said.code, &told["unfinished"], &told["total"]["requests"]), (Some(130), &json!(2), &json!(0)));
+    assert_eq!(ids(&site).await?, [""; 0]);
+
+    // nor does the one stay that is ordered where there is none to ask for, when its answer does not come
+    let gateway = Gateway::to(site.url.trim_start_matches("http://").parse()?).await;
+    gateway.next(Method::POST, LIST, Turn::Halved);
+    let said = Person::at(&gateway.url())?.types(&["load", "--mix", "status", "--url", MEDIA]).await?;
+    assert!(said.code == Some(3) && said.err.contains("1 downloads that were ordered are deleted"), "{said:?}");
     assert_eq!(ids(&site).await?, [""; 0]);
     Ok(())
 }

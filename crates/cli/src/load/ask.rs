@@ -80,7 +80,15 @@ impl Visit<'_> {
     async fn submit(&mut self, turn: Turn) -> Result<Uuid, Fault> {
         let url = self.bench.client.below(&["api", "v1", "downloads"]);
         let request = self.bench.client.request(Method::POST, url).json(&self.bench.order(turn));
-        let made: Known = read(&self.ask(request, Duration::ZERO).await?)?;
+        self.bench.orders();
+        let asked = self.ask(request, Duration::ZERO).await;
+        // without a status it may still become a job, unless nobody was there to hear it
+        match (self.outcome.statuses.last(), &asked) {
+            (Some(status), _) => self.bench.order_ends((200..300).contains(status)),
+            (None, Err(Fault::ConnectionRefused | Fault::Unreachable)) => self.bench.order_ends(false),
+            (None, _) => {}
+        }
+        let made: Known = read(&asked?)?;
         self.bench.knows(made.id, turn);
         Ok(made.id)
     }

@@ -28,6 +28,10 @@ pub struct Bench {
     addresses: Vec<String>,
     turns: AtomicU64,
     unfinished: AtomicU64,
+    /// Orders that may have become a job.
+    ordered: AtomicU64,
+    /// Those of them of which nothing was heard.
+    unanswered: AtomicU64,
     known: Mutex<Vec<Uuid>>,
     tallies: Mutex<Tallies>,
 }
@@ -47,8 +51,8 @@ impl Bench {
     pub fn new(client: Client, mix: Mix, addresses: Vec<String>, fetches: bool) -> Self {
         let tag = format!("haul-load-{:08x}", Uuid::new_v4().as_fields().0);
         let (known, tallies) = (Mutex::default(), Mutex::default());
-        let (turns, unfinished) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { client, mix, fetches, tag, addresses, turns, unfinished, known, tallies }
+        let [turns, unfinished, ordered, unanswered] = std::array::from_fn(|_| AtomicU64::new(0));
+        Self { client, mix, fetches, tag, addresses, turns, unfinished, ordered, unanswered, known, tallies }
     }
 
     /// The next thing to be done, which is this.
@@ -68,6 +72,30 @@ impl Bench {
     pub fn order(&self, turn: Turn) -> Value {
         let external_id = format!("{}-{}", self.tag, turn.number);
         json!({ "url": self.address(turn), "tags": [self.tag], "external_id": external_id })
+    }
+
+    /// An order is sent: from now on it may become a job, heard of or not.
+    pub fn orders(&self) {
+        self.ordered.fetch_add(1, Ordering::Relaxed);
+        self.unanswered.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// An order was answered, or never came to the service; was it taken?
+    pub fn order_ends(&self, is_taken: bool) {
+        self.unanswered.fetch_sub(1, Ordering::Relaxed);
+        self.ordered.fetch_sub(u64::from(!is_taken), Ordering::Relaxed);
+    }
+
+    /// How many jobs there may be of this run.
+    #[must_use]
+    pub fn ordered(&self) -> u64 {
+        self.ordered.load(Ordering::Relaxed)
+    }
+
+    /// How many of them may only be made yet.
+    #[must_use]
+    pub fn unanswered(&self) -> u64 {
+        self.unanswered.load(Ordering::Relaxed)
     }
 
     /// There is this job from now on.

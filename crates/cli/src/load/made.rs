@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use reqwest::header::HeaderMap;
 use reqwest::{Method, StatusCode};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
 use super::bench::Bench;
@@ -30,17 +30,25 @@ const MOST: Duration = Duration::from_secs(600);
 /// Before asking again for what is being cancelled.
 const STOPPING: Duration = Duration::from_millis(200);
 
-/// Looks whether the service is there, and finds jobs for those who will ask for some; where there are none, one is made.
+/// Before asking again for what was ordered and is not there.
+const COMING: Duration = Duration::from_millis(500);
+
+/// Looks whether the service is there, and shows what will be asked for: jobs to those who ask for some, and, unless that stays,
+/// the list by which is found what was ordered. Where there are no jobs, one is made.
 ///
 /// # Errors
 /// When the service can't be reached, refuses, or has no jobs and no address to make one of is known.
-pub async fn prepare(bench: &Bench, has_addresses: bool) -> Result<(), Error> {
+pub async fn prepare(bench: &Bench, has_addresses: bool, keeps: bool) -> Result<(), Error> {
     let client = &bench.client;
     client.ask(Method::GET, client.below(&["healthz"]), HeaderMap::new(), None, client.timeout()).await?;
-    if !bench.mix.has(Scenario::Status) {
+    let asks_for_jobs = bench.mix.has(Scenario::Status);
+    if !asks_for_jobs && (keeps || !bench.mix.orders()) {
         return Ok(());
     }
     let list: List = client.call(Method::GET, &["downloads"]).query("limit", PAGE).send().await?.read()?;
+    if !asks_for_jobs {
+        return Ok(());
+    }
     for job in &list.downloads {
         bench.knows(job.id, bench.turn(Scenario::Status));
     }
@@ -51,8 +59,15 @@ pub async fn prepare(bench: &Bench, has_addresses: bool) -> Result<(), Error> {
         return Err(Error::Usage("there are no downloads to ask for; --url says what to order".to_owned()));
     }
     let turn = bench.turn(Scenario::Submit);
-    let made: Job = client.call(Method::POST, &["downloads"]).json(bench.order(turn)).send().await?.read()?;
-    bench.knows(made.id, turn);
+    bench.orders();
+    let answer = client.call(Method::POST, &["downloads"]).json(bench.order(turn)).send().await;
+    match &answer {
+        Ok(_) => bench.order_ends(true),
+        Err(Error::Refused(_)) => bench.order_ends(false),
+        // it may have been taken
+        Err(_) => {}
+    }
+    bench.knows(answer?.read::<Job>()?.id, turn);
     Ok(())
 }
 
@@ -60,9 +75,23 @@ pub async fn prepare(bench: &Bench, has_addresses: bool) -> Result<(), Error> {
 ///
 /// # Errors
 /// When some are left.
-pub async fn remove(client: &Client, tag: &str) -> Result<u64, Error> {
-    let late = || client.away(format!("not all were deleted within {} s", MOST.as_secs()));
-    timeout(MOST, remove_all(client, tag)).await.unwrap_or_else(|_| Err(late()))
+pub async fn remove(bench: &Bench) -> Result<u64, Error> {
+    timeout(MOST, remove_those_to_come(bench)).await.unwrap_or_else(|_| Err(late()))
+}
+
+fn late() -> Error {
+    Error::Unfinished(format!("not all were deleted within {} s", MOST.as_secs()))
+}
+
+/// An order without answer may become a job after the others are gone: it has as long as its answer would have had.
+async fn remove_those_to_come(bench: &Bench) -> Result<u64, Error> {
+    let (client, began) = (&bench.client, Instant::now());
+    let mut deleted = remove_all(client, &bench.tag).await?;
+    while bench.unanswered() > 0 && deleted < bench.ordered() && began.elapsed() < client.timeout() {
+        sleep(COMING).await;
+        deleted += remove_all(client, &bench.tag).await?;
+    }
+    Ok(deleted)
 }
 
 async fn remove_all(client: &Client, tag: &str) -> Result<u64, Error> {
@@ -103,5 +132,19 @@ async fn delete(client: &Client, id: Uuid) -> Result<bool, Error> {
         Ok(answer) => Ok(answer.status == StatusCode::NO_CONTENT),
         Err(Error::Refused(problem)) if problem.status == 404 => Ok(true),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Exit;
+
+    #[test]
+    fn a_service_that_does_not_delete_in_time_is_not_said_to_be_away() {
+        assert_eq!(
+            (late().to_string().as_str(), late().exit()),
+            ("not all were deleted within 600 s", Exit::Unreachable)
+        );
     }
 }

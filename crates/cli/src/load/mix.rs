@@ -91,6 +91,12 @@ impl Mix {
         self.shares.iter().any(|(it, _)| *it == scenario)
     }
 
+    /// Does any of it order downloads?
+    #[must_use]
+    pub fn orders(&self) -> bool {
+        self.has(Scenario::Submit) || self.has(Scenario::Journey)
+    }
+
     /// The first that has to be told an address of media.
     #[must_use]
     pub fn needs_address(&self) -> Option<Scenario> {

@@ -28,7 +28,7 @@ use url::{Host, Url};
 
 use crate::args::Global;
 use crate::client::Client;
-use crate::download::interrupt::on_ctrl_c;
+use crate::download::interrupt::{on_ctrl_c, unless_stopped};
 use crate::error::{Error, Exit};
 use crate::notation;
 use crate::screen::Screen;
@@ -132,10 +132,16 @@ pub async fn run(global: &Global, screen: &Screen, load: &Load) -> Result<Exit, 
     let client = Client::connected(global, |api| api.http1_only().pool_max_idle_per_host(most))?;
     let has_addresses = !addresses.is_empty();
     let bench = Arc::new(Bench::new(client, mix, addresses, load.fetch));
-    made::prepare(&bench, has_addresses).await?;
-
     let stop = on_ctrl_c()?;
     stop_on_termination(stop.clone())?;
+    if let Err(error) = unless_stopped(&stop, made::prepare(&bench, has_addresses, load.keep)).await {
+        if bench.ordered() > 0 {
+            // what is told is why it did not begin; that something is left is a warning
+            let _cleaned = clean_up(screen, load, &bench).await;
+        }
+        return Err(error);
+    }
+
     let (users, rate, length) = (load.users, load.rate, load.length);
     let plan = Run { users, rate, length, ramp: load.ramp, think: load.think, seed: load.seed };
     let went = tokio::select! {
@@ -155,11 +161,18 @@ pub async fn run(global: &Global, screen: &Screen, load: &Load) -> Result<Exit, 
 }
 
 async fn clean_up(screen: &Screen, load: &Load, bench: &Bench) -> Result<(), Error> {
+    // whoever only asks leaves nothing, and may see no list
+    if !bench.mix.orders() && bench.ordered() == 0 {
+        return Ok(());
+    }
     if load.keep {
         screen.note(&format!("what was ordered stays: haul list --tag {}", bench.tag));
         return Ok(());
     }
-    let removed = made::remove(&bench.client, &bench.tag).await;
+    if bench.unanswered() > 0 {
+        screen.note(&format!("{} orders had no answer; what may become of them is looked for", bench.unanswered()));
+    }
+    let removed = made::remove(bench).await;
     match &removed {
         Ok(0) => {}
         Ok(count) => screen.note(&format!("{count} downloads that were ordered are deleted")),
