@@ -133,13 +133,24 @@ async fn what_a_run_counts_is_what_the_service_counted_and_nothing_that_it_made_
 async fn each_way_to_fail_is_counted_in_its_class() -> Result<()> {
     let site = Site::with(&[("HAUL_RATE_READS", "5/m")]).await?;
     let gateway = Gateway::to(site.url.trim_start_matches("http://").parse()?).await;
-    let person = Person::at(&gateway.url())?;
-    for turn in [Turn::Refused(502), Turn::Halved, Turn::Stalled(5), Turn::Refused(404)] {
+    for turn in [Turn::Stalled(5), Turn::Refused(502), Turn::Halved, Turn::Refused(404)] {
         gateway.next(Method::GET, LIST, turn);
     }
-    let words = ["load", "--users", "1", "--for", "3s", "--mix", "list", "--timeout", "1", "--keep", "--json"];
-    let said = person.types(&[&words[..], &["--max-errors", "1%"]].concat()).await?;
+    // one waits in vain, and the other one goes on
+    let words = ["load", "--users", "2", "--for", "2s", "--mix", "list", "--timeout", "5", "--json"];
+    let person = Person::at(&gateway.url())?;
+    let failing = person.begins(&[&words[..], &["--max-errors", "1%", "--p95", "1m"]].concat())?;
+
+    // the one user waits in vain: what is due meanwhile has none
+    let holding = Gateway::to(site.url.trim_start_matches("http://").parse()?).await;
+    holding.next(Method::GET, LIST, Turn::Held);
+    let words = ["load", "--users", "1", "--rate", "20/s", "--for", "1s", "--mix", "list", "--timeout", "5", "--json"];
+    let open = Person::at(&holding.url())?;
+    let dropping = open.begins(&words)?;
+
+    let said = failing.ends().await?;
     assert!(said.code == Some(1) && said.err.contains("--max-errors does not hold"), "{said:?}");
+    assert!(said.err.contains("--p95 does not hold: only "), "refusals are no quick answers: {said:?}");
     let list = report(&said)?["scenarios"]["list"].clone();
     let limited = &list["statuses"]["429"];
     assert!(limited.as_u64().is_some_and(|count| count > 0), "{list}");
@@ -154,19 +165,29 @@ async fn each_way_to_fail_is_counted_in_its_class() -> Result<()> {
     ];
     assert_eq!(list["errors"], json!(expected));
 
-    // one user waits in vain: what is due meanwhile has none
-    gateway.next(Method::GET, LIST, Turn::Held);
-    let words = ["load", "--users", "1", "--rate", "20/s", "--for", "1s", "--mix", "list", "--timeout", "2", "--json"];
-    let total = report(&person.types(&[&words[..], &["--keep"]].concat()).await?)?["total"].clone();
+    let total = report(&dropping.ends().await?)?["total"].clone();
     let expected = [class("timeout", None, &one), class("dropped", None, &json!(19))];
     assert_eq!((&total["requests"], &total["errors"]), (&json!(20), &json!(expected)));
+    assert_eq!(total["per_second"], json!(0.0), "the only answer would have been later");
 
     let stranger = Origin::start().await;
     stranger.answer("/healthz", 200, &[], "ok");
     stranger.answer(LIST, 200, &[(CONTENT_TYPE, "text/html")], "<!doctype html><title>Welcome</title>");
-    let words = ["load", "--users", "2", "--for", "1s", "--mix", "list", "--keep", "--json"];
-    let total = report(&Person::at(&stranger.url(""))?.types(&words).await?)?["total"].clone();
+    let for_ever = u64::MAX.to_string();
+    let words = ["load", "--users", "2", "--for", "1s", "--mix", "list", "--timeout", &for_ever, "--json"];
+    let said = Person::at(&stranger.url(""))?.types(&words).await?;
+    let total = report(&said)?["total"].clone();
     assert_eq!(total["errors"], json!([class("garbage", None, &total["requests"])]));
+    assert_eq!(said.code, Some(0), "what ordered nothing cleans nothing up: {said:?}");
+
+    // what can't be found again is not ordered
+    let (kind, problem) =
+        ((CONTENT_TYPE, "application/problem+json"), json!({"status": 403, "code": "forbidden", "detail": "No."}));
+    stranger.answer(LIST, 403, &[kind], problem.to_string());
+    let asked = stranger.hits(LIST);
+    let said = Person::at(&stranger.url(""))?.types(&["load", "--mix", "submit", "--url", MEDIA]).await?;
+    assert!(said.code == Some(4) && said.err.contains("forbidden"), "{said:?}");
+    assert_eq!(stranger.hits(LIST), asked + 1, "the list was asked for, and nothing ordered");
     Ok(())
 }
 
