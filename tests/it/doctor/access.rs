@@ -26,6 +26,7 @@ async fn an_api_with_faults_of_its_own_is_told_each_with_its_remedy() -> Result<
         ("HAUL_SIGNING_KEY", "short"),
         ("HAUL_SLOTS", "2"),
         ("HAUL_LISTENS", "2"),
+        ("HAUL_REGIONS", "here there"),
     ];
     let told = doctor("haul-api", &variables).await?;
     told.finds(&[
@@ -37,7 +38,10 @@ async fn an_api_with_faults_of_its_own_is_told_each_with_its_remedy() -> Result<
         ("api.proxies", "fail", "may claim to be any other", "HAUL_TRUSTED_PROXIES"),
         ("store.directory", "fail", "/proc/haul cannot be written", "HAUL_DATA_DIR"),
         ("log.directory", "fail", "/proc/haul cannot be written", "HAUL_LOG_DIR"),
+        ("config.variables", "fail", "HAUL_REGIONS: expected", "HAUL_REGIONS"),
     ]);
+    let names = told.names();
+    assert!(names.contains(&"redis.reach") && !names.contains(&"workers.live"), "of which regions? {names:?}");
     assert!(!told.text.contains("hunter2") && !told.text.contains("secret-place"), "{}", told.text);
     assert_eq!(told.code, Some(1));
     Ok(())
@@ -64,7 +68,7 @@ async fn a_configuration_at_fault_is_the_first_finding_and_the_rest_is_looked_at
         ("config.variables", "fail", "HAUL_JOB_TTL: 1h is less than HAUL_RESULT_TTL", "HAUL_JOB_TTL"),
         ("config.variables", "fail", "HAUL_LISTEN: expected an address", "then it is 127.0.0.1:8080"),
     ]);
-    let names: Vec<_> = told.checks.iter().filter_map(|check| check["name"].as_str()).collect();
+    let names = told.names();
     assert_eq!(names[..3], ["config.variables"; 3]);
     assert!(names.contains(&"store.directory") && !names.contains(&"api.address"), "{names:?}");
     Ok(())

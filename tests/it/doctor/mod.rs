@@ -50,6 +50,11 @@ impl Told {
         }
     }
 
+    /// The names of all that was looked at.
+    fn names(&self) -> Vec<&str> {
+        self.checks.iter().filter_map(|check| check["name"].as_str()).collect()
+    }
+
     /// The names of all that is not as it should be.
     fn ills(&self) -> Vec<&str> {
         let ills = self.checks.iter().filter(|check| check["status"] != "ok");

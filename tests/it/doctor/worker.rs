@@ -73,7 +73,15 @@ async fn programs_that_are_missing_or_too_old_for_strangers_are_found_with_what_
     let old = script(folder.path(), "yt-dlp", "#!/bin/sh\necho 2025.01.01\n")?;
     let elderly = script(folder.path(), "ffmpeg", "#!/bin/sh\necho ffmpeg version 4.4.2-0ubuntu0.22.04.1 Copyright\n")?;
     let gone = ("HAUL_REDIS_URL", "redis://127.0.0.1:1");
-    let missing = [gone, ("PATH", "/nowhere"), ("HAUL_DATA_DIR", dir)];
+    fs::create_dir_all(folder.path().join("objects"))?;
+    fs::create_dir_all(folder.path().join("work"))?;
+    let missing = [
+        gone,
+        ("PATH", "/nowhere"),
+        ("HAUL_DATA_DIR", dir),
+        ("HAUL_EGRESS_ALLOW", "10.0.0.0/99"),
+        ("HAUL_SLOTS", "some"),
+    ];
     let stale = [
         gone,
         ("PATH", "/usr/bin:/bin"),
@@ -87,8 +95,16 @@ async fn programs_that_are_missing_or_too_old_for_strangers_are_found_with_what_
         ("config.variables", "fail", "HAUL_YTDLP: there is no program", "pip install 'yt-dlp[default]' deno"),
         ("config.variables", "fail", "HAUL_FFMPEG: there is no program", "apt-get install ffmpeg"),
         ("config.variables", "fail", "HAUL_FFPROBE: there is no program", "apt-get install ffmpeg"),
+        ("config.variables", "fail", "HAUL_EGRESS_ALLOW: expected", "HAUL_EGRESS_ALLOW"),
+        ("config.variables", "fail", "HAUL_SLOTS: expected", "then it is 2"),
         ("redis.reach", "fail", "refuses connections", "start redis-server"),
     ]);
+    // Fault: what a faulty variable leaves unknown was judged by its default
+    let names = missing.names();
+    assert!(names.contains(&"sandbox.tier"), "{names:?}");
+    for group in ["worker.regions", "scratch.", "limits.", "network."] {
+        assert!(!names.iter().any(|name| name.starts_with(group)), "{group} {names:?}");
+    }
     stale.finds(&[
         ("programs.ytdlp", "fail", "yt-dlp 2025.01.01 has known holes", "pip install --upgrade"),
         ("programs.ffmpeg", "fail", "4.4.2", "5.1 or newer"),

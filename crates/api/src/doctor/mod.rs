@@ -36,7 +36,9 @@ pub async fn examine(env: &Env) -> Report {
         let settings = StoreSettings::of(&config.lives, &config.queue);
         checks.push(doctor::queue(&config.redis, settings));
         checks.push(doctor::cache(&config.redis));
-        checks.push(workers::check(&config, settings));
+        if doctor::are_known(&faults, &[vars::MODE, vars::REGION, vars::REGIONS]) {
+            checks.push(workers::check(&config, settings));
+        }
     }
     if is_known(Group::Storage) {
         let role = Role::Api { public_url: config.base_url(config.listen) };

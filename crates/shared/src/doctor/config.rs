@@ -28,6 +28,12 @@ pub fn is_faulty(faults: &[Fault], group: Group) -> bool {
     faults.iter().any(|fault| var(fault.var).is_some_and(|var| var.group == group))
 }
 
+/// Is none of these variables at fault? What hangs on one that is could only be judged by its default.
+#[must_use]
+pub fn are_known(faults: &[Fault], vars: &[Var]) -> bool {
+    !faults.iter().any(|fault| vars.iter().any(|var| var.name == fault.var))
+}
+
 fn var(name: &str) -> Option<&'static Var> {
     vars::ALL.iter().find(|var| var.name == name)
 }
@@ -76,6 +82,7 @@ mod tests {
         "#]]
         .assert_eq(&(told.join("\n") + "\n"));
         assert!(is_faulty(&faults, Group::Programs) && !is_faulty(&faults, Group::Redis));
+        assert!(are_known(&faults, &[vars::YTDLP]) && !are_known(&faults, &[vars::YTDLP, vars::SLOTS]));
         assert!(Report::of(configuration(&Env::of_pairs::<&str, &str>([]), &[], own)).passes(true));
     }
 }

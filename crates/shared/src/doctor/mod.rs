@@ -25,7 +25,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 pub use self::redis::{cache, queue};
 pub use address::address;
-pub use config::{configuration, is_faulty};
+pub use config::{are_known, configuration, is_faulty};
 pub use limits::{Memory, open_files};
 pub use place::{log_directory, nearest, scratch};
 pub use report::{Report, Shape};

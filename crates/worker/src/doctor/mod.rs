@@ -10,7 +10,7 @@ mod sandbox;
 
 use std::time::Duration;
 
-use haul_shared::config::vars::{self, Group};
+use haul_shared::config::vars::{self, Group, Var};
 use haul_shared::config::{Env, Fault, Process};
 use haul_shared::doctor::{self, Check, Report};
 use haul_shared::storage::Role;
@@ -29,12 +29,13 @@ pub async fn examine(env: &Env) -> Report {
     let (config, faults) = WorkerConfig::with_faults(env);
     let variables = doctor::configuration(env, &faults, remedy);
     let is_known = |group| !doctor::is_faulty(&faults, group);
+    let are_known = |vars: &[Var]| doctor::are_known(&faults, vars);
     let mut checks = vec![Check::new("config.variables", WITHIN, async { variables })];
 
     if is_known(Group::Service) {
         checks.push(doctor::address("worker.address", vars::WORKER_LISTEN.name, Process::Worker, config.listen));
     }
-    if is_known(Group::Regions) {
+    if are_known(&[vars::REGION, vars::REGIONS, vars::SLOTS, vars::SHUTDOWN_GRACE]) {
         checks.push(machine::regions(&config));
     }
     if is_known(Group::Redis) && is_known(Group::Queue) && is_known(Group::Lives) {
@@ -44,11 +45,23 @@ pub async fn examine(env: &Env) -> Report {
     if is_known(Group::Storage) {
         checks.push(doctor::store(&config.storage, Role::Worker, config.orphan_sweep.is_some()));
     }
-    checks.push(machine::scratch(&config));
-    checks.push(machine::limits(&config));
-    checks.push(programs::check(&config));
-    checks.extend(machine::cookies(&config));
-    checks.push(network::check(&config));
+    let is_place_known = are_known(&[vars::WORK_DIR, vars::DATA_DIR]);
+    if is_place_known && are_known(&[vars::SLOTS, vars::MIN_FREE_DISK]) {
+        checks.push(machine::scratch(&config));
+    }
+    if are_known(&[vars::SLOTS]) {
+        checks.push(machine::limits(&config));
+    }
+    // a program that is missing is no reason not to look at the others
+    if is_place_known && are_known(&[vars::MODE, vars::SANDBOX, vars::EXTRACTORS, vars::WARM_EXTRACTORS]) {
+        checks.push(programs::check(&config));
+    }
+    if are_known(&[vars::COOKIES_DIR]) {
+        checks.extend(machine::cookies(&config));
+    }
+    if are_known(&[vars::MODE, vars::EGRESS_ALLOW]) {
+        checks.push(network::check(&config));
+    }
     if is_known(Group::Logs) {
         checks.extend(doctor::log_directory(config.log.dir.clone()));
     }
