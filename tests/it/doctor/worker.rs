@@ -78,6 +78,7 @@ async fn programs_that_are_missing_or_too_old_for_strangers_are_found_with_what_
     let missing = [
         gone,
         ("PATH", "/nowhere"),
+        ("TMPDIR", "/nowhere"),
         ("HAUL_DATA_DIR", dir),
         ("HAUL_EGRESS_ALLOW", "10.0.0.0/99"),
         ("HAUL_SLOTS", "some"),
@@ -98,6 +99,7 @@ async fn programs_that_are_missing_or_too_old_for_strangers_are_found_with_what_
         ("config.variables", "fail", "HAUL_EGRESS_ALLOW: expected", "HAUL_EGRESS_ALLOW"),
         ("config.variables", "fail", "HAUL_SLOTS: expected", "then it is 2"),
         ("redis.reach", "fail", "refuses connections", "start redis-server"),
+        ("store.write", "fail", "no temporary file", "TMPDIR"),
     ]);
     // Fault: what a faulty variable leaves unknown was judged by its default
     let names = missing.names();

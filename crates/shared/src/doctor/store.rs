@@ -83,11 +83,21 @@ async fn try_out(store: &Storage) -> Finding {
         timeout(STEP, store.delete(&object)).await.unwrap_or_else(|late| Err(StorageError::Unavailable(late.into())));
     match tried.and(removed) {
         Ok(()) => Finding::ok(WRITE, "an object was written, synced, renamed, read and removed"),
+        // not the store's: what was to be stored could not be made
+        Err(StorageError::File(error)) => Finding::fail(
+            WRITE,
+            format_args!("it was not tried, for no temporary file can be made: {error}"),
+            "make room in /tmp and let this user write there, or name another folder in TMPDIR",
+        ),
         Err(error) => {
             let why = std::error::Error::source(&error).map_or_else(String::new, |source| format!(": {source}"));
             let remedy = match error {
                 StorageError::Full => "make room on its disk, or lower HAUL_RESULT_TTL",
-                _ => {
+                StorageError::NotFound
+                | StorageError::RangeOutside
+                | StorageError::Refused(_)
+                | StorageError::Unavailable(_)
+                | StorageError::File(_) => {
                     "let this user write to the folder objects in HAUL_DATA_DIR (chown -R), on a file system that can rename and sync"
                 }
             };
