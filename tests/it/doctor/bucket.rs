@@ -70,16 +70,19 @@ fn objects(s3: &S3) -> usize {
 #[tokio::test]
 async fn a_bucket_that_is_missing_and_credentials_that_are_wrong_are_told_apart() -> Result<()> {
     let s3 = S3::start().await;
-    let (missing, none, wrong, away) = tokio::try_join!(
+    let (missing, none, wrong, away, proxied) = tokio::try_join!(
         look("haul-api", &s3, &[("HAUL_S3_BUCKET", "elsewhere")]),
         look("haul-api", &s3, &[("AWS_ACCESS_KEY_ID", ""), ("AWS_SECRET_ACCESS_KEY", "")]),
         look("haul-api", &s3, &[("AWS_SECRET_ACCESS_KEY", "hunter2")]),
         look("haul-api", &s3, &[("HAUL_S3_ENDPOINT", "http://127.0.0.1:1")]),
+        look("haul-api", &s3, &[("HTTP_PROXY", "http://127.0.0.1:1")]),
     )?;
     missing.finds(&[("store.bucket", "fail", "there is no bucket elsewhere", "aws s3 mb s3://elsewhere")]);
     none.finds(&[("store.credentials", "fail", "no credentials", "AWS_ACCESS_KEY_ID")]);
     wrong.finds(&[("store.bucket", "fail", "signature", "set AWS_SECRET_ACCESS_KEY")]);
     away.finds(&[("store.bucket", "fail", "cannot be reached", "HAUL_S3_ENDPOINT")]);
+    // the SDK goes through the proxy of the machine
+    proxied.finds(&[("store.bucket", "fail", "cannot be reached", "HTTP_PROXY")]);
     assert!(!wrong.text.contains("hunter2"), "{}", wrong.text);
     Ok(())
 }
@@ -112,7 +115,7 @@ async fn each_right_that_is_missing_is_found_and_what_was_written_is_removed_all
         ("store.multipart", "fail", "it is not allowed", "s3:PutObject"),
         ("store.uploads", "warn", "it is not allowed", "s3:ListBucketMultipartUploads"),
     ]);
-    api_told.finds(&[("store.get", "fail", "it is not allowed", "s3:GetObject")]);
+    api_told.finds(&[("store.get", "fail", "it is not allowed", "or allow s3:ListBucket on arn:aws:s3:::media")]);
     silent_told.finds(&[("store.get", "warn", "no answer in time", "HAUL_S3_ENDPOINT")]);
     assert_eq!([&reads, &writes, &silent].map(objects), [0; 3]);
     Ok(())

@@ -119,7 +119,7 @@ impl Subject<'_> {
                 "set HAUL_S3_PUBLIC_ENDPOINT to an address that clients reach, and try a link from where they are".to_owned()
             }
             Refusal::Unreachable(_) | Refusal::Silent => {
-                "set HAUL_S3_ENDPOINT to where the server answers: curl -sS -o /dev/null -w '%{http_code}' ENDPOINT".to_owned()
+                "set HAUL_S3_ENDPOINT to where the server answers: curl -sS -o /dev/null -w '%{http_code}' ENDPOINT; where HTTP_PROXY or HTTPS_PROXY is set, see that its proxy leads there, or name the server in NO_PROXY".to_owned()
             }
             Refusal::NoBucket => {
                 format!("make it (aws s3 mb s3://{bucket}), set HAUL_S3_BUCKET to one that is there, or HAUL_S3_PATH_STYLE otherwise")
@@ -131,6 +131,12 @@ impl Subject<'_> {
                 "set AWS_SECRET_ACCESS_KEY to the secret of the access key, and let no proxy change host or path of requests".to_owned()
             }
             Refusal::Clock => "let the clock be set by NTP: apt-get install chrony; chronyc tracking".to_owned(),
+            // of what is not there yet, who may not list is told the same as who may not read
+            Refusal::Denied if !self.is_worker && matches!(deed, Deed::Get | Deed::Link) => format!(
+                "allow {}; where that is allowed and no worker has run yet, start one, or allow {}",
+                right(deed, bucket),
+                right(Deed::List, bucket)
+            ),
             Refusal::Denied => format!("allow {}", right(deed, bucket)),
             Refusal::Full => "raise the quota of the bucket, or lower HAUL_RESULT_TTL".to_owned(),
             Refusal::Unknown => "use a server that knows it, or see whether a proxy in front of it forbids the call".to_owned(),
@@ -179,7 +185,7 @@ async fn lifecycle(store: &S3Store, workers_look: bool) -> Finding {
         UploadsRule::Unknown if workers_look => {
             Finding::ok(LIFECYCLE, "the server has no such rules: workers remove unfinished uploads")
         }
-        UploadsRule::None => Finding::warn(LIFECYCLE, "no rule removes unfinished uploads", remedy),
+        UploadsRule::None => Finding::warn(LIFECYCLE, "no rule that is enabled removes unfinished uploads", remedy),
         UploadsRule::Unknown => Finding::warn(
             LIFECYCLE,
             "the server has no rules for unfinished uploads, and no worker removes them",
@@ -203,7 +209,11 @@ mod tests {
 
     #[test]
     fn each_right_that_is_missing_is_named() {
-        let subject = Subject { bucket: "media", is_worker: true, public_endpoint: None };
+        let told = |is_worker, deed| {
+            let subject = Subject { bucket: "media", is_worker, public_endpoint: None };
+            let finding = subject.finding(&(deed, Err(Refusal::Denied)));
+            format!("{} {} {}\n", finding.name, finding.status.word(), finding.remedy.unwrap_or_default())
+        };
         let deeds = [
             Deed::Put,
             Deed::Head,
@@ -214,10 +224,7 @@ mod tests {
             Deed::ListUploads,
             Deed::Delete,
         ];
-        let told = deeds.map(|deed| {
-            let finding = subject.finding(&(deed, Err(Refusal::Denied)));
-            format!("{} {} {}", finding.name, finding.status.word(), finding.remedy.unwrap_or_default())
-        });
+        let of_worker: String = deeds.into_iter().map(|deed| told(true, deed)).collect();
         expect_test::expect![[r#"
             store.put fail allow s3:PutObject on arn:aws:s3:::media/m/*
             store.head fail allow s3:GetObject on arn:aws:s3:::media/m/*
@@ -228,7 +235,14 @@ mod tests {
             store.uploads warn allow s3:ListBucketMultipartUploads on arn:aws:s3:::media
             store.delete fail allow s3:DeleteObject on arn:aws:s3:::media/m/*
         "#]]
-        .assert_eq(&(told.join("\n") + "\n"));
+        .assert_eq(&of_worker);
+        // Fault: the right to read was asked for where it was there, and nothing yet to be read.
+        let of_api: String = [Deed::Get, Deed::Link].into_iter().map(|deed| told(false, deed)).collect();
+        expect_test::expect![[r#"
+            store.get fail allow s3:GetObject on arn:aws:s3:::media/m/*; where that is allowed and no worker has run yet, start one, or allow s3:ListBucket on arn:aws:s3:::media
+            store.link fail allow s3:GetObject on arn:aws:s3:::media/m/*; where that is allowed and no worker has run yet, start one, or allow s3:ListBucket on arn:aws:s3:::media
+        "#]]
+        .assert_eq(&of_api);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! object: `docs/decisions/0020`.
 
 mod fault;
+mod lifecycle;
 pub(super) mod multipart;
 mod pages;
 mod part;
@@ -38,8 +39,9 @@ use super::{LinkSpec, ObjectBody, ObjectKey, ObjectMeta, Role, StorageError, con
 use crate::config::Sse;
 use crate::metrics::StorageCalls;
 use fault::{is_absent, refuse, told};
+pub use lifecycle::UploadsRule;
 pub(super) use pages::Pages;
-pub use trial::{Deed, Refusal, Tried, UploadsRule};
+pub use trial::{Deed, Refusal, Tried};
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// One attempt of a call without a big body.

@@ -10,7 +10,7 @@ use crate::storage::survey::{Found, PAGE, What};
 use crate::storage::{ObjectKey, StorageError};
 
 /// What all names of ours begin with.
-const OURS: &str = "m/";
+pub(super) const OURS: &str = "m/";
 
 /// Where a look at a bucket is.
 #[derive(Debug)]

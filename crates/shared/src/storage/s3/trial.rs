@@ -10,7 +10,6 @@ use aws_sdk_s3::config::ProvideCredentials as _;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::AbortIncompleteMultipartUpload;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 use tokio::time::timeout;
@@ -22,7 +21,7 @@ use crate::ids::{Fence, JobId};
 use crate::storage::{LinkSpec, ObjectKey};
 
 /// For one answer.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
+pub(super) const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
 /// What the object holds.
 const BYTES: &[u8] = b"written by haul's doctor, and removed again";
 
@@ -84,19 +83,6 @@ pub enum Refusal {
 
 /// What came of one.
 pub type Tried = (Deed, Result<(), Refusal>);
-
-/// The rule of a bucket for objects in parts that nobody finished.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UploadsRule {
-    /// They are removed after so many days.
-    Days(i32),
-    /// They stay.
-    None,
-    /// Nobody tells us.
-    Hidden,
-    /// The server has no such rules.
-    Unknown,
-}
 
 impl S3Store {
     /// Does once all that this process will need to do, in this order; what depends on what was refused is left out.
@@ -201,7 +187,8 @@ impl S3Store {
         vec![(Deed::Multipart, sent), (Deed::Abort, aborted), (Deed::ListUploads, listed)]
     }
 
-    /// A link as clients get it, followed from here.
+    /// A link as clients get it, followed from here, by the way that the bucket is asked by: where the environment names a proxy,
+    /// the SDK goes through it, and so does this.
     async fn try_link(&self, key: &str) -> Result<(), Refusal> {
         let spec = LinkSpec {
             expires_in: Duration::from_secs(60),
@@ -224,21 +211,6 @@ impl S3Store {
             200..300 | 404 => Ok(()),
             401 | 403 => Err(Refusal::Denied),
             status => Err(Refusal::Other(format!("it answers {status}"))),
-        }
-    }
-
-    /// What becomes of objects in parts that nobody finished.
-    pub async fn rule_for_uploads(&self) -> UploadsRule {
-        let asked = self.client.get_bucket_lifecycle_configuration().bucket(&self.bucket);
-        match timeout(ANSWERED_WITHIN, asked.send()).await {
-            Ok(Ok(rules)) => {
-                let aborts = rules.rules().iter().filter_map(|rule| rule.abort_incomplete_multipart_upload());
-                let days = aborts.filter_map(AbortIncompleteMultipartUpload::days_after_initiation);
-                days.min().map_or(UploadsRule::None, UploadsRule::Days)
-            }
-            Ok(Err(error)) if error.code() == Some("NoSuchLifecycleConfiguration") => UploadsRule::None,
-            Ok(Err(error)) if refusal(&error) == Refusal::Unknown => UploadsRule::Unknown,
-            Ok(Err(_)) | Err(_) => UploadsRule::Hidden,
         }
     }
 
@@ -292,7 +264,8 @@ where
     }
 }
 
-fn refusal<E>(error: &SdkError<E, HttpResponse>) -> Refusal
+/// What an answer that is an error says.
+pub(super) fn refusal<E>(error: &SdkError<E, HttpResponse>) -> Refusal
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
 {
