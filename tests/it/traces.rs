@@ -61,7 +61,10 @@ async fn order(house: &House, trace: &str, body: &Value) -> Result<String> {
 #[tokio::test]
 async fn one_trace_shows_a_download_from_its_order_to_its_link_over_both_processes() -> Result<()> {
     let collector = Collector::start(Manner::Takes).await?;
-    let house = House::open(Store::Disk, &[("HAUL_OTLP_ENDPOINT", &collector.url())]).await?;
+    // a proxy that the machine has for something else is none of the collector's
+    let house =
+        House::open(Store::Disk, &[("HAUL_OTLP_ENDPOINT", &collector.url()), ("HTTP_PROXY", "http://127.0.0.1:1")])
+            .await?;
     let untraced = house.another_api(&[("HAUL_TRACE_RATIO", "0")]).await?;
     let mut worker = house.worker(&[]).await?;
     let [first, retried, second] = ["1", "2", "3"].map(|digit| digit.repeat(32));

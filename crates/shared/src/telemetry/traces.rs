@@ -138,9 +138,9 @@ struct Collector {
 
 impl Collector {
     fn new() -> reqwest::Result<Self> {
-        // a collector that leads elsewhere is not followed there
-        let client = reqwest::Client::builder().timeout(SENT_WITHIN).redirect(reqwest::redirect::Policy::none());
-        Ok(Self { client: client.build()?, runtime: Handle::current() })
+        // one that leads elsewhere is not followed there, and no proxy that the environment names for others is on the way
+        let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+        Ok(Self { client: client.timeout(SENT_WITHIN).build()?, runtime: Handle::current() })
     }
 }
 
