@@ -2,6 +2,9 @@
 //!
 //! `tracing_appender` rotates by time only, which bounds nothing. One process per directory and name: two that
 //! share one would rename each other's files.
+//!
+//! Where the next file can't be made (no free descriptor, no right any more), the one that is full is gone on with, up to twice
+//! its size: what is older stays, and the lines that tell why are kept. After that lines are lost, and not the disk.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -12,7 +15,8 @@ const LIMIT_BYTES: u64 = 10 * 1024 * 1024;
 /// Files, the one that is written included.
 const KEPT: u32 = 5;
 
-/// Writes `<name>.log`; when that is full it becomes `<name>.log.1`, and what was `.1` becomes `.2`.
+/// Writes `<name>.log`; when that is full it becomes `<name>.log.1`, and what was `.1` becomes `.2`. The next one is made as
+/// `<name>.log.0`.
 #[derive(Debug)]
 pub(super) struct RotatingFile {
     path: PathBuf,
@@ -35,7 +39,9 @@ impl RotatingFile {
         Ok(Self { path, file, size_bytes, limit_bytes })
     }
 
+    /// Nothing is put aside before there is something to go on with: this is tried again with each line until it succeeds.
     fn rotate(&mut self) -> io::Result<()> {
+        let next = append_to(&self.aged(0))?;
         for age in (1..KEPT).rev() {
             let younger = if age == 1 { self.path.clone() } else { self.aged(age - 1) };
             match fs::rename(younger, self.aged(age)) {
@@ -43,7 +49,8 @@ impl RotatingFile {
                 Ok(()) | Err(_) => {}
             }
         }
-        self.file = append_to(&self.path)?;
+        fs::rename(self.aged(0), &self.path)?;
+        self.file = next;
         self.size_bytes = 0;
         Ok(())
     }
@@ -63,8 +70,12 @@ impl Write for RotatingFile {
     /// A call is one or more whole lines: none is divided between two files.
     fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
         let added = lines.len() as u64;
-        if self.size_bytes > 0 && self.size_bytes + added > self.limit_bytes {
-            self.rotate()?;
+        let is_full = self.size_bytes > 0 && self.size_bytes + added > self.limit_bytes;
+        if is_full
+            && let Err(error) = self.rotate()
+            && self.size_bytes + added > 2 * self.limit_bytes
+        {
+            return Err(error);
         }
         self.file.write_all(lines)?;
         self.size_bytes += added;
@@ -107,6 +118,28 @@ mod tests {
             ("haul.log.2", "07\n08\n"),
             ("haul.log.3", "05\n06\n"),
             ("haul.log.4", "03\n04\n"),
+        ];
+        assert_eq!(files(dir.path()), pairs(&expected));
+    }
+
+    /// Fault: each line that came while no file could be opened put all files aside once more, over the oldest.
+    #[test]
+    fn where_no_new_file_can_be_made_the_old_ones_stay_and_the_full_one_is_gone_on_with_to_twice_its_size() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = RotatingFile::with_limit(dir.path(), "haul", 8).unwrap();
+        let mut write = |line: u32| log.write_all(format!("{line:02}\n").as_bytes());
+        (1..=6).try_for_each(&mut write).unwrap();
+        let in_the_way = dir.path().join("haul.log.0");
+        fs::create_dir(&in_the_way).unwrap();
+        (7..=9).try_for_each(&mut write).unwrap();
+        assert!((10..=12).all(|line| write(line).is_err()));
+        fs::remove_dir(&in_the_way).unwrap();
+        write(13).unwrap();
+        let expected = [
+            ("haul.log", "13\n"),
+            ("haul.log.1", "05\n06\n07\n08\n09\n"),
+            ("haul.log.2", "03\n04\n"),
+            ("haul.log.3", "01\n02\n"),
         ];
         assert_eq!(files(dir.path()), pairs(&expected));
     }
