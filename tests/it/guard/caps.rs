@@ -7,8 +7,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 
-const CAPS: Caps =
-    Caps { received_bytes: 1 << 20, sent_bytes: 64 << 10, sent_bytes_per_answer: 0, connections: 2, requests: 5 };
+const CAPS: Caps = Caps {
+    received_bytes: 1 << 20,
+    sent_bytes: 64 << 10,
+    sent_bytes_per_answer: 0,
+    connections: 2,
+    requests: 5,
+    head_within: Duration::from_secs(12),
+};
 
 fn within(caps: Caps) -> Guard {
     let policy = EgressPolicy { allow: vec!["127.0.0.1/32".parse().unwrap()], ports: vec![] };

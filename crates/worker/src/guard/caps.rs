@@ -2,6 +2,7 @@
 //! pass (`stream`).
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::{Guard, Inner, Refusal};
 
@@ -10,8 +11,14 @@ const QUESTION_BYTES: u64 = 2 << 10;
 /// Of pages and manifests, of which honest ones have a few MiB.
 const LOOK_BYTES: u64 = 128 << 20;
 
+/// From a question of a program to the head of its answer. A program that tires first makes guesses: each is told to wait
+/// longer, by a time that follows from this one (`ytdlp::command`).
+pub(crate) const HEAD_WITHIN: Duration = Duration::from_secs(12);
+
 /// Of one message: a job, whose request has at most 64 KiB.
 const MESSAGE_BYTES: u64 = 256 << 10;
+/// Longer than whoever sends it waits for its answer (`webhooks::message`), and says so itself.
+const MESSAGE_WITHIN: Duration = Duration::from_secs(20);
 
 /// What one attempt may take of the net.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +34,8 @@ pub struct Caps {
     pub connections: usize,
     /// Questions that are seen, and tunnels.
     pub requests: u64,
+    /// From a question over http to the head of its answer, the way to its origin included.
+    pub head_within: Duration,
 }
 
 impl Caps {
@@ -46,7 +55,14 @@ impl Caps {
     /// the rest.
     #[must_use]
     pub fn for_a_message(self) -> Self {
-        Self { received_bytes: u64::MAX, sent_bytes: MESSAGE_BYTES, connections: 1, requests: 1, ..self }
+        Self {
+            received_bytes: u64::MAX,
+            sent_bytes: MESSAGE_BYTES,
+            connections: 1,
+            requests: 1,
+            head_within: MESSAGE_WITHIN,
+            ..self
+        }
     }
 
     /// For a job whose files may have so many bytes: they come with heads, with pages, and now and then twice.
@@ -59,6 +75,7 @@ impl Caps {
             sent_bytes_per_answer: QUESTION_BYTES,
             connections: 64,
             requests: 50_000,
+            head_within: HEAD_WITHIN,
         }
     }
 }

@@ -69,7 +69,14 @@ impl Guard {
         self.dial_for(Speaker::Ourselves, seat, host, port).await
     }
 
-    async fn dial_for(&self, speaker: Speaker, seat: Seat, host: Host<&str>, port: u16) -> Result<Stream, NotDialled> {
+    /// Connects whoever speaks on such a place.
+    pub(super) async fn dial_for(
+        &self,
+        speaker: Speaker,
+        seat: Seat,
+        host: Host<&str>,
+        port: u16,
+    ) -> Result<Stream, NotDialled> {
         let turn = Arc::clone(&self.inner.lookups).acquire_owned();
         let resolved = self.inner.rules.policy.addresses(host, port, turn).await;
         let addresses = by_turns(&resolved.map_err(|unreachable| self.unreachable(unreachable))?);
@@ -130,7 +137,7 @@ impl Guard {
     }
 
     /// A host was not reached: a program calls that its proxy's fault.
-    fn note_unreached(&self) {
+    pub(super) fn note_unreached(&self) {
         if !self.is_optional {
             self.inner.is_unreached.store(true, Ordering::Relaxed);
         }

@@ -7,7 +7,6 @@ use std::convert::Infallible;
 use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{Either, Empty};
@@ -19,16 +18,15 @@ use hyper::header::{
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use hyper_util::rt::TokioIo;
 use tokio::sync::Mutex;
-use tokio::time::{Sleep, sleep_until, timeout};
+use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
-use url::{Position, Url};
+use url::{Host, Position, Url};
 
 use super::pace::Pace;
+use super::stream::{Seat, Speaker};
 use super::{Guard, NotDialled, Refusal};
 use crate::origin::{is_address, is_chunked};
 
-/// From a question to the head of its answer.
-const HEAD_WITHIN: Duration = Duration::from_secs(20);
 /// Read ahead of an origin; a head has to fit as well.
 const READ_BYTES: usize = 64 * 1024;
 /// Of an answer. Those of honest sites have fewer than fifty.
@@ -100,20 +98,32 @@ impl Exchange {
         let kept = self.kept.lock().await.take();
         if let Some(mut origin) = kept.filter(|origin| origin.name == name && !origin.sender.is_closed()) {
             // an origin may close an idle connection in the moment in which it is used
-            match self.awaited(async { origin.sender.try_send_request(question).await }).await? {
+            match self.awaited(self.until(), origin.sender.try_send_request(question)).await? {
                 Ok(answer) => return Ok((origin, answer)),
                 Err(mut error) => question = error.take_message().ok_or(StatusCode::BAD_GATEWAY)?,
             }
         }
-        let mut origin = self.connect(url, name).await?;
-        let answer = self.awaited(origin.sender.send_request(question)).await?.map_err(|_| StatusCode::BAD_GATEWAY)?;
-        Ok((origin, answer))
+        let (host, port) = (url.host().ok_or(StatusCode::BAD_REQUEST)?, url.port_or_known_default().unwrap_or(80));
+        // what it waits for among others of its own job is not held against the origin
+        let seat = self.guard.seat_for(host.clone(), port).await.map_err(|it| status(&it))?;
+        let until = self.until();
+        let Ok(connected) = timeout_at(until, self.connect(seat, (host, port), name)).await else {
+            self.guard.note_unreached();
+            return Err(StatusCode::BAD_GATEWAY);
+        };
+        let mut origin = connected?;
+        let answer = self.awaited(until, origin.sender.send_request(question)).await?;
+        Ok((origin, answer.map_err(|_| StatusCode::BAD_GATEWAY)?))
     }
 
-    async fn connect(&self, url: &Url, name: String) -> Result<Origin, StatusCode> {
-        let host = url.host().ok_or(StatusCode::BAD_REQUEST)?;
-        let stream =
-            self.guard.dial(host, url.port_or_known_default().unwrap_or(80)).await.map_err(|it| status(&it))?;
+    /// When a question that is asked now is answered, or its program is told that nobody answers it.
+    fn until(&self) -> Instant {
+        Instant::now() + self.guard.inner.caps.head_within
+    }
+
+    async fn connect(&self, seat: Seat, (host, port): (Host<&str>, u16), name: String) -> Result<Origin, StatusCode> {
+        let dialled = self.guard.dial_for(Speaker::Program, seat, host, port).await;
+        let stream = dialled.map_err(|it| status(&it))?;
         let mut builder = http1::Builder::new();
         builder.read_buf_exact_size(Some(READ_BYTES)).max_headers(MOST_HEADERS);
         builder.preserve_header_case(true).title_case_headers(true);
@@ -123,15 +133,15 @@ impl Exchange {
     }
 
     /// An origin that does not answer in time is too slow, and so is one that its program has given up waiting for.
-    async fn awaited<T>(&self, answer: impl Future<Output = T>) -> Result<T, StatusCode> {
+    async fn awaited<T>(&self, until: Instant, answer: impl Future<Output = T>) -> Result<T, StatusCode> {
         let mut given_up = GivenUp { guard: &self.guard, pace: Pace::new() };
         given_up.pace.waits();
-        let answered = timeout(HEAD_WITHIN, answer).await;
-        if answered.is_ok() {
-            given_up.pace.begins_anew();
-        }
-        // the wait itself tells, as it is dropped
-        answered.map_err(|_| StatusCode::GATEWAY_TIMEOUT)
+        let answered = timeout_at(until, answer).await;
+        given_up.pace.begins_anew();
+        answered.map_err(|_| {
+            self.guard.refuse(Refusal::Slow);
+            StatusCode::GATEWAY_TIMEOUT
+        })
     }
 }
 

@@ -39,6 +39,7 @@ use tokio_rustls::rustls::{self, ClientConfig};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use caps::Caps;
+pub(crate) use caps::HEAD_WITHIN;
 pub(crate) use client::Kept;
 pub use counts::Counts;
 pub(crate) use dial::NotDialled;

@@ -13,7 +13,8 @@ const LEAST_BYTES: u64 = 30 << 10;
 /// More than this of one pause does not count in a tunnel: nobody can tell there whether anything is awaited, and a
 /// connection that is kept open may be closed with some last bytes minutes later.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// Whoever waits for an origin hangs up after about 15 s (yt-dlp's `--socket-timeout`): half a minute is never seen.
+/// Whoever waits for an origin, and gets not one byte, hangs up after about 15 s (yt-dlp's `--socket-timeout`): half a minute
+/// is never seen.
 const IN_VAIN: Duration = Duration::from_secs(10);
 
 /// How one connection keeps pace.

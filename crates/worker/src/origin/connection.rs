@@ -23,7 +23,7 @@ use crate::guard::{Guard, NotDialled, Seat};
 
 /// TLS, once the socket is there.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
-/// From the question to the head of its answer: yt-dlp's own `--socket-timeout`.
+/// From the question to the head of its answer: what yt-dlp would wait if it were told nothing (`--socket-timeout`).
 const HEAD_WITHIN: Duration = Duration::from_secs(20);
 /// From some bytes of a body to the next: the same.
 const BYTES_WITHIN: Duration = Duration::from_secs(20);

@@ -14,6 +14,7 @@ use std::time::Duration;
 use haul_shared::source::SourceUrl;
 
 use super::Extractors;
+use crate::guard;
 
 /// What the operator chose.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,9 +68,11 @@ pub(super) const JAR: &str = "cookies.txt";
 /// The folder of a run, and where it finds the guard that it reaches the net by.
 pub type Place<'a> = (&'a Path, SocketAddr);
 
-/// Of one request of an extractor (`--extractor-retries`, `--socket-timeout`), and the longest pause before it is made again.
+/// For an answer, and for the next bytes of it (`--socket-timeout`): 15 s. The guard tires first and says so, also on a machine
+/// that is busy: what yt-dlp says of a guard that it hears nothing of is that the net is at fault.
+const SOCKET_TIMEOUT: Duration = guard::HEAD_WITHIN.saturating_add(Duration::from_secs(3));
+/// Of one request of an extractor (`--extractor-retries`), and the longest pause before it is made again.
 const EXTRACTOR_RETRIES: u32 = 3;
-const SOCKET_TIMEOUT: Duration = Duration::from_secs(15);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// For a look at a site: a request that gets no answer as often as it is made, and some time for all others. Two minutes.
