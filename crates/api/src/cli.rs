@@ -1,7 +1,8 @@
 //! The command line of `haul-api`. What it serves is configured by the environment alone.
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use haul_shared::config::{Process, render};
+use haul_shared::doctor::DoctorArgs;
 
 /// Serves the HTTP API of Haul.
 #[derive(Debug, Clone, Parser)]
@@ -22,17 +23,6 @@ pub enum Command {
     /// API keys.
     #[command(subcommand)]
     Key(KeyCommand),
-}
-
-/// How the doctor tells what it has found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
-pub struct DoctorArgs {
-    /// For machines: {"checks": [{"name", "status", "found", "remedy"}]}.
-    #[arg(long)]
-    pub json: bool,
-    /// Exits with 1 also for what only has to be looked at.
-    #[arg(long)]
-    pub strict: bool,
 }
 
 /// What can be done with API keys.

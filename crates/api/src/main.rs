@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use clap::Parser as _;
 use haul_api::auth::{NotIssued, issue};
-use haul_api::cli::{Cli, Command, DoctorArgs, KeyCommand};
+use haul_api::cli::{Cli, Command, KeyCommand};
 use haul_api::config::ApiConfig;
 use haul_api::{Listeners, run};
 use haul_shared::config::Env;
-use haul_shared::doctor::{self, Shape};
+use haul_shared::doctor::DoctorArgs;
 use haul_shared::healthcheck::healthcheck;
 use haul_shared::serve::open_more_files;
 use haul_shared::shutdown::Shutdown;
@@ -40,11 +40,7 @@ fn main() -> ExitCode {
 /// Shows what the doctor finds.
 fn examined(args: DoctorArgs) -> ExitCode {
     let env = Env::of_process();
-    let shown = doctor::on_runtime(haul_api::doctor::examine(&env)).and_then(|report| {
-        report.write(&mut io::stdout(), Shape::of(args.json, &env))?;
-        Ok(report.passes(args.strict))
-    });
-    match shown {
+    match args.show(&env, haul_api::doctor::examine(&env)) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => tell(1, &format_args!("the doctor could not tell what it found: {error}")),

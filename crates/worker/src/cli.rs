@@ -1,7 +1,8 @@
 //! The command line of `haul-worker`. What it does is configured by the environment alone.
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use haul_shared::config::{Process, render};
+use haul_shared::doctor::DoctorArgs;
 
 /// Takes jobs from the queue of Haul and runs them.
 #[derive(Debug, Clone, Parser)]
@@ -19,17 +20,6 @@ pub enum Command {
     Healthcheck,
     /// Looks at all that the worker needs, and says what to do about what is not so. Exits with 0 when nothing has failed.
     Doctor(DoctorArgs),
-}
-
-/// How the doctor tells what it has found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
-pub struct DoctorArgs {
-    /// For machines: {"checks": [{"name", "status", "found", "remedy"}]}.
-    #[arg(long)]
-    pub json: bool,
-    /// Exits with 1 also for what only has to be looked at.
-    #[arg(long)]
-    pub strict: bool,
 }
 
 #[cfg(test)]

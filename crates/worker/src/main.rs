@@ -4,18 +4,17 @@
 //! the doctor has found what does not work), 2 when
 //! it was told nonsense.
 
-use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser as _;
 use haul_shared::config::{Env, Warning};
-use haul_shared::doctor::{self, Shape};
+use haul_shared::doctor::DoctorArgs;
 use haul_shared::healthcheck::healthcheck;
 use haul_shared::shutdown::Shutdown;
 use haul_shared::telemetry::{self, Service};
-use haul_worker::cli::{Cli, Command, DoctorArgs};
+use haul_worker::cli::{Cli, Command};
 use haul_worker::config::WorkerConfig;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -44,11 +43,7 @@ fn configured(env: &Env, act: impl FnOnce(WorkerConfig) -> anyhow::Result<()>) -
 
 /// Shows what the doctor finds.
 fn examined(args: DoctorArgs, env: &Env) -> ExitCode {
-    let shown = doctor::on_runtime(haul_worker::doctor::examine(env)).and_then(|report| {
-        report.write(&mut io::stdout(), Shape::of(args.json, env))?;
-        Ok(report.passes(args.strict))
-    });
-    match shown {
+    match args.show(env, haul_worker::doctor::examine(env)) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => tell(1, &format_args!("the doctor could not tell what it found: {error}")),

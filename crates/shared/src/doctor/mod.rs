@@ -8,6 +8,7 @@
 //! Not here: what only one of the processes needs (`api::doctor`, `worker::doctor`).
 
 mod address;
+mod asked;
 mod bucket;
 mod config;
 mod limits;
@@ -25,6 +26,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 pub use self::redis::{cache, queue};
 pub use address::address;
+pub use asked::DoctorArgs;
 pub use config::{are_known, configuration, is_faulty};
 pub use limits::{Memory, open_files};
 pub use place::{log_directory, nearest, scratch};
@@ -146,7 +148,7 @@ pub async fn examine(checks: Vec<Check>) -> Report {
 ///
 /// # Errors
 /// When no runtime can be made.
-pub fn on_runtime<T>(work: impl Future<Output = T>) -> std::io::Result<T> {
+fn on_runtime<T>(work: impl Future<Output = T>) -> std::io::Result<T> {
     let runtime = tokio::runtime::Runtime::new()?;
     let result = runtime.block_on(work);
     runtime.shutdown_background();
