@@ -153,6 +153,19 @@ async fn one_trace_shows_a_download_from_its_order_to_its_link_over_both_process
     let spans = collector.until("its download", |spans| Trace::has(&ordered, "job", spans)).await?;
     let trace = Trace::of(&ordered, &spans);
     assert_eq!(trace.way_up(trace.one("job")?), ["enqueue", name]);
+    // and when its result is handed out with those of the others
+    let id = playlist["id"].as_str().context("an id")?;
+    assert_eq!(house.get(&format!("/api/v1/playlists/{id}/zip")).await?.status, 200);
+    let is_asked = |span: &Span| span.name == "GET /api/v1/playlists/{id}/zip";
+    let is_whole = |spans: &[Span]| Trace::has(&ordered, "zip", spans) && spans.iter().any(is_asked);
+    let spans = collector.until("the ZIP", is_whole).await?;
+    let (trace, asked) =
+        (Trace::of(&ordered, &spans), spans.iter().find(|span| is_asked(span)).context("its request")?);
+    let zip = trace.one("zip")?;
+    assert_eq!(
+        (trace.way_up(zip), &zip.links),
+        (vec!["enqueue", name], &vec![(asked.trace.clone(), asked.id.clone())])
+    );
 
     // what is not kept leaves no trace, neither here nor beside the job
     let quiet = format!("{DOWNLOADS}/{}", quiet.json()["id"].as_str().context("an id")?);

@@ -14,6 +14,7 @@ use haul_shared::job::{FailureKind, Job, JobState};
 use haul_shared::storage::{ObjectKey, clean_stem, content_disposition};
 use haul_shared::view::filename;
 use sha2::{Digest as _, Sha256};
+use tracing::Span;
 
 use super::files::NoResult;
 use crate::app::{App, Id};
@@ -24,6 +25,7 @@ use crate::playlist::zip::{self, Entry};
 use crate::playlist::{self, Plan, Standing};
 use crate::query::NoParams;
 use crate::shares::Full;
+use crate::spans::hand_over;
 
 /// When to come back to somebody who is sent as many ZIPs as they may have.
 const LATER: Duration = Duration::from_secs(60);
@@ -67,26 +69,29 @@ pub async fn zip(
     let stem = clean_stem(plan.title.as_deref().unwrap_or("playlist"));
     let disposition = content_disposition(&format!("{stem}.zip"), false);
     let internal = |error: &dyn std::error::Error| ApiError::new(Code::Internal).because(error);
-    let (tickets, entries): (Vec<Ticket>, Vec<Entry>) = results.into_iter().unzip();
+    let (jobs, entries): (Vec<&Job>, Vec<Entry>) = results.into_iter().unzip();
     let head = [
         (header::CONTENT_TYPE, HeaderValue::from_static("application/zip")),
         (header::CONTENT_LENGTH, zip::length(&entries).map_err(|error| internal(&error))?.into()),
         (header::CONTENT_DISPOSITION, HeaderValue::try_from(disposition).map_err(|error| internal(&error))?),
         (header::ACCEPT_RANGES, HeaderValue::from_static("none")),
     ];
-    let body = if method == Method::HEAD { Body::empty() } else { body(&app, &caller, tickets, entries).await? };
+    let body = if method == Method::HEAD { Body::empty() } else { body(&app, &caller, &jobs, entries).await? };
     Ok((cached, head, body).into_response())
 }
 
-async fn body(app: &App, caller: &Caller, tickets: Vec<Ticket>, entries: Vec<Entry>) -> ApiResult<Body> {
+async fn body(app: &App, caller: &Caller, jobs: &[&Job], entries: Vec<Entry>) -> ApiResult<Body> {
     let share = app.zips.take(&caller.client).map_err(refusal)?;
     // before the answer: a store that is away has a status of its own
     let first = app.storage.open(&first_of(&entries)?.object, None).await?;
-    let (tally, jobs, mut tickets) = (app.tally.clone(), app.jobs.clone(), tickets.into_iter());
+    // here, where it is known who asks; each ends with the last byte of its result
+    let spans: Vec<(Ticket, Span)> = jobs.iter().map(|job| (job.ticket, hand_over(job, "zip"))).collect();
+    let (tally, jobs, mut spans, mut sent) = (app.tally.clone(), app.jobs.clone(), spans.into_iter(), None);
     let begun = move |_: &Entry| {
         let _held_while_it_is_sent = &share;
-        if let Some(ticket) = tickets.next() {
+        if let Some((ticket, span)) = spans.next() {
             tally.fetched(&jobs, ticket);
+            drop(sent.replace(span));
         }
     };
     Ok(Body::from_stream(zip::send(app.storage.clone(), entries, first, begun)))
@@ -97,7 +102,7 @@ fn first_of(entries: &[Entry]) -> ApiResult<&Entry> {
 }
 
 /// What is there of a playlist, in its order, or why there is nothing.
-fn results(app: &App, plan: &Plan, downloads: &[(u32, Job)]) -> ApiResult<Vec<(Ticket, Entry)>> {
+fn results<'a>(app: &App, plan: &Plan, downloads: &'a [(u32, Job)]) -> ApiResult<Vec<(&'a Job, Entry)>> {
     let standing = Standing::of(downloads.iter().map(|(_, job)| &job.state), plan.refused.len());
     match standing {
         Standing::Queued | Standing::Running => Err(ApiError::new(Code::NotReady)),
@@ -114,11 +119,11 @@ fn results(app: &App, plan: &Plan, downloads: &[(u32, Job)]) -> ApiResult<Vec<(T
 }
 
 /// A result, under the name that it has alone behind its number in the list; no two have the same number. None: it has none.
-fn entry(app: &App, job: &Job, index: u32, width: usize) -> ApiResult<Option<(Ticket, Entry)>> {
+fn entry<'a>(app: &App, job: &'a Job, index: u32, width: usize) -> ApiResult<Option<(&'a Job, Entry)>> {
     let JobState::Completed { artifact, finished, .. } = &job.state else { return Ok(None) };
     let name = format!("{index:0width$} - {}", filename(artifact, &app.request_of(job)?));
     let (object, size_bytes) = (artifact.object.clone(), artifact.size_bytes);
-    Ok(Some((job.ticket, Entry { name, object, size_bytes, modified: *finished })))
+    Ok(Some((job, Entry { name, object, size_bytes, modified: *finished })))
 }
 
 /// As the result of the first download that failed would be refused, or else the first entry that was.
@@ -136,7 +141,7 @@ fn first_failure(plan: &Plan, downloads: &[(u32, Job)]) -> ApiError {
 }
 
 /// The same for the same files under the same names.
-fn tag(results: &[(Ticket, Entry)]) -> ApiResult<HeaderValue> {
+fn tag(results: &[(&Job, Entry)]) -> ApiResult<HeaderValue> {
     let mut hash = Sha256::new();
     for (_, Entry { name, object, size_bytes, modified }) in results {
         hash.update(format!("{name}\0{}\0{size_bytes}\0{}\0", ObjectKey::as_str(object), modified.as_second()));
