@@ -86,7 +86,7 @@ pub(super) fn count(states: &[&JobState], status: &str) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use haul_shared::ids::WorkerId;
     use haul_shared::job::{Artifact, Failure, FailureKind};
     use jiff::Timestamp;
@@ -96,13 +96,14 @@ mod tests {
 
     fn artifact() -> Artifact {
         serde_json::from_value(json!({
-            "o": "m/0b3a6f1e5b0c4c579a523b1f2f3a7c11/1/media.mp4", "n": "a", "e": "mp4", "b": 1, "t": "video/mp4", "s": "",
+            "o": "m/0b3a6f1e5b0c4c579a523b1f2f3a7c11/1/media.mp4", "n": "a", "e": "mp4", "b": 7, "t": "video/mp4", "s": "",
             "c": "mp4",
         }))
         .expect("a result")
     }
 
-    fn state(letter: char) -> JobState {
+    /// The state of this letter; a result has 7 bytes.
+    pub(in super::super) fn state(letter: char) -> JobState {
         let at = Timestamp::UNIX_EPOCH;
         match letter {
             'q' => JobState::Queued { position: 1 },

@@ -207,3 +207,61 @@ fn finished(state: &JobState) -> Option<Timestamp> {
         JobState::Cancelled { at } => Some(*at),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use haul_shared::ids::{ClientKey, Ticket};
+    use haul_shared::job::{Library, Stage};
+
+    use super::super::standing::tests::state;
+    use super::*;
+
+    /// In the state of this letter, of which so many bytes are there of so many.
+    fn job((letter, downloaded, total): (char, Option<u64>, Option<u64>)) -> Job {
+        let reached =
+            Progress { downloaded_bytes: downloaded, total_bytes: total, ..Progress::at(Stage::Download, 10.0) };
+        Job {
+            ticket: Ticket::new(),
+            client: ClientKey::of_api_key("a"),
+            request: Vec::new(),
+            created: Timestamp::UNIX_EPOCH,
+            region: "eu".parse().expect("a region"),
+            state: state(letter),
+            attempt: 1,
+            max_attempts: 4,
+            started: None,
+            progress: downloaded.is_some().then_some(reached),
+            media: None,
+            library: Library::default(),
+            trace: None,
+        }
+    }
+
+    /// Fault: what was completed took its bytes out of the sum, and what had failed left all that it had been announced to have.
+    #[test]
+    fn bytes_of_a_playlist_are_those_of_its_results_and_of_what_is_under_way() {
+        let (some, all) = (Some(30), Some(100));
+        let (queued, running, unknown) = (('q', None, None), ('r', some, all), ('r', some, None));
+        // a result has 7 bytes, and keeps nothing of how it was fetched
+        let (completed, expired, failed, cancelled) =
+            (('c', None, None), ('e', None, None), ('f', some, all), ('x', some, all));
+        for (downloads, downloaded, total) in [
+            (vec![], None, Some(0)),
+            (vec![queued], None, None),
+            (vec![running], some, all),
+            (vec![running, queued], some, None),
+            (vec![running, unknown], Some(60), None),
+            (vec![completed], Some(7), Some(7)),
+            (vec![completed, running], Some(37), Some(107)),
+            (vec![completed, expired], Some(14), Some(14)),
+            (vec![completed, failed], Some(37), Some(37)),
+            (vec![cancelled, running], Some(60), Some(130)),
+            (vec![('f', None, None), ('l', None, None)], None, Some(0)),
+        ] {
+            let jobs: Vec<Job> = downloads.iter().copied().map(job).collect();
+            let standing = Standing::of(jobs.iter().map(|job| &job.state), 0);
+            let told = PlaylistProgressView::of(&jobs, standing);
+            assert_eq!((told.downloaded_bytes, told.total_bytes), (downloaded, total), "{downloads:?}");
+        }
+    }
+}
