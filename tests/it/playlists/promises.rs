@@ -1,6 +1,6 @@
 //! The same order twice: by who does not know whether the first was taken, and by who finishes what a death left by half.
 
-use haul_shared::store::{Idempotency, Playlist};
+use haul_shared::store::{Idempotency, Playlist, Scope};
 
 use super::*;
 
@@ -87,6 +87,12 @@ async fn what_a_playlist_is_to_have_is_said_once_and_sealed_only_while_it_is_the
     assert!(site.jobs.abandon_playlist(&opened).await?);
     assert_eq!(site.jobs.playlist(ticket).await?.as_ref(), Some(&sealed));
     let mut redis = site.redis.connection().await?;
+    // Fault: a list was looked through to its end for what had long been over.
+    let listed = async || site.jobs.playlists(&Scope::Client(client.clone()), None, 10).await;
+    assert!(matches!(&listed().await?[..], [(_, one)] if *one == sealed));
+    let list = format!("haul1:{{0}}:pls:{}", client.as_str());
+    redis::cmd("ZADD").arg(list).arg(1).arg(ticket.to_string()).query_async::<()>(&mut redis).await?;
+    assert_eq!(listed().await?, [], "a place that is older than a playlist can be");
     let life: i64 = redis::cmd("PTTL").arg(format!("haul1:{{0}}:pl:{ticket}")).query_async(&mut redis).await?;
     assert!((1..=2 * 48 * 3600 * 1000).contains(&life), "{life} ms");
 

@@ -34,6 +34,9 @@ pub struct Playlist {
     pub is_whole: bool,
 }
 
+/// How far the clock here may be from that of Redis, where it is not worth asking for the time.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(3600);
+
 /// Fields as Redis has them: client, creation, plan, whether all was submitted.
 type Record = (Option<Vec<u8>>, Option<Vec<u8>>, Option<Vec<u8>>, Option<Vec<u8>>);
 
@@ -115,11 +118,14 @@ impl JobStore {
             Scope::Everyone => keys::ANYBODY,
             Scope::Client(client) => client.as_str(),
         };
+        // a place outlives its playlist for as long as others are made: beyond those there may be thousands that lead nowhere
+        let oldest = Timestamp::now().as_millisecond().saturating_sub_unsigned(ms(self.playlist_ttl() + CLOCKS_DIFFER));
         let mut listed = Vec::new();
         while listed.len() < limit {
             let wanted = limit - listed.len();
-            let places =
+            let mut places =
                 self.page(|shard| keys::key(shard, "playlists") + whose, Order::Descending, after, wanted).await?;
+            places.retain(|place| place.created_ms >= oldest);
             let looks = join_all(places.iter().map(|place| self.playlist(place.ticket))).await;
             for (place, look) in places.iter().zip(looks) {
                 match look {
