@@ -41,7 +41,7 @@ async fn delete_cancels_a_playlist_and_then_deletes_it_and_cancel_never_does() -
 
 #[tokio::test]
 async fn all_of_a_playlist_is_queued_or_nothing() -> Result<()> {
-    let keys = Keys::of(&[("a", "max_queued = 5"), ("b", ""), ("c", "bytes_per_day = 1")])?;
+    let keys = Keys::of(&[("a", "max_queued = 5"), ("b", ""), ("c", "bytes_per_day = 1"), ("d", "bytes_per_day = 1")])?;
     let site = keys.site(&[("HAUL_QUEUE_LIMIT", "8")]).await?;
     known_to(&site, Cookies::None, &media(5)).await?;
     let list = async |name: &str| {
@@ -63,21 +63,28 @@ async fn all_of_a_playlist_is_queued_or_nothing() -> Result<()> {
     assert_eq!(left, [""; 0]);
     // once there is room, the same promise is kept
     site.lease().await?;
-    assert_eq!((order("a", 5).await?.status.as_u16(), list("a").await?), (202, 6));
+    let of_a = path(&order("a", 5).await?)?;
+    assert_eq!(list("a").await?, 6);
 
     assert_eq!((order("b", 4).await?.told().as_str(), list("b").await?), ("503 queue_full", 0));
     let taken = site.submit_as("c", "http://127.0.0.1/of-c.mp4").await?;
-    until_completed(&site, &taken).await?;
+    until_completed(&site, "c", &taken).await?;
     assert_eq!((order("c", 2).await?.told().as_str(), list("c").await?), ("429 quota_exceeded", 1));
+
+    // Fault: the first results that were handed out spent the quota, the next one was refused, and the client was left with
+    // neither.
+    until_completed(&site, "a", &of_a).await?;
+    let handed_out = order("d", 5).await?;
+    assert_eq!((handed_out.status.as_u16(), &handed_out.json()["status"]), (202, &json!("completed")));
+    let more = site.post_as("d", DOWNLOADS, &json!({ "url": "http://127.0.0.1/of-d.mp4" })).await?;
+    assert_eq!(more.told(), "429 quota_exceeded", "that was all for today");
     Ok(())
 }
 
-/// Takes downloads until this one of `c` is done.
-async fn until_completed(site: &Site, path: &str) -> Result<()> {
-    loop {
+/// Takes downloads until this, of the key of this name, is done.
+async fn until_completed(site: &Site, name: &str, path: &str) -> Result<()> {
+    while site.ask(name, Method::GET, path).await?.json()["status"] != "completed" {
         site.complete(b"more than a byte").await?;
-        if site.ask("c", Method::GET, path).await?.json()["status"] == "completed" {
-            return Ok(());
-        }
     }
+    Ok(())
 }

@@ -188,13 +188,15 @@ async fn queue(
     Err(refusal)
 }
 
-/// In the order of the list. All together are one download to the limit of how often.
+/// In the order of the list. All together are one download to the limits of how often and of how much: what is handed out at
+/// once counts at once, and a list that is refused halfway would have cost what it does not bring.
 async fn submit_all(app: &App, caller: &Caller, plan: &Plan, options: &DownloadRequest) -> ApiResult<()> {
     for (position, child) in plan.children.iter().enumerate() {
         let order = plan.order(app, (child.index, child.url.as_deref()), options)?;
         let mut submission = submission(app, caller, child.ticket, &order)?;
         if position > 0 {
             submission.limits.rate = None;
+            submission.limits.bytes_per_day = None;
         }
         taken(app, caller, app.jobs.submit(&submission).await?)?;
     }
