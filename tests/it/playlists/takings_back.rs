@@ -1,6 +1,7 @@
 //! What is taken back: by who ordered it, and by us where not all of it could be queued.
 
 use haul_tests::keys::{Keys, key};
+use haul_tests::proxy::{Asked, Loss, Proxy};
 
 use super::*;
 
@@ -86,5 +87,22 @@ async fn until_completed(site: &Site, name: &str, path: &str) -> Result<()> {
     while site.ask(name, Method::GET, path).await?.json()["status"] != "completed" {
         site.complete(b"more than a byte").await?;
     }
+    Ok(())
+}
+
+/// Fault: while Redis was away for longer than a call waits, what had been queued of a refused playlist stayed queued.
+#[tokio::test]
+async fn what_could_not_be_taken_back_at_once_is_taken_back_later() -> Result<()> {
+    let site = Site::start().await?;
+    let wire = Proxy::to_redis(site.redis.address()).await;
+    let api = site.another_api(&[("HAUL_REDIS_URL", &wire.redis_url()), ("HAUL_CLIENT_QUEUE_LIMIT", "3")]).await?;
+    known(&site, &media(4)).await?;
+    // the first is taken back, and then nothing is heard any more
+    wire.lose(Asked::Script("cancel"), 1, Loss::Held);
+    let url = format!("http://{}{PLAYLISTS}", api.address());
+    let refused = send(site.request_to(Method::POST, &url).json(&json!({ "url": LIST }))).await?;
+    assert_eq!((refused.told().as_str(), listed(&site).await?), ("429 client_queue_full", 2));
+    wire.pass();
+    haul_tests::processes::until("nothing is left", async || listed(&site).await.is_ok_and(|left| left == 0)).await?;
     Ok(())
 }

@@ -199,6 +199,37 @@ async fn who_tries_again_is_told_of_that_run_and_not_of_the_last_one() -> Result
     bench.recount().await
 }
 
+/// Fault: who was refused a part of a playlist was told the ends of others, of which nobody had told it.
+#[tokio::test]
+async fn nobody_is_told_of_what_is_retracted() -> Result<()> {
+    let bench = Bench::new().await?;
+    let retract = async |order: &Submission| bench.store.retract(order.ticket).await;
+    let running = told_of("a", "https://example.com/1");
+    bench.store.submit(&running).await?;
+    let leased = bench.must_lease().await?;
+    let [shared, last, ended] = [("a", "2"), ("b", "2"), ("c", "3")]
+        .map(|(name, which)| told_of(name, &format!("https://example.com/{which}")));
+    for order in [&shared, &last, &ended] {
+        bench.store.submit(order).await?;
+    }
+    assert_eq!(bench.store.cancel(ended.ticket).await?, Cancelled::Now);
+    assert_eq!(retract(&ended).await?, Cancelled::AlreadyEnded, "and its end was to be told");
+    for order in [&shared, &last] {
+        assert_eq!(retract(order).await?, Cancelled::Now);
+    }
+    assert_eq!(retract(&running).await?, Cancelled::Stopping);
+    bench.recount().await?;
+    assert_eq!(bench.store.fail(&leased.lease, &trouble(FailureKind::Internal), MINUTE).await?, Ended::Cancelled);
+    for order in [&running, &shared, &last, &ended] {
+        assert_eq!(
+            (bench.store.webhook(order.ticket).await?, bench.job(order.ticket).await?.state.kind()),
+            (None, StateKind::Cancelled)
+        );
+    }
+    assert!(bench.take().await?.is_empty());
+    bench.recount().await
+}
+
 #[tokio::test]
 async fn nothing_is_left_of_a_webhook_whose_job_was_deleted() -> Result<()> {
     let bench = Bench::new().await?;

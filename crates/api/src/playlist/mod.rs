@@ -1,13 +1,14 @@
 //! Playlists: one request for many downloads, each of which is a job like any other.
 //!
 //! [`order`] looks what is at the address, plans which entries become downloads ([`plan`]), and submits them all or none:
-//! what is refused for want of room takes back those that were queued before it. The plan is written down first, and all of
-//! it happens in a task of its own, so that neither a client that goes away nor one that comes again leaves half of it. How
-//! a playlist stands is told by its downloads whenever somebody asks ([`standing`], [`view`]).
+//! what is refused for want of room takes back those that were queued before it ([`refused`]). The plan is written down
+//! first, and all of it happens in a task of its own, so that neither a client that goes away nor one that comes again
+//! leaves half of it. How a playlist stands is told by its downloads whenever somebody asks ([`standing`], [`view`]).
 //!
 //! Not here: how a download is submitted (`submit`), what Redis keeps of a playlist (`store::playlists`).
 
 mod plan;
+mod refused;
 mod standing;
 mod view;
 pub mod zip;
@@ -17,17 +18,15 @@ pub use standing::Standing;
 pub use view::{PlaylistSummaryView, PlaylistView, playlist_url};
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::future::join_all;
 use haul_shared::ids::Ticket;
 use haul_shared::job::Job;
 use haul_shared::metadata::Look;
-use haul_shared::store::{Cancelled, Idempotency, JobStore, Playlist, StoreError};
+use haul_shared::store::{Cancelled, Idempotency, Playlist, StoreError};
 use haul_shared::trace;
 use haul_shared::view::DownloadRequest;
 use sha2::{Digest as _, Sha256};
-use tokio::time::timeout;
 
 use crate::app::App;
 use crate::auth::Caller;
@@ -36,9 +35,6 @@ use crate::limits::Class;
 use crate::metadata::{List, Origin};
 use crate::request::{LONGEST_LIST, ListOrder, Node, read_list};
 use crate::submit::{hex, submission, taken};
-
-/// How long a download that was taken back may take to stop until it is forgotten; its programs die within 5 s.
-const STOPPING: Duration = Duration::from_secs(60);
 
 /// Checks a body, looks at the list that it names, and queues a download for each of its entries. `key` is the caller's
 /// `Idempotency-Key`.
@@ -178,11 +174,13 @@ async fn queue(
         Ok(plan) => return Ok(Playlist { plan, is_whole: true, ..playlist }),
         Err(refusal) => refusal,
     };
-    match take_back(app, &playlist, &plan).await {
+    match refused::take_back(app, &playlist, &plan).await {
         Ok(None) => {}
         Ok(Some(whole)) => return Ok(whole),
         Err(error) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "some of a refused playlist stays queued");
+            tracing::warn!(error = &error as &dyn std::error::Error, "a refused playlist is taken back later");
+            let later = refused::take_back_later(Arc::clone(app), playlist, plan);
+            app.tasks.spawn(app.shutdown.clone().run_until_cancelled_owned(later));
         }
     }
     Err(refusal)
@@ -210,44 +208,5 @@ async fn seal(app: &App, opened: &Playlist, plan: &Plan) -> ApiResult<Vec<u8>> {
     } else {
         // another API was refused some of the same playlist meanwhile, and has taken it back
         Err(ApiError::new(Code::ServiceUnavailable))
-    }
-}
-
-/// Leaves nothing of a playlist that could not be queued as a whole. First of all itself: who submits the same at this moment
-/// then finds nothing to seal, and takes back what it has submitted. Gives the playlist where somebody has sealed it before: that
-/// one was promised to them.
-async fn take_back(app: &Arc<App>, opened: &Playlist, plan: &Plan) -> Result<Option<Playlist>, StoreError> {
-    if app.jobs.abandon_playlist(opened).await? {
-        let whole = app.jobs.playlist(opened.ticket).await?;
-        let is_ours = |whole: &Playlist| Plan::read(&whole.plan).is_ok_and(|whole| whole.has_tickets_of(plan));
-        if let Some(whole) = whole.filter(is_ours) {
-            return Ok(Some(whole));
-        }
-    }
-    for child in &plan.children {
-        match app.jobs.cancel(child.ticket).await? {
-            Cancelled::Now | Cancelled::AlreadyEnded => {
-                app.jobs.forget(child.ticket).await?;
-            }
-            Cancelled::Stopping => {
-                let (jobs, ticket) = (app.jobs.clone(), child.ticket);
-                app.tasks.spawn(app.shutdown.clone().run_until_cancelled_owned(forget_when_stopped(jobs, ticket)));
-            }
-            Cancelled::Gone => {}
-        }
-    }
-    Ok(None)
-}
-
-async fn forget_when_stopped(jobs: JobStore, ticket: Ticket) {
-    let forgotten = async {
-        let Some(mut watch) = jobs.watch(ticket).await? else { return Ok(()) };
-        while !jobs.forget(ticket).await? && jobs.get(ticket).await?.is_some() {
-            watch.changed().await;
-        }
-        Ok::<_, StoreError>(())
-    };
-    if !matches!(timeout(STOPPING, forgotten).await, Ok(Ok(()))) {
-        tracing::warn!("a download that was taken back stays in its list");
     }
 }

@@ -264,8 +264,21 @@ impl JobStore {
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn cancel(&self, ticket: Ticket) -> Result<Cancelled, StoreError> {
+        self.let_go(ticket, false).await
+    }
+
+    /// The same for a ticket of which nobody has heard: whoever was to be told of its end is told nothing any more.
+    ///
+    /// # Errors
+    /// As [`JobStore::cancel`].
+    pub async fn retract(&self, ticket: Ticket) -> Result<Cancelled, StoreError> {
+        self.let_go(ticket, true).await
+    }
+
+    async fn let_go(&self, ticket: Ticket, untold: bool) -> Result<Cancelled, StoreError> {
         let mut call = invocation(ticket.shard(self.0.settings.shards), &scripts::CANCEL);
-        let answer: String = self.run_surely(call.arg(ticket.to_string()).arg(mark())).await?;
+        call.arg(ticket.to_string()).arg(mark()).arg(u8::from(untold));
+        let answer: String = self.run_surely(&call).await?;
         match answer.as_str() {
             "now" => Ok(Cancelled::Now),
             "stopping" => Ok(Cancelled::Stopping),

@@ -1,7 +1,7 @@
 -- cancel: one ticket lets go of an unfinished job. The last one ends it; until then it runs on for the others,
 -- and the ticket shows the job as it left it, whatever becomes of the run.
 -- KEYS  1 base of the shard
--- ARGV  1 ticket   2 mark of this call
+-- ARGV  1 ticket   2 mark of this call   3 "1": nobody is told of its end, who was not told before
 -- Returns "now" | "stopping" | "ended" | "gone"
 
 -- With its last ticket of a job that others want, a client gives up its place in line. An owner passes the job on: it is
@@ -42,6 +42,11 @@ local tkey = K.ticket .. ARGV[1]
 local before = said(tkey, ARGV[2])
 if before then return before end
 local t = call('HMGET', tkey, 'jid', 'st', 'cl')
+if ARGV[3] == '1' then
+  call('DEL', K.hook .. ARGV[1], K.tries .. ARGV[1])
+  call('ZREM', K.untold, ARGV[1])
+  if t[1] then call('SREM', K.hooks .. t[1], ARGV[1]) end
+end
 if t[2] then return 'ended' end
 local j = t[1] and load(t[1])
 if not j then return 'gone' end
