@@ -28,6 +28,7 @@ pub mod conditional;
 pub mod cursor;
 pub mod error;
 pub mod events;
+pub mod hold;
 pub mod openapi;
 pub mod representation;
 pub mod stored;

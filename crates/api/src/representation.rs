@@ -2,9 +2,10 @@
 //!
 //! Who polls a job is mostly told what it was told before. So the last answers are kept beside the records that they
 //! were made of, and sent again as long as Redis, which is asked every time, has the same record.
+//!
+//! Not here: how long an answer is held (`hold`).
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -20,8 +21,6 @@ use haul_shared::view::JobView;
 use jiff::Timestamp;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
-use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::auth::Caller;
@@ -41,42 +40,6 @@ pub struct Representation {
     body: Bytes,
     /// Is it at its end? What may change after that: its thumbnail's link, and that the result expires or is deleted.
     pub has_ended: bool,
-}
-
-/// An answer that is held until it is another than the client has, or, where it has none, than it first was.
-#[derive(Debug)]
-pub struct Held<'a> {
-    known: Option<&'a str>,
-    first: Option<String>,
-    until: Instant,
-}
-
-impl<'a> Held<'a> {
-    /// Held for so long, of a client that has what `If-None-Match` lists.
-    #[must_use]
-    pub fn new(known: Option<&'a str>, wait: Duration) -> Self {
-        Self { known, first: None, until: Instant::now() + wait }
-    }
-
-    /// Is it time to answer with this?
-    pub fn may_go(&mut self, now: &Representation, shutdown: &CancellationToken) -> bool {
-        let changed = match (self.known, &self.first) {
-            (Some(known), _) => !conditional::lists(known, now.etag()),
-            (None, Some(first)) => first.as_str() != now.etag(),
-            (None, None) => false,
-        };
-        self.first.get_or_insert_with(|| now.etag().to_owned());
-        changed || now.has_ended || Instant::now() >= self.until || shutdown.is_cancelled()
-    }
-
-    /// Waits for a change, for the end of its time, or of the API's.
-    pub async fn pause(&self, change: impl Future<Output = ()>, shutdown: &CancellationToken) {
-        tokio::select! {
-            () = change => {}
-            () = tokio::time::sleep_until(self.until) => {}
-            () = shutdown.cancelled() => {}
-        }
-    }
 }
 
 /// The answers that were given last.

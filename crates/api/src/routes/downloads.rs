@@ -1,25 +1,22 @@
 //! One download: queue it, follow it, take it back, try it again.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use haul_shared::ids::Ticket;
-use haul_shared::store::Cancelled;
+use haul_shared::store::{Cancelled, Seen};
 use haul_shared::view::{DownloadRequest, JobView, job_url};
 
 use crate::app::{App, Id};
 use crate::auth::Caller;
 use crate::body::JsonBody;
 use crate::error::{ApiError, ApiResult, Code, Problem};
+use crate::hold::Wish;
 use crate::query::{NoParams, Params};
-use crate::representation::{Held, Representation};
+use crate::representation::Representation;
 use crate::submit::{self, Queued, idempotency_key};
-
-/// Longest `wait`.
-pub(super) const LONGEST_WAIT_SECONDS: u64 = 60;
 
 /// Queue a download.
 #[utoipa::path(
@@ -67,18 +64,16 @@ pub async fn show(
     State(app): State<Arc<App>>,
     caller: Caller,
     Id(id): Id,
-    mut params: Params,
+    params: Params,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
-    let wait = params.number("wait", 0..=LONGEST_WAIT_SECONDS).unwrap_or(0);
-    params.end()?;
-    let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-    let place = if wait == 0 { None } else { app.waits.take(&caller.client).ok() };
+    let wish = Wish::read(params, &headers)?;
+    let place = wish.place(&app, &caller);
     let answer = match &place {
         None => represent(&app, &caller, id).await?,
-        Some(_) => wait_for_change(&app, &caller, id, known, Duration::from_secs(wait)).await?,
+        Some(_) => wait_for_change(&app, &caller, id, &wish).await?,
     };
-    Ok(answer.into_response_unless(known))
+    Ok(answer.into_response_unless(wish.known))
 }
 
 /// Cancel a download; one that has ended meanwhile is left alone.
@@ -158,24 +153,10 @@ async fn represent(app: &App, caller: &Caller, id: Ticket) -> ApiResult<Arc<Repr
     app.representations.of(app, caller, id, &seen)
 }
 
-/// Holds the answer until the job looks different from what the client knows; at most `wait`.
-async fn wait_for_change(
-    app: &App,
-    caller: &Caller,
-    id: Ticket,
-    known: Option<&str>,
-    wait: Duration,
-) -> ApiResult<Arc<Representation>> {
-    let mut held = Held::new(known, wait);
+/// Holds the answer until the job looks different from what the client knows.
+async fn wait_for_change(app: &App, caller: &Caller, id: Ticket, wish: &Wish<'_>) -> ApiResult<Arc<Representation>> {
+    let (hold, mut news) = (wish.hold(app), wish.news());
     app.find(caller, id).await?;
-    // subscribed before the first look: a change between the two wakes us
-    let mut watch = app.jobs.watch(id).await?.ok_or_else(|| ApiError::new(Code::NotFound))?;
-    loop {
-        let seen = app.jobs.look_watched(&mut watch).await?.ok_or_else(|| ApiError::new(Code::NotFound))?;
-        let now = app.representations.of(app, caller, id, &seen)?;
-        if held.may_go(&now, &app.shutdown) {
-            return Ok(now);
-        }
-        held.pause(watch.changed(), &app.shutdown).await;
-    }
+    let see = |seen: &Seen| app.representations.of(app, caller, id, seen);
+    hold.job(id, see, |now| news.are_in(now)).await
 }

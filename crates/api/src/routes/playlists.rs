@@ -1,7 +1,6 @@
 //! Playlists: order many downloads at once, follow them together, take them back.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -15,14 +14,14 @@ use haul_shared::view::JobView;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::downloads::LONGEST_WAIT_SECONDS;
 use crate::app::{App, Id};
 use crate::auth::Caller;
 use crate::body::JsonBody;
 use crate::error::{ApiResult, Problem};
+use crate::hold::Wish;
 use crate::playlist::{self, Plan, PlaylistSummaryView, PlaylistView, Standing, playlist_url};
 use crate::query::{NoParams, Params};
-use crate::representation::{Held, Representation};
+use crate::representation::Representation;
 use crate::submit::idempotency_key;
 
 /// A list, and what is to become of its entries.
@@ -101,18 +100,16 @@ pub async fn show(
     State(app): State<Arc<App>>,
     caller: Caller,
     Id(id): Id,
-    mut params: Params,
+    params: Params,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
-    let wait = params.number("wait", 0..=LONGEST_WAIT_SECONDS).unwrap_or(0);
-    params.end()?;
-    let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-    let place = if wait == 0 { None } else { app.waits.take(&caller.client).ok() };
+    let wish = Wish::read(params, &headers)?;
+    let place = wish.place(&app, &caller);
     let answer = match &place {
         None => represent(&app, &caller, id).await?,
-        Some(_) => wait_for_change(&app, &caller, id, known, Duration::from_secs(wait)).await?,
+        Some(_) => wait_for_change(&app, &caller, id, &wish).await?,
     };
-    Ok(answer.into_response_unless(known))
+    Ok(answer.into_response_unless(wish.known))
 }
 
 /// Cancel what has not ended of a playlist; one that has ended is left alone.
@@ -174,15 +171,9 @@ async fn represent(app: &App, caller: &Caller, id: Ticket) -> ApiResult<Represen
     Ok(Representation::of(&view, standing.is_end()))
 }
 
-/// Holds the answer until the playlist looks different from what the client knows; at most `wait`.
-async fn wait_for_change(
-    app: &App,
-    caller: &Caller,
-    id: Ticket,
-    known: Option<&str>,
-    wait: Duration,
-) -> ApiResult<Representation> {
-    let mut held = Held::new(known, wait);
+/// Holds the answer until the playlist looks different from what the client knows.
+async fn wait_for_change(app: &App, caller: &Caller, id: Ticket, wish: &Wish<'_>) -> ApiResult<Representation> {
+    let (hold, mut news) = (wish.hold(app), wish.news());
     let playlist = playlist::find(app, caller, id).await?;
     // before the first look: a change between the two wakes us
     let plan = Plan::read(&playlist.plan)?;
@@ -192,10 +183,10 @@ async fn wait_for_change(
     }
     loop {
         let now = represent(app, caller, id).await?;
-        if held.may_go(&now, &app.shutdown) {
+        if news.are_in(&now) || hold.is_over() {
             return Ok(now);
         }
-        held.pause(any(&mut watches), &app.shutdown).await;
+        hold.pause(any(&mut watches)).await;
     }
 }
 

@@ -10,14 +10,15 @@ use axum::http::{HeaderMap, Method};
 use axum::response::Response;
 use haul_shared::ids::Ticket;
 use haul_shared::job::{Job, JobState, Thumbnail};
-use tokio::time::Instant;
+use haul_shared::store::Seen;
+use haul_shared::view::stem;
 
 use super::files::{Conditional, Fetchable, File, NoResult, send};
 use crate::app::{App, Id};
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Code, Problem};
+use crate::hold::Hold;
 use crate::query::NoParams;
-use haul_shared::view::stem;
 
 /// Of one answer.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
@@ -69,20 +70,8 @@ async fn once_it_came(app: &App, caller: &Caller, id: Ticket) -> ApiResult<Job> 
         return Ok(job);
     }
     let Ok(_place) = app.waiting_for_thumbnails.take(&caller.client) else { return Ok(job) };
-    let (deadline, gone) = (Instant::now() + LONGEST_WAIT, || ApiError::new(Code::NotFound));
-    // subscribed before the first look: a change between the two wakes us
-    let mut watch = app.jobs.watch(id).await?.ok_or_else(gone)?;
-    loop {
-        let job = app.jobs.look_watched(&mut watch).await?.ok_or_else(gone)?.job()?;
-        if !is_coming(&job) || Instant::now() >= deadline || app.shutdown.is_cancelled() {
-            return Ok(job);
-        }
-        tokio::select! {
-            () = watch.changed() => {}
-            () = tokio::time::sleep_until(deadline) => {}
-            () = app.shutdown.cancelled() => {}
-        }
-    }
+    let see = |seen: &Seen| Ok(seen.job()?);
+    Hold::new(app, LONGEST_WAIT).job(id, see, |job| !is_coming(job)).await
 }
 
 fn is_coming(job: &Job) -> bool {
