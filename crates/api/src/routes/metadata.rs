@@ -30,6 +30,36 @@ pub struct MetadataRequest {
     url: String,
 }
 
+/// Why nobody can say what is at an address, whatever is asked of it.
+#[derive(utoipa::IntoResponses)]
+#[expect(dead_code, reason = "a description: what is sent is made by `ApiError`")]
+pub(super) enum NoLook {
+    #[response(status = 404, description = "`unavailable`", content_type = "application/problem+json")]
+    Unavailable(Problem),
+    #[response(status = 409, description = "`not_yet_available`", content_type = "application/problem+json")]
+    NotYet(Problem),
+    #[response(
+        status = 429,
+        description = "`rate_limited`, `client_queue_full`",
+        content_type = "application/problem+json"
+    )]
+    TooMany(Problem),
+    #[response(
+        status = 502,
+        description = "`network`, `site_blocked`, `extractor_error`",
+        content_type = "application/problem+json"
+    )]
+    Site(Problem),
+    #[response(
+        status = 503,
+        description = "`site_rate_limited`, `queue_full`, `service_unavailable`",
+        content_type = "application/problem+json"
+    )]
+    Later(Problem),
+    #[response(status = 504, description = "`timeout`", content_type = "application/problem+json")]
+    Late(Problem),
+}
+
 /// What is at an address.
 #[utoipa::path(
     post, path = "/api/v1/metadata", tag = "metadata", request_body = MetadataRequest,
@@ -39,13 +69,8 @@ pub struct MetadataRequest {
             ("Age" = u64, description = "How old it is, in seconds."),
         )),
         (status = 403, description = "`private`, `login_required`, `age_restricted`, `geo_blocked`, `drm_protected`; `forbidden`: a site that the key may not fetch from", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "`unavailable`", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "`not_yet_available`", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`invalid_request`, `unsupported_url`, `egress_denied`", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "`rate_limited`, `client_queue_full`", body = Problem, content_type = "application/problem+json"),
-        (status = 502, description = "`network`, `site_blocked`, `extractor_error`", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`site_rate_limited`, `queue_full`, `service_unavailable`", body = Problem, content_type = "application/problem+json"),
-        (status = 504, description = "`timeout`", body = Problem, content_type = "application/problem+json"),
+        NoLook,
     )
 )]
 pub async fn look(

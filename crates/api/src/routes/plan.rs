@@ -7,7 +7,7 @@ use axum::response::Response;
 use haul_shared::job::PlanSpec;
 use haul_shared::view::DownloadRequest;
 
-use super::metadata::answered;
+use super::metadata::{NoLook, answered};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::body::JsonBody;
@@ -25,13 +25,8 @@ use crate::request::read;
             ("Age" = u64, description = "How old it is, in seconds."),
         )),
         (status = 403, description = "`private`, `login_required`, `age_restricted`, `geo_blocked`, `drm_protected`; `forbidden`: a format or a site that the key may not order", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "`unavailable`", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "`not_yet_available`", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "`invalid_request`, `unsupported_url`, `egress_denied`; what such a download would fail with: `format_unavailable`, `live_not_supported`, `too_large`, `too_long`", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "`rate_limited`, `client_queue_full`", body = Problem, content_type = "application/problem+json"),
-        (status = 502, description = "`network`, `site_blocked`, `extractor_error`", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`site_rate_limited`, `queue_full`, `service_unavailable`", body = Problem, content_type = "application/problem+json"),
-        (status = 504, description = "`timeout`", body = Problem, content_type = "application/problem+json"),
+        NoLook,
     )
 )]
 pub async fn plan(
