@@ -1,8 +1,35 @@
-//! The place in a list as clients carry it: opaque, so that its form may change, and good for lists of one order only.
+//! Which part of a list a client asks for: how much of it, and from which place on. The place as clients carry it is opaque, so
+//! that its form may change, and good for lists of one order only.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use haul_shared::store::{Position, SortBy, Sorting};
+
+use crate::query::Params;
+
+/// Things in a part when a client does not say how many.
+const DEFAULT_LIMIT: u64 = 20;
+
+/// What a client asks of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// At most so many; 1-100.
+    pub limit: usize,
+    /// After this place, or from the beginning.
+    pub after: Option<Position>,
+}
+
+impl Part {
+    /// Takes `limit` and `cursor` of a list in this order.
+    #[must_use]
+    pub fn of(params: &mut Params, sorting: Sorting) -> Self {
+        let expected = "the next_cursor of an earlier answer that was sorted the same";
+        Self {
+            limit: params.number("limit", 1..=100).unwrap_or(DEFAULT_LIMIT) as usize,
+            after: params.parsed("cursor", expected, |text| read(sorting, text)),
+        }
+    }
+}
 
 /// Writes a place in a list of this order.
 #[must_use]

@@ -15,11 +15,10 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::auth::Caller;
-use crate::cursor;
+use crate::cursor::{self, Part};
 use crate::error::{ApiResult, Problem};
 use crate::query::Params;
 
-const DEFAULT_LIMIT: u64 = 20;
 /// Jobs taken from the store at once when there is a filter, and so no knowing how many will do.
 const PAGE: usize = 100;
 /// Jobs looked at for one answer.
@@ -77,13 +76,11 @@ impl Filter {
 )]
 pub async fn list(State(app): State<Arc<App>>, caller: Caller, mut params: Params) -> ApiResult<Json<ListView>> {
     let scope = caller.listing()?;
-    let limit = params.number("limit", 1..=100).unwrap_or(DEFAULT_LIMIT) as usize;
     let sorting = Sorting {
         by: params.word("sort", SortBy::ALL.map(|by| (by.word(), by))).unwrap_or_default(),
         order: params.word("order", Order::ALL.map(|order| (order.word(), order))).unwrap_or_default(),
     };
-    let expected = "the next_cursor of an earlier answer that was sorted the same";
-    let after = params.parsed("cursor", expected, |text| cursor::read(sorting, text));
+    let Part { limit, after } = Part::of(&mut params, sorting);
     let filter = Filter {
         status: params.word("status", STATUS_WORDS.map(|word| (word, word))),
         tag: params.text("tag"),

@@ -11,12 +11,11 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::auth::Caller;
-use crate::cursor;
+use crate::cursor::{self, Part};
 use crate::error::{ApiResult, Problem};
 use crate::playlist::{self, Plan, PlaylistSummaryView};
 use crate::query::Params;
 
-const DEFAULT_LIMIT: u64 = 20;
 /// Downloads looked at for one answer, as far as those of one playlist are not more.
 const MOST_LOOKED_AT: usize = 2000;
 
@@ -43,9 +42,8 @@ pub struct PlaylistsView {
 )]
 pub async fn list(State(app): State<Arc<App>>, caller: Caller, mut params: Params) -> ApiResult<Json<PlaylistsView>> {
     let scope = caller.listing()?;
-    let limit = params.number("limit", 1..=100).unwrap_or(DEFAULT_LIMIT) as usize;
     let sorting = Sorting::default();
-    let after = params.parsed("cursor", "the next_cursor of an earlier answer", |text| cursor::read(sorting, text));
+    let Part { limit, after } = Part::of(&mut params, sorting);
     params.end()?;
 
     // one more than is shown tells whether there are more
