@@ -8,9 +8,12 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use haul_shared::ids::ClientKey;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::error::{ApiError, Code};
 
 /// Held answers of one client at once.
 pub const ANSWERS: usize = 512;
@@ -38,6 +41,17 @@ pub enum Full {
     OfClient,
     /// All together have all that there is.
     OfAll,
+}
+
+impl Full {
+    /// As an answer, in words for each of the two; who has all of its own may come back `later`.
+    #[must_use]
+    pub fn refusal(self, of_client: &'static str, of_all: &'static str, later: Duration) -> ApiError {
+        match self {
+            Self::OfClient => ApiError::new(Code::RateLimited).detail(of_client).retry_after(later),
+            Self::OfAll => ApiError::new(Code::ServiceUnavailable).detail(of_all),
+        }
+    }
 }
 
 /// Who has how much of one thing.

@@ -15,10 +15,13 @@ use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Code, Problem};
 use crate::events::{self, Asker, Follower};
 use crate::query::NoParams;
-use crate::shares::Full;
 
 /// When to come back to somebody who follows as many jobs as they may.
 const LATER: Duration = Duration::from_secs(30);
+
+/// Why there is not one more for this client, or for all together.
+const TOO_MANY: &str = "This client, or its network, follows as many downloads as it may.";
+const TOO_MANY_OF_ALL: &str = "As many downloads are followed at once as may be.";
 
 /// Follow a download: server-sent events, from now on or from the one after `Last-Event-ID`.
 #[utoipa::path(
@@ -45,7 +48,7 @@ pub async fn events(
     let heard = headers.get("last-event-id").and_then(|last| events::place(last.to_str().ok()?));
     let news = app.feeds.follow(&app, id, &caller, heard).await?;
     let news = news.ok_or_else(|| ApiError::new(Code::NotFound))?;
-    let place = app.streams.take(&caller.client).map_err(refusal)?;
+    let place = app.streams.take(&caller.client).map_err(|full| full.refusal(TOO_MANY, TOO_MANY_OF_ALL, LATER))?;
     let asker = Asker::of(&caller, &headers);
     let follower = Follower::new(Arc::clone(&app), id, asker, news, heard, place);
     if follower.has_heard_all() {
@@ -58,15 +61,4 @@ pub async fn events(
         (HeaderName::from_static("x-accel-buffering"), "no"),
     ];
     Ok((kind, Body::from_stream(follower.tell().map(Ok::<_, Infallible>))).into_response())
-}
-
-fn refusal(full: Full) -> ApiError {
-    match full {
-        Full::OfClient => ApiError::new(Code::RateLimited)
-            .detail("This client, or its network, follows as many downloads as it may.")
-            .retry_after(LATER),
-        Full::OfAll => {
-            ApiError::new(Code::ServiceUnavailable).detail("As many downloads are followed at once as may be.")
-        }
-    }
 }

@@ -24,11 +24,14 @@ use crate::error::{ApiError, ApiResult, Code, Problem};
 use crate::playlist::zip::{self, Entry};
 use crate::playlist::{self, Plan, Standing};
 use crate::query::NoParams;
-use crate::shares::Full;
 use crate::spans::hand_over;
 
 /// When to come back to somebody who is sent as many ZIPs as they may have.
 const LATER: Duration = Duration::from_secs(60);
+
+/// Why there is not one more for this client, or for all together.
+const TOO_MANY: &str = "This client, or its network, is sent as many playlists at once as it may.";
+const TOO_MANY_OF_ALL: &str = "As many playlists are sent at once as may be.";
 
 /// All results of a playlist that has ended, in one ZIP: its files as they are, in the order of the list.
 #[utoipa::path(
@@ -81,7 +84,7 @@ pub async fn zip(
 }
 
 async fn body(app: &App, caller: &Caller, jobs: &[&Job], entries: Vec<Entry>) -> ApiResult<Body> {
-    let share = app.zips.take(&caller.client).map_err(refusal)?;
+    let share = app.zips.take(&caller.client).map_err(|full| full.refusal(TOO_MANY, TOO_MANY_OF_ALL, LATER))?;
     // before the answer: a store that is away has a status of its own
     let first = app.storage.open(&first_of(&entries)?.object, None).await?;
     // here, where it is known who asks; each ends with the last byte of its result
@@ -148,13 +151,4 @@ fn tag(results: &[(&Job, Entry)]) -> ApiResult<HeaderValue> {
     }
     let tag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(&hash.finalize()[..16]));
     HeaderValue::try_from(tag).map_err(|error| ApiError::new(Code::Internal).because(&error))
-}
-
-fn refusal(full: Full) -> ApiError {
-    match full {
-        Full::OfClient => ApiError::new(Code::RateLimited)
-            .detail("This client, or its network, is sent as many playlists at once as it may.")
-            .retry_after(LATER),
-        Full::OfAll => ApiError::new(Code::ServiceUnavailable).detail("As many playlists are sent at once as may be."),
-    }
 }
