@@ -177,18 +177,7 @@ pub fn playlist_url(base: &Url, playlist: &Playlist) -> String {
 
 /// Of a result its bytes: how it was fetched is not kept.
 fn downloaded_bytes((job, at): (&Job, Progress)) -> Option<u64> {
-    match &job.state {
-        JobState::Completed { artifact, .. } | JobState::Expired { artifact: Some(artifact), .. } => {
-            Some(artifact.size_bytes)
-        }
-        JobState::Queued { .. }
-        | JobState::Waiting { .. }
-        | JobState::Running { .. }
-        | JobState::Found { .. }
-        | JobState::Failed { .. }
-        | JobState::Cancelled { .. }
-        | JobState::Expired { artifact: None, .. } => at.downloaded_bytes,
-    }
+    job.state.artifact().map_or(at.downloaded_bytes, |artifact| Some(artifact.size_bytes))
 }
 
 /// What has ended has no more than what came of it.

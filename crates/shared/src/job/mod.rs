@@ -127,4 +127,19 @@ impl JobState {
             Self::Expired { .. } => StateKind::Expired,
         }
     }
+
+    /// What came of it, also when that has expired.
+    #[must_use]
+    pub fn artifact(&self) -> Option<&Artifact> {
+        match self {
+            Self::Completed { artifact, .. } | Self::Expired { artifact: Some(artifact), .. } => Some(artifact),
+            Self::Queued { .. }
+            | Self::Waiting { .. }
+            | Self::Running { .. }
+            | Self::Found { .. }
+            | Self::Failed { .. }
+            | Self::Cancelled { .. }
+            | Self::Expired { artifact: None, .. } => None,
+        }
+    }
 }
