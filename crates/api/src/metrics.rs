@@ -9,9 +9,11 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use haul_shared::egress::Denied;
 use haul_shared::ids::Region;
-use haul_shared::job::StateKind;
+use haul_shared::job::{FailureKind, StateKind};
 use haul_shared::media::Priority;
-use haul_shared::metrics::{Registry, counter, counters, gauge, gauges, histograms, seconds, signed};
+use haul_shared::metrics::{
+    Registry, catch_up, counter, counters, gauge, gauges, histograms, job_failures, seconds, signed,
+};
 use haul_shared::redis::Server;
 use haul_shared::storage::Storage;
 use haul_shared::store::{Deferral, Stats};
@@ -39,6 +41,7 @@ pub struct Metrics {
     queue_oldest: GaugeVec,
     region_workers: IntGaugeVec,
     jobs: IntCounterVec,
+    failures: IntCounterVec,
     leases_lost: IntCounter,
     repairs: IntCounter,
     jobs_deferred: IntCounterVec,
@@ -90,6 +93,7 @@ impl Metrics {
             queue_oldest: all.add(oldest),
             region_workers: all.add(region_workers),
             jobs: all.add(counters("haul_jobs_total", "Jobs ended, over all processes.", &["status"])),
+            failures: all.add(job_failures()),
             leases_lost: all.add(lost),
             repairs: all.add(repairs),
             jobs_deferred: all.add(counters("haul_jobs_deferred_total", deferred, &["reason"])),
@@ -128,6 +132,7 @@ impl Metrics {
         for reason in Deferral::ALL {
             self.jobs_deferred.with_label_values(&[reason.word()]);
         }
+        self.failed_as_lost(0);
         self.empty_queues();
     }
 
@@ -205,6 +210,12 @@ impl Metrics {
         catch_up(&self.orphans, stats.orphans.swept.removed);
     }
 
+    /// So many downloads have failed since this process began, because worker after worker was lost with them, and it was
+    /// this one that found out. An API ends none otherwise.
+    pub fn failed_as_lost(&self, count: u64) {
+        catch_up(&self.failures.with_label_values(&[FailureKind::WorkerLost.code()]), count);
+    }
+
     /// All metrics as text. Redis: whether it has just answered, and its connections: in use, idle.
     #[must_use]
     pub fn text(&self, is_redis_up: bool, pool: (usize, usize)) -> Vec<u8> {
@@ -220,11 +231,6 @@ pub fn priority_word(priority: Priority) -> &'static str {
         Priority::Normal => "normal",
         Priority::Low => "low",
     }
-}
-
-/// Takes over a count of the store, which may have been emptied: what is told never falls.
-fn catch_up(counter: &IntCounter, count: u64) {
-    counter.inc_by(count.saturating_sub(counter.get()));
 }
 
 #[cfg(test)]

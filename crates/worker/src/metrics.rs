@@ -7,7 +7,9 @@
 use std::time::Duration;
 
 use haul_shared::job::{FailureKind, Stage, StateKind};
-use haul_shared::metrics::{Registry, counter, counters, gauge, gauges, histogram, histograms, signed};
+use haul_shared::metrics::{
+    Registry, catch_up, counter, counters, gauge, gauges, histogram, histograms, job_failures, signed,
+};
 use haul_shared::redis::Server;
 use haul_shared::storage::Storage;
 use prometheus::core::Collector;
@@ -86,7 +88,7 @@ impl Metrics {
         );
         let metrics = Self {
             build: all.add(gauges("haul_build_info", "What runs here.", &["version", "ytdlp"])),
-            failures: all.add(counters("haul_job_failures_total", "Downloads that have failed.", &["code"])),
+            failures: all.add(job_failures()),
             retries: all.add(counters("haul_job_retries_total", retried, &["code"])),
             lost: all.add(lost),
             stages: all.add(histograms("haul_stage_duration_seconds", staged, &["stage"], STAGE_BUCKETS)),
@@ -181,6 +183,12 @@ impl Metrics {
     /// A job ended without a result.
     pub fn failed(&self, kind: FailureKind) {
         self.failures.with_label_values(&[kind.code()]).inc();
+    }
+
+    /// So many downloads have failed since this process began, because worker after worker was lost with them, and it was
+    /// this one that found out.
+    pub fn failed_as_lost(&self, count: u64) {
+        catch_up(&self.failures.with_label_values(&[FailureKind::WorkerLost.code()]), count);
     }
 
     /// An attempt ended, and another follows.

@@ -19,9 +19,12 @@ async fn a_job_that_kills_its_worker_each_time_is_begun_three_times_and_no_more(
     }
     let fine = house.order(&request(&house.origin.url("/progressive.mp4"), json!({}))).await?;
     assert_eq!(house.outcome(&poison).await?, "worker_lost");
+    let failed = "haul_job_failures_total{code=\"worker_lost\"}";
+    assert_eq!(house.metric(&house.api, failed).await?, 1.0, "no worker was left to find out");
 
-    let _worker = house.worker(&[]).await?;
+    let worker = house.worker(&[]).await?;
     assert_eq!(house.outcome(&fine).await?, "completed");
+    assert_eq!(house.metric(&worker, failed).await?, 0.0);
     let view = house.get(&poison).await?.json();
     assert_eq!((&view["status"], &view["attempt"]), (&json!("failed"), &json!(1)), "{view}");
     assert_eq!(house.stored(), 1);

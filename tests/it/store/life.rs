@@ -1,5 +1,7 @@
 //! What may happen to a job, and who may do it.
 
+use anyhow::Context as _;
+
 use super::*;
 
 #[tokio::test]
@@ -110,17 +112,42 @@ async fn no_lease_is_taken_back_right_after_a_time_in_which_nobody_looked() -> R
 }
 
 #[tokio::test]
-async fn a_job_that_takes_down_three_workers_has_failed() -> Result<()> {
+async fn a_job_that_takes_down_three_workers_has_failed_and_is_counted_once_by_who_found_out() -> Result<()> {
     let bench = Bench::new().await?;
-    let ticket = bench.submit("a", "https://example.com/v").await?;
+    let other = JobStore::new(bench.redis.server(2)?, bench.settings);
+    for is_found_by_who_asks_for_jobs in [false, true] {
+        let ticket = bench.submit("a", &format!("https://example.com/{is_found_by_who_asks_for_jobs}")).await?;
+        for lost in 1..=3 {
+            bench.end_delays().await?;
+            let job = bench.must_lease().await?.lease.job;
+            if lost == 3 && is_found_by_who_asks_for_jobs {
+                bench.let_run_out(job).await?;
+                let mut claims = other.claims(&bench.worker, Kind::Download, &["default".parse()?]);
+                assert!(claims.take(1).await?.is_empty());
+            } else {
+                bench.run_out(job).await?;
+            }
+        }
+        let JobState::Failed { failure, .. } = bench.job(ticket).await?.state else { panic!("not failed") };
+        assert_eq!((failure.kind, bench.job(ticket).await?.attempt), (FailureKind::WorkerLost, 1));
+        let counted = (bench.store.failed_as_lost(), other.failed_as_lost());
+        assert_eq!(counted, (1, u64::from(is_found_by_who_asks_for_jobs)));
+    }
+    assert_eq!(bench.traces().await?, [0; 6]);
+
+    // no download, and in no metric
+    let look = order("a", "https://example.com/look");
+    let JobSpec::Download(spec) = &look.spec else { panic!("a download") };
+    let spec = JobSpec::Metadata { url: spec.url.clone(), cookies: spec.cookies.clone(), first: 1 };
+    let look = Submission { spec, ..look };
+    accepted(bench.store.submit(&look).await?, look.ticket);
     for _ in 0..3 {
         bench.end_delays().await?;
-        let leased = bench.must_lease().await?;
-        bench.run_out(leased.lease.job).await?;
+        let mut claims = bench.store.claims(&bench.worker, Kind::Metadata, &["default".parse()?]);
+        let taken = claims.take(1).await?.pop().context("a job")?;
+        bench.run_out(taken.lease.job).await?;
     }
-    let JobState::Failed { failure, .. } = bench.job(ticket).await?.state else { panic!("not failed") };
-    assert_eq!((failure.kind, bench.job(ticket).await?.attempt), (FailureKind::WorkerLost, 1));
-    assert_eq!(bench.traces().await?, [0; 6]);
+    assert_eq!((bench.kind(look.ticket).await?, bench.store.failed_as_lost()), (StateKind::Failed, 1));
     Ok(())
 }
 

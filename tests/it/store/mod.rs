@@ -130,8 +130,14 @@ impl Bench {
         Ok(())
     }
 
-    /// Lets a lease run out without waiting for it.
+    /// Lets a lease run out without waiting for it, and somebody find that out.
     async fn run_out(&self, job: JobId) -> Result<()> {
+        self.let_run_out(job).await?;
+        Ok(self.store.upkeep().await?)
+    }
+
+    /// Lets a lease run out without waiting for it.
+    async fn let_run_out(&self, job: JobId) -> Result<()> {
         let mut connection = self.redis.connection().await?;
         redis::cmd("ZADD")
             .arg("haul1:{0}:lease")
@@ -139,7 +145,7 @@ impl Bench {
             .arg(job.to_string())
             .query_async::<()>(&mut connection)
             .await?;
-        Ok(self.store.upkeep().await?)
+        Ok(())
     }
 
     /// Lets every delay end without waiting for it.

@@ -170,6 +170,7 @@ pub async fn metrics(State(app): State<Arc<App>>) -> Response {
         Ok(Err(error)) => tracing::warn!("the store gave no numbers: {error}"),
         Err(_) => tracing::warn!("the store gave no numbers in time"),
     }
+    app.metrics.failed_as_lost(app.jobs.failed_as_lost());
     let text = app.metrics.text(matches!(told, Ok(Ok(_))), app.jobs.pool_state());
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response()
 }

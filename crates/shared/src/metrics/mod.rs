@@ -127,6 +127,18 @@ pub fn signed(count: impl TryInto<i64>) -> i64 {
     count.try_into().unwrap_or(i64::MAX)
 }
 
+/// Takes over a count that is kept elsewhere and may begin anew: what is told never falls.
+pub fn catch_up(counter: &IntCounter, count: u64) {
+    counter.inc_by(count.saturating_sub(counter.get()));
+}
+
+/// Downloads that have failed, by code, without any series yet. A worker counts what it gives up, and whoever finds that a
+/// download has lost worker after worker counts that ([`JobStore::failed_as_lost`](crate::store::JobStore::failed_as_lost)).
+#[must_use]
+pub fn job_failures() -> IntCounterVec {
+    counters("haul_job_failures_total", "Downloads that have failed.", &["code"])
+}
+
 /// A counter of one series. This, and what follows, panics when the name is none that Prometheus takes.
 #[must_use]
 pub fn counter(name: &str, help: &str) -> IntCounter {

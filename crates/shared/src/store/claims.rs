@@ -184,7 +184,8 @@ impl Claims {
             Some(_) => self.store.run_once(&call).await?,
         };
         (counter.unanswered, counter.silent) = (None, None);
-        let (due, jobs) = answer.split_first().ok_or(StoreError::Unreadable("an answer"))?;
+        let [due, failed, jobs @ ..] = &answer[..] else { return Err(StoreError::Unreadable("an answer")) };
+        self.store.count_lost(read(failed)?);
         // what is due in a moment is worth one wait, not a call at once
         counter.quiet = match read::<i64>(due)? {
             0 => Duration::ZERO,

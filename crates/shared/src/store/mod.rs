@@ -53,6 +53,7 @@ pub(crate) use keys::{
 pub(crate) use scripts::{KEEP_PICTURE, KEEP_PLAN};
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -145,6 +146,7 @@ struct Inner {
     looks: look::Looks,
     bells: outbox::Bells,
     settings: StoreSettings,
+    failed_as_lost: AtomicU64,
 }
 
 impl JobStore {
@@ -154,7 +156,7 @@ impl JobStore {
         let changes = watch::Changes::new(server.clone(), settings.shards);
         let looks = look::Looks::new(settings.shards);
         let bells = outbox::Bells::new(settings.shards);
-        Self(Arc::new(Inner { server, changes, looks, bells, settings }))
+        Self(Arc::new(Inner { server, changes, looks, bells, settings, failed_as_lost: AtomicU64::new(0) }))
     }
 
     /// Is Redis there?

@@ -3,10 +3,12 @@
 //! API processes look after it about once a second, and workers whenever they ask for jobs; the scripts make it harmless
 //! that several do. Who removes objects from the store is the worker (`worker::sweep`).
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rand::RngExt as _;
 
+use super::keys::Kind;
 use super::lease::encoded;
 use super::scripts::{self, invocation};
 use super::{JobStore, StoreError, ms};
@@ -67,10 +69,13 @@ impl JobStore {
             loop {
                 let mut call = invocation(shard, &scripts::TEND);
                 call.arg(ms(every)).arg(ms(self.0.settings.lease)).arg(POISON).arg(encoded(&lost())?);
-                let (_promoted, reaped, _expired, is_more): (u64, u64, u64, bool) = self.run(&call).await?;
+                call.arg(Kind::Download.word());
+                let (_promoted, reaped, _expired, is_more, failed): (u64, u64, u64, bool, u64) =
+                    self.run(&call).await?;
                 if reaped > 0 {
                     tracing::warn!(reaped, "{reaped} leases ran out: their workers are gone or cut off");
                 }
+                self.count_lost(failed);
                 if !is_more {
                     break;
                 }
@@ -79,6 +84,21 @@ impl JobStore {
             Ok(())
         };
         self.everywhere(tend).await.map(drop)
+    }
+
+    /// Downloads that have failed with [`FailureKind::WorkerLost`] by a call of this process, since it began: no worker is left
+    /// to count them. Each is counted by one process, or, when the answer to that call was lost, by none.
+    #[must_use]
+    pub fn failed_as_lost(&self) -> u64 {
+        self.0.failed_as_lost.load(Ordering::Relaxed)
+    }
+
+    /// So many downloads have failed by a call, because all their workers were lost.
+    pub(super) fn count_lost(&self, failed: u64) {
+        if failed > 0 {
+            self.0.failed_as_lost.fetch_add(failed, Ordering::Relaxed);
+            tracing::warn!(failed, "{failed} downloads have failed: each has lost {POISON} workers");
+        }
     }
 
     /// Looks whether some of the jobs are where their states say, and puts right what is not.

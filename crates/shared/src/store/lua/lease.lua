@@ -5,17 +5,17 @@
 -- fewer slots by now, the others go back to the front of their line, and no attempt is spent.
 -- KEYS  1 base of the shard
 -- ARGV  1 worker   2 kind   3 mark of this call   4 lease length in ms   5 how many jobs   6 turns taken before
---       7 kind whose waits are sampled
+--       7 kind whose waits are sampled, and whose failures are told
 --       8 ms between two looks   9 lost leases after which a job has failed   10 that failure
 --       11 name of the address that sites see   12 jobs of one site at once through it (empty: any number)
 --       13.. lanes in order of preference, each followed by that of less urgent jobs
--- Returns {ms until something is due (0: call again at once, -1: nothing is)} or {0, for each job: id, fence, attempt, max attempts, spec, ms it
---         stood in line, progress of an attempt with this number that was lost (empty: none), lane, span of a trace (empty:
---         none)}
+-- Returns {ms until something is due (0: call again at once, -1: nothing is), failed} or {0, failed, for each job: id, fence, attempt, max
+--         attempts, spec, ms it stood in line, progress of an attempt with this number that was lost (empty: none), lane, span of
+--         a trace (empty: none)}; failed: jobs that have, for their lost leases; told once, so lost with the answer
 local STEPS = 64 -- jobs put off, clients parked and stale entries passed over in one call; a wake token calls again
 local worker, mark, lease_ms, want = ARGV[1], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local asked = K.asked .. worker .. ':' .. ARGV[2]
-local answer, ids = { '0' }, {}
+local answer, ids = { '0', '0' }, {}
 
 local function give(j, fence, waited)
   ids[#ids + 1] = j.id
@@ -42,7 +42,12 @@ if before == mark then
   end
   return answer
 end
-tend(ARGV[8], lease_ms, ARGV[9], ARGV[10])
+local function look_after(every)
+  local did = tend(every, lease_ms, ARGV[9], ARGV[10], ARGV[7])
+  answer[2] = int(answer[2] + did[5])
+  return did
+end
+look_after(ARGV[8])
 
 local function begin(j, client, via)
   local fence = int(math.max(MICROS, tonumber(j.tok or '0') + 1))
@@ -104,13 +109,13 @@ local function take_next()
 end
 local function take_all() while #ids < want and take_next() do end end
 take_all()
-if #ids == 0 and tend(0, lease_ms, ARGV[9], ARGV[10])[1] > 0 then take_all() end -- who has nothing to do can look
+if #ids == 0 and look_after(0)[1] > 0 then take_all() end -- who has nothing to do can look
 
 for lane, vt in pairs(vts) do call('HSET', K.vt, lane, vt) end
 for i = 13, #ARGV do wake_another(ARGV[i]) end
 if #ids > 0 then
   call('SET', asked, mark .. ' ' .. table.concat(ids, ' '), 'PX', lease_ms)
-  return answer
+elseif steps < STEPS then
+  answer[1] = int(next_due() or -1)
 end
-if steps >= STEPS then return { '0' } end
-return { int(next_due() or -1) }
+return answer

@@ -1,5 +1,5 @@
 -- tending: what time does to jobs. Delays end, leases run out, jobs outlive their time. A part of other scripts.
--- Returns {promoted, reaped, expired, 1 if there may be more of any}
+-- Returns {promoted, reaped, expired, 1 if there may be more of any, jobs of the told kind that have failed}
 local BATCH = 100
 
 -- Delays that are over. A retried job goes before its client's other jobs.
@@ -23,9 +23,9 @@ local function reap(with)
     till = NOW + with.lease
     call('SET', K.amnesty, int(till), 'PX', int(3 * with.lease))
   end
-  if NOW < till then return 0 end
+  if NOW < till then return 0, 0 end
 
-  local late = call('ZRANGEBYSCORE', K.lease, '-inf', int(NOW), 'LIMIT', 0, BATCH)
+  local late, failed = call('ZRANGEBYSCORE', K.lease, '-inf', int(NOW), 'LIMIT', 0, BATCH), 0
   for _, jid in ipairs(late) do
     local j = load(jid)
     if j and may(MAY.reap, j.st) then
@@ -37,6 +37,7 @@ local function reap(with)
         move(j, S.cancelled)
       elseif crash >= with.poison then
         move(j, S.failed)
+        if j.kind == with.told then failed = failed + 1 end
       else
         unspend(j) -- a lost worker is not a failed attempt
         move(j, S.waiting, { due = NOW + math.min(60000, 500 * 2 ^ crash) })
@@ -45,7 +46,7 @@ local function reap(with)
       call('ZREM', K.lease, jid)
     end
   end
-  return #late
+  return #late, failed
 end
 
 -- Jobs that outlived their time unfinished. Their fence rises, so that no worker ends them otherwise.
@@ -65,16 +66,19 @@ end
 
 -- Looks after all of it, and forgets openings that are long over, unless somebody has within `every` ms.
 --   lease: its length in ms   poison: lost leases after which a job has failed   lost: that failure
-local function tend(every, lease, poison, lost)
+--   told: the kind of jobs whose failures are told
+local function tend(every, lease, poison, lost, told)
   local unseen = NOW - tonumber(call('GET', K.tended) or int(NOW - every))
   -- a look in the future is none: the clock has been set back, or belongs to another server
-  if math.abs(unseen) < tonumber(every) then return { 0, 0, 0, 0 } end
+  if math.abs(unseen) < tonumber(every) then return { 0, 0, 0, 0, 0 } end
   call('SET', K.tended, int(NOW))
   call('ZREMRANGEBYSCORE', K.shut, '-inf', int(NOW - TRACE))
-  local with = { unseen = unseen, lease = tonumber(lease), poison = tonumber(poison), lost = lost }
-  local promoted, reaped, expired = promote(), reap(with), expire()
+  local with = { unseen = unseen, lease = tonumber(lease), poison = tonumber(poison), lost = lost, told = told }
+  local promoted = promote()
+  local reaped, failed = reap(with)
+  local expired = expire()
   local is_all = math.max(promoted, reaped, expired) < BATCH
-  return { promoted, reaped, expired, is_all and 0 or 1 }
+  return { promoted, reaped, expired, is_all and 0 or 1, failed }
 end
 
 -- ms until there will be something to look after; none: nil.
