@@ -40,6 +40,8 @@ pub struct Metrics {
     queue_depth: IntGaugeVec,
     queue_oldest: GaugeVec,
     region_workers: IntGaugeVec,
+    region_slots: IntGaugeVec,
+    region_running: IntGaugeVec,
     jobs: IntCounterVec,
     failures: IntCounterVec,
     leases_lost: IntCounter,
@@ -71,6 +73,8 @@ impl Metrics {
         let reused = counter("haul_results_reused_total", "Downloads answered with a result that existed.");
         let oldest = seconds("haul_queue_oldest_seconds", "Age of the oldest waiting job.", &["region"]);
         let region_workers = gauges("haul_region_workers", "Live workers that serve a region.", &["region"]);
+        let region_slots = gauges("haul_region_slots", "Slots of the live workers that serve a region.", &["region"]);
+        let under_way = "Jobs under way, of whichever region, on the live workers that serve a region.";
         let lost = counter("haul_leases_lost_total", "Leases that ran out, over all processes.");
         let repairs =
             counter("haul_queue_repairs_total", "Lists and counters of the queue that were wrong and put right.");
@@ -92,6 +96,8 @@ impl Metrics {
             queue_depth: all.add(gauges("haul_queue_depth", "Jobs waiting.", &["region", "priority"])),
             queue_oldest: all.add(oldest),
             region_workers: all.add(region_workers),
+            region_slots: all.add(region_slots),
+            region_running: all.add(gauges("haul_region_running", under_way, &["region"])),
             jobs: all.add(counters("haul_jobs_total", "Jobs ended, over all processes.", &["status"])),
             failures: all.add(job_failures()),
             leases_lost: all.add(lost),
@@ -142,8 +148,15 @@ impl Metrics {
                 self.queue_depth.with_label_values(&[region.as_str(), priority_word(priority)]).set(0);
             }
             self.queue_oldest.with_label_values(&[region.as_str()]).set(0.0);
-            self.region_workers.with_label_values(&[region.as_str()]).set(0);
+            for gauge in self.of_regions() {
+                gauge.with_label_values(&[region.as_str()]).set(0);
+            }
         }
+    }
+
+    /// What is told of the workers of a region: how many, their slots, and how many of these have a job.
+    fn of_regions(&self) -> [&IntGaugeVec; 3] {
+        [&self.region_workers, &self.region_slots, &self.region_running]
     }
 
     /// A request was answered.
@@ -184,7 +197,9 @@ impl Metrics {
     pub fn refresh(&self, stats: &Stats) {
         self.queue_depth.reset();
         self.queue_oldest.reset();
-        self.region_workers.reset();
+        for gauge in self.of_regions() {
+            gauge.reset();
+        }
         self.empty_queues();
         for queue in &stats.queues {
             let region = queue.region.as_str();
@@ -192,8 +207,13 @@ impl Metrics {
             let oldest = self.queue_oldest.with_label_values(&[region]);
             oldest.set(oldest.get().max(queue.oldest.unwrap_or_default().as_secs_f64()));
         }
-        for region in stats.workers.iter().flat_map(|worker| &worker.regions) {
-            self.region_workers.with_label_values(&[region.as_str()]).inc();
+        for worker in &stats.workers {
+            let has = [1, signed(worker.slots), signed(worker.running)];
+            for region in &worker.regions {
+                for (gauge, more) in self.of_regions().into_iter().zip(has) {
+                    gauge.with_label_values(&[region.as_str()]).add(more);
+                }
+            }
         }
         for state in StateKind::ALL.into_iter().filter(|state| state.is_end()) {
             let ended = stats.jobs.get(&state).copied().unwrap_or_default();

@@ -124,7 +124,7 @@ async fn a_region_without_a_live_worker_is_told_to_operators() -> Result<()> {
         id: WorkerId::on_host("us").to_string(),
         regions: vec!["us".parse()?, "asia".parse()?],
         slots: 4,
-        running: 0,
+        running: 3,
         disk_full: false,
         sandbox: None,
         version: "1.0.0".to_owned(),
@@ -144,8 +144,11 @@ async fn a_region_without_a_live_worker_is_told_to_operators() -> Result<()> {
     assert_eq!((&us["status"], &us["workers"], &us["slots"]), (&json!("served"), &json!(1), &json!(4)));
     assert_eq!((&us["depth"], &us["oldest_seconds"]), (&json!({ "normal": 0, "low": 0 }), &Value::Null));
     let metrics = String::from_utf8(site.get("/metrics").await?.body)?;
-    for line in ["haul_region_workers{region=\"eu\"} 0", "haul_region_workers{region=\"asia\"} 1"] {
-        assert!(metrics.contains(line), "{line} in\n{metrics}");
+    for (region, [workers, slots, running]) in [("eu", [0, 0, 0]), ("us", [1, 4, 3]), ("asia", [1, 4, 3])] {
+        for (name, number) in [("workers", workers), ("slots", slots), ("running", running)] {
+            let line = format!("haul_region_{name}{{region=\"{region}\"}} {number}\n");
+            assert!(metrics.contains(&line), "{line} in\n{metrics}");
+        }
     }
     Ok(())
 }

@@ -53,6 +53,8 @@ fn what_every_api_tells_alike_is_never_added_up() -> Result<()> {
         "haul_queue_depth",
         "haul_queue_oldest_seconds",
         "haul_region_workers",
+        "haul_region_slots",
+        "haul_region_running",
         "haul_jobs_total",
         "haul_jobs_deferred_total",
         "haul_leases_lost_total",
