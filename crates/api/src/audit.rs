@@ -2,8 +2,9 @@
 //!
 //! A line has the name of the key, a word of a closed set, the start of the ticket, what became of it, and the id of the
 //! request, by which the line of that is found. It is written also where the request was refused, failed, or was left by its
-//! client before it was answered: it may have been done all the same. Callers without a key have no name; what
-//! they do is in no line of these. Not here: where the lines go (`shared::telemetry`).
+//! client before it was answered: it may have been done all the same. Only what a limit refuses has none, for it would push
+//! all others out. Callers without a key have no name; what they do is in no line of these. Not here: where the lines go
+//! (`shared::telemetry`).
 
 use axum::RequestExt as _;
 use axum::extract::{MatchedPath, RawPathParams, Request};
@@ -134,6 +135,8 @@ impl Drop for Entry {
         let Self { key, action, ticket, request, status } = self;
         let outcome = match status {
             None => "left",
+            // thousands a second can be had, and nothing was done
+            Some(StatusCode::TOO_MANY_REQUESTS | StatusCode::PAYLOAD_TOO_LARGE) => return,
             Some(status) if status.is_server_error() => "failed",
             Some(status) if status.is_client_error() => "refused",
             Some(_) => "done",

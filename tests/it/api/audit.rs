@@ -32,7 +32,7 @@ fn lines(log: &str) -> Result<Vec<String>> {
 
 #[tokio::test]
 async fn each_change_by_a_key_each_look_of_an_admin_and_each_new_key_is_a_line_of_the_audit() -> Result<()> {
-    let keys = Keys::of(&[("admin", "admin = true"), ("user", ""), ("late", "")])?;
+    let keys = Keys::of(&[("admin", "admin = true"), ("user", ""), ("late", "rate_downloads = \"1/m\"")])?;
     let logs = tempfile::tempdir()?;
     let (file, dir) = (keys.path().display().to_string(), logs.path().display().to_string());
     let variables =
@@ -67,6 +67,11 @@ async fn each_change_by_a_key_each_look_of_an_admin_and_each_new_key_is_a_line_o
     let form = house.request(&house.api, Method::POST, "/").header("sec-fetch-site", "same-origin");
     let form = form.header("content-type", "application/x-www-form-urlencoded").body(format!("key={}", key("late")));
     assert_eq!(send(form).await?.status, 422);
+    // what a limit refuses had a line each: who asks often enough pushed all others out of the file
+    let (again, huge) = (request(&url, json!({})), request(&url, json!({ "filename": "f".repeat(70_000) })));
+    for (body, status) in [(again, 429), (huge, 413)] {
+        assert_eq!(ask(&house, "late", Method::POST, DOWNLOADS, body).await?.status, status);
+    }
     let expected = [
         format!("user order {start} done 202"),
         format!("late delete {start} refused 404"),

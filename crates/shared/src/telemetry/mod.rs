@@ -6,6 +6,7 @@
 //! (no link, secret, full source URL or client address: kept by the types that are logged).
 
 mod escape;
+mod gaps;
 #[cfg(feature = "otel")]
 mod losses;
 mod rotate;
@@ -13,9 +14,11 @@ mod rotate;
 mod traces;
 
 use std::io::{self, BufWriter, IsTerminal as _, Write};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use tracing::Subscriber;
-use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -26,13 +29,14 @@ use tracing_subscriber::{EnvFilter, Layer, Registry};
 use crate::config::{LogConfig, LogFormat, TraceConfig};
 use crate::trace;
 use escape::Escaping;
+use gaps::{Counted, Gaps, Log};
 use rotate::RotatingFile;
 
 /// The target of lines about what was done, asked for or changed by whom. They are logged at every level of `HAUL_LOG`; who
 /// does not want them says `audit=off` there.
 pub const AUDIT: &str = "audit";
 
-/// Lines that wait for a slow disk or a slow reader; more are dropped, for a log must not stop the service.
+/// Lines that wait for a slow disk or a slow reader; more are dropped and counted ([`gaps`]), for a log must not stop the service.
 const LINES_WAITING: usize = 8192;
 
 /// Bytes of lines that are written together when they come faster than one by one. Whoever waits sees each at once: what
@@ -70,17 +74,20 @@ pub struct Service {
 pub struct Telemetry {
     #[cfg(feature = "otel")]
     traces: Option<traces::Traces>,
+    gaps: Arc<[Gaps]>,
     _lines: Vec<WorkerGuard>,
 }
 
 impl Telemetry {
-    /// Sends what waits of the traces, within three seconds. What is told from then on goes to the log only.
+    /// Sends what waits of the traces, within three seconds, and says what the logs lack. What is told from then on goes to the
+    /// log only.
     pub async fn end(self) {
         #[cfg(feature = "otel")]
         if let Some(traces) = self.traces {
             // the thread that sends is waited for
             let _ = tokio::task::spawn_blocking(move || traces.end()).await;
         }
+        self.gaps.iter().for_each(Gaps::tell);
     }
 }
 
@@ -93,19 +100,20 @@ pub fn start(config: &LogConfig, traces: Option<&TraceConfig>, service: &Service
     let is_terminal = config.dir.is_none() && io::stderr().is_terminal();
     let preferred = if is_terminal { LogFormat::Text } else { LogFormat::Json };
     let format = config.format.unwrap_or(preferred);
-    let mut guards = Vec::new();
-    let mut written = |output: Box<dyn Write + Send>| {
-        let lines = BufWriter::with_capacity(WRITTEN_AT_ONCE, output);
-        let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(LINES_WAITING).finish(lines);
+    let (mut guards, mut gaps) = (Vec::new(), Vec::new());
+    let mut written = |log, output: Box<dyn Write + Send>| {
+        let (writer, guard, lacks) = buffered(log, LINES_WAITING, output);
         guards.push(guard);
+        gaps.push(lacks);
         writer
     };
     let (lines, audit) = match &config.dir {
-        None => (written(Box::new(io::stderr())), None),
+        None => (written(Log::Whole, Box::new(io::stderr())), None),
         Some(dir) => {
             let open = |name: &str| RotatingFile::open(dir.as_std_path(), name).map_err(TelemetryError::Directory);
             let audit = service.audits.then(|| open(&format!("{}.audit", service.name))).transpose()?;
-            (written(Box::new(open(service.name)?)), audit.map(|file| written(Box::new(file))))
+            let lines = written(Log::Whole, Box::new(open(service.name)?));
+            (lines, audit.map(|file| written(Log::Audit, Box::new(file))))
         }
     };
     #[cfg(feature = "otel")]
@@ -119,11 +127,24 @@ pub fn start(config: &LogConfig, traces: Option<&TraceConfig>, service: &Service
     let audit = audit.map(|writer| shown(format, false, writer).with_filter(filter_fn(|what| what.target() == AUDIT)));
     let lines = shown(format, is_terminal, lines).with_filter(filter(&config.filter)?);
     Registry::default().with(spans).with(audit).with(lines).try_init().map_err(|error| start_fault(error.into()))?;
+    let gaps: Arc<[Gaps]> = gaps.into();
+    tokio::spawn(gaps::look_after(Arc::clone(&gaps)));
     Ok(Telemetry {
         #[cfg(feature = "otel")]
         traces: sent,
+        gaps,
         _lines: guards,
     })
+}
+
+/// What takes lines without waiting, and a thread that writes them; at most so many wait.
+fn buffered(log: Log, most_waiting: usize, output: Box<dyn Write + Send>) -> (NonBlocking, WorkerGuard, Gaps) {
+    let unwritten = Arc::new(AtomicU64::new(0));
+    let lines = BufWriter::with_capacity(WRITTEN_AT_ONCE, output);
+    let lines = Counted { inner: lines, unwritten: Arc::clone(&unwritten) };
+    let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(most_waiting).finish(lines);
+    let gaps = Gaps::of(log, writer.error_counter(), unwritten);
+    (writer, guard, gaps)
 }
 
 /// The layer of a log.
@@ -155,7 +176,7 @@ fn start_fault(error: Box<dyn std::error::Error + Send + Sync>) -> TelemetryErro
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::{Mutex, mpsc};
 
     use super::*;
 
@@ -206,6 +227,45 @@ mod tests {
         for (asked, is_there) in [("error", true), ("off", true), ("haul_api=debug", true), ("info,audit=off", false)] {
             let line = logged(asked, LogFormat::Text, false, || tracing::info!(target: AUDIT, "studio deleted it"));
             assert_eq!(line.contains("studio deleted it"), is_there, "{asked}");
+        }
+    }
+
+    /// Says that it has begun with a line, waits until it may go on, and writes nothing.
+    struct Stuck(mpsc::SyncSender<()>, mpsc::Receiver<()>);
+
+    impl Write for Stuck {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            let _ = self.0.send(());
+            let _ = self.1.recv();
+            Err(io::ErrorKind::StorageFull.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lines_that_nobody_takes_or_that_cannot_be_written_are_told_in_the_log_that_lacks_them() {
+        for (log, name, asked) in [(Log::Whole, "this log", "info"), (Log::Audit, "the audit", "off")] {
+            let ((began, has_begun), (go_on, may_go_on)) = (mpsc::sync_channel(8), mpsc::sync_channel(8));
+            let (mut lines, guard, gaps) = buffered(log, 1, Box::new(Stuck(began, may_go_on)));
+            let told = || logged(asked, LogFormat::Text, false, || gaps.tell());
+            let long = vec![b'a'; WRITTEN_AT_ONCE];
+            lines.write_all(&long).unwrap();
+            has_begun.recv().unwrap();
+            assert_eq!(told(), "");
+            for _ in 0..4 {
+                lines.write_all(&long).unwrap();
+            }
+            assert!(told().contains(&format!("3 lines of {name} were lost")), "one waits");
+            assert_eq!(told(), "", "nothing new");
+            go_on.send(()).unwrap();
+            // the one that waited has its turn
+            has_begun.recv().unwrap();
+            assert!(told().contains(&format!("4 lines of {name} were lost")), "the first could not be written");
+            drop(go_on);
+            drop(guard);
         }
     }
 
