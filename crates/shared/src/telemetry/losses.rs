@@ -49,9 +49,14 @@ impl Losses {
     /// So many were sent, or could not be.
     fn sent(&self, spans: usize, outcome: &OTelSdkResult) {
         self.waiting.fetch_sub(spans, Ordering::Relaxed);
-        if let Err(error) = outcome {
-            self.lost.fetch_add(spans as u64, Ordering::Relaxed);
-            self.tell(error);
+        match outcome {
+            Err(error) => {
+                self.lost.fetch_add(spans as u64, Ordering::Relaxed);
+                self.tell(error);
+            }
+            // a collector that takes all that it is sent may still be too slow for what there is
+            Ok(()) if self.lost.load(Ordering::Relaxed) > 0 => self.tell(&"they end faster than it takes them"),
+            Ok(()) => {}
         }
     }
 
@@ -139,22 +144,36 @@ mod tests {
     use super::*;
     use opentelemetry_sdk::error::OTelSdkError;
 
+    fn failed() -> OTelSdkResult {
+        Err(OTelSdkError::Timeout(Duration::ZERO))
+    }
+
     #[test]
     fn what_finds_no_room_or_could_not_be_sent_is_lost_and_room_comes_back() {
         let losses = Losses::new(2);
         let lost = || losses.lost.load(Ordering::Relaxed);
         assert!(losses.takes() && losses.takes() && !losses.takes());
         assert_eq!(lost(), 1);
-        losses.sent(1, &Ok(()));
-        assert!(losses.takes() && !losses.takes());
-        assert_eq!(lost(), 2);
-        losses.sent(2, &Err(OTelSdkError::Timeout(Duration::ZERO)));
+        losses.sent(2, &failed());
         // it was told, and begins anew
         assert_eq!(lost(), 0);
         assert!(losses.takes());
-        losses.sent(1, &Err(OTelSdkError::Timeout(Duration::ZERO)));
+        losses.sent(1, &failed());
         assert_eq!(lost(), 1);
         losses.tell_all();
         assert!(lost() == 0 && !losses.takes());
+    }
+
+    /// What a slow collector had no room for was not told as long as it took what it was sent.
+    #[test]
+    fn what_finds_no_room_is_told_also_when_all_else_is_sent() {
+        let losses = Losses::new(1);
+        let lost = || losses.lost.load(Ordering::Relaxed);
+        assert!(losses.takes() && !losses.takes());
+        losses.sent(1, &Ok(()));
+        assert_eq!(lost(), 0, "it was told");
+        assert!(losses.takes() && !losses.takes());
+        losses.sent(1, &Ok(()));
+        assert_eq!(lost(), 1, "within a minute it is told once");
     }
 }
