@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IntoHeaderName};
+use jiff::Timestamp;
+use reqwest::header::{CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IntoHeaderName, RETRY_AFTER};
 use reqwest::{Method, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -13,6 +14,7 @@ use url::Url;
 
 use crate::client::{Client, innermost, late};
 use crate::error::Error;
+use crate::problem::Problem;
 use crate::text::plain;
 
 /// Bytes of an answer in JSON; a hundred jobs with long notes have a tenth of it.
@@ -94,7 +96,7 @@ impl<'c> Call<'c> {
     /// The answer may take so much longer than usual.
     #[must_use]
     pub fn longer_by(mut self, more: Duration) -> Self {
-        self.limit += more;
+        self.limit = self.limit.saturating_add(more);
         self
     }
 
@@ -160,7 +162,7 @@ impl Client {
     fn unread(&self, error: Unread) -> Error {
         match error {
             Unread::Broken(why) => self.away(why),
-            Unread::TooLarge => Error::Garbled { what: "it has no end".to_owned(), passes: false },
+            Unread::TooLarge => Error::Garbled { what: "it has no end".to_owned(), passes: None },
         }
     }
 
@@ -169,14 +171,21 @@ impl Client {
         let status = response.status();
         let kind = response.headers().get(CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or_default();
         let is_problem = kind.starts_with("application/problem+json");
+        let asked = response.headers().get(RETRY_AFTER).and_then(|it| it.to_str().ok()).and_then(seconds_asked_for);
         let body = timeout(self.timeout(), read(&mut response, LARGEST_REFUSAL)).await;
         let body = body.ok().and_then(Result::ok).unwrap_or_default();
-        match serde_json::from_slice(&body) {
-            Ok(problem) if is_problem => Error::Refused(Box::new(problem)),
-            _ => Error::Garbled {
-                what: format!("{status}, and no problem of this API; is {} a Haul service?", self.host()),
-                passes: status.is_server_error() || matches!(status.as_u16(), 408 | 429),
-            },
+        match serde_json::from_slice::<Problem>(&body) {
+            Ok(problem) if is_problem => {
+                let retry_after = problem.retry_after.max(asked);
+                Error::Refused(Box::new(Problem { retry_after, ..problem }))
+            }
+            _ => {
+                let passes = status.is_server_error() || matches!(status.as_u16(), 408 | 429);
+                Error::Garbled {
+                    what: format!("{status}, and no problem of this API; is {} a Haul service?", self.host()),
+                    passes: passes.then(|| Duration::from_secs(asked.unwrap_or_default())),
+                }
+            }
         }
     }
 }
@@ -192,7 +201,14 @@ async fn read(response: &mut Response, most: usize) -> Result<Bytes, Unread> {
     Ok(body.into())
 }
 
+/// Reads a `Retry-After` of either form (RFC 9110, 10.2.3): seconds, or a date, by the clock of this machine.
+fn seconds_asked_for(text: &str) -> Option<u64> {
+    let until = || Some(jiff::fmt::rfc2822::parse(text).ok()?.timestamp());
+    let from_now = || Some(until()?.duration_since(Timestamp::now()).as_secs_f64().ceil() as u64);
+    text.parse().ok().or_else(from_now)
+}
+
 fn garbled(error: &serde_json::Error) -> Error {
     // what it quotes is the server's
-    Error::Garbled { what: plain(&error.to_string()), passes: false }
+    Error::Garbled { what: plain(&error.to_string()), passes: None }
 }

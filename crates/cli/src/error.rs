@@ -53,8 +53,9 @@ pub enum Error {
     Garbled {
         /// What is odd about it.
         what: String,
-        /// May it be another one soon? So it is where a proxy speaks for a server that is away.
-        passes: bool,
+        /// After how long it may be another one, at the least, as it may where a proxy speaks for a server that is away;
+        /// `None`: it will not be.
+        passes: Option<Duration>,
     },
     /// The server refuses, in its own words.
     #[error("{0}")]
@@ -116,12 +117,15 @@ impl Error {
         }
     }
 
-    /// May the same succeed soon? Then after how long at the least, where the server has said so.
+    /// May the same succeed soon? Then after how long at the least; zero where the server has not said so.
     #[must_use]
-    pub fn passes(&self) -> Option<Option<Duration>> {
+    pub fn passes(&self) -> Option<Duration> {
         match self {
-            Self::Unreachable { was_there: true, .. } | Self::Garbled { passes: true, .. } => Some(None),
-            Self::Refused(problem) if problem.passes() => Some(problem.retry_after.map(Duration::from_secs)),
+            Self::Unreachable { was_there: true, .. } => Some(Duration::ZERO),
+            Self::Garbled { passes, .. } => *passes,
+            Self::Refused(problem) if problem.passes() => {
+                Some(Duration::from_secs(problem.retry_after.unwrap_or_default()))
+            }
             _ => None,
         }
     }
@@ -137,7 +141,7 @@ mod tests {
         assert_eq!(io(io::ErrorKind::StorageFull), Exit::Failed);
         assert_eq!(io(io::ErrorKind::BrokenPipe), Exit::Done);
         let away = |was_there| Error::Unreachable { server: "a".into(), why: "refused".into(), was_there };
-        assert_eq!((away(true).exit(), away(true).passes()), (Exit::Unreachable, Some(None)));
+        assert_eq!((away(true).exit(), away(true).passes()), (Exit::Unreachable, Some(Duration::ZERO)));
         assert_eq!(away(false).passes(), None, "a server that was never there is more likely mistyped than away");
         let all = [Exit::Failed, Exit::Interrupted, Exit::Done, Exit::Refused, Exit::Usage, Exit::Unreachable];
         assert_eq!(all.into_iter().max(), Some(Exit::Interrupted));

@@ -57,8 +57,9 @@ impl Patience {
     pub async fn outlast(&mut self, error: Error) -> Result<(), Error> {
         let Some(asked) = error.passes() else { return Err(error) };
         let since = *self.since.get_or_insert_with(Instant::now);
-        let pause = self.pauses.next().unwrap_or(LONGEST_PAUSE).max(asked.unwrap_or_default());
-        if since.elapsed() + pause > self.limit {
+        let pause = self.pauses.next().unwrap_or(LONGEST_PAUSE).max(asked);
+        // what a server asks for may be any number
+        if since.elapsed().saturating_add(pause) > self.limit {
             return Err(error);
         }
         sleep(pause).await;
@@ -102,5 +103,9 @@ mod tests {
         assert!(patience.outlast(busy(Some(40))).await.is_err());
         assert_eq!(before.elapsed(), Duration::ZERO);
         assert!(Patience::of(Duration::ZERO).outlast(busy(None)).await.is_err());
+        // a time that can't be added to any other
+        let mut patience = Patience::of(Duration::from_secs(60));
+        assert!(patience.outlast(busy(Some(1))).await.is_ok());
+        assert!(patience.outlast(busy(Some(u64::MAX))).await.is_err());
     }
 }

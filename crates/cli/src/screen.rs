@@ -70,7 +70,7 @@ impl Screen {
     /// When nobody reads it.
     pub fn say_json(&self, value: &impl Serialize) -> Result<(), Error> {
         let line = serde_json::to_string(value);
-        self.say([line.map_err(|error| Error::Garbled { what: error.to_string(), passes: false })?])
+        self.say([line.map_err(|error| Error::Garbled { what: error.to_string(), passes: None })?])
     }
 
     /// Tells what a person may want to know.

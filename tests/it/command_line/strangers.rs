@@ -3,7 +3,7 @@
 use anyhow::Result;
 use haul_tests::command_line::Person;
 use haul_tests::origin::Origin;
-use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, LOCATION};
+use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
@@ -78,6 +78,26 @@ async fn what_is_not_the_rest_of_the_same_file_is_not_added_to_a_part() -> Resul
     origin.answer(&path, 206, &[(CONTENT_RANGE, &rest)], &BYTES[4..]);
     assert_eq!(person.types(&["save", ID, "--via-api"]).await?.out, "talk.mp4\n");
     assert_eq!(person.read("talk.mp4")?, BYTES);
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_is_asked_to_come_back_later_by_whatever_stands_between_does_not_come_sooner() -> Result<()> {
+    let origin = Origin::start().await;
+    let person = Person::at(&origin.url(""))?;
+    let path = format!("/api/v1/downloads/{ID}");
+    let problem = json!({"status": 429, "code": "rate_limited", "detail": "Too much.", "retry_after": 1}).to_string();
+    for (kind, body, later) in [
+        ("text/html", "<h1>Not now</h1>", "3600"),
+        ("text/html", "<h1>Not now</h1>", "Sun, 06 Nov 2095 08:49:37 GMT"),
+        ("application/problem+json", &problem, "3600"),
+    ] {
+        origin.answer(&path, 429, &[(CONTENT_TYPE, kind), (RETRY_AFTER, later)], body.to_owned());
+        let before = origin.hits(&path);
+        let said = person.types(&["save", ID, "--patience", "3s"]).await?;
+        assert!(matches!(said.code, Some(3 | 4)), "{said:?}");
+        assert_eq!(origin.hits(&path), before + 1, "{later}");
+    }
     Ok(())
 }
 

@@ -76,7 +76,7 @@ pub async fn run(client: &Client, screen: &Screen, show: &Show) -> Result<Exit, 
             None => return Ok(Exit::Done),
         }
     }
-    Err(Error::Garbled { what: format!("a list of {MOST_PARTS} parts and more"), passes: false })
+    Err(Error::Garbled { what: format!("a list of {MOST_PARTS} parts and more"), passes: None })
 }
 
 async fn part(client: &Client, show: &Show, cursor: Option<&str>) -> Result<Answer, Error> {

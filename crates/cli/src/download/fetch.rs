@@ -4,6 +4,8 @@
 //! file of the promised size, and have the validator that was seen before, where there is one (RFC 9110, 14 and 13.1.5). In
 //! the end the hash decides ([`super::part`]).
 
+use std::time::Duration;
+
 use reqwest::header::{
     ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, IF_RANGE, RANGE,
 };
@@ -158,7 +160,7 @@ impl Fetch<'_> {
 
 /// An answer with bytes that can't be used; another may be.
 fn odd(what: &str) -> Error {
-    Error::Garbled { what: what.to_owned(), passes: true }
+    Error::Garbled { what: what.to_owned(), passes: Some(Duration::ZERO) }
 }
 
 /// Is a `Content-Range` the rest, from a byte on, of a file of this size?

@@ -219,7 +219,7 @@ fn why_without_result(job: &Job) -> Error {
         (_, Status::Cancelled) => ended("The download was cancelled.", "cancelled"),
         (_, Status::Expired) => ended("The result was kept for its time and is deleted.", "expired"),
         (_, status) => {
-            Error::Garbled { what: format!("a job is {} without a result or a reason", status.word()), passes: false }
+            Error::Garbled { what: format!("a job is {} without a result or a reason", status.word()), passes: None }
         }
     }
 }
