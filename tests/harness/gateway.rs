@@ -36,6 +36,8 @@ pub enum Turn {
     Held,
     /// It is carried out after [`Gateway::release`] only, and then also when nobody waits for the answer any more.
     Late,
+    /// It is carried out; the answer does not say how long it is.
+    Unmeasured,
     /// It is carried out; so many bytes of the answer come, and then none, for as long as somebody waits.
     Stalled(usize),
 }
@@ -171,6 +173,7 @@ async fn serve(State(way): State<Arc<Way>>, request: Request) -> Response {
             let _released = way.release.subscribe().changed().await;
             answer
         }
+        Some(Turn::Unmeasured) => unmeasured(answer),
         Some(Turn::Stalled(bytes)) => stalled(answer, bytes),
         Some(Turn::Refused(_) | Turn::Late) | None => answer,
     }
@@ -204,6 +207,12 @@ async fn half(answer: Response) -> Response {
         Err(std::io::Error::other("broken off on purpose"))
     });
     Response::from_parts(head, Body::from_stream(pieces.chain(end)))
+}
+
+fn unmeasured(answer: Response) -> Response {
+    let (mut head, body) = answer.into_parts();
+    head.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(head, Body::from_stream(body.into_data_stream()))
 }
 
 fn stalled(answer: Response, bytes: usize) -> Response {

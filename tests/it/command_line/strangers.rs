@@ -2,7 +2,9 @@
 
 use anyhow::Result;
 use haul_tests::command_line::Person;
+use haul_tests::gateway::{Gateway, Turn};
 use haul_tests::origin::Origin;
+use reqwest::Method;
 use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -57,7 +59,8 @@ async fn whatever_a_server_calls_a_file_it_lies_in_the_folder_and_no_word_of_it_
 #[tokio::test]
 async fn what_is_not_the_rest_of_the_same_file_is_not_added_to_a_part() -> Result<()> {
     let origin = Origin::start().await;
-    let person = Person::at(&origin.url(""))?;
+    let gateway = Gateway::to(origin.address()).await;
+    let person = Person::at(&gateway.url())?;
     put_job(&origin, "talk.mp4", &sha256(BYTES));
     let (path, part) = (format!("/api/v1/downloads/{ID}/content"), format!("talk.mp4.{}.part", &sha256(BYTES)[..16]));
     let rest = format!("bytes 4-{}/{}", BYTES.len() - 1, BYTES.len());
@@ -74,10 +77,30 @@ async fn what_is_not_the_rest_of_the_same_file_is_not_added_to_a_part() -> Resul
         assert_eq!((said.code, said.out.as_str()), (Some(3), ""), "{range}: {}", said.err);
         assert_eq!(person.files()?, [part.as_str()], "{range}");
     }
+    // a page that does not say how long it is once emptied the part, and was its beginning then
     std::fs::write(person.folder().join(&part), &BYTES[..4])?;
+    origin.answer(&path, 200, &[], "<title>Log in</title>");
+    gateway.next(Method::GET, &path, Turn::Unmeasured);
+    assert_eq!(person.types(&["save", ID, "--via-api", "--patience", "0"]).await?.code, Some(3));
+    assert_eq!(person.read(&part)?, &BYTES[..4]);
     origin.answer(&path, 206, &[(CONTENT_RANGE, &rest)], &BYTES[4..]);
     assert_eq!(person.types(&["save", ID, "--via-api"]).await?.out, "talk.mp4\n");
     assert_eq!(person.read("talk.mp4")?, BYTES);
+    Ok(())
+}
+
+/// Each time that it came further than the last time was once taken for progress.
+#[tokio::test]
+async fn a_way_on_which_nothing_is_ever_gained_is_given_up() -> Result<()> {
+    let origin = Origin::start().await;
+    let gateway = Gateway::to(origin.address()).await;
+    let person = Person::at(&gateway.url())?;
+    put_job(&origin, "talk.mp4", &sha256(BYTES));
+    for turn in [Turn::Halved, Turn::Refused(416)].repeat(3) {
+        gateway.next(Method::GET, &format!("/api/v1/downloads/{ID}/content"), turn);
+    }
+    let said = person.types(&["save", ID, "--via-api", "--patience", "3s"]).await?;
+    assert_eq!((said.code, said.out.as_str()), (Some(3), ""), "{}", said.err);
     Ok(())
 }
 

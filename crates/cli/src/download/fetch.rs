@@ -62,10 +62,12 @@ impl Fetch<'_> {
     /// # Errors
     /// When no way leads to the bytes for too long, the result is gone, or the part can't be written.
     pub async fn all(mut self, part: &mut Part, patience: &mut Patience, row: &mut Row<'_>) -> Result<(), Error> {
+        // further than ever, not only than the last time: whoever begins anew each time gets nowhere
+        let mut most = part.size_bytes();
         while part.size_bytes() < self.result.size_bytes {
-            let before = part.size_bytes();
             let stopped = self.some(part, row).await;
-            if part.size_bytes() > before {
+            if part.size_bytes() > most {
+                most = part.size_bytes();
                 patience.renew();
             }
             match stopped {
@@ -141,7 +143,8 @@ impl Fetch<'_> {
         let is_encoded = response.headers().get(CONTENT_ENCODING).is_some_and(|it| it != "identity");
         match response.status() {
             _ if is_encoded => return Err(Stopped::Way(odd("it is compressed, which nobody asked for"))),
-            StatusCode::OK if response.content_length().is_some_and(|length| length != self.result.size_bytes) => {
+            // one that does not say how long it is may be a page of whoever stands between: it empties no part
+            StatusCode::OK if response.content_length() != Some(self.result.size_bytes) => {
                 return Err(Stopped::Way(odd("it is not as long as the file")));
             }
             StatusCode::OK => part.restart().await.map_err(Stopped::Other)?,
