@@ -16,6 +16,7 @@ use crate::processes::{PATIENCE, built};
 pub struct Person {
     server: String,
     key: Option<String>,
+    proxy: Option<String>,
     folder: TempDir,
 }
 
@@ -39,13 +40,20 @@ impl Person {
     /// # Errors
     /// When there is no room for a folder.
     pub fn at(server: &str) -> Result<Self> {
-        Ok(Self { server: server.to_owned(), key: None, folder: tempfile::tempdir()? })
+        Ok(Self { server: server.to_owned(), key: None, proxy: None, folder: tempfile::tempdir()? })
     }
 
     /// The same, with a key.
     #[must_use]
     pub fn with_key(mut self, key: &str) -> Self {
         self.key = Some(key.to_owned());
+        self
+    }
+
+    /// The same, in an environment that names this proxy for everything.
+    #[must_use]
+    pub fn behind(mut self, proxy: &str) -> Self {
+        self.proxy = Some(proxy.to_owned());
         self
     }
 
@@ -64,6 +72,7 @@ impl Person {
     pub fn begins(&self, words: &[&str]) -> Result<Running> {
         let mut command = Command::new(built("haul")?);
         command.env_clear().env("HAUL_SERVER", &self.server).envs(self.key.as_ref().map(|key| ("HAUL_KEY", key)));
+        command.envs(self.proxy.as_ref().map(|proxy| ("ALL_PROXY", proxy)));
         command.args(words).current_dir(self.folder.path()).kill_on_drop(true);
         Ok(Running(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?))
     }

@@ -1,7 +1,8 @@
 //! The service as seen from here: requests to its API, and to wherever its links lead.
 //!
 //! Every answer has a time. The key goes to the API, and nowhere else: whoever holds the
-//! results never sees it, and no redirect takes it along.
+//! results never sees it, no redirect takes it along, and what is on this machine is asked
+//! directly, whatever proxy the environment names.
 //!
 //! Not here: what is asked and answered (`call`), and when to ask again (`patience`).
 
@@ -17,7 +18,7 @@ use reqwest::{ClientBuilder, Method, RequestBuilder, Response, redirect};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 use tokio::time::timeout;
-use url::Url;
+use url::{Host, Url};
 
 use crate::args::Global;
 use crate::call::Call;
@@ -38,6 +39,8 @@ const MOST_REDIRECTS: usize = 3;
 pub struct Client {
     api: reqwest::Client,
     store: reqwest::Client,
+    /// For links that lead to this machine.
+    store_here: reqwest::Client,
     server: Url,
     key: Option<HeaderValue>,
     timeout: Duration,
@@ -54,24 +57,27 @@ impl Client {
         Self::connected(global, |api| api)
     }
 
-    /// The same, with connections to the API as the caller wants them.
+    /// The same, with connections as the caller wants them.
     ///
     /// # Errors
     /// As [`Client::new`].
     pub(crate) fn connected(
         global: &Global,
-        connections: impl FnOnce(ClientBuilder) -> ClientBuilder,
+        connections: impl Fn(ClientBuilder) -> ClientBuilder,
     ) -> Result<Self, Error> {
         let builder = || {
             let agent = concat!("haul/", env!("CARGO_PKG_VERSION"));
-            reqwest::Client::builder().user_agent(agent).connect_timeout(CONNECT.min(global.timeout))
+            connections(reqwest::Client::builder().user_agent(agent).connect_timeout(CONNECT.min(global.timeout)))
         };
+        let api = || if is_loopback(&global.server) { builder().no_proxy() } else { builder() };
+        let store = || builder().redirect(redirect::Policy::limited(MOST_REDIRECTS)).referer(false);
         let build = |builder: ClientBuilder| {
             builder.build().map_err(|error| Error::Usage(format!("TLS can't be set up: {}", innermost(&error))))
         };
         Ok(Self {
-            api: build(connections(builder().redirect(redirect::Policy::none())))?,
-            store: build(builder().redirect(redirect::Policy::limited(MOST_REDIRECTS)).referer(false))?,
+            api: build(api().redirect(redirect::Policy::none()))?,
+            store: build(store())?,
+            store_here: build(store().no_proxy())?,
             server: global.server.clone(),
             key: key_of(global)?.map(|key| bearer(&key)).transpose()?,
             timeout: global.timeout,
@@ -104,7 +110,7 @@ impl Client {
 
     /// A request to whoever holds the results, without key; whoever sends it sets its time.
     pub(crate) fn request_of_link(&self, url: Url) -> RequestBuilder {
-        self.store.get(url)
+        if is_loopback(&url) { self.store_here.get(url) } else { self.store.get(url) }
     }
 
     /// Sends a request to the API, with the key; any status is an answer.
@@ -188,6 +194,16 @@ pub(crate) fn innermost(error: &reqwest::Error) -> String {
     if error.source().is_some() { plain(&cause.to_string()) } else { "the request can't be sent".to_owned() }
 }
 
+/// Is it this machine? To a proxy the same address would be another one.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
 fn host_of(url: &Url) -> String {
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     format!("{}{port}", url.host_str().unwrap_or_default())
@@ -211,4 +227,25 @@ fn bearer(key: &SecretString) -> Result<HeaderValue, Error> {
     let mut value = value.map_err(|_| Error::Usage("the key has characters that no key has".to_owned()))?;
     value.set_sensitive(true);
     Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_is_known_by_its_addresses_and_its_name() {
+        for (url, is_here) in [
+            ("http://127.0.0.1:8080/", true),
+            ("http://127.8.8.8/", true),
+            ("http://[::1]/", true),
+            ("http://localhost:8080/haul/", true),
+            ("http://localhost.example/", false),
+            ("https://haul.example/", false),
+            ("http://10.0.0.1/", false),
+            ("http://0.0.0.0/", false),
+        ] {
+            assert_eq!(is_loopback(&url.parse().unwrap()), is_here, "{url}");
+        }
+    }
 }

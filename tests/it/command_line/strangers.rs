@@ -124,6 +124,28 @@ async fn who_is_asked_to_come_back_later_by_whatever_stands_between_does_not_com
     Ok(())
 }
 
+/// The key went to it in clear text, and the load of a machine of one's own to that of somebody else.
+#[tokio::test]
+async fn a_proxy_is_asked_for_what_is_elsewhere_and_never_for_this_machine_or_by_load() -> Result<()> {
+    let (origin, proxy) = (Origin::start().await, Origin::start().await);
+    let person = Person::at(&origin.url(""))?.behind(&proxy.url(""));
+    put_job(&origin, "talk.mp4", &sha256(BYTES));
+    let link = json!({ "url": origin.url("/talk.mp4") }).to_string();
+    origin.answer(&format!("/api/v1/downloads/{ID}/link"), 200, &[(CONTENT_TYPE, "application/json")], link);
+    origin.put("/talk.mp4", BYTES);
+    let said = person.types(&["save", ID]).await?;
+    assert_eq!((said.code, said.out.as_str()), (Some(0), "talk.mp4\n"), "{}", said.err);
+    assert!(!said.err.contains("through the API"), "{}", said.err);
+    let load = ["load", "--mix", "health", "--users", "1", "--for", "1s", "--keep", "--i-may", "--timeout", "1"];
+    assert_eq!(person.types(&[&load[..], &["--server", "http://192.0.2.1"]].concat()).await?.code, Some(3));
+    assert_eq!(proxy.all_hits(), 0);
+
+    proxy.answer("/api/v1/stats", 200, &[(CONTENT_TYPE, "application/json")], r#"{"proxied":true}"#);
+    let said = person.types(&["stats", "--server", "http://192.0.2.1"]).await?;
+    assert!(said.code == Some(0) && said.out.contains("proxied"), "{said:?}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_server_that_is_away_or_none_of_ours_is_told_at_once() -> Result<()> {
     let nobody = Person::at("http://127.0.0.1:9")?;
