@@ -6,12 +6,19 @@ use std::time::Duration;
 
 use indicatif::{FormattedDuration, HumanBytes};
 use serde_json::{Map, Value};
+use unicode_width::UnicodeWidthStr as _;
 
 use crate::table;
 use crate::text::plain;
 
 /// Columns of a cell.
 const WIDEST_CELL: usize = 60;
+
+/// Columns of a table: those of the widest that the API has, and some that it may have one day.
+const MOST_COLUMNS: usize = 40;
+
+/// Fields of an object, or rows of a table: a short answer could name a new column in each row.
+const MOST_LINES: usize = 1000;
 
 /// Lines of an answer; the fields that are named come first, in that order, the others by their names.
 #[must_use]
@@ -23,14 +30,15 @@ pub fn outline(value: &Value, first: &[&str]) -> Vec<String> {
 }
 
 fn of_fields(fields: &Map<String, Value>, first: &[&str]) -> Vec<String> {
-    let ordered = in_order(fields, first);
+    let mut ordered = in_order(fields, first);
+    let left_out = cut_off(&mut ordered, MOST_LINES);
     let is_nested = |value: &Value| match value {
         Value::Object(_) => true,
         Value::Array(items) => items.iter().any(Value::is_object),
         _ => false,
     };
     let (nested, plain_ones): (Vec<_>, Vec<_>) = ordered.into_iter().partition(|(_, value)| is_nested(value));
-    let widest = plain_ones.iter().map(|(name, _)| title(name).len()).max().unwrap_or_default();
+    let widest = plain_ones.iter().map(|(name, _)| title(name).width()).max().unwrap_or_default();
     let mut lines: Vec<String> = plain_ones
         .into_iter()
         .map(|(name, value)| format!("{}{}", table::padded(&title(name), widest + 2), shown(name, value)))
@@ -43,20 +51,33 @@ fn of_fields(fields: &Map<String, Value>, first: &[&str]) -> Vec<String> {
         lines.push(format!("{}:", plain(&name.replace('_', " "))));
         lines.extend(inner.into_iter().map(|line| format!("  {line}")));
     }
+    lines.extend(left_out);
     lines
 }
 
-/// A table of objects, with a column for each field that any of them has.
+/// A table of objects, with a column for each field that any of them has, as far as that is one for people.
 fn of_items(items: &[Value], first: &[&str]) -> Vec<String> {
+    let mut items: Vec<&Value> = items.iter().collect();
+    let left_out = cut_off(&mut items, MOST_LINES);
     let mut all = Map::new();
-    for fields in items.iter().filter_map(Value::as_object) {
+    for fields in items.iter().filter_map(|item| item.as_object()) {
         all.extend(fields.iter().map(|(name, _)| (name.clone(), Value::Null)));
     }
-    let names: Vec<&str> = in_order(&all, first).into_iter().map(|(name, _)| name).collect();
+    let names = in_order(&all, first).into_iter().map(|(name, _)| name).take(MOST_COLUMNS);
+    let names: Vec<&str> = names.collect();
     let cell = |item: &Value, name: &str| table::cut(&shown(name, item.get(name).unwrap_or(&Value::Null)), WIDEST_CELL);
     let rows: Vec<Vec<String>> = items.iter().map(|item| names.iter().map(|name| cell(item, name)).collect()).collect();
     let heads: Vec<String> = names.iter().map(|name| title(name)).collect();
-    table::lines(&heads.iter().map(String::as_str).collect::<Vec<_>>(), &rows)
+    let mut lines = table::lines(&heads.iter().map(String::as_str).collect::<Vec<_>>(), &rows);
+    lines.extend(left_out);
+    lines
+}
+
+/// Leaves so many, and a line that says how many more there were.
+fn cut_off<T>(all: &mut Vec<T>, most: usize) -> Option<String> {
+    let more = all.len().saturating_sub(most);
+    all.truncate(most);
+    (more > 0).then(|| format!("… and {more} more; --json shows all"))
 }
 
 fn in_order<'a>(fields: &'a Map<String, Value>, first: &[&str]) -> Vec<(&'a str, &'a Value)> {
@@ -69,7 +90,7 @@ fn in_order<'a>(fields: &'a Map<String, Value>, first: &[&str]) -> Vec<(&'a str,
 /// A field's name without its unit, which the value has.
 fn title(name: &str) -> String {
     let name = name.strip_suffix("_bytes").or_else(|| name.strip_suffix("_seconds")).unwrap_or(name);
-    plain(&name.replace('_', " "))
+    table::cut(&plain(&name.replace('_', " ")), WIDEST_CELL)
 }
 
 /// A value, with the unit that its field's name says.
@@ -143,5 +164,16 @@ mod tests {
             (length_of(2.54), length_of(-1.0), length_of(f64::NAN)),
             ("2.5 s".into(), "-1.0 s".into(), "NaN s".into())
         );
+    }
+
+    /// A table of each field that any row has was as large as the answer's square.
+    #[test]
+    fn however_many_fields_of_whatever_length_a_server_invents_what_is_shown_has_a_size() {
+        let rows: Vec<Value> = (0..1500).map(|at| json!({ format!("field{at}"): at, "a": "x".repeat(5000) })).collect();
+        let fields: Map<String, Value> = (0..1500).map(|at| (format!("{at:0>100}"), json!(at))).collect();
+        let lines = outline(&json!({ "rows": rows, "fields": fields }), &[]);
+        assert_eq!(lines.iter().filter(|line| line.trim() == "… and 500 more; --json shows all").count(), 2);
+        let widest = lines.iter().map(|line| line.width()).max().unwrap_or_default();
+        assert!(lines.len() < 2 * MOST_LINES + 10 && widest < MOST_COLUMNS * (WIDEST_CELL + 4), "{widest}");
     }
 }
