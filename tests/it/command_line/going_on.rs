@@ -125,6 +125,29 @@ async fn an_order_whose_answers_are_lost_is_one_job_and_is_carried_out() -> Resu
     Ok(())
 }
 
+/// The second was told that another process had its part, which was the first.
+#[tokio::test]
+async fn orders_of_one_command_that_come_to_the_same_bytes_are_one_file_fetched_once() -> Result<()> {
+    let site = Site::start().await?;
+    let gateway = gateway(&site).await?;
+    let first = site.submit(MEDIA).await?;
+    site.complete(&media()).await?;
+    let jobs = [first, site.submit(MEDIA).await?];
+    for job in &jobs {
+        gateway.next(Method::GET, &content(job), Turn::Held);
+    }
+    let person = Person::at(&gateway.url())?;
+    let running = person.begins(&["save", id(&jobs[0]), id(&jobs[1]), "--via-api"])?;
+    let is_asked = |job: &String| gateway.answered(&Method::GET, job) > 0;
+    until("one fetches", async || gateway.held() == 1 && jobs.iter().all(is_asked)).await?;
+    gateway.release();
+    let said = running.ends().await?;
+    assert_eq!((said.code, said.out.as_str()), (Some(0), "Ein Vortrag.mp4\nEin Vortrag.mp4\n"), "{}", said.err);
+    assert_eq!(jobs.iter().flat_map(|job| gateway.ranges(&content(job))).collect::<Vec<_>>(), [""]);
+    assert!(person.files()? == ["Ein Vortrag.mp4"] && person.read("Ein Vortrag.mp4")? == media());
+    Ok(())
+}
+
 async fn interrupted(person: &Person, site: &Site, more: &[&str]) -> Result<(Said, String)> {
     let running = person.begins(&[&["get", MEDIA], more].concat())?;
     until("it is ordered", async || only(site).await.is_ok()).await?;

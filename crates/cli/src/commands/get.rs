@@ -7,6 +7,7 @@ use clap::Args;
 use uuid::Uuid;
 
 use crate::client::Client;
+use crate::download::part::Turns;
 use crate::download::save::prepare;
 use crate::download::{Order, Saving, Trip};
 use crate::error::{Error, Exit};
@@ -50,8 +51,8 @@ pub async fn run(client: &Client, screen: &Screen, get: &Get) -> Result<Exit, Er
         let urls = if url == "-" { listed(&read_list()?) } else { vec![url.clone()] };
         orders.extend(urls.into_iter().map(Order::New));
     }
-    let trip = Trip { client, screen, options: &get.options, saving: &get.saving, waits: !get.no_wait };
-    carry_out(trip, orders).await
+    let (options, saving, turns) = (&get.options, &get.saving, &Turns::default());
+    carry_out(Trip { client, screen, options, saving, turns, waits: !get.no_wait }, orders).await
 }
 
 /// Carries orders out once it is sure that they can be.
@@ -59,7 +60,7 @@ pub async fn run(client: &Client, screen: &Screen, get: &Get) -> Result<Exit, Er
 /// # Errors
 /// When there are none, or they have no place.
 pub(super) async fn carry_out(trip: Trip<'_>, mut orders: Vec<Order>) -> Result<Exit, Error> {
-    // the same twice would be one file, fetched by two
+    // the same words twice would be one download, told twice
     let mut seen = HashSet::new();
     orders.retain(|order| seen.insert(order.clone()));
     let wrong = |what: &str| Err(Error::Usage(what.to_owned()));

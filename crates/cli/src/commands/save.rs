@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::get::carry_out;
 use crate::client::Client;
+use crate::download::part::Turns;
 use crate::download::{Order, Saving, Trip};
 use crate::error::{Error, Exit};
 use crate::options::Options;
@@ -27,6 +28,6 @@ pub struct Save {
 /// When nothing can be saved; what becomes of each is told, and in the exit code.
 pub async fn run(client: &Client, screen: &Screen, save: &Save) -> Result<Exit, Error> {
     let orders = save.ids.iter().copied().map(Order::Known).collect();
-    let options = Options::default();
-    carry_out(Trip { client, screen, options: &options, saving: &save.saving, waits: true }, orders).await
+    let (options, saving, turns) = (&Options::default(), &save.saving, &Turns::default());
+    carry_out(Trip { client, screen, options, saving, turns, waits: true }, orders).await
 }

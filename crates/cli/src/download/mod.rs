@@ -33,6 +33,7 @@ use crate::screen::Screen;
 use crate::text::plain;
 use crate::wire::{Job, Status};
 use interrupt::unless_stopped;
+use part::Turns;
 
 /// How results are saved.
 #[derive(Debug, Clone, Args)]
@@ -81,6 +82,8 @@ pub struct Trip<'a> {
     pub options: &'a Options,
     /// How results are saved.
     pub saving: &'a Saving,
+    /// Which of them saves what several come to.
+    pub turns: &'a Turns,
     /// Whether to wait for results at all.
     pub waits: bool,
 }

@@ -1,15 +1,18 @@
 //! A file that is still growing, and the hash of what it has so far.
 //!
 //! Whoever was killed left a part behind. Opened again, its bytes are hashed with those that follow, so that the file that
-//! comes of it is the one that was promised, or none. One process at a time has a part.
+//! comes of it is the one that was promised, or none. One process at a time has a part, and in it one order ([`Turns`]).
 
+use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Seek as _, SeekFrom};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncSeekExt as _, AsyncWriteExt as _};
+use tokio::sync::OwnedMutexGuard;
 
 use super::blocking;
 use super::place::{Place, hash_of};
@@ -27,6 +30,22 @@ pub struct Part {
     hash: Sha256,
     size_bytes: u64,
     promised: Digest,
+}
+
+/// Which order of a command has which part. Two of them may come to the same bytes: by two spellings of one address, or
+/// two jobs that share a run. Then one fetches them, and the other finds the file there.
+#[derive(Debug, Default)]
+pub struct Turns(Mutex<HashMap<PathBuf, Arc<tokio::sync::Mutex<()>>>>);
+
+impl Turns {
+    /// Waits until no other order has the part of a file with these bytes, and keeps the others waiting until it is dropped.
+    ///
+    /// # Panics
+    /// When another holder has panicked.
+    pub async fn take(&self, place: &Place, promised: &Digest) -> OwnedMutexGuard<()> {
+        let turn = self.0.lock().expect("no holder panics").entry(place.part(promised)).or_default().clone();
+        turn.lock_owned().await
+    }
 }
 
 impl Part {

@@ -29,6 +29,7 @@ pub async fn save(
     let saving = trip.saving;
     let name = saving.name.clone().unwrap_or_else(|| name::safe(&result.filename));
     let place = Place::new(&saving.dir, name, saving.force);
+    let turn = trip.turns.take(&place, &result.sha256).await;
     let path = match held(&place, result.size_bytes, &result.sha256).await? {
         Some(path) => {
             trip.screen.note(&format!("{} is there already", path.display()));
@@ -42,6 +43,7 @@ pub async fn save(
             part.finish(place).await?
         }
     };
+    drop(turn);
     save_subtitles(trip, job, result, &path, patience).await?;
     // in the folder where the command was typed a name says enough
     Ok(path.strip_prefix(".").map_or_else(|_| path.clone(), Path::to_owned))
@@ -75,6 +77,7 @@ async fn save_subtitles(
         let text = patience.insist(async || trip.client.call(Method::GET, &route).send().await).await?;
         let place = Place::new(&trip.saving.dir, name::beside(of_file, language), trip.saving.force);
         let (size_bytes, digest) = (text.bytes().len() as u64, Digest::of(Sha256::new_with_prefix(text.bytes())));
+        let _turn = trip.turns.take(&place, &digest).await;
         if held(&place, size_bytes, &digest).await?.is_some() {
             continue;
         }
