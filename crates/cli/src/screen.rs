@@ -1,7 +1,7 @@
 //! What is shown, and where: results on the standard output, progress and what goes wrong on the standard error.
 //!
 //! Progress is a bar for each job on a terminal, lines elsewhere, and nothing with `--json` or `--quiet`. A reader who goes
-//! away, as `head` does, ends the program without a word.
+//! away, as `head` does, ends without a word what only shows; what was ordered is saved all the same.
 
 use std::io::{self, IsTerminal as _, Write as _};
 

@@ -10,6 +10,8 @@ use rustix::process::Signal;
 
 use super::{MEDIA, content, id};
 
+const LIST: &str = "/api/v1/downloads";
+
 /// Bytes of a result, more than fit into one piece.
 const SIZE: usize = 3 << 20;
 
@@ -161,19 +163,48 @@ async fn interrupted(person: &Person, site: &Site, more: &[&str]) -> Result<(Sai
 async fn ctrl_c_leaves_the_job_and_says_how_to_go_on_or_cancels_it_where_that_is_asked_for() -> Result<()> {
     let site = Site::start().await?;
     let person = Person::at(&site.url)?;
-    let (said, job) = interrupted(&person, &site, &[]).await?;
+    let (said, job) = interrupted(&person, &site, &["http://127.0.0.1/w.mp4", "--jobs", "1"]).await?;
     assert_eq!(said.code, Some(130), "{said:?}");
-    assert!(said.err.contains(&format!("haul save {}", id(&job))), "{}", said.err);
+    assert!(said.err.contains(&format!("haul save {}\n", id(&job))), "{}", said.err);
+    assert!(said.err.contains("not ordered: 1\n"), "{}", said.err);
     assert_eq!(only(&site).await?.0, "queued");
 
-    // and so it goes on, by either command
-    let resumed = person.begins(&["get", "--resume", id(&job)])?;
+    // and so it goes on, by either command, also where nobody reads how
+    let mut resumed = person.begins(&["get", "--resume", id(&job), "--json"])?;
+    resumed.goes_unread();
     site.complete(b"media").await?;
-    assert_eq!(resumed.ends().await?.out, "Ein Vortrag.mp4\n");
+    assert_eq!(resumed.ends().await?.code, Some(0));
+    assert_eq!(person.read("Ein Vortrag.mp4")?, b"media");
     assert_eq!(person.types(&["save", id(&job)]).await?.out, "Ein Vortrag.mp4\n");
     assert_eq!(person.types(&["delete", id(&job)]).await?.code, Some(0));
 
-    let (said, _) = interrupted(&person, &site, &["--cancel-on-interrupt"]).await?;
+    // an order whose answer was lost is one, too
+    let gateway = gateway(&site).await?;
+    let person = Person::at(&gateway.url())?;
+    gateway.next(Method::POST, LIST, Turn::GivenUp(502));
+    let (said, job) = interrupted(&person, &site, &["--cancel-on-interrupt"]).await?;
     assert_eq!((said.code, only(&site).await?.0.as_str()), (Some(130), "cancelled"), "{said:?}");
+    assert!(said.err.contains(&format!("{} is cancelled\n", id(&job))), "{}", said.err);
+
+    // what was completed stays, and is not told to be cancelled
+    let job = site.submit("http://127.0.0.1/w.mp4").await?;
+    site.complete(b"other media").await?;
+    gateway.next(Method::GET, &content(&job), Turn::Stalled(4));
+    let running = person.begins(&["save", id(&job), "--via-api", "--cancel-on-interrupt"])?;
+    until("it is fetched", async || gateway.answered(&Method::GET, &content(&job)) > 0).await?;
+    running.signal(Signal::INT)?;
+    let said = running.ends().await?;
+    assert!(said.code == Some(130) && said.err.contains(&format!("{} is completed\n", id(&job))), "{said:?}");
+
+    // of what is never answered nobody knows
+    let sent = gateway.ranges(LIST).len();
+    for _ in 0..20 {
+        gateway.next(Method::POST, LIST, Turn::Refused(502));
+    }
+    let running = person.begins(&["get", MEDIA])?;
+    until("it is sent", async || gateway.ranges(LIST).len() > sent).await?;
+    running.signal(Signal::INT)?;
+    let said = running.ends().await?;
+    assert!(said.code == Some(130) && said.err.contains("perhaps ordered, the answer was lost: 1"), "{said:?}");
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! Ctrl-C: whoever follows a download stops following it, and is told how to go on. The job is the server's, and stays.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -7,6 +9,33 @@ use uuid::Uuid;
 
 use super::Trip;
 use crate::error::{Error, Exit};
+use crate::patience::Patience;
+use crate::wire::Job;
+
+/// How long a server that is busy is asked to cancel a job: somebody waits for the program to end.
+const CANCELLING: Duration = Duration::from_secs(30);
+
+/// Whether an order is a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Placed {
+    /// It is none.
+    No,
+    /// It was sent, and no answer said what became of it.
+    Perhaps,
+    /// It is this one.
+    As(Uuid),
+}
+
+impl Placed {
+    /// The job that it surely is.
+    #[must_use]
+    pub fn job(self) -> Option<Uuid> {
+        match self {
+            Self::As(id) => Some(id),
+            Self::No | Self::Perhaps => None,
+        }
+    }
+}
 
 /// Is cancelled by the first Ctrl-C. The second one ends the program at once, whatever it is waiting for.
 ///
@@ -38,21 +67,34 @@ pub async fn unless_stopped<T>(
     stop.run_until_cancelled(work).await.unwrap_or(Err(Error::Interrupted))
 }
 
-/// Says how to go on with what was not finished, or cancels it where that was asked for.
-pub async fn leave(trip: Trip<'_>, left: &[Uuid]) {
-    if left.is_empty() {
-        return;
-    }
-    if !trip.saving.cancel_on_interrupt {
-        let ids = left.iter().map(Uuid::to_string).collect::<Vec<_>>().join(" ");
-        trip.screen.note(&format!("the downloads go on without you; to have them: haul save {ids}"));
-        return;
-    }
-    for id in left {
-        // by this route, what was completed meanwhile stays
-        match trip.client.call(Method::POST, &["downloads", &id.to_string(), "cancel"]).send().await {
-            Ok(_) => trip.screen.note(&format!("{id} is cancelled")),
-            Err(error) => trip.screen.error_of(&id.to_string(), &error),
+/// Says how to go on with what was not finished, or cancels it where that was asked for; and what was never begun.
+pub async fn leave(trip: Trip<'_>, left: &[Placed]) {
+    let ids: Vec<Uuid> = left.iter().filter_map(|placed| placed.job()).collect();
+    if trip.saving.cancel_on_interrupt {
+        for id in ids {
+            cancel(trip, id).await;
         }
+    } else if !ids.is_empty() {
+        let ids = ids.iter().map(Uuid::to_string).collect::<Vec<_>>().join(" ");
+        trip.screen.note(&format!("the downloads go on without you; to have them: haul save {ids}"));
+    }
+    let count = |kind: Placed| left.iter().filter(|placed| **placed == kind).count();
+    match count(Placed::No) {
+        0 => {}
+        never => trip.screen.note(&format!("not ordered: {never}")),
+    }
+    match count(Placed::Perhaps) {
+        0 => {}
+        unheard => trip.screen.warn(&format!("perhaps ordered, the answer was lost: {unheard}; haul list shows it")),
+    }
+}
+
+/// Cancels a job, and says what it is now: by this route, what was completed meanwhile stays.
+async fn cancel(trip: Trip<'_>, id: Uuid) {
+    let path = ["downloads", &id.to_string(), "cancel"];
+    let ask = async || trip.client.call(Method::POST, &path).send().await?.read::<Job>();
+    match Patience::of(CANCELLING.min(trip.saving.patience)).insist(ask).await {
+        Ok(job) => trip.screen.note(&format!("{id} is {}", job.status.word())),
+        Err(error) => trip.screen.error_of(&id.to_string(), &error),
     }
 }

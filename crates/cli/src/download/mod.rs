@@ -32,7 +32,7 @@ use crate::patience::Patience;
 use crate::screen::Screen;
 use crate::text::plain;
 use crate::wire::{Job, Status};
-use interrupt::unless_stopped;
+use interrupt::{Placed, unless_stopped};
 use part::Turns;
 
 /// How results are saved.
@@ -90,7 +90,7 @@ pub struct Trip<'a> {
 
 /// What became of an order.
 struct Outcome {
-    id: Option<Uuid>,
+    placed: Placed,
     exit: Exit,
 }
 
@@ -114,31 +114,34 @@ impl Trip<'_> {
         let ways = futures::stream::iter(orders).map(|order| self.one(order, &stop));
         let outcomes: Vec<Outcome> = ways.buffer_unordered(self.saving.jobs.into()).collect().await;
         if stop.is_cancelled() {
-            let left = outcomes.iter().filter(|it| it.exit == Exit::Interrupted).filter_map(|it| it.id);
+            let left = outcomes.iter().filter(|it| it.exit == Exit::Interrupted).map(|it| it.placed);
             interrupt::leave(self, &left.collect::<Vec<_>>()).await;
         }
         Ok(outcomes.into_iter().map(|it| it.exit).max().unwrap_or(Exit::Done))
     }
 
     async fn one(self, order: Order, stop: &CancellationToken) -> Outcome {
-        let mut id = None;
+        let mut placed = match order {
+            Order::New(_) => Placed::No,
+            Order::Known(id) => Placed::As(id),
+        };
         let carried_out =
-            if stop.is_cancelled() { Err(Error::Interrupted) } else { self.carry_out(&order, stop, &mut id).await };
-        let Err(error) = carried_out else { return Outcome { id, exit: Exit::Done } };
+            if stop.is_cancelled() { Err(Error::Interrupted) } else { self.carry_out(&order, stop, &mut placed).await };
+        let Err(error) = carried_out else { return Outcome { placed, exit: Exit::Done } };
         let exit = error.exit();
         if exit != Exit::Interrupted && exit != Exit::Done {
-            self.tell(&order, id, &error);
+            self.tell(&order, placed.job(), &error);
         }
-        Outcome { id, exit }
+        Outcome { placed, exit }
     }
 
-    /// `id` is set as soon as it is known, for whoever is interrupted.
-    async fn carry_out(self, order: &Order, stop: &CancellationToken, id: &mut Option<Uuid>) -> Result<(), Error> {
+    /// `placed` is what is known at any time, for whoever is interrupted.
+    async fn carry_out(self, order: &Order, stop: &CancellationToken, placed: &mut Placed) -> Result<(), Error> {
         let mut patience = Patience::of(self.saving.patience);
         let mut row = self.screen.row(&order.label());
-        let answer = self.place_order(order, &mut patience, stop).await?;
+        let answer = self.place_order(order, &mut patience, stop, placed).await?;
         let job: Job = answer.read()?;
-        *id = Some(job.id);
+        *placed = Placed::As(job.id);
         if !self.waits {
             return if self.screen.is_json() {
                 self.screen.say_json(&answer.line()?)
@@ -146,29 +149,33 @@ impl Trip<'_> {
                 self.screen.say([job.id.to_string()])
             };
         }
-        self.report(&Event::Queued { job: &answer.line()? })?;
+        // an output that nobody reads any more is no reason not to save: what became of it is told when that is done
+        let told = self.report(&Event::Queued { job: &answer.line()? });
         let (job, answer) =
             unless_stopped(stop, follow::to_the_end(self.client, answer, &mut patience, &mut row)).await?;
-        self.report(&Event::Ended { job: &answer.line()? })?;
+        let told = told.and(self.report(&Event::Ended { job: &answer.line()? }));
         let (Status::Completed, Some(result)) = (job.status, &job.result) else { return Err(why_without_result(&job)) };
         let path = unless_stopped(stop, save::save(self, &job, result, &mut patience, &mut row)).await?;
         drop(row);
         let (path, sha256) = (path.to_string_lossy().into_owned(), result.sha256.hex());
-        if self.screen.is_json() {
-            return self.report(&Event::Saved { id: job.id, path, size_bytes: result.size_bytes, sha256 });
-        }
-        self.screen.say([path])
+        told.and(if self.screen.is_json() {
+            self.report(&Event::Saved { id: job.id, path, size_bytes: result.size_bytes, sha256 })
+        } else {
+            self.screen.say([path])
+        })
     }
 
     /// Has a job made, or finds it. However often it has to be asked, it is one job: the service knows the order by its key.
+    /// `placed` becomes [`Placed::Perhaps`] where an answer is lost.
     async fn place_order(
         self,
         order: &Order,
         patience: &mut Patience,
         stop: &CancellationToken,
+        placed: &mut Placed,
     ) -> Result<Answer, Error> {
         let promise = HeaderValue::try_from(Uuid::new_v4().to_string()).expect("digits and dashes");
-        loop {
+        let ask = async || {
             let call = match order {
                 Order::New(url) => {
                     let call = self.client.call(Method::POST, &["downloads"]);
@@ -176,13 +183,27 @@ impl Trip<'_> {
                 }
                 Order::Known(id) => self.client.call(Method::GET, &["downloads", &id.to_string()]),
             };
+            call.send().await
+        };
+        loop {
             // not stopped in its middle: nobody would know the job that it made
-            match call.send().await {
+            let error = match ask().await {
                 Ok(answer) => {
                     patience.renew();
                     return Ok(answer);
                 }
-                Err(error) => unless_stopped(stop, patience.outlast(error)).await?,
+                Err(error) => error,
+            };
+            if *placed == Placed::No && error.exit() == Exit::Unreachable {
+                *placed = Placed::Perhaps;
+            }
+            let may_ask = error.passes() == Some(Duration::ZERO);
+            match unless_stopped(stop, patience.outlast(error)).await {
+                // for the same reason it is asked once more which job that is, unless the server wants to be left alone
+                Err(Error::Interrupted) if *placed == Placed::Perhaps && may_ask => {
+                    return ask().await.map_err(|_| Error::Interrupted);
+                }
+                waited => waited?,
             }
         }
     }
