@@ -4,7 +4,9 @@ use anyhow::{Context as _, Result};
 use haul_tests::command_line::Person;
 use haul_tests::house::{House, Store};
 use haul_tests::keys::{self, Keys};
+use haul_tests::s3::Call;
 use reqwest::Method;
+use reqwest::header::{AUTHORIZATION, USER_AGENT};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -12,7 +14,6 @@ fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The store is a bucket, which refuses whoever brings a key of ours along with a signed link.
 #[tokio::test]
 async fn what_is_at_an_address_becomes_a_file_with_the_bytes_of_the_result() -> Result<()> {
     let file = Keys::of(&[("person", "")])?;
@@ -25,6 +26,10 @@ async fn what_is_at_an_address_becomes_a_file_with_the_bytes_of_the_result() -> 
     let order = ["get", &url, "-q", "360p", "--filename", "talk", "--tag", "ours", "-o", "new/folder"];
     let said = person.types(&order).await?;
     assert_eq!((said.code, said.out.as_str()), (Some(0), "new/folder/talk.mp4\n"), "{}", said.err);
+    // from the bucket, which has not seen the key
+    let seen = house.s3.as_ref().context("a bucket")?.headers(Call::Get);
+    assert!(seen.get(USER_AGENT).is_some_and(|agent| agent.as_bytes().starts_with(b"haul/")), "{seen:?}");
+    assert!(!said.err.contains("going through the API") && !seen.contains_key(AUTHORIZATION), "{seen:?} {}", said.err);
     let ours = house.request(&house.api, Method::GET, "/api/v1/downloads?tag=ours").bearer_auth(keys::key("person"));
     let list: Value = ours.send().await?.json().await?;
     let result = &list["downloads"][0]["result"];
