@@ -15,54 +15,31 @@ use crate::screen::Screen;
 /// A site takes its time, and the service answers for it in the end.
 const FOR_THE_SITE: Duration = Duration::from_secs(120);
 
-const INFO_FIRST: [&str; 26] = [
-    "title",
-    "uploader",
-    "duration_seconds",
-    "upload_date",
-    "is_live",
-    "webpage_url",
-    "thumbnail_url",
-    "extractor",
-    "id",
-    "qualities",
-    "format_id",
-    "ext",
-    "width",
-    "height",
-    "fps",
-    "vcodec",
-    "acodec",
-    "bitrate_kbps",
-    "size_bytes",
-    "protocol",
-    "start",
-    "end",
-    "language",
-    "name",
-    "automatic",
-    "url",
+/// A stream, in either answer.
+const STREAM: [&str; 10] =
+    ["format_id", "ext", "width", "height", "fps", "vcodec", "acodec", "bitrate_kbps", "size_bytes", "protocol"];
+
+const INFO_FIRST: [&[&str]; 3] = [
+    &[
+        "title",
+        "uploader",
+        "duration_seconds",
+        "upload_date",
+        "is_live",
+        "webpage_url",
+        "thumbnail_url",
+        "extractor",
+        "id",
+        "qualities",
+    ],
+    &STREAM,
+    &["start", "end", "language", "name", "automatic", "url"],
 ];
 
-const PLAN_FIRST: [&str; 18] = [
-    "reason",
-    "container",
-    "estimated_bytes",
-    "duration_seconds",
-    "transcodes",
-    "asked",
-    "got",
-    "format_id",
-    "ext",
-    "width",
-    "height",
-    "fps",
-    "vcodec",
-    "acodec",
-    "bitrate_kbps",
-    "size_bytes",
-    "protocol",
-    "streams",
+const PLAN_FIRST: [&[&str]; 3] = [
+    &["reason", "container", "estimated_bytes", "duration_seconds", "transcodes", "asked", "got"],
+    &STREAM,
+    &["streams"],
 ];
 
 /// What to look at.
@@ -88,7 +65,7 @@ pub struct Plan {
 /// When the server does not tell.
 pub async fn info(client: &Client, screen: &Screen, info: &Info) -> Result<Exit, Error> {
     let call = client.call(Method::POST, &["metadata"]).json(json!({ "url": info.url }));
-    show(screen, &call.longer_by(FOR_THE_SITE).send().await?, &INFO_FIRST)?;
+    show(screen, &call.longer_by(FOR_THE_SITE).send().await?, &INFO_FIRST.concat())?;
     Ok(Exit::Done)
 }
 
@@ -98,6 +75,6 @@ pub async fn info(client: &Client, screen: &Screen, info: &Info) -> Result<Exit,
 /// When the server does not tell.
 pub async fn plan(client: &Client, screen: &Screen, plan: &Plan) -> Result<Exit, Error> {
     let call = client.call(Method::POST, &["plan"]).json(plan.options.request(&plan.url));
-    show(screen, &call.longer_by(FOR_THE_SITE).send().await?, &PLAN_FIRST)?;
+    show(screen, &call.longer_by(FOR_THE_SITE).send().await?, &PLAN_FIRST.concat())?;
     Ok(Exit::Done)
 }
