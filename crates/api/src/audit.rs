@@ -68,6 +68,8 @@ impl Action {
             ("GET" | "HEAD" | "OPTIONS", ..) => None,
             // questions that are sent as a body, and a key that its holder wants to be asked for no more
             ("POST", "/api/v1/metadata" | "/api/v1/plan" | "/page/key", _) => None,
+            // of MeTube's, and done by nobody here
+            ("POST", "/start" | "/cancel-add", _) => None,
             ("DELETE", "/api/v1/metadata", _) => Some(Self::Forget),
             // of dialects of other programs: MeTube deletes what has ended and cancels what has not, by one word
             ("POST", "/add", _) => Some(Self::Order),
@@ -81,6 +83,18 @@ impl Action {
             ("POST", _, Some("/{id}/webhook/redeliver")) => Some(Self::Redeliver),
             _ => Some(Self::Change),
         }
+    }
+}
+
+/// Which downloads a request was about, beside its answer, where neither its path nor a `Location` says so.
+#[derive(Debug, Clone)]
+pub(crate) struct About(pub(crate) Vec<Ticket>);
+
+impl About {
+    /// What may be told of them; `None`: there are none.
+    fn starts(&self) -> Option<String> {
+        let starts: Vec<_> = self.0.iter().map(|ticket| start_of(*ticket)).collect();
+        Some(starts.join(" ")).filter(|starts| !starts.is_empty())
     }
 }
 
@@ -117,7 +131,7 @@ impl Entry {
         let (key, id) = (key.clone(), extensions.get().cloned());
         let id = id.unwrap_or_else(|| RequestId::of(request.headers()));
         let params = request.extract_parts::<RawPathParams>().await.ok();
-        let ticket = params.iter().flatten().find(|(name, _)| *name == "id").and_then(|(_, ticket)| start_of(ticket));
+        let ticket = params.iter().flatten().find(|(name, _)| *name == "id").and_then(|(_, ticket)| start_in(ticket));
         Some(Self { key, action, ticket, request: id, status: None })
     }
 
@@ -125,8 +139,9 @@ impl Entry {
         self.status = Some(answer.status());
         // that of a new job is in no path yet
         let location = answer.headers().get(header::LOCATION).and_then(|location| location.to_str().ok());
-        let made = || start_of(location?.rsplit('/').next()?);
-        self.ticket = self.ticket.take().or_else(made);
+        let made = || start_in(location?.rsplit('/').next()?);
+        let about = || answer.extensions().get().and_then(About::starts);
+        self.ticket = self.ticket.take().or_else(made).or_else(about);
     }
 }
 
@@ -143,7 +158,7 @@ impl Drop for Entry {
         };
         let (action, status) = (action.word(), status.map(|status| status.as_u16()));
         let ticket = ticket.as_deref();
-        let what = ticket.map(|start| format!(" {start}…")).unwrap_or_default();
+        let what = ticket.map(|starts| format!(" {}…", starts.replace(' ', "… "))).unwrap_or_default();
         tracing::info!(
             target: AUDIT, key, action, ticket, outcome, status, request_id = %request,
             "key {key}: {action}{what} {outcome}"
@@ -152,9 +167,13 @@ impl Drop for Entry {
 }
 
 /// What may be told of a ticket; the rest is a capability.
-fn start_of(ticket: &str) -> Option<String> {
-    let ticket: Ticket = ticket.parse().ok()?;
-    Some(ticket.to_string()[..8].to_owned())
+fn start_of(ticket: Ticket) -> String {
+    ticket.to_string()[..8].to_owned()
+}
+
+/// The same of a text, if it is one.
+fn start_in(text: &str) -> Option<String> {
+    text.parse().ok().map(start_of)
 }
 
 #[cfg(test)]
@@ -181,6 +200,8 @@ mod tests {
             ("POST /add", "order", "order"),
             ("POST /delete", "delete", "delete"),
             ("POST /retry", "retry", "retry"),
+            ("POST /start", "-", "-"),
+            ("POST /cancel-add", "-", "-"),
             ("POST /api/v1/playlists", "order", "order"),
             ("POST /api/v1/playlists/{id}/cancel", "cancel", "cancel"),
             ("DELETE /api/v1/playlists/{id}", "delete", "delete"),

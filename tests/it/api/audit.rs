@@ -35,8 +35,14 @@ async fn each_change_by_a_key_each_look_of_an_admin_and_each_new_key_is_a_line_o
     let keys = Keys::of(&[("admin", "admin = true"), ("user", ""), ("late", "rate_downloads = \"1/m\"")])?;
     let logs = tempfile::tempdir()?;
     let (file, dir) = (keys.path().display().to_string(), logs.path().display().to_string());
-    let variables =
-        [("HAUL_API_KEYS_FILE", &*file), ("HAUL_LOG_DIR", &*dir), ("HAUL_LOG", "off"), ("HAUL_LOG_FORMAT", "json")];
+    let variables = [
+        ("HAUL_API_KEYS_FILE", &*file),
+        ("HAUL_LOG_DIR", &*dir),
+        ("HAUL_LOG", "off"),
+        ("HAUL_LOG_FORMAT", "json"),
+        ("HAUL_COMPAT_METUBE", "/metube"),
+        ("HAUL_COMPAT_COBALT", "/cobalt"),
+    ];
     let house = House::open(Store::Disk, &variables).await?;
     let url = house.origin.url("/progressive.mp4");
     let order = ask(&house, "user", Method::POST, DOWNLOADS, request(&url, json!({}))).await?.json();
@@ -63,6 +69,25 @@ async fn each_change_by_a_key_each_look_of_an_admin_and_each_new_key_is_a_line_o
         let answer = ask(&house, name, method, &path, body).await?;
         assert_eq!(answer.status, status, "{name} {path}: {}", answer.told());
     }
+    // clients of other programs, one of them with its key in the address
+    let in_path = format!("/metube/key/{}/add", key("user").replace(' ', "%20"));
+    let add = house.request(&house.api, Method::POST, &in_path).json(&json!({ "url": url }));
+    let added = send(add).await?.json();
+    let added = added["id"].as_str().context("an id")?;
+    let order = house.request(&house.api, Method::POST, "/cobalt").header("accept", "application/json");
+    let order = order.header("authorization", format!("Api-Key {}", key("user"))).json(&json!({ "url": url }));
+    assert_eq!(send(order).await?.json()["status"], "tunnel");
+    let queue = ask(&house, "user", Method::GET, "/metube/history", Value::Null).await?.json()["queue"].clone();
+    let [_, ordered] = queue.as_array().map(Vec::as_slice).unwrap_or_default() else { anyhow::bail!("{queue}") };
+    let ordered = ordered["id"].as_str().context("an id")?;
+    for (path, body) in [
+        ("/metube/retry", json!({ "id": url })),
+        ("/metube/start", json!({ "ids": [url] })),
+        ("/metube/delete", json!({ "ids": [url], "where": "queue" })),
+    ] {
+        ask(&house, "user", Method::POST, path, body).await?;
+    }
+    let (added_start, ordered_start) = (&added[..8], &ordered[..8]);
     // a form of the page
     let form = house.request(&house.api, Method::POST, "/").header("sec-fetch-site", "same-origin");
     let form = form.header("content-type", "application/x-www-form-urlencoded").body(format!("key={}", key("late")));
@@ -83,18 +108,25 @@ async fn each_change_by_a_key_each_look_of_an_admin_and_each_new_key_is_a_line_o
         "admin forget - done 204".to_owned(),
         "admin retry - refused 404".to_owned(),
         "admin look - done 200".to_owned(),
+        format!("user order {added_start} done 200"),
+        format!("user order {ordered_start} done 200"),
+        "user retry - refused 400".to_owned(),
+        format!("user delete {ordered_start} {added_start} done 200"),
         "late order - refused 422".to_owned(),
         "new add_key - done -".to_owned(),
         "user change_key - done -".to_owned(),
         "late remove_key - done -".to_owned(),
     ];
     std::fs::write(keys.path(), text(&[("new", ""), ("user", "weight = 2"), ("admin", "admin = true")]))?;
-    let log = logs.path().join("haul-api.audit.log");
-    let read = || std::fs::read_to_string(&log).unwrap_or_default();
-    until("all was written", async || read().lines().count() >= expected.len()).await?;
-    assert_eq!(lines(&read())?, expected);
-    assert!(!read().contains(id) && !read().contains(&key("user")) && !read().contains("progressive"), "{}", read());
-    // the other file has them too, for who reads but one
-    assert_eq!(lines(&std::fs::read_to_string(logs.path().join("haul-api.log"))?)?, expected);
+    // the log itself has them too, for who reads but one file
+    for file in ["haul-api.audit.log", "haul-api.log"] {
+        let log = logs.path().join(file);
+        let read = || std::fs::read_to_string(&log).unwrap_or_default();
+        until("all was written", async || read().lines().count() >= expected.len()).await?;
+        assert_eq!(lines(&read())?, expected, "{file}");
+        for kept_back in [id, added, ordered, &key("user"), "key%20of", "progressive"] {
+            assert!(!read().contains(kept_back), "{kept_back}: {}", read());
+        }
+    }
     Ok(())
 }

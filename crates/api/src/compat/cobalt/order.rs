@@ -26,6 +26,7 @@ use super::name::{Parts, name};
 use super::place::Place;
 use super::refusal::{No, Refusal, Said};
 use crate::app::App;
+use crate::audit::About;
 use crate::auth::Caller;
 use crate::body::whole;
 use crate::compat::door::is_let_in;
@@ -55,7 +56,7 @@ pub(super) async fn order(
     place: Extension<Arc<Place>>,
     caller: Caller,
     request: Request,
-) -> Result<Json<Value>, No> {
+) -> Result<(Extension<About>, Json<Value>), No> {
     if !names_json(request.headers(), &header::ACCEPT) {
         return Err(Said::HeaderAccept.into());
     }
@@ -81,11 +82,12 @@ pub(super) async fn order(
     let link = Link { ticket, style, expires_ms: expires.as_millisecond() };
     let parts = timeout(RECALLED_WITHIN, known(&app, &caller, source, &request)).await;
     let parts = parts.ok().and_then(Result::ok).unwrap_or_else(|| unknown(&request));
-    Ok(Json(json!({
+    let told = json!({
         "status": "tunnel",
         "url": format!("{here}tunnel?{}", link.query(secret)),
         "filename": name(&request.url, style, &parts),
-    })))
+    });
+    Ok((Extension(About(vec![ticket])), Json(told)))
 }
 
 /// Is it `application/json`, with `charset=utf-8` or without, as cobalt wants it?

@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Body as HttpBody;
 use axum::extract::{Path, State};
 use axum::http::Method;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
 use haul_shared::ids::Ticket;
 use haul_shared::job::{Job, StateKind};
 use haul_shared::view::DownloadRequest;
@@ -18,6 +18,7 @@ use super::item::{Item, List, name_of};
 use super::order::{Body, names, read};
 use super::{ok, told};
 use crate::app::App;
+use crate::audit::About;
 use crate::auth::Caller;
 use crate::body::whole;
 use crate::compat::queued::{Known, newest, waiting};
@@ -37,26 +38,23 @@ pub(super) async fn add(State(app): State<Arc<App>>, caller: Caller, body: HttpB
     let request = DownloadRequest { expires_in: app.rules.result_ttl.as_secs(), ..request };
     if let Some((job, known)) = waiting(&app, &caller, &request).await? {
         let msg = format!("Already in queue: {}", known.url);
-        return Ok(told(&json!({ "status": "ok", "msg": msg, "id": job.ticket.to_string() })));
+        return Ok(about(&[job.ticket], told(&json!({ "status": "ok", "msg": msg, "id": job.ticket.to_string() }))));
     }
-    let queued = submit::queue(&app, &caller, Order { request, source }, None).await?;
-    Ok(told(&json!({ "status": "ok", "id": queued.job.ticket.to_string() })))
+    let ticket = submit::queue(&app, &caller, Order { request, source }, None).await?.job.ticket;
+    Ok(about(&[ticket], told(&json!({ "status": "ok", "id": ticket.to_string() }))))
 }
 
-/// `POST retry`: queues again what has failed, under its old id.
-pub(super) async fn retry(State(app): State<Arc<App>>, caller: Caller, body: HttpBody) -> ApiResult<Json<Value>> {
+/// `POST retry`: queues again what has failed, under its old id. Of what an address names it is the newest: each `add` after a
+/// failure has made another, and all of them would be the same file.
+pub(super) async fn retry(State(app): State<Arc<App>>, caller: Caller, body: HttpBody) -> ApiResult<Response> {
     let body = object(body).await?;
     let id = body.get("id").and_then(Value::as_str).filter(|id| !id.is_empty());
     let id = id.ok_or_else(|| bad("'id' must be a non-empty string".to_owned()))?;
-    let mut named = named(&app, &caller, &[id.to_owned()]).await?;
-    named.retain(|(job, _)| job.state.kind() == StateKind::Failed);
-    if named.is_empty() {
-        return Err(bad("Only failed downloads can be retried.".to_owned()));
-    }
-    for (job, request) in named {
-        submit::resubmit(&app, &caller, &job, request).await?;
-    }
-    Ok(Json(ok()))
+    let mut named = named(&app, &caller, &[id.to_owned()]).await?.into_iter();
+    let failed = named.find(|(job, _)| job.state.kind() == StateKind::Failed);
+    let (job, request) = failed.ok_or_else(|| bad("Only failed downloads can be retried.".to_owned()))?;
+    submit::resubmit(&app, &caller, &job, request).await?;
+    Ok(about(&[job.ticket], Json(ok()).into_response()))
 }
 
 /// `POST delete`: takes back what is in the queue, or forgets what is done, with its file.
@@ -68,15 +66,18 @@ pub(super) async fn delete(State(app): State<Arc<App>>, caller: Caller, body: Ht
         Some("done") => List::Done,
         Some(_) | None => return Err(bad("'where' must be queue or done".to_owned())),
     };
-    for (job, _) in named(&app, &caller, &ids).await? {
+    let named = named(&app, &caller, &ids).await?;
+    let mut done = Vec::with_capacity(named.len());
+    for (job, _) in named {
         // one that has ended meanwhile stays: who takes back a download does not mean to delete its file
         match (list, job.state.kind().is_end()) {
             (List::Queue, false) => drop(app.jobs.cancel(job.ticket).await?),
             (List::Done, true) => drop(app.jobs.forget(job.ticket).await?),
-            (List::Queue, true) | (List::Done, false) => {}
+            (List::Queue, true) | (List::Done, false) => continue,
         }
+        done.push(job.ticket);
     }
-    Ok(told(&ok()))
+    Ok(about(&done, told(&ok())))
 }
 
 /// `POST start`: everything starts by itself.
@@ -130,7 +131,13 @@ fn is_at(job: &Job, request: &DownloadRequest, path: &str) -> bool {
     path == name || path.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/')) == Some(&name)
 }
 
-/// The caller's downloads that are named: each by its id, or all of one address by that. What there is not is passed over.
+/// An answer, and for the audit what it was about.
+fn about(tickets: &[Ticket], answer: Response) -> Response {
+    (Extension(About(tickets.to_vec())), answer).into_response()
+}
+
+/// The caller's downloads that are named: each by its id, or all of one address by that, the newest first. What there is not is
+/// passed over.
 async fn named(app: &App, caller: &Caller, ids: &[String]) -> ApiResult<Vec<Known>> {
     let (mut found, mut addresses): (Vec<Known>, HashSet<String>) = Default::default();
     for id in ids {
