@@ -32,6 +32,9 @@ pub enum KeyCommand {
     New {
         /// What the key is called; its jobs are filed under it.
         name: String,
+        /// A UUID instead of a longer key of our own form: the one kind of key that cobalt's page takes.
+        #[arg(long)]
+        uuid: bool,
     },
 }
 
@@ -49,7 +52,7 @@ mod tests {
         assert_eq!(Cli::parse_from(["haul-api", "healthcheck"]).command, Some(Command::Healthcheck));
         assert_eq!(Cli::parse_from(["haul-api"]).command, None);
         let new = Cli::parse_from(["haul-api", "key", "new", "a b"]).command;
-        assert_eq!(new, Some(Command::Key(KeyCommand::New { name: "a b".to_owned() })));
+        assert_eq!(new, Some(Command::Key(KeyCommand::New { name: "a b".to_owned(), uuid: false })));
         assert!(Cli::try_parse_from(["haul-api", "key", "new"]).is_err());
         let doctor = Cli::parse_from(["haul-api", "doctor", "--json"]).command;
         assert_eq!(doctor, Some(Command::Doctor(DoctorArgs { json: true, strict: false })));

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser as _;
-use haul_api::auth::{NotIssued, issue};
+use haul_api::auth::{KeyForm, NotIssued, issue};
 use haul_api::cli::{Cli, Command, KeyCommand};
 use haul_api::config::ApiConfig;
 use haul_api::{Listeners, run};
@@ -32,7 +32,9 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Some(Command::Healthcheck) => configured(async |config, _| Ok(healthcheck(config.listen).await?)),
         Some(Command::Doctor(args)) => examined(args),
-        Some(Command::Key(KeyCommand::New { name })) => new_key(&name),
+        Some(Command::Key(KeyCommand::New { name, uuid })) => {
+            new_key(&name, if uuid { KeyForm::Uuid } else { KeyForm::Own })
+        }
         None => configured(serve),
     }
 }
@@ -82,8 +84,8 @@ async fn serve_until_told(config: ApiConfig, env: &Env) -> anyhow::Result<()> {
 
 /// Shows a new key on the standard output, alone in its line, and its entry on the standard error: so a script takes each
 /// where it belongs, and the one is not written to the keys file with the other by mistake. No configuration is needed.
-fn new_key(name: &str) -> ExitCode {
-    let issued = match issue(name) {
+fn new_key(name: &str, form: KeyForm) -> ExitCode {
+    let issued = match issue(name, form) {
         Ok(issued) => issued,
         Err(refused @ NotIssued::Name(_)) => return tell(2, &refused),
         Err(failed @ NotIssued::Random(_)) => return tell(1, &failed),

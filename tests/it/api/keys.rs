@@ -85,13 +85,21 @@ async fn what_a_key_may_no_more_order_it_cannot_try_again_but_still_sees() -> Re
 #[tokio::test]
 async fn a_new_key_is_shown_once_and_its_entry_can_be_pasted() -> Result<()> {
     let keys = Keys::of(&[("first", "")])?;
-    for name in ["studio", "it's \"a\" = [b] # \\ é", "-"] {
-        let made = said("haul-api", &["key", "new", "--", name]).await?;
+    let names = [("studio", None), ("it's \"a\" = [b] # \\ é", None), ("-", None), ("page", Some("--uuid"))];
+    for (name, option) in names {
+        let line: Vec<_> = ["key", "new"].into_iter().chain(option).chain(["--", name]).collect();
+        let made = said("haul-api", &line).await?;
         assert!(made.status.success(), "{made:?}");
         let key = String::from_utf8(made.stdout)?;
         let (key, entry) = (key.strip_suffix('\n').context("a line")?, String::from_utf8(made.stderr)?);
-        let is_plain = key.chars().all(|letter| letter.is_ascii_alphanumeric() || "_-".contains(letter));
-        assert!(key.starts_with("haul_") && key.len() == 48 && is_plain, "{key}");
+        if option.is_none() {
+            let is_plain = key.chars().all(|letter| letter.is_ascii_alphanumeric() || "_-".contains(letter));
+            assert!(key.starts_with("haul_") && key.len() == 48 && is_plain, "{key}");
+        } else {
+            let is_hex = |part: &str| part.chars().all(|digit| matches!(digit, '0'..='9' | 'a'..='f'));
+            let parts: Vec<_> = key.split('-').filter(|part| is_hex(part)).map(str::len).collect();
+            assert_eq!(parts, [8, 4, 4, 4, 12], "{key} is none that cobalt's page takes");
+        }
         assert!(!entry.contains(&key[5..]), "{entry}");
 
         std::fs::write(keys.path(), text(&[("first", "")]).trim_end().to_owned() + "\n" + &entry)?;

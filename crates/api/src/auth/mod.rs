@@ -12,7 +12,7 @@ mod ring;
 
 pub use allowance::Allowance;
 pub use guarded::{Exposed, exposed};
-pub use issue::{Issued, NotIssued, issue};
+pub use issue::{Issued, KeyForm, NotIssued, issue};
 pub use keys::{ApiKey, KeysError, OwnRates};
 pub(crate) use presented::{bearer, in_any_scheme};
 pub use ring::KeyRing;
