@@ -302,6 +302,9 @@ pub struct MediaInfo {
     pub duration_seconds: Option<f64>,
     pub webpage_url: Option<String>,
     pub extractor: Option<String>,
+    /// Its address leads to a list, of which this is one entry. In no view: it is for who asked for the list.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_of_list: bool,
 }
 
 #[cfg(test)]

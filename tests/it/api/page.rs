@@ -242,6 +242,7 @@ async fn a_hostile_title_is_only_text() -> Result<()> {
         duration_seconds: None,
         webpage_url: None,
         extractor: None,
+        is_of_list: false,
     };
     let lease = site.lease().await?.lease;
     let progress = Progress { eta_seconds: Some(9), ..Progress::at(Stage::Download, 41.5) };

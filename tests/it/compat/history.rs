@@ -1,7 +1,9 @@
 //! A download of `MeTube`'s dialect from its order to its file, as its history and the API show it.
 
 use anyhow::{Context as _, Result};
-use haul_shared::job::{Failure, FailureKind};
+use haul_shared::job::{Failure, FailureKind, Progress, Stage};
+use haul_shared::media::MediaInfo;
+use haul_shared::store::Beat;
 use haul_tests::house::{House, Store};
 use haul_tests::keys::Keys;
 use haul_tests::processes::{PATIENCE, until};
@@ -62,7 +64,19 @@ async fn an_item_shows_its_download_from_its_order_to_its_file_and_is_then_forgo
 
     let bytes = b"moving pictures";
     let leased = site.lease().await?;
-    assert_eq!(only_item(&site, "queue").await?["status"], "preparing");
+    let media = MediaInfo {
+        title: None,
+        uploader: None,
+        duration_seconds: None,
+        webpage_url: None,
+        extractor: None,
+        is_of_list: true,
+    };
+    let progress = Progress::at(Stage::Extract, 1.0);
+    site.jobs.heartbeat(&[Beat { lease: leased.lease.clone(), progress, media: Some(media) }]).await?;
+    let item = only_item(&site, "queue").await?;
+    assert_eq!((&item["status"], &item["error"]), (&json!("preparing"), &Value::Null));
+    assert!(item["msg"].as_str().context("words")?.contains("POST /api/v1/playlists"), "{item}");
     site.finish(&leased, bytes).await?;
     let item = only_item(&site, "done").await?;
     let told = [&item["status"], &item["filename"], &item["size"], &item["percent"], &item["error"]];
@@ -122,21 +136,24 @@ async fn each_key_has_its_own_history_and_a_stranger_has_none() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_added_is_downloaded_and_led_to() -> Result<()> {
+async fn what_is_added_is_downloaded_and_led_to_and_one_entry_of_a_list_says_what_it_is() -> Result<()> {
     let house = House::open(Store::Disk, &[METUBE]).await?;
     let _worker = house.worker(&[]).await?;
-    let url = house.origin.url("/progressive.mp4");
+    let videos = "<video src='/progressive.mp4'></video><video src='/progressive.mp4?2'></video>";
+    house.origin.put("/list.html", format!("<!doctype html><title>Two</title>{videos}"));
+    let url = house.origin.url("/list.html");
     let taken = house.ask(Method::POST, "/metube/add", &json!({ "url": url })).await?;
     assert_eq!(taken.json()["status"], "ok", "{}", taken.json());
     let history = async || house.get("/metube/history").await.map(|told| told.json()).unwrap_or_default();
     until("it is done", async || history().await["done"][0].is_object()).await?;
     let item = history().await["done"][0].clone();
     assert_eq!((&item["status"], &item["error"]), (&json!("finished"), &Value::Null), "{item}");
+    assert!(item["msg"].as_str().context("words")?.contains("one entry of a list"), "{item}");
     let name = item["filename"].as_str().context("a name")?;
     let led = house.get(&format!("/metube/download/{name}")).await?;
     let http = reqwest::Client::builder().timeout(PATIENCE).build()?;
     let got = send(http.get(led.header("location"))).await?;
-    let origin = send(http.get(&url)).await?;
+    let origin = send(http.get(house.origin.url("/progressive.mp4"))).await?;
     assert!(got.status == 200 && got.body == origin.body && !got.body.is_empty());
     assert_eq!(item["size"], json!(got.body.len()));
     Ok(())

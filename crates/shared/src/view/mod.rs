@@ -283,7 +283,7 @@ impl ProgressView {
 
 impl MediaView {
     fn of(media: &MediaInfo) -> Self {
-        let MediaInfo { title, uploader, duration_seconds, webpage_url, extractor } = media.clone();
+        let MediaInfo { title, uploader, duration_seconds, webpage_url, extractor, is_of_list: _ } = media.clone();
         Self { title, uploader, duration_seconds, webpage_url, extractor }
     }
 }

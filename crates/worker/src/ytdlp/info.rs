@@ -42,6 +42,8 @@ pub struct Info {
     pub chapters: Vec<Chapter>,
     /// `None`: it is no list.
     pub entries: Option<Vec<Entry>>,
+    /// It was found in a list that has others, as far as anybody has counted.
+    pub is_of_list: bool,
 }
 
 /// Where it is in its life as a broadcast.
@@ -201,14 +203,16 @@ impl Info {
     /// Reads the same, and of a list its first entry; `None` also when there is none.
     pub(super) fn read_entry(value: &RawValue) -> Option<Self> {
         let mut fields = Fields::of(value)?;
+        let mut is_of_list = false;
         // a list may stand in a list
         for _ in 0..3 {
             if !fields.has("entries") {
                 break;
             }
+            is_of_list |= fields.whole("playlist_count") != Some(1);
             fields = fields.list("entries", 1).next()?;
         }
-        (!fields.has("entries")).then(|| Self::of(&fields))
+        (!fields.has("entries")).then(|| Self { is_of_list, ..Self::of(&fields) })
     }
 
     fn of(fields: &Fields<'_>) -> Self {
@@ -236,6 +240,7 @@ impl Info {
             captions: captions::captions(fields),
             chapters: fields.list("chapters", CHAPTERS).filter_map(|c| chapter(&c)).collect(),
             entries,
+            is_of_list: false,
         }
     }
 
@@ -255,6 +260,7 @@ impl Info {
             duration_seconds: self.duration_seconds,
             webpage_url: self.webpage_url.clone(),
             extractor: self.extractor.clone(),
+            is_of_list: self.is_of_list,
         }
     }
 

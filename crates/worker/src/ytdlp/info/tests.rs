@@ -112,3 +112,23 @@ fn a_list_is_listed() {
     assert_eq!((entries[0].url.as_deref(), entries[0].duration_seconds), (Some("https://x.example/1"), Some(3.0)));
     assert_eq!(entries[1], Entry::default());
 }
+
+#[test]
+fn one_of_several_knows_that_it_is_and_a_list_of_one_is_no_list() {
+    let entry = r#"{"title": "T", "url": "http://127.0.0.1/a", "format_id": "0", "ext": "mp4"}"#;
+    let list = |count: &str, within: &str| format!(r#"{{"_type": "playlist"{count}, "entries": [{within}]}}"#);
+    let of_one = list(r#", "playlist_count": 1"#, entry);
+    for (json, is_of_list) in [
+        (entry, false),
+        (&of_one, false),
+        (&list(r#", "playlist_count": 50"#, entry), true),
+        // nobody has counted it
+        (&list("", entry), true),
+        (&list(r#", "playlist_count": null"#, entry), true),
+        (&list(r#", "playlist_count": 7"#, &of_one), true),
+        (&list(r#", "playlist_count": 1"#, &of_one), false),
+    ] {
+        let info = parse_entry(json).expect("an entry");
+        assert_eq!((info.is_of_list, info.media().is_of_list), (is_of_list, is_of_list), "{json}");
+    }
+}
