@@ -161,6 +161,28 @@ async fn a_process_starts_over_a_full_redis_that_knows_the_shards() -> Result<()
 }
 
 #[tokio::test]
+async fn whoever_signs_links_agrees_on_one_secret_again_after_redis_has_lost_it() -> Result<()> {
+    // Who had asked before went on with the old one for good, and whoever started later drew another.
+    let bench = cut_in_four().await?;
+    let late = JobStore::new(bench.redis.server(1)?, bench.settings);
+    let before = bench.store.link_secret(None).await?;
+    assert_eq!(late.link_secret(None).await?, before);
+    assert_eq!(late.link_secret(Some([7; 32])).await?, before, "what is there counts");
+    let lose = async || {
+        let mut connection = bench.redis.connection().await?;
+        anyhow::Ok(redis::cmd("DEL").arg("haul1:links").query_async::<u8>(&mut connection).await?)
+    };
+    assert_eq!(lose().await?, 1);
+    assert_eq!(bench.store.link_secret(Some(before)).await?, before, "links of before are good again");
+    assert_eq!(late.link_secret(None).await?, before);
+    lose().await?;
+    let drawn = late.link_secret(None).await?;
+    assert_ne!(drawn, before);
+    assert_eq!(bench.store.link_secret(Some(before)).await?, drawn, "who comes second follows");
+    Ok(())
+}
+
+#[tokio::test]
 async fn workers_that_were_killed_are_forgotten_on_every_shard() -> Result<()> {
     // Only the first shard's were, and by whoever asked for numbers.
     let bench = cut_in_four().await?;

@@ -198,18 +198,23 @@ impl JobStore {
     }
 
     /// What links that lead to jobs are signed with: the same for every API of this queue, and as long as its jobs. The one
-    /// who asks first draws it.
+    /// who asks first draws it, or brings what it knows to be their `own` from before Redis lost it.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`]; [`StoreError::Unreadable`] when something else is there.
-    pub async fn link_secret(&self) -> Result<[u8; 32], StoreError> {
+    pub async fn link_secret(&self, own: Option<[u8; 32]>) -> Result<[u8; 32], StoreError> {
         let mut connection = self.connection("link_secret").await?;
         let get = || redis::cmd("GET").arg(keys::link_secret()).to_owned();
         let mut kept: Option<Vec<u8>> = get().query_async(&mut connection).await?;
         if kept.is_none() {
             // only now: a full Redis refuses every SET
-            let drawn: [u8; 32] = rand::rng().random();
-            redis::cmd("SET").arg(keys::link_secret()).arg(&drawn).arg("NX").query_async::<()>(&mut connection).await?;
+            let offered = own.unwrap_or_else(|| rand::rng().random());
+            redis::cmd("SET")
+                .arg(keys::link_secret())
+                .arg(&offered)
+                .arg("NX")
+                .query_async::<()>(&mut connection)
+                .await?;
             kept = get().query_async(&mut connection).await?;
         }
         kept.and_then(|kept| kept.try_into().ok()).ok_or(StoreError::Unreadable("the secret of links"))

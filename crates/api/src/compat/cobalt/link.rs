@@ -24,11 +24,18 @@ const PARTS: [(&str, usize); 5] = [("id", 21), ("exp", 13), ("sig", 43), ("sec",
 const PURPOSE: &[u8] = b"haul-cobalt-1";
 
 /// What links are signed with.
+#[derive(Clone, Copy)]
 pub(super) struct LinkSecret([u8; 32]);
 
 impl From<[u8; 32]> for LinkSecret {
     fn from(secret: [u8; 32]) -> Self {
         Self(secret)
+    }
+}
+
+impl From<LinkSecret> for [u8; 32] {
+    fn from(LinkSecret(secret): LinkSecret) -> Self {
+        secret
     }
 }
 

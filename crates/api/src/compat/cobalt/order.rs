@@ -84,7 +84,7 @@ pub(super) async fn order(
     let parts = parts.ok().and_then(Result::ok).unwrap_or_else(|| unknown(&request));
     let told = json!({
         "status": "tunnel",
-        "url": format!("{here}tunnel?{}", link.query(secret)),
+        "url": format!("{here}tunnel?{}", link.query(&secret)),
         "filename": name(&request.url, style, &parts),
     });
     Ok((Extension(About(vec![ticket])), Json(told)))

@@ -74,7 +74,7 @@ pub(super) async fn fetch(
     headers: HeaderMap,
 ) -> Result<Response, No> {
     let query = query.unwrap_or_default();
-    let link = Link::read(&query, place.secret(&app).await?, Timestamp::now()).map_err(|refused| {
+    let link = Link::read(&query, &place.secret(&app).await?, Timestamp::now()).map_err(|refused| {
         let (said, status) = match refused {
             NoLink::Malformed => (Said::InvalidBody, StatusCode::BAD_REQUEST),
             NoLink::Forged => (Said::LinkInvalid, StatusCode::UNAUTHORIZED),
