@@ -3,6 +3,8 @@
 //! Every refusal has status 400, but the one for asking too often, 429, and what is no fault of the client, 500. A link's are
 //! told by status (`tunnel`). There is no code here that cobalt's clients don't know.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -163,6 +165,12 @@ impl Refusal {
         Self { status, ..self }
     }
 
+    /// The same, and when to ask again.
+    pub(super) fn with_retry_after(mut self, wait: Duration) -> Self {
+        self.headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs()));
+        self
+    }
+
     /// One of ours, with its headers.
     pub(super) fn of_error(error: &ApiError) -> Self {
         let said = Said::of(error);
@@ -269,8 +277,6 @@ pub(super) async fn tell_rate(State(class): State<Class>, request: Request, next
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     /// What the clients of cobalt 11 know, without `error.api.`.

@@ -31,6 +31,8 @@ use crate::routes::files;
 const TURN: Duration = Duration::from_secs(50);
 /// Turns that one request has: clients follow ten redirects, some of them more.
 const TURNS: u32 = 10;
+/// When to ask again after that: soon, for then it waits as long once more.
+const AGAIN: Duration = Duration::from_secs(1);
 /// Where a link says how many turns it has had. No part of what is signed: who changes it waits more, or less.
 const TURN_KEY: &str = "turn";
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
@@ -83,12 +85,14 @@ pub(super) async fn fetch(
         No::Cobalts(Refusal::of(said).with_status(status))
     })?;
     let beside = Beside::of(&query);
-    let answer = if beside.is_probe {
-        probe(&app, link.ticket).await
+    let mut answer = if beside.is_probe {
+        probe(&app, link.ticket).await.map_err(in_statuses)?
     } else {
-        send(&app, &caller, &link, beside, &query, &method, &headers).await
+        match end_of(&app, &caller, link.ticket).await.map_err(in_statuses)? {
+            Some(job) => send(&app, &job, &link, &method, &headers).await.map_err(in_statuses)?,
+            None => beside.onwards(&query).map(|query| lead(&query)).ok_or_else(too_early)?,
+        }
     };
-    let mut answer = answer.map_err(in_statuses)?;
     answer.headers_mut().insert(RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
     Ok(answer)
 }
@@ -111,24 +115,22 @@ async fn probe(app: &App, ticket: Ticket) -> ApiResult<Response> {
     Ok(([(header::CACHE_CONTROL, "no-store")], StatusCode::OK).into_response())
 }
 
-async fn send(
-    app: &App,
-    caller: &Caller,
-    link: &Link,
-    beside: Beside,
-    query: &str,
-    method: &Method,
-    headers: &HeaderMap,
-) -> ApiResult<Response> {
-    let Some(job) = end_of(app, caller, link.ticket).await? else {
-        let onwards = beside.onwards(query).ok_or_else(|| ApiError::new(Code::Timeout))?;
-        let to = [(header::LOCATION, format!("?{onwards}")), (header::CACHE_CONTROL, "no-store".to_owned())];
-        return Ok((StatusCode::TEMPORARY_REDIRECT, to).into_response());
-    };
-    let artifact = result(&job)?;
-    let request = app.request_of(&job)?;
+/// To the same link, for one more turn.
+fn lead(query: &str) -> Response {
+    let to = [(header::LOCATION, format!("?{query}")), (header::CACHE_CONTROL, "no-store".to_owned())];
+    (StatusCode::TEMPORARY_REDIRECT, to).into_response()
+}
+
+/// All turns were had, and nothing has failed: clients ask again after this status, and no operator is woken by it.
+fn too_early() -> No {
+    No::Cobalts(Refusal::of(Said::FetchFail).with_status(StatusCode::TOO_MANY_REQUESTS).with_retry_after(AGAIN))
+}
+
+async fn send(app: &App, job: &Job, link: &Link, method: &Method, headers: &HeaderMap) -> ApiResult<Response> {
+    let artifact = result(job)?;
+    let request = app.request_of(job)?;
     let name = name(&request.url, link.style, &parts(artifact, &request));
-    files::send_result(app, &job, content_disposition(&name, false), method, headers).await
+    files::send_result(app, job, content_disposition(&name, false), method, headers).await
 }
 
 /// The job when it has ended; `None`: its turn is over before.
@@ -142,7 +144,7 @@ async fn end_of(app: &App, caller: &Caller, ticket: Ticket) -> ApiResult<Option<
     // watched before the next look: a change between the two wakes us
     let mut watch = app.jobs.watch(ticket).await?.ok_or_else(gone)?;
     loop {
-        let now = job(app, ticket).await?;
+        let now = app.jobs.look_watched(&mut watch).await?.ok_or_else(gone)?.job()?;
         if now.state.kind().is_end() {
             return Ok(Some(now));
         }
@@ -196,6 +198,8 @@ mod tests {
             turns += 1;
         }
         assert_eq!(turns, TURNS);
+        let end = too_early().into_response();
+        assert_eq!((end.status().as_u16(), end.headers()[header::RETRY_AFTER].as_bytes()), (429, &b"1"[..]));
         assert_eq!(Beside::of("turn=99999999999&p=1"), Beside { is_probe: true, turns: 0 });
         assert_eq!(Beside::of("turn=4294967295").onwards(""), None);
         assert!(!Beside::of("p=0").is_probe);
