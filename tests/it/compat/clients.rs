@@ -1,4 +1,4 @@
-//! What clients of `MeTube` send, byte for byte but for a header that says how an answer may be compressed, and what each needs back.
+//! What clients of `MeTube` send, with the paths, headers and bodies that their sources build, and what each needs back.
 
 use anyhow::{Context as _, Result};
 use haul_tests::keys::{Keys, key};

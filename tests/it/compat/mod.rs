@@ -1,4 +1,4 @@
-//! Dialects: what clients of other programs send, byte for byte, and what they have to be answered to work.
+//! Dialects: what clients of other programs send, and what they have to be answered to work.
 
 mod clients;
 mod cobalt;

@@ -1,7 +1,9 @@
-//! What clients of cobalt send, byte for byte, and what each needs back.
+//! What clients of cobalt send as their sources build it, header by header and key by key, and what each needs back. What their
+//! HTTP libraries add is left out.
 
 use anyhow::{Context as _, Result};
-use haul_tests::keys::{Keys, key};
+use haul_tests::keys::{Keys, key, text};
+use haul_tests::processes::said;
 use haul_tests::site::Site;
 use serde_json::json;
 
@@ -9,37 +11,54 @@ use super::{COBALT, is_refusal, link_of, sent};
 
 #[tokio::test]
 async fn clients_with_a_key_are_answered_as_they_need_it_and_their_links_need_none() -> Result<()> {
-    let keys = Keys::of(&[("a", "")])?;
+    let keys = Keys::of(&[])?;
+    // the settings of cobalt's page take no key but a UUID
+    let made = said("haul-api", &["key", "new", "--uuid", "page"]).await?;
+    let (uuid, entry) = (String::from_utf8(made.stdout)?, String::from_utf8(made.stderr)?);
+    std::fs::write(keys.path(), text(&[("a", "")]) + &entry)?;
     let site = keys.site(&[COBALT]).await?;
     let address = site.url.strip_prefix("http://").context("an address")?;
     let key = key("a");
     let post =
         async |path: &str, headers: &str, body: &str| sent(address, &format!("POST {path}\n{headers}\n\n{body}")).await;
 
+    // cobalt's page, from an origin that is named nowhere
+    let page = format!(
+        "Accept: application/json\nContent-Type: application/json\nAuthorization: Api-Key {}\nOrigin: https://cobalt.tools\n\
+         Sec-Fetch-Site: cross-site\nSec-Fetch-Mode: cors",
+        uuid.trim_end()
+    );
+    let told = post("/", &page, r#"{"url":"http://127.0.0.1/0","localProcessing":"preferred"}"#).await?;
+    assert_eq!(told.header("access-control-allow-origin"), "*");
+    let page = link_of(&told)?;
+
     // Raycast (aelew), with keys that cobalt has dropped
     let raycast = format!(
-        "accept: application/json\ncontent-type: application/json\nauthorization: Api-Key {key}\nuser-agent: node\nconnection: keep-alive"
+        "Accept: application/json\nUser-Agent: raycast-cobalt/20241120\nContent-Type: application/json\nAuthorization: Api-Key {key}"
     );
-    let body = r#"{"url":"http://127.0.0.1/1","videoQuality":"1080","audioFormat":"mp3","filenameStyle":"basic","downloadMode":"auto","youtubeVideoCodec":"h264","alwaysProxy":false,"disableMetadata":false,"tiktokFullAudio":false,"tiktokH265":true,"twitterGif":true,"youtubeHLS":false}"#;
+    let body = r#"{"downloadMode":"auto","url":"http://127.0.0.1/1","youtubeVideoCodec":"h264","videoQuality":"max","audioFormat":"best","filenameStyle":"basic","alwaysProxy":false,"disableMetadata":false,"youtubeHLS":false,"twitterGif":true,"tiktokFullAudio":false,"tiktokH265":true}"#;
     let raycast = link_of(&post("/", &raycast, body).await?)?;
 
-    // pybalt, with a charset, and @cute/cobalt-api
+    // pybalt, as Python writes JSON
     let pybalt = format!(
-        "User-Agent: pybalt/2025\nAccept: application/json\nContent-Type: application/json; charset=utf-8\nAuthorization: Api-Key {key}\nAccept-Encoding: identity"
+        "User-Agent: github.com/nichind/pybalt, tool/python-module, :)\nAccept: application/json\nContent-Type: application/json\n\
+         Authorization: Api-Key {key}"
     );
-    let pybalt = link_of(
-        &post("/", &pybalt, r#"{"url": "http://127.0.0.1/2", "filenameStyle": "pretty", "videoQuality": "max"}"#)
-            .await?,
-    )?;
-    let cute = format!("accept: application/json\ncontent-type: application/json\nauthorization: Bearer {key}");
+    let body = r#"{"url": "http://127.0.0.1/2", "filenameStyle": "pretty", "videoQuality": "max"}"#;
+    let pybalt = link_of(&post("/", &pybalt, body).await?)?;
+
+    // @cute/cobalt-api
+    let cute = format!("Accept: application/json\nContent-Type: application/json\nAuthorization: Api-Key {key}");
     link_of(&post("/", &cute, r#"{"url":"http://127.0.0.1/3","downloadMode":"audio","audioFormat":"best"}"#).await?)?;
 
-    // a client that can set no header
+    // scripts, one of which can set no header for a key
+    let plain = "Accept: application/json\nContent-Type: application/json; charset=utf-8";
     let in_path = format!("/key/{}/", key.replace(' ', "%20"));
-    let plain = "Accept: application/json\nContent-Type: application/json";
     link_of(&post(&in_path, plain, r#"{"url":"http://127.0.0.1/4"}"#).await?)?;
+    let bearer = format!("{plain}\nAuthorization: Bearer {key}");
+    link_of(&post("/", &bearer, r#"{"url":"http://127.0.0.1/4","downloadMode":"audio"}"#).await?)?;
 
-    for link in [raycast, pybalt] {
+    for link in [page, raycast, pybalt] {
         assert_eq!(sent(address, &format!("GET {link}&p=1")).await?.status, 200, "a link needs no key");
     }
     assert!(is_refusal(&post("/", plain, r#"{"url":"http://127.0.0.1/5"}"#).await?, 400, "auth.key.missing"));
@@ -52,8 +71,8 @@ async fn clients_with_a_key_are_answered_as_they_need_it_and_their_links_need_no
 async fn a_client_that_waits_two_seconds_reads_an_id_in_its_link() -> Result<()> {
     let site = Site::with(&[("HAUL_COMPAT_COBALT", "/cobalt")]).await?;
     // Cobalt for Raycast (MonsPropre)
-    let lines = "POST /cobalt\nAccept: application/json\nContent-Type: application/json\n\
-                 User-Agent: CobaltRaycastExtension\n\n{\"url\":\"http://127.0.0.1/talk\",\"downloadMode\":\"auto\",\"filenameStyle\":\"nerdy\"}";
+    let lines = "POST /cobalt\nContent-Type: application/json\nAccept: application/json\n\
+                 User-Agent: MonsPropre/cobalt-for-raycast\n\n{\"url\":\"http://127.0.0.1/talk\",\"downloadMode\":\"auto\",\"filenameStyle\":\"nerdy\"}";
     let told = sent(site.url.strip_prefix("http://").context("an address")?, lines).await?.json();
     let url: reqwest::Url = told["url"].as_str().context("an address")?.parse()?;
     assert!(url.as_str().starts_with(&format!("{}/cobalt/tunnel?", site.url)), "{url}");

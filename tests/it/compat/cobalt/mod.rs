@@ -1,4 +1,4 @@
-//! cobalt's dialect: what its clients send, byte for byte, and what each needs back.
+//! cobalt's dialect: what its clients send, and what each needs back.
 
 mod clients;
 mod links;

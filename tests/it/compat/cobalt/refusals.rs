@@ -29,7 +29,7 @@ async fn an_order_that_cobalt_would_not_take_is_refused_with_its_codes() -> Resu
         (&long, "invalid_body"),
         (r#"{"videoQuality":"1080"}"#, "link.missing"),
         (r#"{"url":"http://127.0.0.1/1","videoQuality":1080}"#, "invalid_body"),
-        (r#"{"url":"http://127.0.0.1/1","downloadMode":"mute"}"#, "invalid_body"),
+        (r#"{"url":"http://127.0.0.1/1","downloadMode":"mute"}"#, "service.disabled"),
         (r#"{"url":"no address"}"#, "link.invalid"),
         (r#"{"url":"ftp://127.0.0.1/1"}"#, "link.unsupported"),
         (r#"{"url":"http://10.0.0.1/1"}"#, "link.invalid"),

@@ -36,8 +36,8 @@ pub(super) struct Asked {
 /// Reads the keys of a body.
 ///
 /// # Errors
-/// `link.missing`; `invalid_body` for a value that cobalt does not know, and for a picture without its sound, which is not
-/// made here: with sound it would be another file than was asked for.
+/// `link.missing`; `invalid_body` for a value that cobalt does not know; `service.disabled` for a picture without its sound,
+/// which is not made here: with sound it would be another file than was asked for.
 pub(super) fn read(body: &Map<String, Value>) -> Result<Asked, Said> {
     let url = match body.get("url") {
         Some(Value::String(url)) if !url.trim().is_empty() => url.trim().to_owned(),
@@ -79,7 +79,8 @@ pub(super) fn read(body: &Map<String, Value>) -> Result<Asked, Said> {
     };
     let is_audio = match word(body, "downloadMode", &["auto", "audio", "mute"])? {
         "audio" => true,
-        "mute" => return Err(Said::InvalidBody),
+        // nothing is wrong with the body: who reads that would look for a fault in their client
+        "mute" => return Err(Said::ServiceDisabled),
         _ => false,
     };
     let style = word(body, "filenameStyle", &["basic", "classic", "pretty", "nerdy"])?;
@@ -218,7 +219,6 @@ mod tests {
             json!({ "videoQuality": 1080 }),
             json!({ "videoQuality": "1081" }),
             json!({ "videoQuality": null }),
-            json!({ "downloadMode": "mute" }),
             json!({ "downloadMode": "video" }),
             json!({ "audioFormat": "flac" }),
             json!({ "audioBitrate": 128 }),
@@ -238,6 +238,7 @@ mod tests {
         for body in table {
             assert_eq!(read_with(&body), Err(Said::InvalidBody), "{body}");
         }
+        assert_eq!(read_with(&json!({ "downloadMode": "mute" })), Err(Said::ServiceDisabled));
         assert_eq!(read_with(&json!({ "url": " " })), Err(Said::LinkMissing));
         assert_eq!(read(&Map::new()), Err(Said::LinkMissing));
     }
