@@ -34,14 +34,18 @@ async fn followed(site: &Site, path: &str) -> Result<Answer> {
 async fn an_item_shows_its_download_from_its_order_to_its_file_and_is_then_forgotten() -> Result<()> {
     let site = Site::with(&[METUBE]).await?;
     let order = json!({"url": URL, "quality": "720", "format": "mp4", "folder": "talks", "custom_name_prefix": "me/1", "clip_end": "1:30"});
-    let id = site.post("/metube/add", &order).await?.json()["id"].as_str().context("an id")?.to_owned();
-    let native = site.get(&format!("/api/v1/downloads/{id}")).await?.json();
+    let add = async || -> Result<String> {
+        let told = site.post("/metube/add", &order).await?.json();
+        Ok(told["id"].as_str().with_context(|| told.to_string())?.to_owned())
+    };
+    let older = add().await?;
+    let native = site.get(&format!("/api/v1/downloads/{older}")).await?.json();
     assert_eq!((&native["request"]["quality"], &native["request"]["format"]), (&json!("720p"), &json!("mp4")));
     assert_eq!(native["request"]["tags"], json!(["folder:talks", "prefix:me/1"]));
 
     let item = only_item(&site, "queue").await?;
     let expected = json!({
-        "id": id, "title": format!("me/1.{URL}"), "url": URL, "quality": "720", "download_type": "video", "codec": "auto",
+        "id": older, "title": format!("me/1.{URL}"), "url": URL, "quality": "720", "download_type": "video", "codec": "auto",
         "format": "mp4", "folder": "talks", "custom_name_prefix": "me/1", "playlist_item_limit": 0, "split_by_chapters": false,
         "sponsorblock": false, "chapter_template": "", "subtitle_language": "en", "subtitle_mode": "prefer_manual",
         "ytdl_options_presets": [], "ytdl_options_overrides": {}, "clip_start": 0.0, "clip_end": 90.0, "live_status": null,
@@ -50,17 +54,22 @@ async fn an_item_shows_its_download_from_its_order_to_its_file_and_is_then_forgo
     });
     assert_eq!(item, expected);
     assert!(item["timestamp"].as_i64().context("a number")? > 1_700_000_000_000_000_000);
-    assert!(is_refusal(&site.get(&format!("/metube/download/{id}/x")).await?), "there is no file yet");
+    assert!(is_refusal(&site.get(&format!("/metube/download/{older}/x")).await?), "there is no file yet");
 
     let failure = Failure { kind: FailureKind::GeoBlocked, detail: "secret words".to_owned(), retry_after: None };
     site.fail(&failure).await?;
     let item = only_item(&site, "done").await?;
     let said = FailureKind::GeoBlocked.sentence();
     assert_eq!((&item["status"], &item["msg"], &item["error"]), (&json!("error"), &json!(said), &json!(said)));
+    // ordered once more it has failed as well, by what was just found out: of both an address means the newer
+    let id = add().await?;
+    assert_ne!(id, older);
     let retried = site.post("/metube/retry", &json!({ "id": URL })).await?;
     assert_eq!((retried.status.as_u16(), retried.json()), (200, json!({"status": "ok"})));
     assert_eq!(only_item(&site, "queue").await?["id"], id, "under the same id");
     assert!(is_refusal(&site.post("/metube/retry", &json!({ "id": id })).await?), "it has not failed");
+    assert_eq!(only_item(&site, "done").await?["id"], older, "the same file once is enough");
+    site.post("/metube/delete", &json!({"ids": [older], "where": "done"})).await?;
 
     let bytes = b"moving pictures";
     let leased = site.lease().await?;

@@ -9,6 +9,8 @@
 mod calls;
 mod process;
 
+use std::sync::{Mutex, PoisonError};
+
 pub(crate) use calls::{Operation, Reason};
 pub use calls::{RedisCalls, Role, StorageCalls};
 
@@ -129,6 +131,9 @@ pub fn signed(count: impl TryInto<i64>) -> i64 {
 
 /// Takes over a count that is kept elsewhere and may begin anew: what is told never falls.
 pub fn catch_up(counter: &IntCounter, count: u64) {
+    /// Two scrapes at once would both add what is missing.
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one_at_a_time = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     counter.inc_by(count.saturating_sub(counter.get()));
 }
 

@@ -13,9 +13,9 @@ use axum::response::{IntoResponse as _, Response};
 use haul_shared::ids::Ticket;
 use haul_shared::job::{Artifact, Job};
 use haul_shared::storage::content_disposition;
+use haul_shared::store::Seen;
 use haul_shared::view::{DownloadRequest, stem};
 use jiff::Timestamp;
-use tokio::time::Instant;
 use url::form_urlencoded;
 
 use super::link::{Link, NoLink};
@@ -25,6 +25,7 @@ use super::refusal::{No, Refusal, Said};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Code};
+use crate::hold::Hold;
 use crate::routes::files;
 
 /// How long one turn lasts: less than the minute after which proxies give up.
@@ -135,28 +136,14 @@ async fn send(app: &App, job: &Job, link: &Link, method: &Method, headers: &Head
 
 /// The job when it has ended; `None`: its turn is over before.
 async fn end_of(app: &App, caller: &Caller, ticket: Ticket) -> ApiResult<Option<Job>> {
-    let deadline = Instant::now() + TURN;
+    let has_ended = |job: &Job| job.state.kind().is_end();
     let first = job(app, ticket).await?;
-    if first.state.kind().is_end() {
+    if has_ended(&first) {
         return Ok(Some(first));
     }
     let _share = app.waits.take(&caller.client).map_err(|_| ApiError::new(Code::RateLimited).retry_after(TURN))?;
-    // watched before the next look: a change between the two wakes us
-    let mut watch = app.jobs.watch(ticket).await?.ok_or_else(gone)?;
-    loop {
-        let now = app.jobs.look_watched(&mut watch).await?.ok_or_else(gone)?.job()?;
-        if now.state.kind().is_end() {
-            return Ok(Some(now));
-        }
-        if Instant::now() >= deadline || app.shutdown.is_cancelled() {
-            return Ok(None);
-        }
-        tokio::select! {
-            () = watch.changed() => {}
-            () = tokio::time::sleep_until(deadline) => {}
-            () = app.shutdown.cancelled() => {}
-        }
-    }
+    let now = Hold::new(app, TURN).job(ticket, |seen: &Seen| Ok(seen.job()?), has_ended).await?;
+    Ok(Some(now).filter(has_ended))
 }
 
 /// The download behind a ticket. Who has a link to it needs no other right.
