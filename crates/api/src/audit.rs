@@ -86,6 +86,9 @@ impl Action {
     }
 }
 
+/// Downloads that one line names; of more it has the number.
+const MOST_NAMED: usize = 16;
+
 /// Which downloads a request was about, beside its answer, where neither its path nor a `Location` says so.
 #[derive(Debug, Clone)]
 pub(crate) struct About(pub(crate) Vec<Ticket>);
@@ -93,7 +96,9 @@ pub(crate) struct About(pub(crate) Vec<Ticket>);
 impl About {
     /// What may be told of them; `None`: there are none.
     fn starts(&self) -> Option<String> {
-        let starts: Vec<_> = self.0.iter().map(|ticket| start_of(*ticket)).collect();
+        let starts = self.0.iter().take(MOST_NAMED).map(|ticket| start_of(*ticket));
+        let more = self.0.len().checked_sub(MOST_NAMED).filter(|more| *more > 0).map(|more| format!("+{more}"));
+        let starts: Vec<_> = starts.chain(more).collect();
         Some(starts.join(" ")).filter(|starts| !starts.is_empty())
     }
 }

@@ -302,7 +302,7 @@ pub struct MediaInfo {
     pub duration_seconds: Option<f64>,
     pub webpage_url: Option<String>,
     pub extractor: Option<String>,
-    /// Its address leads to a list, of which this is one entry. In no view: it is for who asked for the list.
+    /// Its address leads to a list, of which this is one entry. In no view: it is said to who may have meant all of it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_of_list: bool,
 }

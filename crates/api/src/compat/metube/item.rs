@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use super::order::{BEST_KBPS, names};
 use crate::error::{ApiError, Code};
 
-/// What is said of a download whose address leads to a list.
+/// What is said of a download whose address leads to a list, of which the first entry was taken because none was named.
 const OF_LIST: &str = "This is one entry of a list. A whole list is ordered at the API: POST /api/v1/playlists.";
 
 /// Where an item is listed.
@@ -89,7 +89,9 @@ impl Item {
         let media = job.media.as_ref();
         let title = media.and_then(|media| media.title.as_deref()).unwrap_or(&request.url);
         let (msg, error) = words(&job.state);
-        let msg = msg.or_else(|| media.filter(|media| media.is_of_list).map(|_| OF_LIST.to_owned()));
+        let msg = msg.or_else(|| {
+            media.filter(|media| media.is_of_list && request.playlist_index == 1).map(|_| OF_LIST.to_owned())
+        });
         let running = job.progress.filter(|_| matches!(job.state, JobState::Running { .. }));
         let (size, filename) = match &job.state {
             JobState::Completed { artifact, .. } => (Some(artifact.size_bytes), name_of(job, request)),

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use haul_shared::ids::Ticket;
 use haul_shared::job::{Job, StateKind};
+use haul_shared::store::Cancelled;
 use haul_shared::view::DownloadRequest;
 use serde_json::{Value, json};
 
@@ -66,18 +67,24 @@ pub(super) async fn delete(State(app): State<Arc<App>>, caller: Caller, body: Ht
         Some("done") => List::Done,
         Some(_) | None => return Err(bad("'where' must be queue or done".to_owned())),
     };
-    let named = named(&app, &caller, &ids).await?;
-    let mut done = Vec::with_capacity(named.len());
+    let mut done = Vec::new();
+    let all = take_away(&app, named(&app, &caller, &ids).await?, list, &mut done).await;
+    // what was done is told also where the rest was not
+    Ok(about(&done, all.map_or_else(ApiError::into_response, |()| told(&ok()))))
+}
+
+/// `done`: those that were taken back or forgotten by this.
+async fn take_away(app: &App, named: Vec<Known>, list: List, done: &mut Vec<Ticket>) -> ApiResult<()> {
     for (job, _) in named {
-        // one that has ended meanwhile stays: who takes back a download does not mean to delete its file
-        match (list, job.state.kind().is_end()) {
-            (List::Queue, false) => drop(app.jobs.cancel(job.ticket).await?),
-            (List::Done, true) => drop(app.jobs.forget(job.ticket).await?),
-            (List::Queue, true) | (List::Done, false) => continue,
-        }
-        done.push(job.ticket);
+        let is_done = match (list, job.state.kind().is_end()) {
+            (List::Queue, false) => matches!(app.jobs.cancel(job.ticket).await?, Cancelled::Now | Cancelled::Stopping),
+            (List::Done, true) => app.jobs.forget(job.ticket).await?,
+            // one that has ended meanwhile stays: who takes back a download does not mean to delete its file
+            (List::Queue, true) | (List::Done, false) => false,
+        };
+        done.extend(is_done.then_some(job.ticket));
     }
-    Ok(about(&done, told(&ok())))
+    Ok(())
 }
 
 /// `POST start`: everything starts by itself.
@@ -136,8 +143,8 @@ fn about(tickets: &[Ticket], answer: Response) -> Response {
     (Extension(About(tickets.to_vec())), answer).into_response()
 }
 
-/// The caller's downloads that are named: each by its id, or all of one address by that, the newest first. What there is not is
-/// passed over.
+/// The caller's downloads that are named, each once: by its id, or all of one address by that, the newest first. What there is
+/// not is passed over.
 async fn named(app: &App, caller: &Caller, ids: &[String]) -> ApiResult<Vec<Known>> {
     let (mut found, mut addresses): (Vec<Known>, HashSet<String>) = Default::default();
     for id in ids {
@@ -159,6 +166,8 @@ async fn named(app: &App, caller: &Caller, ids: &[String]) -> ApiResult<Vec<Know
         let of_these = |(_, request): &Known| addresses.contains(&request.url);
         found.extend(newest(app, caller).await?.into_iter().filter(of_these));
     }
+    let mut seen = HashSet::new();
+    found.retain(|(job, _)| seen.insert(job.ticket));
     Ok(found)
 }
 
