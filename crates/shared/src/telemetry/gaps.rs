@@ -11,6 +11,9 @@ use tracing_appender::non_blocking::ErrorCounter;
 
 use super::AUDIT;
 
+/// The target of lines about lines that the whole log lacks. They are logged at every level of `HAUL_LOG`, as those of [`AUDIT`].
+pub(super) const TARGET: &str = module_path!();
+
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
@@ -48,7 +51,7 @@ impl Gaps {
         let why = "they came faster than they were taken, or could not be written";
         match self.log {
             Log::Whole => {
-                tracing::warn!(lost, "{lost} lines of this log were lost since its start: {why}");
+                tracing::warn!(target: TARGET, lost, "{lost} lines of this log were lost since its start: {why}");
             }
             Log::Audit => {
                 tracing::warn!(target: AUDIT, lost, "{lost} lines of the audit were lost since its start: {why}");

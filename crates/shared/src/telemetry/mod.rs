@@ -161,11 +161,11 @@ where
     }
 }
 
-/// What is logged: as it was asked for, and [`AUDIT`] whatever was. Spans of traces are none of the log's.
+/// What is logged: as it was asked for, and [`AUDIT`] and what the log lacks whatever was. Spans of traces are none of the log's.
 fn filter(asked: &str) -> Result<EnvFilter, TelemetryError> {
     // of two directives for one target the last counts
-    let filter =
-        EnvFilter::builder().parse(format!("{AUDIT}=info,{asked}")).map_err(|error| start_fault(error.into()))?;
+    let directives = format!("{AUDIT}=info,{}=warn,{asked}", gaps::TARGET);
+    let filter = EnvFilter::builder().parse(directives).map_err(|error| start_fault(error.into()))?;
     let spans = format!("{}=off", trace::TARGET).parse().map_err(|error| start_fault(Box::new(error)))?;
     Ok(filter.add_directive(spans))
 }
@@ -247,7 +247,12 @@ mod tests {
 
     #[test]
     fn lines_that_nobody_takes_or_that_cannot_be_written_are_told_in_the_log_that_lacks_them() {
-        for (log, name, asked) in [(Log::Whole, "this log", "info"), (Log::Audit, "the audit", "off")] {
+        let logs = [
+            (Log::Whole, "this log", "error"),
+            (Log::Whole, "this log", "haul_api=debug"),
+            (Log::Audit, "the audit", "off"),
+        ];
+        for (log, name, asked) in logs {
             let ((began, has_begun), (go_on, may_go_on)) = (mpsc::sync_channel(8), mpsc::sync_channel(8));
             let (mut lines, guard, gaps) = buffered(log, 1, Box::new(Stuck(began, may_go_on)));
             let told = || logged(asked, LogFormat::Text, false, || gaps.tell());
