@@ -55,6 +55,15 @@ impl RotatingFile {
         Ok(())
     }
 
+    /// A full disk takes a part of what it is given, and that ends within a line. Whoever gave it gives all of it again.
+    fn take_back(&self) {
+        // somebody may have emptied the file: it must not become longer
+        if self.file.metadata().is_ok_and(|file| file.len() > self.size_bytes) {
+            // where this fails too, a torn line is the least of it
+            let _ = self.file.set_len(self.size_bytes);
+        }
+    }
+
     fn aged(&self, age: u32) -> PathBuf {
         let mut path = self.path.clone().into_os_string();
         path.push(format!(".{age}"));
@@ -77,7 +86,7 @@ impl Write for RotatingFile {
         {
             return Err(error);
         }
-        self.file.write_all(lines)?;
+        self.file.write_all(lines).inspect_err(|_| self.take_back())?;
         self.size_bytes += added;
         Ok(lines.len())
     }
@@ -89,6 +98,11 @@ impl Write for RotatingFile {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::FileExt as _;
+
+    use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
+    use tokio::signal::unix::{SignalKind, signal};
+
     use super::*;
 
     fn files(dir: &Path) -> Vec<(String, String)> {
@@ -162,5 +176,28 @@ mod tests {
         log.write_all(b"a long line\n").unwrap();
         log.write_all(b"b\n").unwrap();
         assert_eq!(files(dir.path()), pairs(&[("haul.log", "b\n"), ("haul.log.1", "a long line\n")]));
+    }
+
+    /// Fault: each try left a part of the same lines, the next line was glued to it, and the file was longer than it was thought.
+    #[tokio::test]
+    async fn what_a_full_disk_takes_of_a_line_is_taken_back() {
+        /// Of the largest file, which is sparse: no other test of this process comes near.
+        const ROOM: u64 = 1 << 36;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("haul.log");
+        File::create(&path).unwrap().set_len(ROOM - 8).unwrap();
+        let mut log = RotatingFile::with_limit(dir.path(), "haul", 2 * ROOM).unwrap();
+        // who does not listen to it is ended by it
+        let _full = signal(SignalKind::from_raw(Signal::XFSZ.as_raw())).unwrap();
+        let before = getrlimit(Resource::Fsize);
+        setrlimit(Resource::Fsize, Rlimit { current: Some(ROOM), maximum: before.maximum }).unwrap();
+        let torn = [log.write_all(b"no room for this\n"), log.write_all(b"nor for this\n")];
+        let small = log.write_all(b"this is\n");
+        setrlimit(Resource::Fsize, before).unwrap();
+        assert!(torn.iter().all(Result::is_err) && small.is_ok(), "{torn:?} {small:?}");
+        let file = File::open(&path).unwrap();
+        let mut end = [0; 8];
+        file.read_exact_at(&mut end, ROOM - 8).unwrap();
+        assert_eq!((file.metadata().unwrap().len(), &end), (ROOM, b"this is\n"));
     }
 }
