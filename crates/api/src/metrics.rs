@@ -138,7 +138,7 @@ impl Metrics {
         for reason in Deferral::ALL {
             self.jobs_deferred.with_label_values(&[reason.word()]);
         }
-        self.failed_as_lost(0);
+        self.failures.with_label_values(&[FailureKind::WorkerLost.code()]);
         self.empty_queues();
     }
 
@@ -194,7 +194,7 @@ impl Metrics {
     }
 
     /// Takes over what the store says.
-    pub fn refresh(&self, stats: &Stats) {
+    fn refresh(&self, stats: &Stats) {
         self.queue_depth.reset();
         self.queue_oldest.reset();
         for gauge in self.of_regions() {
@@ -230,17 +230,18 @@ impl Metrics {
         catch_up(&self.orphans, stats.orphans.swept.removed);
     }
 
-    /// So many downloads have failed since this process began, because worker after worker was lost with them, and it was
-    /// this one that found out. An API ends none otherwise.
-    pub fn failed_as_lost(&self, count: u64) {
-        catch_up(&self.failures.with_label_values(&[FailureKind::WorkerLost.code()]), count);
-    }
-
-    /// All metrics as text. Redis: whether it has just answered, and its connections: in use, idle.
+    /// All metrics as text, with what the store has just said; those of it stay what they were where it does not answer, and then
+    /// its Redis is told to be down. So many downloads have failed since this process began, because worker after worker was
+    /// lost with them, and it was this one that found out: an API ends none otherwise. Connections to Redis: in use, idle.
     #[must_use]
-    pub fn text(&self, is_redis_up: bool, pool: (usize, usize)) -> Vec<u8> {
-        self.registry.tell_redis(is_redis_up, pool);
-        self.registry.text()
+    pub fn text(&self, stats: Option<&Stats>, failed_as_lost: u64, pool: (usize, usize)) -> Vec<u8> {
+        self.registry.text(|| {
+            if let Some(stats) = stats {
+                self.refresh(stats);
+            }
+            catch_up(&self.failures.with_label_values(&[FailureKind::WorkerLost.code()]), failed_as_lost);
+            self.registry.tell_redis(stats.is_some(), pool);
+        })
     }
 }
 
@@ -255,6 +256,9 @@ pub fn priority_word(priority: Priority) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use haul_shared::store::WorkerInfo;
+    use jiff::Timestamp;
+
     use super::*;
 
     #[test]
@@ -267,14 +271,49 @@ mod tests {
             deferred: [(Deferral::SiteFull, 2)].into(),
             ..Stats::default()
         };
-        metrics.refresh(&stats);
+        let _ = metrics.text(Some(&stats), 0, (1, 2));
         stats.jobs.insert(StateKind::Completed, 5);
-        metrics.refresh(&stats);
-        let text = String::from_utf8(metrics.text(true, (1, 2))).unwrap();
+        let text = String::from_utf8(metrics.text(Some(&stats), 0, (1, 2))).unwrap();
         assert!(text.contains("haul_jobs_total{status=\"completed\"} 7"), "{text}");
         assert!(text.contains("haul_leases_lost_total 3"), "{text}");
         assert!(text.contains("haul_queue_repairs_total 2"), "{text}");
         assert!(text.contains("haul_jobs_deferred_total{reason=\"site_full\"} 2"), "{text}");
         assert!(text.contains("haul_redis_pool_connections{state=\"idle\"} 2"), "{text}");
+    }
+
+    /// Fault: of two scrapes at once each emptied the sums of the other, or added to them.
+    #[test]
+    fn each_of_many_scrapes_at_once_counts_all_once() {
+        let metrics = Metrics::new(&["eu".parse().unwrap()]);
+        let worker = WorkerInfo {
+            id: "1".to_owned(),
+            regions: metrics.regions.clone(),
+            slots: 4,
+            running: 1,
+            disk_full: false,
+            version: "1".to_owned(),
+            ytdlp: "1".to_owned(),
+            sandbox: None,
+            started: Timestamp::UNIX_EPOCH,
+        };
+        let stats = Stats { workers: vec![worker; 50], leases_lost: 3, ..Stats::default() };
+        let told_once = [
+            "haul_region_workers{region=\"eu\"} 50",
+            "haul_region_slots{region=\"eu\"} 200",
+            "haul_leases_lost_total 3",
+        ];
+        let scrape = || String::from_utf8(metrics.text(Some(&stats), 0, (1, 2))).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..100 {
+                        let text = scrape();
+                        for line in told_once {
+                            assert!(text.lines().any(|told| told == line), "{line}: {text}");
+                        }
+                    }
+                });
+            }
+        });
     }
 }

@@ -81,7 +81,7 @@ async fn metrics(State(probe): State<Probe>) -> Response {
     let ctx = &probe.ctx;
     let (redis, free_bytes) = tokio::join!(timeout(SCRAPE, ctx.store.ping()), ctx.free_disk());
     ctx.metrics.disk(free_bytes);
-    ctx.metrics.failed_as_lost(ctx.store.failed_as_lost());
-    let text = ctx.metrics.text(ctx.board.downloads(), matches!(redis, Ok(Ok(()))), ctx.store.pool_state());
+    let (running, lost) = (ctx.board.downloads(), ctx.store.failed_as_lost());
+    let text = ctx.metrics.text(running, lost, matches!(redis, Ok(Ok(()))), ctx.store.pool_state());
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response()
 }

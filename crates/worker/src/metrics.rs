@@ -185,12 +185,6 @@ impl Metrics {
         self.failures.with_label_values(&[kind.code()]).inc();
     }
 
-    /// So many downloads have failed since this process began, because worker after worker was lost with them, and it was
-    /// this one that found out.
-    pub fn failed_as_lost(&self, count: u64) {
-        catch_up(&self.failures.with_label_values(&[FailureKind::WorkerLost.code()]), count);
-    }
-
     /// An attempt ended, and another follows.
     pub fn retried(&self, kind: FailureKind) {
         self.retries.with_label_values(&[kind.code()]).inc();
@@ -253,12 +247,15 @@ impl Metrics {
         self.version_skew.inc();
     }
 
-    /// All of them as text, with the downloads that are under way now. Redis: whether it has just answered, and its
-    /// connections: in use, idle.
+    /// All of them as text, with the downloads that are under way now, and with those that have failed since this process began
+    /// because worker after worker was lost with them, if it was this one that found out. Redis: whether it has just answered,
+    /// and its connections: in use, idle.
     #[must_use]
-    pub fn text(&self, running: usize, is_redis_up: bool, pool: (usize, usize)) -> Vec<u8> {
-        self.running.set(signed(running));
-        self.registry.tell_redis(is_redis_up, pool);
-        self.registry.text()
+    pub fn text(&self, running: usize, failed_as_lost: u64, is_redis_up: bool, pool: (usize, usize)) -> Vec<u8> {
+        self.registry.text(|| {
+            self.running.set(signed(running));
+            catch_up(&self.failures.with_label_values(&[FailureKind::WorkerLost.code()]), failed_as_lost);
+            self.registry.tell_redis(is_redis_up, pool);
+        })
     }
 }

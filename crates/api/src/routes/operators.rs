@@ -164,14 +164,18 @@ pub async fn stats(State(app): State<Arc<App>>, caller: Caller, _: NoParams) -> 
 /// All metrics. Those of the store are as old as the last scrape that it answered in time, and whether it has answered this
 /// one is one of them.
 pub async fn metrics(State(app): State<Arc<App>>) -> Response {
-    let told = timeout(SCRAPE, app.jobs.stats()).await;
-    match &told {
-        Ok(Ok(stats)) => app.metrics.refresh(stats),
-        Ok(Err(error)) => tracing::warn!("the store gave no numbers: {error}"),
-        Err(_) => tracing::warn!("the store gave no numbers in time"),
-    }
-    app.metrics.failed_as_lost(app.jobs.failed_as_lost());
-    let text = app.metrics.text(matches!(told, Ok(Ok(_))), app.jobs.pool_state());
+    let stats = match timeout(SCRAPE, app.jobs.stats()).await {
+        Ok(Ok(stats)) => Some(stats),
+        Ok(Err(error)) => {
+            tracing::warn!("the store gave no numbers: {error}");
+            None
+        }
+        Err(_) => {
+            tracing::warn!("the store gave no numbers in time");
+            None
+        }
+    };
+    let text = app.metrics.text(stats.as_ref(), app.jobs.failed_as_lost(), app.jobs.pool_state());
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response()
 }
 

@@ -37,6 +37,7 @@ pub struct Registry {
     redis_up: IntGauge,
     pool: IntGaugeVec,
     pool_size: IntGauge,
+    scrape: Mutex<()>,
 }
 
 impl Default for Registry {
@@ -57,6 +58,7 @@ impl Registry {
             redis_up: gauge("haul_redis_up", "1 when the Redis of the queue answered at this scrape, else 0."),
             pool: gauges("haul_redis_pool_connections", "Connections to the Redis of the queue.", &["state"]),
             pool_size: gauge("haul_redis_pool_max_connections", "Connections that the pool may have."),
+            scrape: Mutex::new(()),
         };
         let Self { redis_up, pool, pool_size, .. } = &registry;
         let own: [Box<dyn Collector>; 5] = [
@@ -111,12 +113,15 @@ impl Registry {
         self.pool.with_label_values(&["idle"]).set(signed(idle));
     }
 
-    /// All of them, as [`CONTENT_TYPE`].
+    /// All of them, as [`CONTENT_TYPE`], after `take_over` has set those that are looked up for a scrape. One scrape after the
+    /// other: of two at once each would add to the sums of the other, or tell them half made.
     ///
     /// # Panics
     /// Never: memory takes all bytes.
     #[must_use]
-    pub fn text(&self) -> Vec<u8> {
+    pub fn text(&self, take_over: impl FnOnce()) -> Vec<u8> {
+        let _one_at_a_time = self.scrape.lock().unwrap_or_else(PoisonError::into_inner);
+        take_over();
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.all.gather(), &mut text).expect("memory takes all bytes");
         text
@@ -129,11 +134,9 @@ pub fn signed(count: impl TryInto<i64>) -> i64 {
     count.try_into().unwrap_or(i64::MAX)
 }
 
-/// Takes over a count that is kept elsewhere and may begin anew: what is told never falls.
+/// Takes over a count that is kept elsewhere and may begin anew: what is told never falls. Only within [`Registry::text`]: two at
+/// once would both add what is missing.
 pub fn catch_up(counter: &IntCounter, count: u64) {
-    /// Two scrapes at once would both add what is missing.
-    static ONE: Mutex<()> = Mutex::new(());
-    let _one_at_a_time = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     counter.inc_by(count.saturating_sub(counter.get()));
 }
 
