@@ -45,6 +45,7 @@ async fn a_worker_with_faults_of_its_machine_is_told_each_with_its_remedy() -> R
         ("HAUL_SANDBOX", "off"),
         ("HAUL_EGRESS_ALLOW", "0.0.0.0/0"),
         ("HAUL_SLOTS", "256"),
+        ("HAUL_WARM_EXTRACTORS", "yes please"),
     ];
     let told = doctor("haul-worker", &variables).await?;
     told.finds(&[
@@ -60,6 +61,11 @@ async fn a_worker_with_faults_of_its_machine_is_told_each_with_its_remedy() -> R
         ("network.proxy", "fail", "takes no connection", "HAUL_PROXY"),
         ("network.egress", "warn", "clients may reach everything", "HAUL_EGRESS_ALLOW"),
     ]);
+    let names = told.names();
+    assert!(
+        names.contains(&"programs.ytdlp") && !names.contains(&"programs.python"),
+        "whether it is kept warm: {names:?}"
+    );
     assert!(!told.text.contains("hunter2") && !told.text.contains("secret-jars"), "{}", told.text);
     assert_eq!(told.code, Some(1));
     assert_eq!(fs::read_dir(memory.path())?.count(), 0, "its scratch is gone");
@@ -90,6 +96,8 @@ async fn programs_that_are_missing_or_too_old_for_strangers_are_found_with_what_
         ("HAUL_YTDLP", &old),
         ("HAUL_FFMPEG", &elderly),
         ("HAUL_MODE", "public"),
+        ("HAUL_EXTRACTORS", "a site"),
+        ("HAUL_SANDBOX", "strong"),
     ];
     let (missing, stale) = tokio::try_join!(doctor("haul-worker", &missing), doctor("haul-worker", &stale))?;
     missing.finds(&[
@@ -111,5 +119,7 @@ async fn programs_that_are_missing_or_too_old_for_strangers_are_found_with_what_
         ("programs.ytdlp", "fail", "yt-dlp 2025.01.01 has known holes", "pip install --upgrade"),
         ("programs.ffmpeg", "fail", "4.4.2", "5.1 or newer"),
     ]);
+    // Fault: neither was found beside a fault in the list of extractors
+    assert!(!stale.names().contains(&"sandbox.tier"), "it hangs on HAUL_SANDBOX: {:?}", stale.names());
     Ok(())
 }

@@ -52,9 +52,9 @@ pub async fn examine(env: &Env) -> Report {
     if are_known(&[vars::SLOTS]) {
         checks.push(machine::limits(&config));
     }
-    // a program that is missing is no reason not to look at the others
-    if is_place_known && are_known(&[vars::MODE, vars::SANDBOX, vars::EXTRACTORS, vars::WARM_EXTRACTORS]) {
-        checks.push(programs::check(&config));
+    // neither a program that is missing nor a fault in how one is used is a reason not to look at the others
+    if is_place_known {
+        checks.push(programs::check(&config, &faults));
     }
     if are_known(&[vars::COOKIES_DIR]) {
         checks.extend(machine::cookies(&config));

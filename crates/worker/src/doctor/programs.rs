@@ -4,7 +4,9 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use haul_shared::doctor::{Check, Finding, nearest};
+use haul_shared::config::Fault;
+use haul_shared::config::vars::{MODE, SANDBOX, WARM_EXTRACTORS};
+use haul_shared::doctor::{Check, Finding, are_known, nearest};
 use haul_shared::ids::WorkerId;
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -29,9 +31,10 @@ const YTDLP: &str = "programs.ytdlp";
 const FFMPEG: &str = "programs.ffmpeg";
 const UPGRADE: &str = "pip install --upgrade 'yt-dlp[default]' in its environment (deploy/ytdlp-requirements.txt has what Haul was tried with)";
 
-/// Whether programs can be started, in which sandbox, and whether they are what Haul needs.
-pub(super) fn check(config: &WorkerConfig) -> Check {
-    let config = config.clone();
+/// Whether programs can be started, in which sandbox, and whether they are what Haul needs. What hangs on a variable at fault is
+/// left out; which extractors may be used is asked by nothing but the check of their names, and by default that is not made.
+pub(super) fn check(config: &WorkerConfig, faults: &[Fault]) -> Check {
+    let (config, faults) = (config.clone(), faults.to_vec());
     Check::new("programs", WITHIN, async move {
         let launcher = launcher_beside_us().unwrap_or_default();
         if !launcher.is_file() {
@@ -46,12 +49,12 @@ pub(super) fn check(config: &WorkerConfig) -> Check {
             }
         };
         let found = Sandbox::establish(config.sandbox, scratch.dir(), None).await;
-        let tier = sandbox::judged(&found, config.sandbox, config.mode);
+        let tier = are_known(&faults, &[MODE, SANDBOX]).then(|| sandbox::judged(&found, config.sandbox, config.mode));
         // the programs are looked at all the same
         let sandbox = found.unwrap_or_else(|_| Sandbox::off());
         let (of_ytdlp, of_ffmpeg) =
-            tokio::join!(ytdlp(&config, &sandbox, &scratch), ffmpeg(&config, &sandbox, &scratch));
-        std::iter::once(tier).chain(of_ytdlp).chain(of_ffmpeg).collect()
+            tokio::join!(ytdlp(&config, &faults, &sandbox, &scratch), ffmpeg(&config, &sandbox, &scratch));
+        tier.into_iter().chain(of_ytdlp).chain(of_ffmpeg).collect()
     })
 }
 
@@ -66,7 +69,7 @@ async fn place(work_dir: &Path) -> std::io::Result<Scratch> {
     Scratch::aside(&std::env::temp_dir(), &id).await
 }
 
-async fn ytdlp(config: &WorkerConfig, sandbox: &Sandbox, scratch: &Scratch) -> Vec<Finding> {
+async fn ytdlp(config: &WorkerConfig, faults: &[Fault], sandbox: &Sandbox, scratch: &Scratch) -> Vec<Finding> {
     // the want of it is a fault of the configuration
     if config.programs.ytdlp.as_str().is_empty() {
         return Vec::new();
@@ -86,10 +89,12 @@ async fn ytdlp(config: &WorkerConfig, sandbox: &Sandbox, scratch: &Scratch) -> V
     let (looked, about) = tokio::join!(ytdlp.look(one.path()), ytdlp.about(other.path(), &guard));
     tokio::join!(one.remove(), other.remove());
     let mut findings = match looked {
-        Ok(version) => usable(&version),
+        Ok(version) => usable(&version, are_known(faults, &[MODE])),
         Err(unusable) => return vec![refused(&unusable)],
     };
-    findings.push(interpreter(ytdlp.python(), config.warm_extractors));
+    if are_known(faults, &[WARM_EXTRACTORS]) {
+        findings.push(interpreter(ytdlp.python(), config.warm_extractors));
+    }
     match about {
         Ok(about) => findings.extend(surroundings(&about, has_deno)),
         Err(error) => findings.push(Finding::warn("programs.libraries", error, UPGRADE)),
@@ -97,12 +102,12 @@ async fn ytdlp(config: &WorkerConfig, sandbox: &Sandbox, scratch: &Scratch) -> V
     findings
 }
 
-/// One that a start takes.
-fn usable(version: &str) -> Vec<Finding> {
-    let found = match floor::check(version) {
+/// One that a start takes; how bad the holes of an old one are is up to the mode.
+fn usable(version: &str, is_mode_known: bool) -> Vec<Finding> {
+    let found = is_mode_known.then(|| match floor::check(version) {
         Ok(()) => Finding::ok(YTDLP, format_args!("yt-dlp {version}")),
         Err(unfit) => Finding::warn(YTDLP, unfit, UPGRADE),
-    };
+    });
     let today = Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
     let age = age_days(version, today).map(|days| {
         let found = format!("it is {days} days old");
@@ -112,7 +117,7 @@ fn usable(version: &str) -> Vec<Finding> {
             Finding::ok("programs.ytdlp_age", found)
         }
     });
-    std::iter::once(found).chain(age).collect()
+    found.into_iter().chain(age).collect()
 }
 
 /// A version is a date.
@@ -231,6 +236,14 @@ mod tests {
         {
             assert_eq!(age_days(version, today), age, "{version}");
         }
+    }
+
+    #[test]
+    fn whether_an_old_yt_dlp_will_do_is_left_open_where_the_mode_is_unknown() {
+        let names =
+            |is_mode_known| usable("2025.01.01", is_mode_known).into_iter().map(|it| it.name).collect::<Vec<_>>();
+        assert_eq!(names(true), [YTDLP, "programs.ytdlp_age"]);
+        assert_eq!(names(false), ["programs.ytdlp_age"]);
     }
 
     #[test]
