@@ -1,6 +1,7 @@
 //! Traces over both processes, as a collector gets them.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use futures::future::try_join_all;
@@ -132,7 +133,14 @@ async fn one_trace_shows_a_download_from_its_order_to_its_link_over_both_process
     assert_eq!(told.collect::<Vec<_>>(), [("retried", "network", true), ("completed", "", false)]);
 
     // so is a look at metadata, which an API waits for
-    let asked = json!({"url": house.origin.url("/hls-ts/360p.m3u8")});
+    let media = ["/hls-ts/360p.m3u8", "/progressive.mp4"].map(|path| house.origin.url(path));
+    let items =
+        media.map(|url| format!("<item><title>A piece</title><enclosure url=\"{url}\" type=\"video/mp4\"/></item>"));
+    house.origin.put(
+        "/feed.xml",
+        format!("<?xml version=\"1.0\"?><rss version=\"2.0\"><channel>{}</channel></rss>", items.concat()),
+    );
+    let asked = json!({"url": house.origin.url("/feed.xml")});
     assert_eq!(house.ask(Method::POST, "/api/v1/metadata", &asked).await?.status, 200);
     let is_look = |span: &&Span| span.name == "job" && span.get("job.kind") == "metadata";
     let spans = collector.until("the look", |spans| spans.iter().any(|span| is_look(&span))).await?;
@@ -142,22 +150,32 @@ async fn one_trace_shows_a_download_from_its_order_to_its_link_over_both_process
     assert_eq!(Trace::of(&look.trace, &spans).way_up(look), ["enqueue", name]);
 
     // and each download of a playlist, which a task of its own orders
-    let list = json!({ "url": house.origin.url("/hls-ts/360p.m3u8"), "options": { "format": "mkv" } });
+    let list = json!({ "url": house.origin.url("/feed.xml"), "options": { "format": "mkv" } });
     let playlist = house.ask(Method::POST, "/api/v1/playlists", &list).await?.json();
-    let child = format!("{DOWNLOADS}/{}", playlist["children"][0]["id"].as_str().context("a download")?);
-    assert_eq!(house.end(&child).await?["status"], "completed");
+    let mut sizes = Vec::new();
+    for child in playlist["children"].as_array().context("downloads")? {
+        let view = house.end(&format!("{DOWNLOADS}/{}", child["id"].as_str().context("a download")?)).await?;
+        assert_eq!(view["status"], "completed", "{view}");
+        sizes.push(view["result"]["size_bytes"].as_u64().context("a size")?);
+    }
     let name = "POST /api/v1/playlists";
     let is_order = |span: &&Span| span.name == name;
     let spans = collector.until("the playlist", |spans| spans.iter().any(|span| is_order(&span))).await?;
     let ordered = spans.iter().find(is_order).context("the playlist")?.trace.clone();
-    let spans = collector.until("its download", |spans| Trace::has(&ordered, "job", spans)).await?;
+    let jobs = |spans: &[Span]| Trace::of(&ordered, spans).all("job").len();
+    let spans = collector.until("its downloads", |spans| jobs(spans) == sizes.len()).await?;
     let trace = Trace::of(&ordered, &spans);
-    assert_eq!(trace.way_up(trace.one("job")?), ["enqueue", name]);
-    // and when its result is handed out with those of the others
-    let id = playlist["id"].as_str().context("an id")?;
-    assert_eq!(house.get(&format!("/api/v1/playlists/{id}/zip")).await?.status, 200);
+    assert!(trace.all("job").iter().all(|job| trace.way_up(job) == ["enqueue", name]), "{:#?}", trace.0);
+    // and when its result is handed out with those of the others. Fault: so was one of which no byte was sent.
+    assert_eq!((sizes.len(), remove(&house.objects(), sizes[1])?), (2, 1));
+    let playlist = format!("/api/v1/playlists/{}", playlist["id"].as_str().context("an id")?);
+    let broken = house.request(&house.api, Method::GET, &format!("{playlist}/zip")).send().await?;
+    assert!(broken.status() == 200 && broken.bytes().await.is_err());
+    assert_eq!(house.get(&playlist).await?.status, 200);
     let is_asked = |span: &Span| span.name == "GET /api/v1/playlists/{id}/zip";
-    let is_whole = |spans: &[Span]| Trace::has(&ordered, "zip", spans) && spans.iter().any(is_asked);
+    let is_after = |span: &Span| span.name == "GET /api/v1/playlists/{id}";
+    let is_whole =
+        |spans: &[Span]| Trace::has(&ordered, "zip", spans) && spans.iter().any(is_asked) && spans.iter().any(is_after);
     let spans = collector.until("the ZIP", is_whole).await?;
     let (trace, asked) =
         (Trace::of(&ordered, &spans), spans.iter().find(|span| is_asked(span)).context("its request")?);
@@ -172,7 +190,7 @@ async fn one_trace_shows_a_download_from_its_order_to_its_link_over_both_process
     assert_eq!(house.end(&quiet).await?["status"], "completed");
     worker.signal(Signal::TERM)?;
     assert!(worker.ended().await?.success());
-    assert_eq!(collector.spans()?.iter().filter(|span| span.name == "job").count(), 5);
+    assert_eq!(collector.spans()?.iter().filter(|span| span.name == "job").count(), 6);
     let mut redis = house.redis.connection().await?;
     let records: Vec<String> = redis::cmd("KEYS").arg("haul1:*:j:*").query_async(&mut redis).await?;
     let mut without = Vec::new();
@@ -182,6 +200,21 @@ async fn one_trace_shows_a_download_from_its_order_to_its_link_over_both_process
     }
     assert_eq!(without.len(), 1, "{without:?}");
     Ok(())
+}
+
+/// Removes the results of this size from a store, and says how many there were.
+fn remove(dir: &Path, size_bytes: u64) -> Result<usize> {
+    let mut removed = 0;
+    for entry in std::fs::read_dir(dir)? {
+        let (path, about) = entry.and_then(|entry| Ok((entry.path(), entry.metadata()?)))?;
+        if about.is_dir() {
+            removed += remove(&path, size_bytes)?;
+        } else if about.len() == size_bytes {
+            std::fs::remove_file(path)?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
 }
 
 #[tokio::test]

@@ -40,16 +40,37 @@ pub(crate) fn answered(request: &Span, status: StatusCode) {
     }
 }
 
-/// The span in which a result is handed out: in the trace of its job, whoever asks and whenever, and linked with the request.
+/// The span in which a result is handed out, from now on.
 pub(crate) fn hand_over(job: &Job, what: &'static str) -> Span {
-    let Some(made) = job.trace else { return Span::none() };
-    let span = tracing::info_span!(target: TARGET, parent: None, "hand over", otel.name = what);
-    trace::adopt(&span, made);
-    if let Some(asked) = trace::here() {
-        trace::link(&span, asked);
+    HandOver::of(job).begin(what)
+}
+
+/// A result that the request here asks for, and that is handed out when its turn comes, be it long after the request was answered.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HandOver {
+    made: Option<TraceParent>,
+    asked: Option<TraceParent>,
+}
+
+impl HandOver {
+    /// The result of this job. From here on the request is linked with it.
+    pub(crate) fn of(job: &Job) -> Self {
+        if let Some(made) = job.trace {
+            trace::link_here(made);
+        }
+        Self { made: job.trace, asked: trace::here() }
     }
-    trace::link_here(made);
-    span
+
+    /// Its span, from now on: in the trace of its job, whoever asks and whenever, and linked with the request.
+    pub(crate) fn begin(self, what: &'static str) -> Span {
+        let Some(made) = self.made else { return Span::none() };
+        let span = tracing::info_span!(target: TARGET, parent: None, "hand over", otel.name = what);
+        trace::adopt(&span, made);
+        if let Some(asked) = self.asked {
+            trace::link(&span, asked);
+        }
+        span
+    }
 }
 
 /// The client's own span, if it sends one.

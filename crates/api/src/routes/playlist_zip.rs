@@ -14,7 +14,6 @@ use haul_shared::job::{FailureKind, Job, JobState};
 use haul_shared::storage::{ObjectKey, clean_stem, content_disposition};
 use haul_shared::view::filename;
 use sha2::{Digest as _, Sha256};
-use tracing::Span;
 
 use super::files::NoResult;
 use crate::app::{App, Id};
@@ -24,7 +23,7 @@ use crate::error::{ApiError, ApiResult, Code, Problem};
 use crate::playlist::zip::{self, Entry};
 use crate::playlist::{self, Plan, Standing};
 use crate::query::NoParams;
-use crate::spans::hand_over;
+use crate::spans::HandOver;
 
 /// When to come back to somebody who is sent as many ZIPs as they may have.
 const LATER: Duration = Duration::from_secs(60);
@@ -87,14 +86,16 @@ async fn body(app: &App, caller: &Caller, jobs: &[&Job], entries: Vec<Entry>) ->
     let share = app.zips.take(&caller.client).map_err(|full| full.refusal(TOO_MANY, TOO_MANY_OF_ALL, LATER))?;
     // before the answer: a store that is away has a status of its own
     let first = app.storage.open(&first_of(&entries)?.object, None).await?;
-    // here, where it is known who asks; each ends with the last byte of its result
-    let spans: Vec<(Ticket, Span)> = jobs.iter().map(|job| (job.ticket, hand_over(job, "zip"))).collect();
-    let (tally, jobs, mut spans, mut sent) = (app.tally.clone(), app.jobs.clone(), spans.into_iter(), None);
+    // here, where it is known who asks; who goes away in the first result is handed none of the others
+    let asked: Vec<(Ticket, HandOver)> = jobs.iter().map(|job| (job.ticket, HandOver::of(job))).collect();
+    let (tally, jobs, mut asked, mut sent) = (app.tally.clone(), app.jobs.clone(), asked.into_iter(), None);
     let begun = move |_: &Entry| {
         let _held_while_it_is_sent = &share;
-        if let Some((ticket, span)) = spans.next() {
+        if let Some((ticket, result)) = asked.next() {
             tally.fetched(&jobs, ticket);
-            drop(sent.replace(span));
+            // the one before has ended with its last byte
+            sent.take();
+            sent = Some(result.begin("zip"));
         }
     };
     Ok(Body::from_stream(zip::send(app.storage.clone(), entries, first, begun)))
