@@ -1,6 +1,7 @@
 //! The same order twice: by who does not know whether the first was taken, and by who finishes what a death left by half.
 
 use haul_shared::store::{Idempotency, Playlist, Scope};
+use haul_tests::proxy::{Asked, Loss, Proxy};
 
 use super::*;
 
@@ -41,6 +42,42 @@ async fn one_promise_is_one_playlist_and_what_was_left_by_half_is_finished() -> 
     let finished = promise(&site, "k", &body).await?;
     assert_eq!((finished.json()["id"].clone(), children(&finished.json())), (first.json()["id"].clone(), kept));
     assert_eq!((site.get(&playlist).await?.status.as_u16(), listed(&site).await?), (200, 3));
+    Ok(())
+}
+
+/// Faults: who went on with a plan that was read wrote it down again after another, who was refused some of it, had removed it:
+/// what was confirmed then was still being taken back. And what was confirmed a second time was not made to last.
+#[tokio::test]
+async fn what_was_begun_and_removed_is_not_begun_again_and_what_is_confirmed_is_sealed_each_time() -> Result<()> {
+    let site = Site::start().await?;
+    let wire = Proxy::to_redis(site.redis.address()).await;
+    let api = site.another_api(&[("HAUL_REDIS_URL", &wire.redis_url())]).await?;
+    known(&site, &media(2)).await?;
+    let body = json!({ "url": LIST });
+    let on_wire = site.request_to(Method::POST, &format!("http://{}{PLAYLISTS}", api.address()));
+    let on_wire = || on_wire.try_clone().context("a request").map(|it| it.header("idempotency-key", "k").json(&body));
+    let ticket = Site::ticket(&path(&promise(&site, "k", &body).await?)?)?;
+    let mut redis = site.redis.connection().await?;
+    redis::cmd("HDEL").arg(format!("haul1:{{0}}:pl:{ticket}")).arg("all").query_async::<()>(&mut redis).await?;
+    let begun = site.jobs.playlist(ticket).await?.context("what was left by half")?;
+
+    wire.lose(Asked::Script("open_playlist"), 0, Loss::Closed);
+    wire.lose(Asked::Script("submit"), 0, Loss::Held);
+    let refused_elsewhere = async {
+        haul_tests::processes::until("it goes on", async || wire.lost() > 0).await?;
+        let is_sealed = site.jobs.abandon_playlist(&begun).await?;
+        wire.pass();
+        anyhow::Ok(is_sealed)
+    };
+    let (answer, is_sealed) = tokio::join!(send(on_wire()?), refused_elsewhere);
+    assert_eq!((answer?.told().as_str(), is_sealed?), ("503 service_unavailable", false));
+    assert_eq!((site.jobs.playlist(ticket).await?, listed(&site).await?, wire.lost()), (None, 0, 1));
+
+    // who comes then plans anew, and each answer that confirms it comes after a seal
+    let anew = send(on_wire()?).await?;
+    assert_eq!((anew.status.as_u16(), listed(&site).await?, wire.lost()), (202, 2, 2), "{}", anew.told());
+    wire.lose(Asked::Script("seal_playlist"), 0, Loss::Closed);
+    assert_eq!((send(on_wire()?).await?.json()["id"].clone(), wire.lost()), (anew.json()["id"].clone(), 3));
     Ok(())
 }
 

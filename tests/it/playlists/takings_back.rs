@@ -90,7 +90,8 @@ async fn until_completed(site: &Site, name: &str, path: &str) -> Result<()> {
     Ok(())
 }
 
-/// Fault: while Redis was away for longer than a call waits, what had been queued of a refused playlist stayed queued.
+/// Faults: while Redis was away for longer than a call waits, what had been queued of a refused playlist stayed queued; so did
+/// all of it where only the answer to the last step was lost.
 #[tokio::test]
 async fn what_could_not_be_taken_back_at_once_is_taken_back_later() -> Result<()> {
     let site = Site::start().await?;
@@ -103,6 +104,25 @@ async fn what_could_not_be_taken_back_at_once_is_taken_back_later() -> Result<()
     let refused = send(site.request_to(Method::POST, &url).json(&json!({ "url": LIST }))).await?;
     assert_eq!((refused.told().as_str(), listed(&site).await?), ("429 client_queue_full", 2));
     wire.pass();
-    haul_tests::processes::until("nothing is left", async || listed(&site).await.is_ok_and(|left| left == 0)).await?;
+    let is_nothing = async || listed(&site).await.is_ok_and(|left| left == 0);
+    haul_tests::processes::until("nothing is left", is_nothing).await?;
+
+    let playlists = async || {
+        let lists = site.get(PLAYLISTS).await?.json();
+        lists["playlists"].as_array().map(Vec::len).context("a list")
+    };
+    wire.lose(Asked::Script("seal_playlist"), 0, Loss::Silent);
+    let order = site.request_to(Method::POST, &url).json(&json!({ "url": LIST, "limit": 3 }));
+    let cut = async {
+        haul_tests::processes::until("it is sealed", async || playlists().await.is_ok_and(|all| all == 1)).await?;
+        wire.cut();
+        anyhow::Ok(())
+    };
+    let (unheard, cut) = tokio::join!(send(order), cut);
+    cut?;
+    assert_eq!((unheard?.told().as_str(), playlists().await?, wire.lost()), ("503 service_unavailable", 1, 2));
+    wire.pass();
+    haul_tests::processes::until("nothing is left of it", is_nothing).await?;
+    assert_eq!(playlists().await?, 0);
     Ok(())
 }

@@ -49,18 +49,18 @@ pub async fn order(app: &Arc<App>, caller: &Caller, body: &Node, key: Option<Str
     let promise = key.map(|key| Idempotency { key, body_sha256: digest(&order) });
     let mut ticket = promised(app, caller, promise.as_ref(), Ticket::new()).await?;
     let begun = if promise.is_some() { app.jobs.playlist(ticket).await? } else { None };
-    let plan = match begun {
-        Some(begun) => begun.plan,
+    let start = match begun {
+        Some(begun) => Start::Begun(begun),
         None => {
             let (list, first) = listed(app, caller, &order).await?;
             let plan = Plan::of(app, caller, &order, (&list, first))?.stored();
             // a look may take longer than a promise is believed of which nothing comes
             ticket = promised(app, caller, promise.as_ref(), ticket).await?;
-            plan
+            Start::Planned(ticket, plan)
         }
     };
-    let (of, by) = (Arc::clone(app), caller.clone());
-    let queueing = async move { queue(&of, &by, (ticket, &plan), &order.options).await };
+    let (of, by, is_promised) = (Arc::clone(app), caller.clone(), promise.is_some());
+    let queueing = async move { queue(&of, &by, (start, is_promised), &order.options).await };
     let queued = app.tasks.spawn(trace::along(queueing));
     queued.await.unwrap_or_else(|panic| Err(ApiError::new(Code::Internal).because(&panic)))
 }
@@ -119,6 +119,15 @@ pub async fn remove(app: &App, playlist: &Playlist, plan: &Plan) -> ApiResult<()
     Ok(app.jobs.forget_playlist(playlist).await?)
 }
 
+/// From where a playlist is queued.
+enum Start {
+    /// From what was written down before, and is never written down again: who was refused some of it may have removed it
+    /// meanwhile, and be taking back what is under these very tickets.
+    Begun(Playlist),
+    /// From a plan that nobody knows yet, under this ticket.
+    Planned(Ticket, Vec<u8>),
+}
+
 /// What has to be the same in two requests with the same key: what was asked, not how it was spelled.
 fn digest(order: &ListOrder) -> String {
     let mut hash = Sha256::new();
@@ -158,20 +167,24 @@ async fn listed(app: &App, caller: &Caller, order: &ListOrder) -> ApiResult<(Lis
 async fn queue(
     app: &Arc<App>,
     caller: &Caller,
-    (ticket, plan): (Ticket, &[u8]),
+    (start, is_promised): (Start, bool),
     options: &DownloadRequest,
 ) -> ApiResult<Playlist> {
-    let playlist = app.jobs.open_playlist(ticket, &caller.client, plan).await?;
+    let playlist = match start {
+        Start::Begun(begun) => begun,
+        Start::Planned(ticket, plan) => app.jobs.open_playlist(ticket, &caller.client, &plan).await?,
+    };
     if playlist.is_whole {
-        return Ok(playlist);
+        // whoever sealed it may not have heard that it lasts
+        return seal(app, &playlist, playlist.plan.clone()).await;
     }
     let plan = Plan::read(&playlist.plan)?;
     let queued = match submit_all(app, caller, &plan, options).await {
-        Ok(()) => seal(app, &playlist, &plan).await,
+        Ok(()) => seal(app, &playlist, plan.clone().sealed().stored()).await,
         Err(refusal) => Err(refusal),
     };
     let refusal = match queued {
-        Ok(plan) => return Ok(Playlist { plan, is_whole: true, ..playlist }),
+        Ok(whole) => return Ok(whole),
         Err(refusal) => refusal,
     };
     match refused::take_back(app, &playlist, &plan).await {
@@ -179,8 +192,7 @@ async fn queue(
         Ok(Some(whole)) => return Ok(whole),
         Err(error) => {
             tracing::warn!(error = &error as &dyn std::error::Error, "a refused playlist is taken back later");
-            let later = refused::take_back_later(Arc::clone(app), playlist, plan);
-            app.tasks.spawn(app.shutdown.clone().run_until_cancelled_owned(later));
+            app.tasks.spawn(refused::take_back_later(Arc::clone(app), playlist, plan, is_promised));
         }
     }
     Err(refusal)
@@ -201,10 +213,10 @@ async fn submit_all(app: &App, caller: &Caller, plan: &Plan, options: &DownloadR
     Ok(())
 }
 
-async fn seal(app: &App, opened: &Playlist, plan: &Plan) -> ApiResult<Vec<u8>> {
-    let sealed = plan.clone().sealed().stored();
-    if app.jobs.seal_playlist(opened, &sealed).await? {
-        Ok(sealed)
+/// Only after this a playlist is confirmed: it is shown, and lasts as the configuration says.
+async fn seal(app: &App, opened: &Playlist, plan: Vec<u8>) -> ApiResult<Playlist> {
+    if app.jobs.seal_playlist(opened, &plan).await? {
+        Ok(Playlist { plan, is_whole: true, ..opened.clone() })
     } else {
         // another API was refused some of the same playlist meanwhile, and has taken it back
         Err(ApiError::new(Code::ServiceUnavailable))

@@ -72,7 +72,7 @@ impl JobStore {
     }
 
     /// Notes that all downloads of an `opened` playlist were submitted, with what is left to be known of its plan. `false`: it
-    /// was removed meanwhile. Repeating it is harmless.
+    /// was removed meanwhile. Repeating it is harmless, and makes sure that it lasts.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
