@@ -180,11 +180,8 @@ impl Client {
                 Error::Refused(Box::new(Problem { retry_after, ..problem }))
             }
             _ => {
-                let passes = status.is_server_error() || matches!(status.as_u16(), 408 | 429);
-                Error::Garbled {
-                    what: format!("{status}, and no problem of this API; is {} a Haul service?", self.host()),
-                    passes: passes.then(|| Duration::from_secs(asked.unwrap_or_default())),
-                }
+                let retry_after = Duration::from_secs(asked.unwrap_or_default());
+                Error::Foreign { server: self.host(), status, retry_after }
             }
         }
     }

@@ -34,6 +34,13 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// Redirects of a store to another place of its own.
 const MOST_REDIRECTS: usize = 3;
 
+/// Why no answer came.
+struct Silence {
+    why: String,
+    /// Or was there no connection on which it could be?
+    was_sent: bool,
+}
+
 /// A service, and who calls it.
 #[derive(Debug)]
 pub struct Client {
@@ -126,14 +133,18 @@ impl Client {
         if let Some(body) = body {
             request = request.json(body);
         }
-        let response = sent(request, limit).await.map_err(|why| self.away(why))?;
+        let response = sent(request, limit).await.map_err(|silence| self.silent(silence))?;
         self.was_there.store(true, Ordering::Relaxed);
         Ok(response)
     }
 
-    /// No answer came from the API, for this reason.
+    /// The API heard a request, and no whole answer came, for this reason.
     pub(crate) fn away(&self, why: String) -> Error {
-        away(self.host(), why, self.was_there.load(Ordering::Relaxed))
+        self.silent(Silence { why, was_sent: true })
+    }
+
+    fn silent(&self, silence: Silence) -> Error {
+        away(self.host(), silence, self.was_there.load(Ordering::Relaxed))
     }
 
     /// Host and port of the API.
@@ -152,7 +163,9 @@ impl Client {
     /// [`Error::Unreachable`] when no answer comes; any status is one.
     pub async fn open_link(&self, url: Url, headers: HeaderMap) -> Result<Response, Error> {
         let server = host_of(&url);
-        sent(self.request_of_link(url).headers(headers), self.timeout).await.map_err(|why| away(server, why, true))
+        sent(self.request_of_link(url).headers(headers), self.timeout)
+            .await
+            .map_err(|silence| away(server, silence, true))
     }
 
     /// The next piece of an answer that was opened; `None` at its end.
@@ -164,19 +177,19 @@ impl Client {
             Ok(piece) => piece.map_err(|error| innermost(&error)),
             Err(_) => Err(late(self.timeout)),
         };
-        piece.map_err(|why| away(host_of(response.url()), why, true))
+        piece.map_err(|why| away(host_of(response.url()), Silence { why, was_sent: true }, true))
     }
 }
 
-async fn sent(request: RequestBuilder, limit: Duration) -> Result<Response, String> {
+async fn sent(request: RequestBuilder, limit: Duration) -> Result<Response, Silence> {
     match timeout(limit, request.send()).await {
-        Ok(response) => response.map_err(|error| innermost(&error)),
-        Err(_) => Err(late(limit)),
+        Ok(response) => response.map_err(|error| Silence { why: innermost(&error), was_sent: !error.is_connect() }),
+        Err(_) => Err(Silence { why: late(limit), was_sent: true }),
     }
 }
 
-fn away(server: String, why: String, was_there: bool) -> Error {
-    Error::Unreachable { server, why, was_there }
+fn away(server: String, Silence { why, was_sent }: Silence, was_there: bool) -> Error {
+    Error::Unreachable { server, why, was_sent, was_there }
 }
 
 /// In words.
@@ -231,7 +244,27 @@ fn bearer(key: &SecretString) -> Result<HeaderValue, Error> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+    use tokio::net::TcpListener;
+
     use super::*;
+    use crate::args::Cli;
+
+    /// A refused connection was once taken for an order whose answer was lost.
+    #[tokio::test]
+    async fn a_request_is_sent_only_where_somebody_could_hear_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let client = Client::new(&Cli::parse_from(["haul", "stats", "--server", &url]).global).unwrap();
+        let ask = async || client.call(Method::POST, &["downloads"]).send().await.map(drop).unwrap_err();
+        // whoever hears of it, and is gone
+        let hears = async { listener.accept().await.unwrap().0.readable().await.unwrap() };
+        let (error, ()) = tokio::join!(ask(), hears);
+        assert!(matches!(error, Error::Unreachable { was_sent: true, .. }) && error.may_be_taken(), "{error:?}");
+        drop(listener);
+        let error = ask().await;
+        assert!(matches!(error, Error::Unreachable { was_sent: false, .. }) && !error.may_be_taken(), "{error:?}");
+    }
 
     #[test]
     fn this_machine_is_known_by_its_addresses_and_its_name() {

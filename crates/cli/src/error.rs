@@ -7,7 +7,9 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::problem::Problem;
+use reqwest::StatusCode;
+
+use crate::problem::{self, Problem};
 
 /// How the program ends. Of several downloads the highest counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,17 +47,30 @@ pub enum Error {
         server: String,
         /// What the system says.
         why: String,
+        /// Was there a connection? Then it may have been heard, and done.
+        was_sent: bool,
         /// Has it answered before? Then it may come back, and is waited for.
         was_there: bool,
     },
-    /// An answer came that is none of the contract: a page of a proxy, or of another service.
+    /// An answer came that is none of the contract.
     #[error("the server's answer can't be understood: {what}")]
     Garbled {
         /// What is odd about it.
         what: String,
-        /// After how long it may be another one, at the least, as it may where a proxy speaks for a server that is away;
-        /// `None`: it will not be.
+        /// After how long it may be another one, at the least; `None`: it will not be.
         passes: Option<Duration>,
+    },
+    /// Somebody else refuses: a proxy that speaks for a server that is away, or another service.
+    #[error(
+        "the server's answer can't be understood: {status}, and no problem of this API; is {server} a Haul service?"
+    )]
+    Foreign {
+        /// Host and port.
+        server: String,
+        /// What it says.
+        status: StatusCode,
+        /// After how long another try makes sense, at the least.
+        retry_after: Duration,
     },
     /// The server refuses, in its own words.
     #[error("{0}")]
@@ -108,7 +123,9 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Usage(_) => Exit::Usage,
-            Self::Unreachable { .. } | Self::Garbled { .. } | Self::Unfinished(_) => Exit::Unreachable,
+            Self::Unreachable { .. } | Self::Garbled { .. } | Self::Foreign { .. } | Self::Unfinished(_) => {
+                Exit::Unreachable
+            }
             Self::Refused(problem) => problem.exit(),
             // whoever reads our output has had enough, as `head` has
             Self::File { source, .. } if source.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
@@ -123,10 +140,28 @@ impl Error {
         match self {
             Self::Unreachable { was_there: true, .. } => Some(Duration::ZERO),
             Self::Garbled { passes, .. } => *passes,
+            Self::Foreign { status, retry_after, .. } => problem::passes(status.as_u16()).then_some(*retry_after),
             Self::Refused(problem) if problem.passes() => {
                 Some(Duration::from_secs(problem.retry_after.unwrap_or_default()))
             }
             _ => None,
+        }
+    }
+
+    /// May an order that came to this be a job all the same?
+    #[must_use]
+    pub fn may_be_taken(&self) -> bool {
+        match self {
+            Self::Unreachable { was_sent, .. } => *was_sent,
+            Self::Garbled { .. } => true,
+            Self::Foreign { status, .. } => problem::may_be_taken(status.as_u16(), None),
+            Self::Refused(problem) => problem::may_be_taken(problem.status, Some(&problem.code)),
+            Self::Usage(_)
+            | Self::Ended { .. }
+            | Self::Mismatch { .. }
+            | Self::File { .. }
+            | Self::Unfinished(_)
+            | Self::Interrupted => false,
         }
     }
 }
@@ -140,7 +175,8 @@ mod tests {
         let io = |kind: io::ErrorKind| Error::file(Path::new("a"), kind.into()).exit();
         assert_eq!(io(io::ErrorKind::StorageFull), Exit::Failed);
         assert_eq!(io(io::ErrorKind::BrokenPipe), Exit::Done);
-        let away = |was_there| Error::Unreachable { server: "a".into(), why: "refused".into(), was_there };
+        let away =
+            |was_there| Error::Unreachable { server: "a".into(), why: "reset".into(), was_sent: true, was_there };
         assert_eq!((away(true).exit(), away(true).passes()), (Exit::Unreachable, Some(Duration::ZERO)));
         assert_eq!(away(false).passes(), None, "a server that was never there is more likely mistyped than away");
         let all = [Exit::Failed, Exit::Interrupted, Exit::Done, Exit::Refused, Exit::Usage, Exit::Unreachable];

@@ -4,7 +4,6 @@
 
 use std::fmt;
 
-use reqwest::StatusCode;
 use serde::Deserialize;
 
 use crate::error::Exit;
@@ -79,9 +78,22 @@ impl Problem {
     /// May the same be taken later?
     #[must_use]
     pub fn passes(&self) -> bool {
-        let status = StatusCode::from_u16(self.status).unwrap_or_default();
-        status.is_server_error() || matches!(self.status, 408 | 429)
+        passes(self.status)
     }
+}
+
+/// May what is answered with this status, by whomever, be taken later?
+#[must_use]
+pub fn passes(status: u16) -> bool {
+    matches!(status, 408 | 429 | 500..=599)
+}
+
+/// May an order be a job that is answered with this status, and this code where the service itself speaks? Behind a 5xx it
+/// may have been carried out, by a service whose own answer was lost, or be carried out yet, behind a proxy that gave up on
+/// it. What is refused is none, nor is what finds the queue full.
+#[must_use]
+pub fn may_be_taken(status: u16, code: Option<&str>) -> bool {
+    matches!(status, 200..=299 | 500..=599) && code != Some("queue_full")
 }
 
 impl fmt::Display for Problem {
@@ -113,7 +125,12 @@ fn flag_of(pointer: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use reqwest::StatusCode;
+
     use super::*;
+    use crate::error::Error;
 
     fn problem(status: u16, code: &str, pointers: &[&str]) -> Problem {
         let errors = pointers.iter().map(|it| Fault { pointer: (*it).to_owned(), detail: "is odd".to_owned() });
@@ -149,21 +166,29 @@ mod tests {
 
     #[test]
     fn who_is_refused_learns_from_the_exit_code_whether_it_was_the_request_or_the_server() {
-        for (status, code, exit, passes) in [
-            (400, "malformed_json", Exit::Usage, false),
-            (422, "invalid_request", Exit::Usage, false),
-            (401, "unauthorized", Exit::Refused, false),
-            (403, "forbidden", Exit::Refused, false),
-            (404, "not_found", Exit::Refused, false),
-            (409, "not_retryable", Exit::Refused, false),
-            (429, "rate_limited", Exit::Refused, true),
-            (502, "site_blocked", Exit::Refused, true),
-            (503, "queue_full", Exit::Refused, true),
-            (503, "service_unavailable", Exit::Unreachable, true),
-            (500, "internal", Exit::Unreachable, true),
+        for (status, code, exit, passes, may_be_taken) in [
+            (400, "malformed_json", Exit::Usage, false, false),
+            (422, "invalid_request", Exit::Usage, false, false),
+            (401, "unauthorized", Exit::Refused, false, false),
+            (403, "forbidden", Exit::Refused, false, false),
+            (404, "not_found", Exit::Refused, false, false),
+            (409, "not_retryable", Exit::Refused, false, false),
+            (429, "rate_limited", Exit::Refused, true, false),
+            (502, "site_blocked", Exit::Refused, true, true),
+            (503, "queue_full", Exit::Refused, true, false),
+            (503, "service_unavailable", Exit::Unreachable, true, true),
+            (500, "internal", Exit::Unreachable, true, true),
         ] {
             let problem = problem(status, code, &[]);
-            assert_eq!((problem.exit(), problem.passes()), (exit, passes), "{code}");
+            let error = Error::Refused(Box::new(problem.clone()));
+            let told = (problem.exit(), problem.passes(), error.may_be_taken());
+            assert_eq!(told, (exit, passes, may_be_taken), "{code}");
+        }
+        // of a proxy, or another service
+        for (status, may_be_taken) in [(502, true), (504, true), (404, false), (429, false), (307, false)] {
+            let status = StatusCode::from_u16(status).unwrap();
+            let error = Error::Foreign { server: "a".to_owned(), status, retry_after: Duration::ZERO };
+            assert_eq!(error.may_be_taken(), may_be_taken, "{status}");
         }
     }
 }

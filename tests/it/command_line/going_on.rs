@@ -197,6 +197,17 @@ async fn ctrl_c_leaves_the_job_and_says_how_to_go_on_or_cancels_it_where_that_is
     let said = running.ends().await?;
     assert!(said.code == Some(130) && said.err.contains(&format!("{} is completed\n", id(&job))), "{said:?}");
 
+    // what was refused was not ordered, and is not when it could be
+    let made = gateway.answered(&Method::POST, LIST);
+    gateway.next(Method::POST, LIST, Turn::Refused(429));
+    let sent = gateway.ranges(LIST).len();
+    let running = person.begins(&["get", MEDIA])?;
+    until("it is sent", async || gateway.ranges(LIST).len() > sent).await?;
+    running.signal(Signal::INT)?;
+    let said = running.ends().await?;
+    assert!(said.code == Some(130) && said.err.contains("not ordered: 1\n"), "{said:?}");
+    assert_eq!(gateway.answered(&Method::POST, LIST), made);
+
     // of what is never answered nobody knows
     let sent = gateway.ranges(LIST).len();
     for _ in 0..20 {

@@ -166,7 +166,7 @@ impl Trip<'_> {
     }
 
     /// Has a job made, or finds it. However often it has to be asked, it is one job: the service knows the order by its key.
-    /// `placed` becomes [`Placed::Perhaps`] where an answer is lost.
+    /// `placed` becomes [`Placed::Perhaps`] where it may be one of which no answer told.
     async fn place_order(
         self,
         order: &Order,
@@ -194,7 +194,7 @@ impl Trip<'_> {
                 }
                 Err(error) => error,
             };
-            if *placed == Placed::No && error.exit() == Exit::Unreachable {
+            if *placed == Placed::No && error.may_be_taken() {
                 *placed = Placed::Perhaps;
             }
             let may_ask = error.passes() == Some(Duration::ZERO);
