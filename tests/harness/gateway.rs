@@ -18,6 +18,7 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio_util::task::AbortOnDropHandle;
 
 /// The longest body that is passed on in one piece, or halved.
@@ -30,6 +31,10 @@ pub enum Turn {
     Refused(u16),
     /// It is carried out; it gets this status, and a page in HTML.
     GivenUp(u16),
+    /// It gets this status, and a page in HTML, and is carried out after [`Gateway::release`] only.
+    GivenUpEarly(u16),
+    /// It is carried out; the service says `503 service_unavailable`, as where it can't tell whether it was.
+    Doubted,
     /// It is carried out; half of the answer comes, and then the connection is closed.
     Halved,
     /// It is carried out; the answer waits for [`Gateway::release`].
@@ -162,11 +167,16 @@ async fn serve(State(way): State<Arc<Way>>, request: Request) -> Response {
         return page(status);
     }
     if turn == Some(Turn::Late) {
-        return late(way, request).await;
+        return late(way, request).await.await.ok().and_then(Result::ok).unwrap_or_else(|| page(502));
+    }
+    if let Some(Turn::GivenUpEarly(status)) = turn {
+        let _carried_out = late(way, request).await;
+        return page(status);
     }
     let Ok(answer) = way.ask(request).await else { return page(502) };
     match turn {
         Some(Turn::GivenUp(status)) => page(status),
+        Some(Turn::Doubted) => doubt(),
         Some(Turn::Halved) => half(answer).await,
         Some(Turn::Held) => {
             // an error would say that the proxy is gone, and this with it
@@ -175,25 +185,29 @@ async fn serve(State(way): State<Arc<Way>>, request: Request) -> Response {
         }
         Some(Turn::Unmeasured) => unmeasured(answer),
         Some(Turn::Stalled(bytes)) => stalled(answer, bytes),
-        Some(Turn::Refused(_) | Turn::Late) | None => answer,
+        Some(Turn::Refused(_) | Turn::Late | Turn::GivenUpEarly(_)) | None => answer,
     }
 }
 
-async fn late(way: Arc<Way>, request: Request) -> Response {
+async fn late(way: Arc<Way>, request: Request) -> JoinHandle<Result<Response, axum::BoxError>> {
     let (head, body) = request.into_parts();
-    let Ok(body) = to_bytes(body, MOST_BYTES).await else { return page(502) };
+    let body = to_bytes(body, MOST_BYTES).await;
     let mut released = way.release.subscribe();
     // a task of its own: this one ends with the connection
-    let asked = tokio::spawn(async move {
+    tokio::spawn(async move {
         let _released = released.changed().await;
-        way.ask(Request::from_parts(head, body.into())).await
-    });
-    asked.await.ok().and_then(Result::ok).unwrap_or_else(|| page(502))
+        way.ask(Request::from_parts(head, body?.into())).await
+    })
 }
 
 fn page(status: u16) -> Response {
     let status = StatusCode::from_u16(status).expect("a test names a status");
     (status, Html("<!doctype html><title>Gateway</title><h1>Not now</h1>")).into_response()
+}
+
+fn doubt() -> Response {
+    let problem = r#"{"status":503,"code":"service_unavailable","detail":"A part of the service does not answer."}"#;
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::CONTENT_TYPE, "application/problem+json")], problem).into_response()
 }
 
 async fn half(answer: Response) -> Response {

@@ -109,12 +109,19 @@ async fn what_a_run_counts_is_what_the_service_counted_and_nothing_that_it_made_
     assert!(said.code == Some(130) && said.err.contains("1 downloads that were ordered are deleted"), "{said:?}");
     assert_eq!(ids(&site).await?, [id(&own)]);
 
-    // also what nobody heard of
+    // also what nobody heard of, and what a proxy gave up on that is carried out all the same
     let gateway = Gateway::to(site.url.trim_start_matches("http://").parse()?).await;
-    gateway.next(Method::POST, LIST, Turn::Halved);
-    let words = ["load", "--users", "1", "--for", "1s", "--url", MEDIA, "--mix", "submit"];
-    let said = Person::at(&gateway.url())?.types(&words).await?;
-    assert!(said.code == Some(0) && said.out.contains("connection_reset"), "{said:?}");
+    for turn in [Turn::GivenUpEarly(504), Turn::Halved] {
+        gateway.next(Method::POST, LIST, turn);
+    }
+    let url = ["--url", "http://127.0.0.1/{number}.mp4"];
+    let words = ["load", "--users", "2", "--rate", "2/s", "--for", "1s", "--mix", "submit"];
+    let running = Person::at(&gateway.url())?.begins(&[&words[..], &url].concat())?;
+    until("it cleans up", async || gateway.answered(&Method::GET, LIST) >= 3).await?;
+    gateway.release();
+    let said = running.ends().await?;
+    assert!(said.out.contains("http_504") && said.out.contains("connection_reset"), "{said:?}");
+    assert!(said.code == Some(0) && said.err.contains("2 downloads that were ordered are deleted"), "{said:?}");
     assert_eq!(ids(&site).await?, [id(&own)]);
 
     // or stays, if that is wanted; a limit that does not hold is told by the exit code, also to who reads no figures
@@ -219,12 +226,14 @@ async fn a_journey_takes_from_the_order_to_the_last_byte_and_a_download_that_fai
     assert_eq!((said.code, &told["unfinished"], &told["total"]["requests"]), (Some(130), &json!(2), &json!(0)));
     assert_eq!(ids(&site).await?, [""; 0]);
 
-    // nor does the one stay that is ordered where there is none to ask for, when its answer does not come
+    // nor does the one stay that is ordered where there is none to ask for, when its answer does not come or does not tell
     let gateway = Gateway::to(site.url.trim_start_matches("http://").parse()?).await;
-    gateway.next(Method::POST, LIST, Turn::Halved);
-    let said = Person::at(&gateway.url())?.types(&["load", "--mix", "status", "--url", MEDIA]).await?;
-    assert!(said.code == Some(3) && said.err.contains("1 downloads that were ordered are deleted"), "{said:?}");
-    assert_eq!(ids(&site).await?, [""; 0]);
+    for turn in [Turn::Halved, Turn::Doubted] {
+        gateway.next(Method::POST, LIST, turn);
+        let said = Person::at(&gateway.url())?.types(&["load", "--mix", "status", "--url", MEDIA]).await?;
+        assert!(said.code == Some(3) && said.err.contains("1 downloads that were ordered are deleted"), "{said:?}");
+        assert_eq!(ids(&site).await?, [""; 0]);
+    }
     Ok(())
 }
 

@@ -17,6 +17,7 @@ use super::bench::{Bench, Turn};
 use super::fault::Fault;
 use super::mix::Scenario;
 use super::tally::Outcome;
+use crate::problem::may_be_taken;
 use crate::wire::{Job, Link, Status};
 
 /// Bytes of an answer; a hundred jobs with long notes have a tenth of it.
@@ -84,9 +85,10 @@ impl Visit<'_> {
         let asked = self.ask(request, Duration::ZERO).await;
         // without a status it may still become a job, unless nobody was there to hear it
         match (self.outcome.statuses.last(), &asked) {
-            (Some(status), _) => self.bench.order_ends((200..300).contains(status)),
+            (Some(200..=299), _) => self.bench.order_ends(true),
+            (Some(status), Err(fault)) if !may_be_taken(*status, fault.code()) => self.bench.order_ends(false),
             (None, Err(Fault::ConnectionRefused | Fault::Unreachable)) => self.bench.order_ends(false),
-            (None, _) => {}
+            _ => {}
         }
         let made: Known = read(&asked?)?;
         self.bench.knows(made.id, turn);

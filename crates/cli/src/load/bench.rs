@@ -30,7 +30,7 @@ pub struct Bench {
     unfinished: AtomicU64,
     /// Orders that may have become a job.
     ordered: AtomicU64,
-    /// Those of them of which nothing was heard.
+    /// Those of them of which nothing was heard that says what became of them.
     unanswered: AtomicU64,
     known: Mutex<Vec<Uuid>>,
     tallies: Mutex<Tallies>,
@@ -80,7 +80,7 @@ impl Bench {
         self.unanswered.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// An order was answered, or never came to the service; was it taken?
+    /// What became of an order is known: it was answered, or never came to the service. Was it taken?
     pub fn order_ends(&self, is_taken: bool) {
         self.unanswered.fetch_sub(1, Ordering::Relaxed);
         self.ordered.fetch_sub(u64::from(!is_taken), Ordering::Relaxed);

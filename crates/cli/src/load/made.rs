@@ -63,8 +63,7 @@ pub async fn prepare(bench: &Bench, has_addresses: bool, keeps: bool) -> Result<
     let answer = client.call(Method::POST, &["downloads"]).json(bench.order(turn)).send().await;
     match &answer {
         Ok(_) => bench.order_ends(true),
-        Err(Error::Refused(_)) => bench.order_ends(false),
-        // it may have been taken
+        Err(error) if !error.may_be_taken() => bench.order_ends(false),
         Err(_) => {}
     }
     bench.knows(answer?.read::<Job>()?.id, turn);

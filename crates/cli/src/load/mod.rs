@@ -168,8 +168,9 @@ async fn clean_up(screen: &Screen, load: &Load, bench: &Bench) -> Result<(), Err
         screen.note(&format!("what was ordered stays: haul list --tag {}", bench.tag));
         return Ok(());
     }
-    if bench.unanswered() > 0 {
-        screen.note(&format!("{} orders had no answer; what may become of them is looked for", bench.unanswered()));
+    let count = bench.unanswered();
+    if count > 0 {
+        screen.note(&format!("{count} orders had no answer that says what became of them; they are looked for"));
     }
     let removed = made::remove(bench).await;
     match &removed {
