@@ -197,6 +197,27 @@ async fn ctrl_c_leaves_the_job_and_says_how_to_go_on_or_cancels_it_where_that_is
     let said = running.ends().await?;
     assert!(said.code == Some(130) && said.err.contains(&format!("{} is completed\n", id(&job))), "{said:?}");
 
+    // nor is anything cancelled that was only named; what was followed is, all at once
+    let mut jobs = Vec::new();
+    for name in ["a", "b", "c"] {
+        jobs.push(site.submit(&format!("http://127.0.0.1/{name}.mp4")).await?);
+    }
+    let (followed, named) = jobs.split_at(2);
+    for job in followed {
+        gateway.next(Method::POST, &format!("{job}/cancel"), Turn::Held);
+    }
+    let words = ["save", id(&jobs[0]), id(&jobs[1]), id(&jobs[2]), "--jobs", "2", "--cancel-on-interrupt"];
+    let running = person.begins(&words)?;
+    until("they are followed", async || followed.iter().all(|job| gateway.answered(&Method::GET, job) > 0)).await?;
+    running.signal(Signal::INT)?;
+    until("both are being cancelled", async || gateway.held() == 2).await?;
+    gateway.release();
+    let said = running.ends().await?;
+    let told = followed.iter().all(|job| said.err.contains(&format!("{} is cancelled\n", id(job))));
+    assert!(said.code == Some(130) && told, "{said:?}");
+    assert!(said.err.contains(&format!("left as they are: {}\n", id(&named[0]))), "{said:?}");
+    assert_eq!(site.get(&named[0]).await?.json()["status"], "queued");
+
     // what was refused was not ordered, and is not when it could be
     let made = gateway.answered(&Method::POST, LIST);
     gateway.next(Method::POST, LIST, Turn::Refused(429));

@@ -115,7 +115,7 @@ impl Trip<'_> {
         let outcomes: Vec<Outcome> = ways.buffer_unordered(self.saving.jobs.into()).collect().await;
         if stop.is_cancelled() {
             let left = outcomes.iter().filter(|it| it.exit == Exit::Interrupted).map(|it| it.placed);
-            interrupt::leave(self, &left.collect::<Vec<_>>()).await;
+            interrupt::leave(self, left.collect()).await;
         }
         Ok(outcomes.into_iter().map(|it| it.exit).max().unwrap_or(Exit::Done))
     }
@@ -123,7 +123,7 @@ impl Trip<'_> {
     async fn one(self, order: Order, stop: &CancellationToken) -> Outcome {
         let mut placed = match order {
             Order::New(_) => Placed::No,
-            Order::Known(id) => Placed::As(id),
+            Order::Known(id) => Placed::Named(id),
         };
         let carried_out =
             if stop.is_cancelled() { Err(Error::Interrupted) } else { self.carry_out(&order, stop, &mut placed).await };
