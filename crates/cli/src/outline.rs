@@ -17,21 +17,28 @@ const WIDEST_CELL: usize = 60;
 /// Columns of a table: those of the widest that the API has, and some that it may have one day.
 const MOST_COLUMNS: usize = 40;
 
-/// Fields of an object, or rows of a table: a short answer could name a new column in each row.
+/// Fields and rows of an answer, of all its objects and tables together: a row is a few bytes of an answer, and a line of
+/// all columns here.
 const MOST_LINES: usize = 1000;
 
 /// Lines of an answer; the fields that are named come first, in that order, the others by their names.
 #[must_use]
 pub fn outline(value: &Value, first: &[&str]) -> Vec<String> {
+    of_value(value, first, &mut { MOST_LINES })
+}
+
+/// `room` is what is left of [`MOST_LINES`].
+fn of_value(value: &Value, first: &[&str], room: &mut usize) -> Vec<String> {
     match value {
-        Value::Object(fields) => of_fields(fields, first),
+        Value::Object(fields) => of_fields(fields, first, room),
         other => vec![shown("", other)],
     }
 }
 
-fn of_fields(fields: &Map<String, Value>, first: &[&str]) -> Vec<String> {
+fn of_fields(fields: &Map<String, Value>, first: &[&str], room: &mut usize) -> Vec<String> {
     let mut ordered = in_order(fields, first);
-    let left_out = cut_off(&mut ordered, MOST_LINES);
+    let left_out = cut_off(&mut ordered, *room, "more");
+    *room -= ordered.len();
     let is_nested = |value: &Value| match value {
         Value::Object(_) => true,
         Value::Array(items) => items.iter().any(Value::is_object),
@@ -45,8 +52,8 @@ fn of_fields(fields: &Map<String, Value>, first: &[&str]) -> Vec<String> {
         .collect();
     for (name, value) in nested {
         let inner = match value {
-            Value::Array(items) => of_items(items, first),
-            other => outline(other, first),
+            Value::Array(items) => of_items(items, first, room),
+            other => of_value(other, first, room),
         };
         lines.push(format!("{}:", plain(&name.replace('_', " "))));
         lines.extend(inner.into_iter().map(|line| format!("  {line}")));
@@ -56,28 +63,32 @@ fn of_fields(fields: &Map<String, Value>, first: &[&str]) -> Vec<String> {
 }
 
 /// A table of objects, with a column for each field that any of them has, as far as that is one for people.
-fn of_items(items: &[Value], first: &[&str]) -> Vec<String> {
+fn of_items(items: &[Value], first: &[&str], room: &mut usize) -> Vec<String> {
     let mut items: Vec<&Value> = items.iter().collect();
-    let left_out = cut_off(&mut items, MOST_LINES);
+    let left_out = cut_off(&mut items, *room, "more");
+    *room -= items.len();
+    if items.is_empty() {
+        return left_out.into_iter().collect();
+    }
     let mut all = Map::new();
     for fields in items.iter().filter_map(|item| item.as_object()) {
         all.extend(fields.iter().map(|(name, _)| (name.clone(), Value::Null)));
     }
-    let names = in_order(&all, first).into_iter().map(|(name, _)| name).take(MOST_COLUMNS);
-    let names: Vec<&str> = names.collect();
+    let mut names: Vec<&str> = in_order(&all, first).into_iter().map(|(name, _)| name).collect();
+    let columns_left_out = cut_off(&mut names, MOST_COLUMNS, "more columns");
     let cell = |item: &Value, name: &str| table::cut(&shown(name, item.get(name).unwrap_or(&Value::Null)), WIDEST_CELL);
     let rows: Vec<Vec<String>> = items.iter().map(|item| names.iter().map(|name| cell(item, name)).collect()).collect();
     let heads: Vec<String> = names.iter().map(|name| title(name)).collect();
     let mut lines = table::lines(&heads.iter().map(String::as_str).collect::<Vec<_>>(), &rows);
-    lines.extend(left_out);
+    lines.extend(left_out.into_iter().chain(columns_left_out));
     lines
 }
 
-/// Leaves so many, and a line that says how many more there were.
-fn cut_off<T>(all: &mut Vec<T>, most: usize) -> Option<String> {
+/// Leaves so many, and a line that says how many of what there were beside them.
+fn cut_off<T>(all: &mut Vec<T>, most: usize, what: &str) -> Option<String> {
     let more = all.len().saturating_sub(most);
     all.truncate(most);
-    (more > 0).then(|| format!("… and {more} more; --json shows all"))
+    (more > 0).then(|| format!("… and {more} {what}; --json shows all"))
 }
 
 fn in_order<'a>(fields: &'a Map<String, Value>, first: &[&str]) -> Vec<(&'a str, &'a Value)> {
@@ -166,14 +177,26 @@ mod tests {
         );
     }
 
-    /// A table of each field that any row has was as large as the answer's square.
+    /// A table of each field that any row has was as large as the answer's square; then many tables were, each within bounds.
     #[test]
     fn however_many_fields_of_whatever_length_a_server_invents_what_is_shown_has_a_size() {
         let rows: Vec<Value> = (0..1500).map(|at| json!({ format!("field{at}"): at, "a": "x".repeat(5000) })).collect();
         let fields: Map<String, Value> = (0..1500).map(|at| (format!("{at:0>100}"), json!(at))).collect();
-        let lines = outline(&json!({ "rows": rows, "fields": fields }), &[]);
-        assert_eq!(lines.iter().filter(|line| line.trim() == "… and 500 more; --json shows all").count(), 2);
-        let widest = lines.iter().map(|line| line.width()).max().unwrap_or_default();
-        assert!(lines.len() < 2 * MOST_LINES + 10 && widest < MOST_COLUMNS * (WIDEST_CELL + 4), "{widest}");
+        let wide: Map<String, Value> = (0..MOST_COLUMNS).map(|at| (at.to_string(), json!("x".repeat(60)))).collect();
+        let row = |at| if at == 0 { json!(wide) } else { json!({}) };
+        let tables: Map<String, Value> = (0..50).map(|at| (format!("table{at}"), (0..50).map(row).collect())).collect();
+        for (answer, left_out) in [
+            (json!({ "rows": rows }), &["… and 501 more;", "… and 960 more columns;"][..]),
+            (json!({ "rows": [], "fields": fields, "more": [{"a": 1}] }), &["… and 503 more;", "… and 1 more;"]),
+            (json!(tables), &["… and 50 more;"]),
+        ] {
+            let lines = outline(&answer, &[]);
+            let is_told = |what: &&str| lines.iter().any(|line| line.trim() == format!("{what} --json shows all"));
+            assert!(left_out.iter().all(is_told), "{left_out:?} in {lines:?}");
+            let widest = lines.iter().map(|line| line.width()).max().unwrap_or_default();
+            assert!(widest < MOST_COLUMNS * (WIDEST_CELL + 4), "{widest}");
+            // each of the tables has a head, or says what it has not
+            assert!(lines.len() < MOST_LINES + 3 * 50, "{}", lines.len());
+        }
     }
 }
