@@ -101,6 +101,10 @@ async fn the_demo_goes_through_the_whole_service_and_leaves_nothing_running() {
     assert!(output.status.success(), "{}", text(&output));
     assert!(text(&output).contains("the bytes match the SHA-256"), "{}", text(&output));
     assert_eq!(processes_of(data.path()), [""; 0]);
+    // files that rotate: a service that is left alone for a year fills no disk
+    for log in ["haul-api.log", "haul-worker.log"] {
+        assert!(std::fs::metadata(data.path().join("log").join(log)).is_ok_and(|log| log.len() > 0), "{log}");
+    }
 }
 
 #[tokio::test]

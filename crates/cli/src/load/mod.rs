@@ -174,8 +174,18 @@ async fn clean_up(screen: &Screen, load: &Load, bench: &Bench) -> Result<(), Err
     }
     let removed = made::remove(bench).await;
     match &removed {
-        Ok(0) => {}
-        Ok(count) => screen.note(&format!("{count} downloads that were ordered are deleted")),
+        Ok(count) => {
+            if *count > 0 {
+                screen.note(&format!("{count} downloads that were ordered are deleted"));
+            }
+            // where there are very many, a service lists the newest only
+            let unlisted = bench.ordered().saturating_sub(bench.unanswered()).saturating_sub(*count);
+            if unlisted > 0 {
+                screen.warn(&format!(
+                    "{unlisted} more are in no list, and stay for as long as the service keeps downloads"
+                ));
+            }
+        }
         Err(_) => screen.warn(&format!("not all that was ordered is deleted; the rest: haul list --tag {}", bench.tag)),
     }
     removed.map(drop)
