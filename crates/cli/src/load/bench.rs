@@ -98,6 +98,12 @@ impl Bench {
         self.unanswered.load(Ordering::Relaxed)
     }
 
+    /// How many jobs of this run are surely made, and are not among so many that were found and deleted.
+    #[must_use]
+    pub fn not_among(&self, deleted: u64) -> u64 {
+        self.ordered().saturating_sub(self.unanswered()).saturating_sub(deleted)
+    }
+
     /// There is this job from now on.
     pub fn knows(&self, id: Uuid, turn: Turn) {
         let mut known = self.known.lock().expect("no holder panics");
@@ -134,5 +140,25 @@ impl Bench {
     /// The figures.
     pub fn tallies(&self) -> MutexGuard<'_, Tallies> {
         self.tallies.lock().expect("no holder panics")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::args::Cli;
+
+    #[test]
+    fn what_was_surely_made_and_is_in_no_list_is_told_and_what_may_still_come_is_not() {
+        let global = Cli::parse_from(["haul", "stats"]).global;
+        let mix = "submit".parse().unwrap();
+        let bench = Bench::new(Client::new(&global).unwrap(), mix, Vec::new(), false);
+        // three were taken, one was refused, of one nothing was heard
+        (0..5).for_each(|_| bench.orders());
+        [true, true, true, false].into_iter().for_each(|is_taken| bench.order_ends(is_taken));
+        assert_eq!((bench.ordered(), bench.unanswered()), (4, 1));
+        assert_eq!([0, 2, 3, 4].map(|deleted| bench.not_among(deleted)), [3, 1, 0, 0]);
     }
 }

@@ -179,7 +179,7 @@ async fn clean_up(screen: &Screen, load: &Load, bench: &Bench) -> Result<(), Err
                 screen.note(&format!("{count} downloads that were ordered are deleted"));
             }
             // where there are very many, a service lists the newest only
-            let unlisted = bench.ordered().saturating_sub(bench.unanswered()).saturating_sub(*count);
+            let unlisted = bench.not_among(*count);
             if unlisted > 0 {
                 screen.warn(&format!(
                     "{unlisted} more are in no list, and stay for as long as the service keeps downloads"
