@@ -38,8 +38,8 @@ impl Site {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let public_url = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
         let data_dir = directory.path().join("data");
-        let worker = Storage::Disk(DiskStore::open(&data_dir, None, Role::Worker).unwrap());
-        let api = Storage::Disk(DiskStore::open(&data_dir, None, Role::Api { public_url }).unwrap());
+        let worker = Storage::Disk(DiskStore::open(&data_dir, None, None, Role::Worker).unwrap());
+        let api = Storage::Disk(DiskStore::open(&data_dir, None, None, Role::Api { public_url }).unwrap());
         let files = axum::Router::new().route("/files/{*key}", axum::routing::get(file)).with_state(api.clone());
         tokio::spawn(async move { axum::serve(listener, files).await });
         Self { name: "disk", worker, api, s3: None, directory }

@@ -35,7 +35,7 @@ async fn nobody_else_can_look_into_the_store_and_nothing_stays_behind() {
 async fn a_file_from_another_file_system_is_copied_and_a_full_disk_is_told() {
     let site = Site::disk().await;
     let disk = SmallDisk::mount(6 * 1024 * 1024);
-    let store = Storage::Disk(DiskStore::open(disk.path(), None, Role::Worker).unwrap());
+    let store = Storage::Disk(DiskStore::open(disk.path(), None, None, Role::Worker).unwrap());
     let objects = disk.path().join("objects");
 
     let (file, content) = site.file("small.mp4", 2_500_000);
@@ -63,7 +63,7 @@ async fn a_file_from_another_file_system_is_copied_and_a_full_disk_is_told() {
 async fn a_copy_that_is_dropped_leaves_nothing() {
     let site = Site::disk().await;
     let disk = SmallDisk::mount(48 * 1024 * 1024);
-    let store = Storage::Disk(DiskStore::open(disk.path(), None, Role::Worker).unwrap());
+    let store = Storage::Disk(DiskStore::open(disk.path(), None, None, Role::Worker).unwrap());
     // more pieces than are copied without a look at who else waits
     let (file, _) = site.file("large.mp4", 40_000_000);
     let (key, meta, begun) = (key(), meta(), Notify::new());

@@ -199,7 +199,7 @@ fn webhooks(config: &ApiConfig) -> Finding {
 
 /// What signs links of the disk store. Whether a key that is set is too short is told with the variables.
 fn signing(storage: &StorageConfig) -> Option<Finding> {
-    let StorageConfig::Disk { data_dir, signing_key } = storage else { return None };
+    let StorageConfig::Disk { data_dir, signing_key, .. } = storage else { return None };
     if signing_key.is_some() {
         return Some(Finding::ok(SIGNING, "links are signed with HAUL_SIGNING_KEY"));
     }

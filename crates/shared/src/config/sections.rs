@@ -36,7 +36,6 @@ pub fn mode(reader: &mut Reader<'_>) -> Mode {
 
 /// Where results live.
 #[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "there is one per process, made at start")]
 pub enum StorageConfig {
     /// In a directory.
     Disk {
@@ -44,6 +43,8 @@ pub enum StorageConfig {
         data_dir: Utf8PathBuf,
         /// Signs links. The API's alone: a worker has none.
         signing_key: Option<SecretString>,
+        /// Whose links are taken as well. The API's alone.
+        other_key: Option<SecretString>,
     },
     /// In a bucket of an S3 server.
     S3 {
@@ -80,7 +81,8 @@ impl StorageConfig {
         let is_s3 = reader.value(&vars::STORAGE, parse::word(&[("disk", false), ("s3", true)]));
         let api = reader.process() == Process::Api;
         let data_dir = reader.value(&vars::DATA_DIR, parse::path);
-        let signing_key = if api { reader.optional(&vars::SIGNING_KEY, parse::secret) } else { None };
+        let mut key = |name| if api { reader.optional(name, parse::secret) } else { None };
+        let (signing_key, other_key) = (key(&vars::SIGNING_KEY), key(&vars::SIGNING_KEY_OTHER));
         let bucket = reader.optional(&vars::S3_BUCKET, bucket);
         let endpoint = reader.optional(&vars::S3_ENDPOINT, parse::http_url);
         let region = reader.value(&vars::S3_REGION, parse::text);
@@ -88,7 +90,7 @@ impl StorageConfig {
         let path_style = reader.optional(&vars::S3_PATH_STYLE, parse::boolean).unwrap_or(endpoint.is_some());
         let sse = reader.optional(&vars::S3_SSE, sse);
         if !is_s3 {
-            return Self::Disk { data_dir, signing_key };
+            return Self::Disk { data_dir, signing_key, other_key };
         }
         if bucket.is_none() {
             reader.fault(&vars::S3_BUCKET, "has to name the bucket when HAUL_STORAGE is s3");

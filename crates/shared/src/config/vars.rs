@@ -153,6 +153,9 @@ table! {
     SIGNING_KEY = "HAUL_SIGNING_KEY", Storage, Api,
         "Signs the links of the disk store; the same on every API. At least 32 random characters are advised. Without it one is made at the first start and kept as `signing.key` in the data directory.",
         .secret();
+    SIGNING_KEY_OTHER = "HAUL_SIGNING_KEY_OTHER", Storage, Api,
+        "A second key whose links open files too, though none is signed with it: for as long as `HAUL_SIGNING_KEY` is changed, first the next one, then the last one.",
+        .secret();
     S3_BUCKET = "HAUL_S3_BUCKET", Storage, Both,
         "The bucket. Needed with `HAUL_STORAGE=s3`. Credentials come from the standard AWS variables and chain. Give it a \
          lifecycle rule that aborts incomplete multipart uploads after a day: a worker that is killed leaves their parts. It belongs to one deployment, as `HAUL_DATA_DIR` does.";

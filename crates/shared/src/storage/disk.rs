@@ -44,15 +44,22 @@ pub struct DiskStore {
 struct Links {
     public_url: Url,
     key: SigningKey,
+    /// Whose links are taken too: the next key, or the last one.
+    other: Option<SigningKey>,
 }
 
 impl DiskStore {
     /// Opens the store below `data_dir`, making what is missing: directories of mode 0700 and, for the API without a
-    /// configured key, the signing key. Blocks for a few file operations.
+    /// configured key, the signing key. Links of `other_key` are taken too. Blocks for a few file operations.
     ///
     /// # Errors
     /// [`StorageError::Full`], [`StorageError::Refused`], [`StorageError::Unavailable`].
-    pub fn open(data_dir: &Path, signing_key: Option<&SecretString>, role: Role) -> Result<Self, StorageError> {
+    pub fn open(
+        data_dir: &Path,
+        signing_key: Option<&SecretString>,
+        other_key: Option<&SecretString>,
+        role: Role,
+    ) -> Result<Self, StorageError> {
         let objects = data_dir.join("objects");
         make_directories(&objects).map_err(fault)?;
         let links = match role {
@@ -62,7 +69,7 @@ impl DiskStore {
                     Some(secret) => SigningKey::from_secret(secret),
                     None => SigningKey::load_or_create(&Self::signing_key(data_dir)).map_err(fault)?,
                 };
-                Some(Links { public_url, key })
+                Some(Links { public_url, key, other: other_key.map(SigningKey::from_secret) })
             }
         };
         Ok(Self { objects, links, calls: StorageCalls::new("disk") })
@@ -140,7 +147,10 @@ impl DiskStore {
 
     pub(super) fn verify_link(&self, key: &str, query: &str, now: Timestamp) -> Result<SignedLink, LinkError> {
         let links = self.links.as_ref().ok_or(LinkError::Forged)?;
-        SignedLink::verify(key, query, &links.key, now)
+        match (SignedLink::verify(key, query, &links.key, now), &links.other) {
+            (Err(LinkError::Forged), Some(other)) => SignedLink::verify(key, query, other, now),
+            (told, _) => told,
+        }
     }
 
     pub(super) async fn delete(&self, key: &ObjectKey) -> Result<(), StorageError> {

@@ -126,8 +126,9 @@ impl Storage {
     /// As [`DiskStore::open`].
     pub async fn connect(config: &StorageConfig, role: Role) -> Result<Self, StorageError> {
         match config.clone() {
-            StorageConfig::Disk { data_dir, signing_key } => {
-                let open = move || DiskStore::open(data_dir.as_std_path(), signing_key.as_ref(), role);
+            StorageConfig::Disk { data_dir, signing_key, other_key } => {
+                let open =
+                    move || DiskStore::open(data_dir.as_std_path(), signing_key.as_ref(), other_key.as_ref(), role);
                 let opened = tokio::task::spawn_blocking(open).await;
                 opened.unwrap_or_else(|stopped| Err(StorageError::Unavailable(stopped.into()))).map(Self::Disk)
             }
