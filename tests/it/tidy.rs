@@ -53,7 +53,7 @@ fn tree() -> Vec<Source> {
             let path = entry.path();
             let name = path.strip_prefix(&top).expect("below the top").to_str().expect("a name in UTF-8").to_owned();
             let kind = entry.file_type().expect("the tree can be read");
-            if [".git", ".tools", ".env", "data", "target"].contains(&name.as_str()) || kind.is_symlink() {
+            if [".git", ".tools", ".env", "data", "dist", "target"].contains(&name.as_str()) || kind.is_symlink() {
                 continue;
             }
             if kind.is_dir() {
@@ -115,12 +115,23 @@ fn promised(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// The targets of the links of a page that lead into the tree.
-fn links(text: &str) -> impl Iterator<Item = &str> {
+/// The links of a page that lead into the tree: to which file, none being this page, and to which of its headings.
+fn links(text: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
     text.match_indices("](")
         .filter_map(|(at, start)| text[at + start.len()..].split_once(')'))
-        .map(|(target, _)| target.split('#').next().unwrap_or_default())
-        .filter(|target| !target.is_empty() && !target.contains("://"))
+        .map(|(target, _)| target.split_once('#').map_or((target, None), |(file, heading)| (file, Some(heading))))
+        .filter(|(file, heading)| !file.contains("://") && (!file.is_empty() || heading.is_some()))
+}
+
+/// What the headings of a page are linked by.
+fn headings(text: &str) -> BTreeSet<String> {
+    let titles = text.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim());
+    let letter = |c: char| match c {
+        ' ' => Some('-'),
+        '-' | '_' => Some(c),
+        _ => c.is_alphanumeric().then(|| c.to_ascii_lowercase()),
+    };
+    titles.map(|title| title.chars().filter_map(letter).collect()).collect()
 }
 
 #[test]
@@ -286,10 +297,18 @@ fn every_link_of_a_page_leads_somewhere() {
     let mut offences = Vec::new();
     for page in tree().iter().filter(|file| file.is("md")) {
         let folder = top().join(&page.path).parent().expect("a file is in a folder").to_path_buf();
-        let dead = links(&page.text).filter(|target| !folder.join(target).exists());
-        offences.extend(dead.map(|target| format!("{}: {target}", page.path)));
+        for (file, heading) in links(&page.text) {
+            let target = if file.is_empty() { top().join(&page.path) } else { folder.join(file) };
+            let is_there = match heading {
+                None => target.exists(),
+                Some(heading) => fs::read_to_string(target).is_ok_and(|text| headings(&text).contains(heading)),
+            };
+            if !is_there {
+                offences.push(format!("{}: {file}#{}", page.path, heading.unwrap_or_default()));
+            }
+        }
     }
-    none("a page links to a file that does not exist", &offences);
+    none("a page links to a file or heading that does not exist", &offences);
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! What operators watch: the metrics, the rules that judge them, the dashboard that shows them, and the page that says what
 //! to do. Each names what the others have. And what that page has them do by hand: copies, other secrets, lost objects.
 
+mod lost;
 mod manual;
+mod restore;
 mod rotation;
 mod rules;
 mod scrape;

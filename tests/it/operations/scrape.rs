@@ -84,7 +84,7 @@ async fn what_both_processes_tell_is_in_the_manual_and_promtool_finds_no_fault_w
         let packed = house.request(process, Method::GET, "/metrics").header("accept-encoding", "gzip");
         assert_eq!(send(packed).await?.header("content-encoding"), "gzip");
     }
-    let rows = file("docs/OPERATIONS.md")?;
+    let rows = file("docs/TELEMETRY.md")?;
     let rows = rows.lines().filter_map(|line| line.strip_prefix("| `")?.split(['`', '{']).next());
     let listed: BTreeSet<String> =
         rows.filter(|name| name.starts_with("haul_") || name.starts_with("process_")).map(str::to_owned).collect();
