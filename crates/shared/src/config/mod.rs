@@ -4,6 +4,7 @@
 //! [`sections`] are the parts that both processes have. Not here: the struct of each process (`api::config`,
 //! `worker::config`). Nothing else in the program reads the environment, but for the AWS credentials chain.
 
+mod compose;
 mod env;
 pub mod parse;
 mod redis;

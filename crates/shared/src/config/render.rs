@@ -2,25 +2,35 @@
 
 use std::fmt::Write as _;
 
+use super::compose::KNOBS;
 use super::vars::{ALL, Group, Process, Var};
 
-/// `.env.example`: every variable, commented out, at its default.
+/// `.env.example`: every variable, commented out, at its default; those of the processes, then those of `docker-compose.yml`.
 #[must_use]
 pub fn env_example() -> String {
     let mut out = String::from(
         "# Every variable of Haul at its default. Copy to .env, remove the # of what you change.\n\
-         # Made from the table in crates/shared/src/config/vars.rs; a test keeps it so.\n",
+         # Made from the tables in crates/shared/src/config; a test keeps it so. docker-compose.yml reads .env too, and\n\
+         # says some of this itself: where its own parts are reached, and what its API may be.\n",
     );
     for group in Group::ALL {
         let _ = write!(out, "\n# --- {} ---\n", group.title());
         for var in of_group(group) {
-            for line in wrap(&sentence(var).replace('`', ""), 110) {
-                let _ = writeln!(out, "# {line}");
-            }
-            let _ = writeln!(out, "#{}={}", var.name, var.default.unwrap_or_default());
+            explain(&mut out, var.name, var.default.unwrap_or_default(), &sentence(var));
         }
     }
+    out.push_str("\n# --- Docker Compose ---\n");
+    for knob in KNOBS {
+        explain(&mut out, knob.name, knob.default, knob.doc);
+    }
     out
+}
+
+fn explain(out: &mut String, name: &str, default: &str, meaning: &str) {
+    for line in wrap(&meaning.replace('`', ""), 110) {
+        let _ = writeln!(out, "# {line}");
+    }
+    let _ = writeln!(out, "#{name}={default}");
 }
 
 /// `docs/CONFIGURATION.md`: a table per group.

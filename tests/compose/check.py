@@ -1,0 +1,140 @@
+"""check: what docker-compose.yml promises, held against the file itself. Needs no Docker, and takes a second.
+
+usage: .tools/checks/bin/python tests/compose/check.py
+"""
+
+import re
+import sys
+
+from model import TOP, Compose, env_example, seconds, size
+
+WAY_OUT = {"worker", "edge"}
+ONCE = {"prepare", "bucket"}
+CAPABILITIES = {"prepare": ["CHOWN"], "edge": ["NET_BIND_SERVICE"]}
+faults: list[str] = []
+
+
+def hold(is_so: object, fault: str) -> None:
+    if not is_so:
+        faults.append(fault)
+
+
+def each_is_confined(file: Compose) -> None:
+    for name, it in file.all.items():
+        hold(it.get("read_only") is True, f"{name}: its root can be written to")
+        hold(it.get("cap_drop") == ["ALL"], f"{name}: keeps capabilities")
+        hold(it.get("cap_add", []) == CAPABILITIES.get(name, []), f"{name}: has other capabilities than are known here")
+        hold("no-new-privileges:true" in it.get("security_opt", []), f"{name}: may gain privileges")
+        hold(it.get("privileged") is None and it.get("pid") is None, f"{name}: sees the machine")
+        for limit in "mem_limit", "pids_limit", "cpus", "ulimits":
+            hold(limit in it, f"{name}: has no {limit}")
+        hold(it.get("logging", {}).get("options", {}).get("max-size"), f"{name}: its log grows for ever")
+        hold(re.search(r":[^:@/]*\d", it["image"]) or "build" in it, f"{name}: its image has no version")
+        for source, target, read_only in file.mounts(name):
+            if source.startswith("."):
+                hold(read_only, f"{name}: can write to {source}")
+                hold((TOP / source).exists(), f"{name}: there is no {source}")
+            else:
+                hold(source in file.volumes, f"{name}: there is no volume {source}")
+            hold("docker.sock" not in source, f"{name}: rules Docker")
+
+
+def each_says_how_it_is(file: Compose) -> None:
+    for name, it in file.all.items():
+        if name in ONCE:
+            hold(it["restart"] == "no", f"{name}: runs again and again")
+            continue
+        hold(it["restart"] == "unless-stopped", f"{name}: stays away after a fault")
+        hold(it.get("healthcheck", {}).get("test"), f"{name}: nobody knows whether it is ready")
+        hold("stop_grace_period" in it, f"{name}: is killed after Docker's ten seconds")
+    for name, it in file.all.items():
+        for before, how in it.get("depends_on", {}).items():
+            ready = "service_completed_successfully" if before in ONCE else "service_healthy"
+            hold(how["condition"] == ready, f"{name}: does not wait until {before} is ready")
+    # who runs once has to be waited for by somebody, or `up --wait` takes its end for a fault
+    waited_for = {before for it in file.services.values() for before in it.get("depends_on", {})}
+    hold(ONCE <= waited_for, f"nobody waits for {ONCE - waited_for}")
+
+
+def only_some_have_a_way_out(file: Compose) -> None:
+    for name, it in file.all.items():
+        networks = set(it.get("networks", []))
+        hold(networks or "network_mode" in it, f"{name}: is in Compose's default network")
+        out = {network for network in networks if file.leads_out(network)}
+        hold(not out or name in WAY_OUT, f"{name}: reaches the world through {out}")
+    for name in "redis", "cache":
+        hold(file.all[name]["networks"] == ["inside"], f"{name}: is in another network than inside")
+    insiders = {name for name, it in file.all.items() if "inside" in it.get("networks", [])}
+    hold(insiders == {"api", "worker", "redis", "cache", "garage"}, f"inside are {insiders}")
+    hold(set(file.all["edge"]["networks"]) == {"front", "outside"}, "edge: reaches more than what it leads to")
+    for network in "doors", "outside":
+        options = file.networks[network]["driver_opts"]
+        hold(options.get("com.docker.network.bridge.enable_icc") == "false", f"{network}: its members reach each other")
+    front = file.networks["front"]["ipam"]["config"][0]["subnet"]
+    hold(file.environment("api")["HAUL_TRUSTED_PROXIES"] == front, "api: believes others than the network of the edge")
+
+
+def all_is_published_on_loopback(file: Compose) -> None:
+    for name, it in file.all.items():
+        for port in it.get("ports", []):
+            hold(port.startswith("127.0.0.1:"), f"{name}: publishes {port}")
+    published = {name for name, it in file.services.items() if it.get("ports")}
+    hold(published == {"api", "garage"}, f"published are {published}")
+
+
+def the_default_is_what_is_promised(file: Compose) -> None:
+    hold(set(file.services) == {"api", "worker", "redis", "cache", "garage"} | ONCE, f"up starts {set(file.services)}")
+    hold(file.services["worker"]["deploy"]["replicas"] == "2", "there are not two workers")
+    queue, cache = (TOP / f"deploy/redis/{name}.conf" for name in ("redis", "cache"))
+    for conf, lines in (queue, ["appendonly yes", "maxmemory-policy noeviction"]), (cache, ["appendonly no", "maxmemory-policy allkeys-lru"]):
+        text = conf.read_text().splitlines()
+        hold(set(lines) <= set(text), f"{conf.name}: lacks one of {lines}")
+    command = file.services["redis"]["command"]
+    limit = size(command[command.index("--maxmemory") + 1])
+    # its log is written anew by a copy of itself, which shares what is not written to meanwhile
+    hold(2 * limit <= size(file.services["redis"]["mem_limit"]), "redis: is killed before it refuses")
+    evicts_at = re.search(r"^maxmemory (\d+)mb$", cache.read_text(), re.M)
+    hold(2 * int(evicts_at[1]) << 20 <= size(file.services["cache"]["mem_limit"]), "cache: is killed before it evicts")
+    grace = seconds(env_example()["HAUL_SHUTDOWN_GRACE"])
+    for name in "api", "worker":
+        hold(seconds(file.services[name]["stop_grace_period"]) >= grace + 10, f"{name}: is killed while it hands its jobs back")
+
+
+def no_secret_is_written_down(file: Compose) -> None:
+    for name in file.all:
+        for variable, value in file.environment(name).items():
+            is_secret = re.search(r"SECRET|PASSWORD|TOKEN|ACCESS_KEY", variable) and not variable.endswith(("_FILE", "_CREATION"))
+            hold(not is_secret, f"{name}: {variable} is in its environment")
+    readers = {"api-secrets": {"api", "bucket"}, "worker-secrets": {"worker", "bucket"}, "store-secrets": {"garage", "bucket"}}
+    for volume, known in readers.items():
+        read_by = {name for name in file.all if any(source == volume for source, _, _ in file.mounts(name))}
+        hold(read_by == known | {"prepare"}, f"{volume}: is read by {read_by}")
+
+
+def every_knob_is_explained(file: Compose) -> None:
+    explained = env_example()
+    for name, defaults in file.knobs.items():
+        hold(name in explained, f"{name}: .env.example does not explain it")
+        if not name.startswith("HAUL_") and name in explained:
+            hold(defaults == {explained[name]}, f"{name}: is {defaults} here, and {explained[name]} in .env.example")
+    unused = {name for name in explained if not name.startswith(("HAUL_", "COMPOSE_"))} - set(file.knobs)
+    hold(not unused, f".env.example explains {unused}, which nobody reads")
+    # what is set in .env has to arrive: a variable with a value of the file's own cannot be changed, and each such is known here
+    fixed = {name for it in file.all.values() if "env_file" in it for name in it.get("environment", {})} - set(file.knobs)
+    ours = {"HAUL_REDIS_URL", "HAUL_CACHE_REDIS_URL", "HAUL_STORAGE", "HAUL_S3_BUCKET", "HAUL_S3_ENDPOINT", "HAUL_S3_REGION",
+            "HAUL_S3_PATH_STYLE", "HAUL_LISTEN", "HAUL_ADMIN_LISTEN", "HAUL_OPEN", "HAUL_WORKER_LISTEN", "HAUL_WORK_DIR",
+            "AWS_SHARED_CREDENTIALS_FILE"}
+    hold(fixed == ours, f"set for good are {fixed ^ ours} beside what is known here")
+
+
+def main() -> None:
+    file = Compose()
+    for check in (each_is_confined, each_says_how_it_is, only_some_have_a_way_out, all_is_published_on_loopback,
+                  the_default_is_what_is_promised, no_secret_is_written_down, every_knob_is_explained):
+        check(file)
+    for fault in faults:
+        print(f"check: {fault}", file=sys.stderr)
+    sys.exit(1 if faults else 0)
+
+
+main()
