@@ -3,6 +3,9 @@
 use haul_shared::cookies::Cookies;
 use haul_shared::metadata::{Finding, Look, Metadata, MetadataCache};
 use haul_shared::source::SourceUrl;
+use haul_tests::processes::until;
+use haul_tests::redis::Redis;
+use haul_tests::site::send;
 
 use super::*;
 
@@ -110,5 +113,28 @@ async fn a_live_stream_is_told_as_such_and_not_downloaded() -> Result<()> {
     assert_eq!(told["is_live"], true, "{told}");
     let job = house.order(&request(&url, json!({}))).await?;
     assert_eq!(house.outcome(&job).await?, "live_not_supported");
+    Ok(())
+}
+
+/// It was `500 internal`.
+#[tokio::test]
+async fn who_asks_while_the_cache_is_away_is_told_when_to_come_back_and_downloads_go_on() -> Result<()> {
+    let house = House::open(Store::Disk, &[]).await?;
+    let mut cache = Redis::start().await?;
+    let url = cache.url();
+    let own = [("HAUL_CACHE_REDIS_URL", url.as_str())];
+    let (api, _worker) = tokio::try_join!(house.another_api(&own), house.worker(&own))?;
+    let media = house.origin.url("/progressive.mp4");
+    let look = async || send(house.request(&api, Method::POST, METADATA).json(&json!({ "url": media }))).await;
+
+    cache.kill()?;
+    let away = look().await?;
+    assert_eq!(away.told(), "503 storage_unavailable");
+    assert!(away.header("retry-after").parse::<u64>()? > 0);
+    let job = house.order(&request(&media, json!({}))).await?;
+    assert_eq!(house.outcome(&job).await?, "completed");
+
+    cache.restart().await?;
+    until("the cache is found again", async || look().await.is_ok_and(|answer| answer.status == 200)).await?;
     Ok(())
 }

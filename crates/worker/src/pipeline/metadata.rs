@@ -42,10 +42,7 @@ pub(super) async fn keep<T>(
     put: impl AsyncFnOnce(Finding<T>) -> Result<(), StoreError>,
 ) -> Result<(), Failure> {
     match found {
-        Ok(found) => {
-            let kept = put(Finding::Found(Box::new(found))).await;
-            kept.map_err(|error| Failure::new(FailureKind::Internal, format!("the finding could not be kept: {error}")))
-        }
+        Ok(found) => put(Finding::Found(Box::new(found))).await.map_err(|error| not_kept("finding", &error)),
         Err(failure) => {
             if !job.stop_token().is_cancelled() {
                 // whoever waits is told by the job when the cache cannot tell
@@ -54,6 +51,11 @@ pub(super) async fn keep<T>(
             Err(failure)
         }
     }
+}
+
+/// The cache is away, and with it the way to whoever waits: they are told to come back.
+pub(super) fn not_kept(what: &str, error: &StoreError) -> Failure {
+    Failure::new(FailureKind::StorageUnavailable, format!("the {what} could not be kept: {error}"))
 }
 
 async fn find(limits: &Limits<'_>, look: &Look, scratch: &Path) -> Result<Metadata, Failure> {

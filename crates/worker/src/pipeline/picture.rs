@@ -15,6 +15,7 @@ use url::Url;
 
 use super::Limits;
 use super::beside::PICTURE_BYTES;
+use super::metadata::not_kept;
 use crate::board::Running;
 use crate::context::Context;
 use crate::ffmpeg::picture::Image;
@@ -55,8 +56,7 @@ pub async fn picture(
         }
     };
     let look = Look { url: order.medium.clone(), cookies: order.cookies.clone(), first: 1 };
-    let kept = ctx.cache.put_picture(&look, made).await;
-    kept.map_err(|error| Failure::new(FailureKind::Internal, format!("the picture could not be kept: {error}")))
+    ctx.cache.put_picture(&look, made).await.map_err(|error| not_kept("picture", &error))
 }
 
 async fn make(limits: &Limits<'_>, order: &PictureSpec, scratch: &Path) -> Result<Vec<u8>, Failure> {
