@@ -46,6 +46,11 @@ pub use trial::{Deed, Refusal, Tried};
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// One attempt of a call without a big body.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// The head of an object that is read, in all attempts: less than the client of an API has time for, who is then told to
+/// come back.
+const READ_WITHIN: Duration = Duration::from_secs(20);
+/// One of these attempts: on a connection that carries nothing any more another one is tried in time.
+const READ_ATTEMPT_WITHIN: Duration = Duration::from_secs(8);
 /// One attempt to send a part: 8 MiB at 28 KiB/s. What stops altogether is ended after [`STALLED_AFTER`].
 pub(super) const SEND_WITHIN: Duration = Duration::from_secs(300);
 const STALLED_AFTER: Duration = Duration::from_secs(20);
@@ -209,7 +214,7 @@ impl S3Store {
     ) -> Result<ObjectBody, StorageError> {
         let range = range.map(|range| format!("bytes={}-{}", range.start(), range.end()));
         let asked = self.client.get_object().bucket(&self.bucket).key(key.as_str()).set_range(range);
-        let answer = asked.send().await.map_err(told)?;
+        let answer = asked.customize().config_override(soon()).send().await.map_err(told)?;
         let (total_bytes, body_bytes) =
             sizes(&answer).ok_or_else(|| StorageError::Unavailable("an answer without a size".into()))?;
         let modified = answer.last_modified.and_then(|time| Timestamp::from_second(time.secs()).ok());
@@ -303,6 +308,12 @@ fn attempt(within: Duration) -> TimeoutConfig {
         .read_timeout(within)
         .operation_attempt_timeout(within)
         .build()
+}
+
+/// For calls on which a client waits.
+fn soon() -> aws_sdk_s3::config::Builder {
+    let attempt = attempt(READ_ATTEMPT_WITHIN).to_builder();
+    aws_sdk_s3::Config::builder().timeout_config(attempt.operation_timeout(READ_WITHIN).build())
 }
 
 /// For calls that send a big body, or wait until the server has put parts together.
