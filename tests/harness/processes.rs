@@ -77,25 +77,32 @@ impl Process {
         variables: &[(String, String)],
         error: impl Fn() -> Result<Stdio>,
     ) -> Result<Self> {
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(5)).build()?;
         // between looking for a free port and using it, somebody else may take it: then another is tried
         for _ in 0..5 {
             let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-            let child = Command::new(built(program)?)
-                .env_clear()
-                .envs(variables.iter().map(|(name, value)| (name, value)))
-                .env(listen, address.to_string())
-                .stdin(Stdio::null())
-                .stderr(error()?)
-                .spawn()
-                .with_context(|| format!("{program} cannot be started"))?;
-            let mut process = Self { child, address, http: http.clone(), staying: BTreeSet::new() };
-            if process.becomes_ready().await? {
-                process.staying = process.descendants();
+            let mut command = Command::new(built(program)?);
+            command.env_clear().envs(variables.iter().map(|(name, value)| (name, value)));
+            command.env(listen, address.to_string()).stderr(error()?);
+            if let Some(process) = Self::of(command, address).await? {
                 return Ok(process);
             }
         }
         bail!("{program} did not become ready")
+    }
+
+    /// Starts what this command runs, which is told to listen there, and waits until it is ready; `None` when it ended
+    /// instead.
+    ///
+    /// # Errors
+    /// When it cannot be started, or does neither.
+    pub async fn of(mut command: Command, address: SocketAddr) -> Result<Option<Self>> {
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(5)).build()?;
+        let child = command.stdin(Stdio::null()).spawn();
+        let child = child.with_context(|| format!("{} cannot be started", command.get_program().display()))?;
+        let mut process = Self { child, address, http, staying: BTreeSet::new() };
+        let is_ready = process.becomes_ready().await?;
+        process.staying = process.descendants();
+        Ok(is_ready.then_some(process))
     }
 
     /// Where it listens.
@@ -141,6 +148,14 @@ impl Process {
             tokio::time::sleep(LOOK).await;
         }
         bail!("it still runs")
+    }
+
+    /// Has it ended?
+    ///
+    /// # Errors
+    /// When nobody can tell.
+    pub fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_some())
     }
 
     /// Its children, their children, and so on.
@@ -303,7 +318,10 @@ fn stat(pid: i32) -> Option<(char, u64)> {
 }
 
 /// Where a binary of ours is: beside the directory of the test binaries.
-pub(crate) fn built(program: &str) -> Result<PathBuf> {
+///
+/// # Errors
+/// When it is not built.
+pub fn built(program: &str) -> Result<PathBuf> {
     let test = std::env::current_exe()?;
     let folder = test.ancestors().nth(2).context("test binaries lie in target/<profile>/deps")?;
     let path = folder.join(program);

@@ -218,7 +218,10 @@ fn copy_files(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// A port on which nobody listens now.
-pub(crate) fn free_port() -> Result<u16> {
+///
+/// # Errors
+/// When there is none.
+pub fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 

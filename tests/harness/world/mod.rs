@@ -17,7 +17,7 @@ use anyhow::{Context as _, Result};
 use tokio::net::TcpListener;
 
 pub use canary::Canary;
-pub use enter::inside;
+pub use enter::{Ground, inside, on};
 pub use names::Names;
 
 use crate::house::{House, Store};
