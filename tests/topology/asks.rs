@@ -144,8 +144,8 @@ impl Ask {
     pub fn needs(self) -> &'static [Part] {
         use Part as P;
         match self {
-            Self::Order | Self::Job | Self::Wait | Self::List | Self::Link | Self::Events | Self::Usage => &[P::Queue],
-            Self::Stats => &[P::Queue, P::Cache],
+            Self::Order | Self::Job | Self::Wait | Self::List | Self::Link | Self::Events => &[P::Queue],
+            Self::Usage | Self::Stats => &[P::Queue],
             Self::Content | Self::Thumbnail => &[P::Queue, P::Store],
             Self::Metadata | Self::Known | Self::Plan => &[P::Queue, P::Cache, P::Worker],
             Self::Ready => &[P::Queue, P::Store],
@@ -169,7 +169,10 @@ impl Ask {
             }),
             // what a worker has found has no way to whoever waits
             Told::Answer { status: 503, says_when: true, word } if word == "storage_unavailable" => lacks(Part::Cache),
-            Told::Answer { status: 503, says_when: true, word } => lacks_any && word == "service_unavailable",
+            // numbers are waited for three seconds, for which a machine that builds and tests may stand still
+            Told::Answer { status: 503, says_when: true, word } => {
+                (lacks_any || self == Self::Stats) && word == "service_unavailable"
+            }
             // whoever was to look at it is away, and there was not time enough for another one
             Told::Answer { status: 504, word, .. } => lacks(Part::Worker) && word == "timeout",
             Told::Answer { .. } | Told::Hang => false,
