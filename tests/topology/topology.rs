@@ -199,7 +199,9 @@ impl Topology {
         let mut settings = settings.replace("/var/lib/garage", &dir.display().to_string());
         if let Roads::Wires { .. } = self.roads {
             settings = settings.replace("0.0.0.0:3900", &at.to_string());
-            settings = settings.replace("127.0.0.1:3901", &format!("127.0.0.1:{}", free_port()?));
+            for own in ["127.0.0.1:3901", "127.0.0.1:3903"] {
+                settings = settings.replace(own, &format!("127.0.0.1:{}", free_port()?));
+            }
         }
         let file = dir.join("garage.toml");
         fs::write(&file, settings)?;
