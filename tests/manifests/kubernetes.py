@@ -1,0 +1,212 @@
+"""deploy/kubernetes: rendered, held against schemas, and against what its objects say of each other and of the code."""
+
+import json
+import re
+import shutil
+import subprocess
+
+import kubernetes_validate
+import yaml
+
+import custom
+from facts import AFTER_THE_GRACE, GRACE_OF_AN_API, ROOT, check_variables, seconds, text, variables
+
+HERE = ROOT / 'deploy/kubernetes'
+REGIONS = ('eu', 'us', 'ap')
+# the oldest that has all that is used (preStop by sleep), and the newest of the package of schemas
+VERSIONS = ('1.30', '1.37')
+SECRETS = {'haul-redis', 'haul-keys', 'haul-api-s3', 'haul-worker-s3', 'haul-webhooks', 'haul-proxy'}
+METADATA = '169.254.0.0/16'
+
+
+def kustomize():
+    local = ROOT / '.tools/bin/kustomize'
+    if program := shutil.which('kustomize') or (local.exists() and str(local)):
+        return [program, 'build']
+    if shutil.which('kubectl') and 'Kustomize Version: v5' in output(['kubectl', 'version', '--client']):
+        return ['kubectl', 'kustomize']
+    raise SystemExit('manifests: please put kustomize 5, or a kubectl that has it, on the PATH')
+
+
+def output(command):
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+
+
+def render(program, folder):
+    done = subprocess.run([*program, str(HERE / folder)], capture_output=True, text=True, timeout=60)
+    if done.returncode or 'deprecated' in done.stderr:
+        raise SystemExit(f'manifests: {folder}: {done.stderr}')
+    return list(yaml.safe_load_all(done.stdout))
+
+
+def check(faults):
+    program = kustomize()
+    rendered = {folder: render(program, folder) for folder in ('base', 'node', 'overlays/small', *(f'overlays/{name}' for name in REGIONS))}
+    rendered['rules'] = list(yaml.safe_load_all(output([HERE / 'rules'])))
+    seen = {}
+    for folder, objects in rendered.items():
+        for found in objects:
+            seen.setdefault(json.dumps(found, sort_keys=True), (folder, found))
+    check_schemas(faults, seen.values())
+    for folder, objects in rendered.items():
+        cluster = Cluster(faults, folder, objects)
+        for workload in cluster.workloads():
+            cluster.check_workload(workload)
+        cluster.check_references()
+        if folder not in ('node', 'rules'):
+            cluster.check_services()
+        if folder[-2:] in REGIONS:
+            cluster.check_region(folder[-2:])
+    check_rules(faults, rendered['rules'])
+
+
+def check_schemas(faults, objects):
+    others = []
+    for folder, found in objects:
+        name = f"{folder}: {found['kind']} {found['metadata']['name']}"
+        if found['apiVersion'].split('/')[0] in custom.PACKAGES:
+            others.append((name, found))
+            continue
+        for version in VERSIONS:
+            try:
+                kubernetes_validate.validate(found, version, strict=True)
+            except kubernetes_validate.ValidationError as error:
+                faults.unless(False, f'{name} ({version}): {error.message} at {list(error.path)}')
+    for fault in custom.faults(others):
+        faults.unless(False, fault)
+
+
+def check_rules(faults, objects):
+    """What the operator gets is what Prometheus reads."""
+    files = sorted((ROOT / 'deploy/prometheus/rules').glob('*.yml'))
+    faults.unless(
+        [found['spec'] for found in objects] == [yaml.safe_load(file.read_text()) for file in files],
+        'rules: not what is in deploy/prometheus/rules',
+    )
+
+
+class Cluster:
+    """What one folder gives."""
+
+    def __init__(self, faults, folder, objects):
+        self.faults, self.folder, self.objects = faults, folder, objects
+
+    def unless(self, holds, fault):
+        return self.faults.unless(holds, f'{self.folder}: {fault}')
+
+    def of(self, kind):
+        return [found for found in self.objects if found['kind'] == kind]
+
+    def one(self, kind, name):
+        found = [found for found in self.of(kind) if found['metadata']['name'] == name]
+        self.unless(len(found) == 1, f'{len(found)} of {kind} {name}')
+        return found[0]
+
+    def workloads(self):
+        return self.of('Deployment') + self.of('StatefulSet') + self.of('DaemonSet')
+
+    def environment(self, workload):
+        """Of its container, as far as it is no secret."""
+        container = workload['spec']['template']['spec']['containers'][0]
+        given = {}
+        for source in container.get('envFrom', ()):
+            if name := source.get('configMapRef', {}).get('name'):
+                given |= self.one('ConfigMap', name)['data']
+        return given | {one['name']: one.get('value', '') for one in container.get('env', ())}
+
+    def check_workload(self, workload):
+        """Nobody has a right that is not needed, and each is told in good time to stop."""
+        name, pod = workload['metadata']['name'], workload['spec']['template']['spec']
+        everyone = pod.get('securityContext', {})
+        self.unless(pod.get('automountServiceAccountToken') is False, f'{name} has a token of the cluster')
+        # a Service haul-... would make variables HAUL_... of its own
+        self.unless(pod.get('enableServiceLinks') is False, f'{name} has the addresses of services in its environment')
+        for container in pod['containers'] + pod.get('initContainers', []):
+            own = everyone | container.get('securityContext', {})
+            self.unless(own.get('runAsNonRoot') or name == 'haul-seccomp' and container['name'] == 'copy', f'{name} may be root')
+            self.unless(own.get('readOnlyRootFilesystem'), f'{name} can write to its image')
+            self.unless(own.get('allowPrivilegeEscalation') is False, f'{name} may gain rights')
+            self.unless(own.get('capabilities') == {'drop': ['ALL']}, f'{name} has capabilities')
+            self.unless(own.get('seccompProfile', {}).get('type') in ('RuntimeDefault', 'Localhost'), f'{name} may make any call')
+            self.unless('memory' in container['resources']['limits'], f'{name} has no limit of memory')
+            self.unless(re.search(r':[\w.-]*\d', container['image']), f"{name}: which version is {container['image']}?")
+        if name not in ('haul-api', 'haul-worker'):
+            return
+        given = self.environment(workload)
+        check_variables(self.faults, f'{self.folder}: {name}', given, 'Api' if name == 'haul-api' else 'Worker')
+        pause = pod['containers'][0].get('lifecycle', {}).get('preStop', {}).get('sleep', {}).get('seconds', 0)
+        needed = pause + GRACE_OF_AN_API
+        if name == 'haul-worker':
+            grace = given.get('HAUL_SHUTDOWN_GRACE', variables()['HAUL_SHUTDOWN_GRACE'][2])
+            needed = seconds(grace) + AFTER_THE_GRACE
+        self.unless(pod['terminationGracePeriodSeconds'] >= needed, f'{name} is killed within {needed} s')
+
+    def check_references(self):
+        """What is named is there: settings, secrets of the list, accounts, pods, ports, volumes."""
+        pods = [(workload, workload['spec']['template']) for workload in self.workloads()]
+        labels = [template['metadata']['labels'] for _, template in pods]
+        declared = set(re.findall(r'^#   (haul-\S+)  ', text('deploy/kubernetes/base/kustomization.yaml'), re.M))
+        self.unless(declared == SECRETS, f'the secrets of base are {sorted(declared)}')
+        self.unless(not self.of('Secret'), 'there is a Secret in it')
+        for workload, template in pods:
+            pod = template['spec']
+            names = set(re.findall(r'"configMap(?:Ref)?": {[^{}]*"name": "([^"]+)"', json.dumps(pod)))
+            for name in names:
+                self.one('ConfigMap', name)
+            wanted = set(re.findall(r'"(?:secretRef": {[^{}]*"name|secret": {[^{}]*"secretName)": "([^"]+)"', json.dumps(pod)))
+            self.unless(wanted <= SECRETS, f'{sorted(wanted)} are secrets of nobody')
+            if account := pod.get('serviceAccountName'):
+                self.unless(self.one('ServiceAccount', account)['automountServiceAccountToken'] is False, f'{account} has a token')
+        selectors = [found['spec'].get('selector', {}) for kind in ('Deployment', 'PodDisruptionBudget', 'PodMonitor') for found in self.of(kind)]
+        for wanted in [one.get('matchLabels', {}) for one in selectors] + [found['spec']['selector'] for found in self.of('Service')]:
+            self.unless(any(wanted.items() <= one.items() for one in labels), f'no pod is {wanted}')
+        for kind, target in (('HorizontalPodAutoscaler', 'scaleTargetRef'), ('ScaledObject', 'scaleTargetRef')):
+            for found in self.of(kind):
+                scaled = self.one('Deployment', found['spec'][target]['name'])
+                self.unless('replicas' not in scaled['spec'], f'{kind} and the Deployment both say how many')
+        ports = {port['name'] for _, template in pods for container in template['spec']['containers'] for port in container.get('ports', ())}
+        wanted = {end['port'] for found in self.of('PodMonitor') for end in found['spec']['podMetricsEndpoints']}
+        wanted |= {port['targetPort'] for found in self.of('Service') for port in found['spec']['ports'] if isinstance(port.get('targetPort'), str)}
+        self.unless(wanted <= ports, f'no pod has all of the ports {sorted(wanted)}')
+
+    def check_services(self):
+        """The probes and the addresses of both processes; who may reach whom."""
+        api, worker = (self.one('Deployment', name) for name in ('haul-api', 'haul-worker'))
+        for workload, variable in ((api, 'HAUL_LISTEN'), (worker, 'HAUL_WORKER_LISTEN')):
+            container = workload['spec']['template']['spec']['containers'][0]
+            ports = {port['name']: port['containerPort'] for port in container['ports']}
+            listens = int(self.environment(workload).get(variable, ':0').rpartition(':')[2])
+            for probe, path in (('startupProbe', '/healthz'), ('livenessProbe', '/healthz'), ('readinessProbe', '/readyz')):
+                asked = container[probe]['httpGet']
+                self.unless((asked['path'], ports[asked['port']]) == (path, listens), f"{workload['metadata']['name']}: {probe} asks {asked}")
+        policies = {found['metadata']['name']: found['spec'] for found in self.of('NetworkPolicy')}
+        self.unless(policies['deny-all'] == {'podSelector': {}, 'policyTypes': ['Ingress', 'Egress']}, 'not everything is denied at first')
+        worlds = [
+            [to['ipBlock'] for rule in policies[name]['egress'] for to in rule['to'] if 'except' in to.get('ipBlock', {})] for name in ('api', 'worker')
+        ]
+        self.unless(worlds[0] == worlds[1] and METADATA in worlds[0][0]['except'], 'API and worker see two internets, or the address of metadata')
+        outside = {port['port'] for rule in policies['worker']['egress'] for port in rule['ports']}
+        allowed = self.environment(worker).get('HAUL_EGRESS_PORTS', variables()['HAUL_EGRESS_PORTS'][2])
+        self.unless(outside == {int(port) for port in allowed.split(',')}, f'a worker may reach {sorted(outside)}, not HAUL_EGRESS_PORTS')
+        profile = worker['spec']['template']['spec']['securityContext']['seccompProfile']
+        if profile['type'] == 'Localhost':
+            self.unless((ROOT / 'deploy/seccomp' / profile['localhostProfile']).exists(), f'there is no {profile}')
+
+    def check_region(self, region):
+        """Its name is said once and meant everywhere; workers are counted as the rules of Prometheus count."""
+        worker, api = (self.environment(self.one('Deployment', name)) for name in ('haul-worker', 'haul-api'))
+        for given in (worker, api):
+            self.unless((given['HAUL_REGION'], tuple(given['HAUL_REGIONS'].split(','))) == (region, REGIONS), f'a process is in {given["HAUL_REGION"]}')
+        places = dict(pair.split('=') for pair in api['HAUL_REGION_MAP'].split(','))
+        self.unless(set(places.values()) == set(REGIONS) and api['HAUL_REGION_HEADER'], f'places are served by {places}')
+        depth, age = self.one('ScaledObject', 'haul-worker')['spec']['triggers']
+        recorded = set(re.findall(r'record: (\S+)', text('deploy/prometheus/rules/recording.yml')))
+        for trigger in (depth, age):
+            query = trigger['metadata']['query']
+            series = re.findall(r'([a-z_:]+){region="(\w+)"}', query)
+            self.unless(series and all(name in recorded and name.endswith(':max') and place == region for name, place in series), f'{query} is of another region, or of no rule')
+            self.unless(trigger['metadata']['ignoreNullValues'] == 'false', 'no answer is taken for an empty queue')
+        self.unless((depth['metricType'], age['metricType']) == ('AverageValue', 'Value'), 'depth is shared by workers, age is not')
+        self.unless(depth['metadata']['threshold'] == worker['HAUL_SLOTS'], 'a worker has another number of slots than it is counted for')
+        route = self.one('HTTPRoute', 'haul')
+        self.unless(route['metadata']['annotations']['external-dns.alpha.kubernetes.io/set-identifier'] == region, 'its record is that of another region')
