@@ -8,7 +8,7 @@ use crate::sandbox::{NoSandbox, Sandbox, Tier, Wanted};
 const NAME: &str = "sandbox.tier";
 /// By what each tier needs; in containers, both are up to who starts them.
 const FOR_A: &str = "for tier a: unprivileged user namespaces (sysctl -w kernel.apparmor_restrict_unprivileged_userns=0 on Ubuntu, \
-                     user.max_user_namespaces above 0), and in a container a seccomp profile that lets pass unshare and mount";
+                     user.max_user_namespaces above 0), and in a container a seccomp profile that lets pass unshare (deploy/seccomp)";
 const FOR_B: &str = "for tier b: Linux 6.7 or newer with landlock among lsm= of its command line (cat /sys/kernel/security/lsm), \
                      and in a container a seccomp profile that lets pass the calls of Landlock";
 

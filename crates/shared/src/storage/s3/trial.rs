@@ -1,6 +1,6 @@
-//! Trying a bucket out: each thing that Haul will ask of it, once, with an object that is removed again.
+//! Trying a bucket out: each thing that Haul will ask of it, once, with objects that are removed again.
 //!
-//! The object has a name of ours. What a trial that is killed leaves behind is an orphan like any other, which a worker finds
+//! These have names of ours. What a trial that is killed leaves behind is an orphan like any other, which a worker finds
 //! (`haul-worker`, orphans).
 
 use std::error::Error;
@@ -95,8 +95,9 @@ impl S3Store {
             return tried;
         }
         if self.writes {
-            let object = ObjectKey::new(JobId::new(), Fence(0), "probe");
-            let (by_put, rest) = tokio::join!(self.try_object(&object), self.try_parts(&object));
+            // two: Garage drops an upload whose object is put or deleted meanwhile
+            let [object, parted] = std::array::from_fn(|_| ObjectKey::new(JobId::new(), Fence(0), "probe"));
+            let (by_put, rest) = tokio::join!(self.try_object(&object), self.try_parts(&parted));
             tried.extend(by_put.into_iter().chain(rest));
         } else {
             // no object is made: what a worker leaves at its start is as good, and so is that it is not there yet
