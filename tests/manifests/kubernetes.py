@@ -39,9 +39,12 @@ def render(program, folder):
     return list(yaml.safe_load_all(done.stdout))
 
 
+FOLDERS = ('base', 'overlays/small', *(f'overlays/{name}' for name in REGIONS))
+
+
 def check(faults):
     program = kustomize()
-    rendered = {folder: render(program, folder) for folder in ('base', 'node', 'overlays/small', *(f'overlays/{name}' for name in REGIONS))}
+    rendered = {folder: render(program, folder) for folder in (*FOLDERS, 'node')}
     rendered['rules'] = list(yaml.safe_load_all(output([HERE / 'rules'])))
     seen = {}
     for folder, objects in rendered.items():
@@ -99,7 +102,8 @@ class Cluster:
 
     def one(self, kind, name):
         found = [found for found in self.of(kind) if found['metadata']['name'] == name]
-        self.unless(len(found) == 1, f'{len(found)} of {kind} {name}')
+        if len(found) != 1:
+            raise SystemExit(f'manifests: {self.folder}: {len(found)} of {kind} {name}')
         return found[0]
 
     def workloads(self):

@@ -32,23 +32,28 @@ def check(faults):
         check_by_systemd(faults)
 
 
-def check_process(faults, unit, process):
-    service = settings(unit)
-    given = {}
+def given_to(unit):
+    """Its environment."""
+    service, given = settings(unit), {}
     for path in service['EnvironmentFile']:
-        name = f'deploy/systemd/{pathlib.Path(path).name}'
-        given |= environment(name)
-        # what is there to be taken up exists, too
-        shown = dict.fromkeys(re.findall(r'^#(HAUL_\w+)=', text(name), re.M), '')
-        check_variables(faults, name, shown, process)
+        given |= environment(f'deploy/systemd/{pathlib.Path(path).name}')
     for line in service['Environment']:
         given |= dict(pair.split('=', 1) for pair in line.split())
+    return {name: value.replace('%i', '1') for name, value in given.items()}
+
+
+def check_process(faults, unit, process):
+    service, given = settings(unit), given_to(unit)
     check_variables(faults, unit, given, process)
+    for path in service['EnvironmentFile']:
+        # what is there to be taken up exists, too
+        name = f'deploy/systemd/{pathlib.Path(path).name}'
+        check_variables(faults, name, dict.fromkeys(re.findall(r'^#(HAUL_\w+)=', text(name), re.M), ''), process)
     needed = GRACE_OF_AN_API
     if process == 'Worker':
         needed = seconds(given.get('HAUL_SHUTDOWN_GRACE', variables()['HAUL_SHUTDOWN_GRACE'][2])) + AFTER_THE_GRACE
         # or systemd would end the programs while their jobs may still go on
-    faults.unless(service['KillMode'] == ['mixed'], f'{unit}: programs are sent signals by systemd')
+        faults.unless(service['KillMode'] == ['mixed'], f'{unit}: programs are sent signals by systemd')
     faults.unless(seconds(service['TimeoutStopSec'][0]) >= needed, f'{unit} is killed within {needed} s')
 
 

@@ -1,0 +1,33 @@
+"""Every configuration of deploy/, read by the program that it is for: what a start would refuse, its doctor tells first."""
+
+import json
+import os
+import pathlib
+import subprocess
+
+import kubernetes
+import units
+from facts import ROOT
+
+# what comes as a secret, and what lies somewhere else in an image
+REDIS = {'HAUL_REDIS_URL': 'redis://127.0.0.1:1'}
+HERE = {'HAUL_YTDLP': str(ROOT / '.tools/venv/bin/yt-dlp'), 'PATH': os.environ['PATH'], 'AWS_EC2_METADATA_DISABLED': 'true'}
+
+
+def check(faults, programs):
+    for place, program, given in all_of_them():
+        env = REDIS | given | HERE
+        asked = [pathlib.Path(programs) / program, 'doctor', '--json']
+        told = subprocess.run(asked, env=env, capture_output=True, text=True, timeout=120)
+        found = {check['name']: check for check in json.loads(told.stdout)['checks']}['config.variables']
+        faults.unless(found['status'] == 'ok', f"{place}: {program}: {found['found']}")
+
+
+def all_of_them():
+    kustomize = kubernetes.kustomize()
+    for folder in kubernetes.FOLDERS:
+        cluster = kubernetes.Cluster(None, folder, kubernetes.render(kustomize, folder))
+        for workload in cluster.of('Deployment'):
+            yield folder, workload['metadata']['name'], cluster.environment(workload)
+    yield 'systemd', 'haul-api', units.given_to('haul-api.service')
+    yield 'systemd', 'haul-worker', units.given_to('haul-worker@.service')
