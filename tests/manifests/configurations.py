@@ -1,17 +1,15 @@
 """Every configuration of deploy/, read by the program that it is for: what a start would refuse, its doctor tells first."""
 
 import json
-import os
 import pathlib
 import subprocess
 
 import kubernetes
 import units
-from facts import ROOT
 
-# what comes as a secret, and what lies somewhere else in an image
+# what comes as a secret, and programs, which lie in an image and need not be tried here
 REDIS = {'HAUL_REDIS_URL': 'redis://127.0.0.1:1'}
-HERE = {'HAUL_YTDLP': str(ROOT / '.tools/venv/bin/yt-dlp'), 'PATH': os.environ['PATH'], 'AWS_EC2_METADATA_DISABLED': 'true'}
+HERE = {'AWS_EC2_METADATA_DISABLED': 'true', **dict.fromkeys(('HAUL_YTDLP', 'HAUL_FFMPEG', 'HAUL_FFPROBE'), '/bin/true')}
 
 
 def check(faults, programs):
