@@ -15,6 +15,7 @@ mod memory;
 mod noop;
 mod queue;
 mod roles;
+mod sim;
 mod stage;
 mod start;
 mod status;
@@ -55,7 +56,9 @@ enum What {
     Engine(engine::Plan),
     /// One big file through the guard and the sandbox, against the same without
     Guarded(engine::guarded::Plan),
-    /// All of them but the engine, the big file and the starts
+    /// A fleet on paper: small cases beside real ones, then 1 to 1,000 workers, and what they cost
+    Sim(sim::Plan),
+    /// All of them but the engine, the big file, the starts and the simulation
     All(Plan),
     /// A part of a benchmark, started by it
     #[command(hide = true, subcommand)]
@@ -102,6 +105,7 @@ fn main() -> Result<()> {
         What::Start => measure(start::run()),
         What::Engine(plan) => measure(engine::run(plan)),
         What::Guarded(plan) => measure(engine::guarded::run(&plan)),
+        What::Sim(plan) => measure(sim::run(plan)),
         What::All(plan) => measure(async {
             queue::run(&plan).await?;
             status::run(&plan).await?;

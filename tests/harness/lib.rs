@@ -25,6 +25,8 @@ mod resp;
 pub mod s3;
 pub mod schema;
 pub mod sentinel;
+#[path = "../bench/sim/model/mod.rs"]
+pub mod sim;
 pub mod site;
 pub mod small_disk;
 pub mod tls;

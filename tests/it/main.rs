@@ -16,6 +16,7 @@ mod redis;
 mod relay;
 mod security;
 mod segments;
+mod sim;
 mod sites;
 mod storage;
 mod store;

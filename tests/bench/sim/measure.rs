@@ -1,0 +1,298 @@
+//! A small case for real: Redis, the API and the workers as they are shipped, a site and a bucket on loopback.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use haul_tests::house::unlimited;
+use haul_tests::keys::{Keys, key};
+use haul_tests::processes::Process;
+use haul_tests::redis::Redis;
+use haul_tests::s3::{ACCESS_KEY_ID, BUCKET, SECRET_ACCESS_KEY};
+use haul_tests::sim::{Cost, Order, Spread};
+use jiff::Timestamp;
+use redis::aio::MultiplexedConnection;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::calibrate::spent;
+use super::cases::{Case, LEASE, RATE, SIZES};
+use crate::engine::media::{Kind, Medium, make};
+use crate::engine::scene::Scene;
+
+/// Longest that a case may take.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Between two looks at whether all have ended; past the API, whose work is measured.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// What a case came to, measured or on paper.
+#[derive(Debug, Clone, Default)]
+pub struct Figures {
+    /// From the first order to the last end, in seconds.
+    pub makespan: f64,
+    /// From an order to its first attempt: mean, and 95 of 100 are below.
+    pub wait_mean: f64,
+    /// The latter.
+    pub wait_p95: f64,
+    /// Mean wait of each client.
+    pub wait_by_client: Vec<f64>,
+    /// Round trips to Redis.
+    pub calls: f64,
+    /// What they cost it.
+    pub cost: Cost,
+    /// Requests that wrote to the bucket.
+    pub puts: f64,
+}
+
+/// A job as it was.
+#[derive(Debug, Clone, Copy)]
+pub struct Job {
+    /// Whose.
+    pub client: usize,
+    /// How much.
+    pub bytes: u64,
+    /// From the order to its first attempt, in seconds.
+    pub wait: f64,
+    /// From there to its end.
+    pub took: f64,
+}
+
+/// The site, the bucket, and the files.
+pub struct Theatre {
+    scene: Scene,
+    media: Vec<Medium>,
+}
+
+impl Theatre {
+    /// Starts the site and the bucket, and makes the files.
+    ///
+    /// # Errors
+    /// When a part is missing.
+    pub async fn open() -> Result<Self> {
+        let make_all = || SIZES.into_iter().map(|megabytes| make(Kind::Progressive, megabytes)).collect();
+        let media: Result<Vec<Medium>> = tokio::task::spawn_blocking(make_all).await?;
+        Ok(Self { scene: Scene::set().await?, media: media? })
+    }
+
+    /// Bytes of the files.
+    #[must_use]
+    pub fn bytes(&self) -> [u64; 3] {
+        [0, 1, 2].map(|at| self.media[at].bytes)
+    }
+
+    /// Runs a case.
+    ///
+    /// # Errors
+    /// When a part does not start, or a job does not complete.
+    pub async fn run(&mut self, case: &Case) -> Result<(Figures, Vec<Job>)> {
+        let orders = case.orders(self.bytes());
+        let folder = self.scene.fresh("sim")?;
+        let mut house = House::start(case, &self.scene.endpoint(false), &folder).await?;
+        let urls: Vec<String> = orders.iter().map(|order| self.address(order)).collect();
+        let mut info = house.redis.connection().await?;
+        let before = spent(&mut info).await?;
+        let calls_before = calls(&mut info).await?;
+        let (jobs, looks) =
+            timeout(PATIENCE, house.play(case, &orders, &urls, &mut info)).await.context("too long")??;
+        let after = spent(&mut info).await? + before * -1.0;
+        let calls = calls(&mut info).await? - calls_before;
+        let puts = house.puts().await?;
+        let jobs = house.ask_all(&orders, &jobs).await?;
+        self.scene.empty_store()?;
+        // what it took to look on is not the service's: a command and some bytes each time
+        let cost = after + Cost { commands: looks, in_bytes: 44.0 * looks, out_bytes: 4.0 * looks, cpu_us: 0.0 } * -1.0;
+        Ok((figures(case, &jobs, calls, cost, puts), jobs))
+    }
+
+    fn address(&mut self, order: &Order) -> String {
+        let medium = self.media.iter().find(|medium| medium.bytes == order.bytes);
+        let path = medium.map(|medium| medium.path.clone()).unwrap_or_default();
+        self.scene.address(&path, false)
+    }
+}
+
+struct House {
+    redis: Redis,
+    api: Process,
+    workers: Vec<Process>,
+    http: reqwest::Client,
+    _keys: Keys,
+}
+
+impl House {
+    async fn start(case: &Case, endpoint: &str, folder: &Path) -> Result<Self> {
+        let redis = Redis::start().await?;
+        let of = |name: &str| folder.join(name).display().to_string();
+        let entry = |(client, weight): (usize, &u32)| (format!("client-{client}"), format!("weight = {weight}"));
+        let entries: Vec<(String, String)> = case.weights.iter().enumerate().map(entry).collect();
+        let entries: Vec<(&str, &str)> = entries.iter().map(|(name, more)| (name.as_str(), more.as_str())).collect();
+        let keys = Keys::of(&entries)?;
+        let mut variables = vec![
+            ("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", haul_tests::tools().display())),
+            ("HAUL_REDIS_URL", redis.url()),
+            ("HAUL_API_KEYS_FILE", keys.path().display().to_string()),
+            ("HAUL_DATA_DIR", of("data")),
+            ("HAUL_STORAGE", "s3".to_owned()),
+            ("HAUL_S3_BUCKET", BUCKET.to_owned()),
+            ("HAUL_S3_ENDPOINT", endpoint.to_owned()),
+            ("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID.to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY.to_owned()),
+            ("HAUL_EGRESS_ALLOW", "127.0.0.0/8".to_owned()),
+            ("HAUL_SITE_RUNNING_LIMIT", "off".to_owned()),
+            ("HAUL_LEASE", format!("{}s", LEASE.as_secs())),
+            ("HAUL_RATE_LIMIT", RATE.to_string()),
+            ("HAUL_SLOTS", case.slots.to_string()),
+        ];
+        variables.extend(unlimited());
+        let variables: Vec<_> = variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let log = || Ok(File::options().create(true).append(true).open(folder.join("haul.log"))?.into());
+        let api = Process::start_telling("haul-api", "HAUL_LISTEN", &variables, log).await?;
+        let mut workers = Vec::new();
+        for number in 0..case.workers {
+            let mut own = variables.clone();
+            own.push(("HAUL_WORK_DIR".to_owned(), of(&format!("work-{number}"))));
+            workers.push(Process::start_telling("haul-worker", "HAUL_WORKER_LISTEN", &own, log).await?);
+        }
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(90)).no_proxy().build()?;
+        Ok(Self { redis, api, workers, http, _keys: keys })
+    }
+
+    /// Orders all at their times, kills whom the case has killed, and returns when all have ended: their ids, and how often
+    /// that was looked at.
+    async fn play(
+        &mut self,
+        case: &Case,
+        orders: &[Order],
+        urls: &[String],
+        info: &mut MultiplexedConnection,
+    ) -> Result<(Vec<String>, f64)> {
+        let began = Instant::now();
+        let (mut ids, mut followers, mut looks) = (Vec::new(), JoinSet::new(), 0.0);
+        let mut kill = case.kill.map(|after| began + after);
+        loop {
+            let now = Instant::now();
+            if kill.is_some_and(|at| at <= now) {
+                self.workers.last_mut().context("there is one")?.kill()?;
+                kill = None;
+            }
+            while let Some(order) = orders.get(ids.len()).filter(|order| began + order.at <= now) {
+                let id = self.order(order, &urls[ids.len()]).await?;
+                if order.is_followed {
+                    followers.spawn(follow(self.request(order.client, &format!("/{id}?wait=60"))));
+                }
+                ids.push(id);
+            }
+            let open: u64 = redis::cmd("ZCARD").arg("haul1:{0}:live").query_async(info).await?;
+            looks += 1.0;
+            if ids.len() == orders.len() && open == 0 {
+                break;
+            }
+            let next = orders.get(ids.len()).map_or(now + LOOK, |order| (began + order.at).min(now + LOOK));
+            sleep_until(next).await;
+        }
+        Ok((ids, looks))
+    }
+
+    async fn order(&self, order: &Order, url: &str) -> Result<String> {
+        let body = json!({ "url": url, "format": "original", "embed_metadata": false, "embed_chapters": false });
+        let request = self.http.post(self.url("")).bearer_auth(key(&format!("client-{}", order.client)));
+        let job: Value = request.json(&body).send().await?.error_for_status()?.json().await?;
+        Ok(job["id"].as_str().context("a job has an id")?.to_owned())
+    }
+
+    async fn ask_all(&self, orders: &[Order], ids: &[String]) -> Result<Vec<Job>> {
+        let mut jobs = Vec::new();
+        for (order, id) in orders.iter().zip(ids) {
+            let job: Value =
+                self.request(order.client, &format!("/{id}")).send().await?.error_for_status()?.json().await?;
+            ensure!(job["status"] == "completed", "a job is {}: {}", job["status"], job["error"]);
+            let at = |field: &str| anyhow::Ok(job[field].as_str().context("a time")?.parse::<Timestamp>()?);
+            let (created, started, finished) = (at("created_at")?, at("started_at")?, at("finished_at")?);
+            let seconds = |from: Timestamp, to: Timestamp| to.duration_since(from).as_secs_f64();
+            let (wait, took) = (seconds(created, started), seconds(started, finished));
+            jobs.push(Job { client: order.client, bytes: order.bytes, wait, took });
+        }
+        Ok(jobs)
+    }
+
+    /// Requests that wrote to the bucket, as the workers that live count them, thumbnails included.
+    async fn puts(&self) -> Result<f64> {
+        // thumbnails come after their jobs
+        sleep(Duration::from_secs(1)).await;
+        let mut count = 0.0;
+        for worker in &self.workers {
+            let Ok(answer) = self.http.get(format!("http://{}/metrics", worker.address())).send().await else {
+                continue;
+            };
+            let of = |line: &str| {
+                let (name, value) = line.rsplit_once(' ')?;
+                let name = name.strip_prefix("haul_storage_operation_duration_seconds_count")?;
+                let writes = ["put", "send", "begin", "part", "complete"];
+                let is_write = writes.iter().any(|word| name.contains(&format!("operation=\"{word}\"")));
+                is_write.then(|| value.parse::<f64>().ok())?
+            };
+            count += answer.text().await?.lines().filter_map(of).sum::<f64>();
+        }
+        Ok(count)
+    }
+
+    fn request(&self, client: usize, path: &str) -> reqwest::RequestBuilder {
+        self.http.get(self.url(path)).bearer_auth(key(&format!("client-{client}")))
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}/api/v1/downloads{path}", self.api.address())
+    }
+}
+
+/// Follows a job as a client does, by a long poll after the other.
+async fn follow(request: reqwest::RequestBuilder) -> Result<()> {
+    loop {
+        let answer = request.try_clone().context("it has no body")?.send().await?;
+        let status = answer.status();
+        if status == reqwest::StatusCode::OK {
+            let job: Value = answer.json().await?;
+            if !matches!(job["status"].as_str(), Some("queued" | "running")) {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Round trips of the programs to Redis so far: commands that no script makes.
+async fn calls(info: &mut MultiplexedConnection) -> Result<f64> {
+    let text: String = redis::cmd("INFO").arg("commandstats").query_async(info).await?;
+    let count = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{name}:calls=")));
+        line.and_then(|line| line.split(',').next()?.parse::<f64>().ok()).unwrap_or(0.0)
+    };
+    Ok(["evalsha", "bitfield_ro", "blpop"].into_iter().map(count).sum())
+}
+
+fn figures(case: &Case, jobs: &[Job], calls: f64, cost: Cost, puts: f64) -> Figures {
+    let waits: Spread = jobs.iter().map(|job| job.wait).collect();
+    let mut by_client: HashMap<usize, Vec<f64>> = HashMap::new();
+    jobs.iter().for_each(|job| by_client.entry(job.client).or_default().push(job.wait));
+    let mean =
+        |client: usize| by_client.get(&client).map_or(f64::NAN, |waits| waits.iter().sum::<f64>() / waits.len() as f64);
+    // orders in turns, all at once or at times that are known
+    let ends = case
+        .orders([0; 3])
+        .iter()
+        .zip(jobs)
+        .map(|(order, job)| order.at.as_secs_f64() + job.wait + job.took)
+        .fold(0.0, f64::max);
+    Figures {
+        makespan: ends,
+        wait_mean: waits.mean(),
+        wait_p95: waits.at(0.95),
+        wait_by_client: (0..case.weights.len()).map(mean).collect(),
+        calls,
+        cost,
+        puts,
+    }
+}

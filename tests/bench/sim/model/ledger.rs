@@ -1,0 +1,87 @@
+//! What was asked of Redis, minute by minute, and what went to the bucket.
+
+use std::time::Duration;
+
+use super::costs::{Call, Cost, Costs};
+
+/// How long a bucket of the ledger is.
+pub const MINUTE: Duration = Duration::from_secs(60);
+
+/// One minute.
+pub type Bucket = [f64; Call::ALL.len()];
+
+/// Calls by kind and minute. What happens so often per second is added when the rate changes, and at the end.
+#[derive(Debug, Clone, Default)]
+pub struct Ledger {
+    buckets: Vec<Bucket>,
+    rates: Bucket,
+    since: Duration,
+}
+
+impl Ledger {
+    /// Notes calls.
+    pub fn add(&mut self, now: Duration, call: Call, count: f64) {
+        self.bucket(now)[call as usize] += count;
+    }
+
+    /// From now on there are so many more calls of this kind per second.
+    pub fn change_rate(&mut self, now: Duration, call: Call, more_per_second: f64) {
+        self.settle(now);
+        self.rates[call as usize] += more_per_second;
+    }
+
+    /// Adds what the rates came to until now.
+    pub fn settle(&mut self, now: Duration) {
+        while self.since < now {
+            let end = MINUTE * (self.since.as_secs() / MINUTE.as_secs() + 1) as u32;
+            let until = end.min(now);
+            let seconds = (until - self.since).as_secs_f64();
+            let (since, rates) = (self.since, self.rates);
+            for (sum, rate) in self.bucket(since).iter_mut().zip(rates) {
+                *sum += rate * seconds;
+            }
+            self.since = until;
+        }
+    }
+
+    /// Calls of a kind in all.
+    #[must_use]
+    pub fn count(&self, call: Call) -> f64 {
+        self.buckets.iter().map(|bucket| bucket[call as usize]).sum()
+    }
+
+    /// Round trips of all kinds: parts of a call are none.
+    #[must_use]
+    pub fn calls(&self) -> f64 {
+        Call::ALL.into_iter().filter(|call| is_call(*call)).map(|call| self.count(call)).sum()
+    }
+
+    /// What all of it cost.
+    #[must_use]
+    pub fn cost(&self, costs: &Costs) -> Cost {
+        self.minutes(costs).into_iter().fold(Cost::default(), |sum, minute| sum + minute)
+    }
+
+    /// What each minute cost.
+    #[must_use]
+    pub fn minutes(&self, costs: &Costs) -> Vec<Cost> {
+        let cost = |bucket: &Bucket| {
+            let parts = Call::ALL.into_iter().map(|call| costs.one(call) * bucket[call as usize]);
+            parts.fold(Cost::default(), |sum, part| sum + part)
+        };
+        self.buckets.iter().map(cost).collect()
+    }
+
+    fn bucket(&mut self, now: Duration) -> &mut Bucket {
+        let at = (now.as_secs() / MINUTE.as_secs()) as usize;
+        if self.buckets.len() <= at {
+            self.buckets.resize(at + 1, [0.0; Call::ALL.len()]);
+        }
+        &mut self.buckets[at]
+    }
+}
+
+/// Is it a round trip, not a part of one?
+fn is_call(call: Call) -> bool {
+    !matches!(call, Call::Leased | Call::Beaten | Call::Tended)
+}
