@@ -69,11 +69,6 @@ pub async fn run() -> Result<Costs> {
         Ok(())
     };
     known.push((Call::Submit, desk.each(CALLS, submit).await?));
-    let look = async |desk: &mut Desk, at: usize| Ok(desk.jobs.look(tickets[at]).await.map(drop)?);
-    known.push((Call::Look, desk.each(CALLS, look).await?));
-    let peek = async |desk: &mut Desk, _| Ok(desk.jobs.look(tickets[0]).await.map(drop)?);
-    known.push((Call::Peek, desk.each(CALLS, peek).await?));
-
     let mut leased: Vec<Leased> = Vec::new();
     let lease = async |_: &mut Desk, _| {
         leased.extend(claims.take(1).await?);
@@ -82,16 +77,34 @@ pub async fn run() -> Result<Costs> {
     let both = desk.each(CALLS, lease).await?;
     ensure!(leased.len() == CALLS, "all were to be had");
     known.push((Call::Leased, both + of(&known, Call::Lease) * -1.0));
-    let token = async |desk: &mut Desk, _| {
+    // only who was told that there is nothing waits
+    claims.take(1).await?;
+    let woken = async |desk: &mut Desk, _| {
         let _ticket = desk.submit().await?;
-        Ok(claims.wait().await?)
+        claims.wait().await?;
+        ensure!(claims.take(1).await?.len() == 1 && claims.take(1).await?.is_empty(), "one token, one job");
+        Ok(())
     };
-    known.push((Call::Pop, desk.each(CALLS, token).await? + of(&known, Call::Submit) * -1.0));
+    let asked = of(&known, Call::Submit) + of(&known, Call::Lease) * 2.0 + of(&known, Call::Leased);
+    known.push((Call::Pop, desk.each(CALLS / 2, woken).await? + asked * -1.0));
 
     let one = desk.each(CALLS, async |desk, at| desk.beat(&leased[..1], at).await).await?;
     let many = desk.each(CALLS, async |desk, at| desk.beat(&leased[..MANY], at).await).await?;
     let beaten = (many + one * -1.0) * (1.0 / (MANY - 1) as f64);
     known.extend([(Call::Beaten, beaten), (Call::Beat, one + beaten * -1.0)]);
+
+    // an API that has somebody to tell hears of every change
+    let mut listener = redis::Client::open(redis.url())?.get_async_pubsub().await?;
+    listener.subscribe("haul1:{0}:changed").await?;
+    let heard = desk.each(CALLS, async |desk, at| desk.beat(&leased[..1], at).await).await?;
+    drop(listener);
+    known.push((Call::Heard, Cost { out_bytes: heard.out_bytes - one.out_bytes, ..Cost::default() }));
+    // running, as most are that somebody looks at
+    desk.beat(&leased, CALLS).await?;
+    let look = async |desk: &mut Desk, at: usize| Ok(desk.jobs.look(tickets[at]).await.map(drop)?);
+    known.push((Call::Look, desk.each(CALLS, look).await?));
+    let peek = async |desk: &mut Desk, _| Ok(desk.jobs.look(tickets[0]).await.map(drop)?);
+    known.push((Call::Peek, desk.each(CALLS, peek).await?));
 
     let (failing, good) = leased.split_at(CALLS / 2);
     let reserve = async |desk: &mut Desk, at: usize| {
@@ -118,14 +131,28 @@ pub async fn run() -> Result<Costs> {
     let promoted = desk.each(1, async |desk, _| Ok(desk.jobs.upkeep().await?)).await?;
     known.push((Call::Tended, (promoted + of(&known, Call::Tend) * -1.0) * (1.0 / failing.len() as f64)));
 
+    let idle = async |_: &mut Desk, _| {
+        tokio::time::sleep(TICKS).await;
+        Ok(())
+    };
     let look_after = async |desk: &mut Desk, _| {
         // it never ends by itself
         let _over = tokio::time::timeout(TICKS, desk.jobs.clone().look_after()).await;
         Ok(())
     };
-    let ticks = desk.each(1, look_after).await?;
-    let tick = ticks * (1.0 / TICKS.as_secs_f64());
-    known.push((Call::Audit, tick + of(&known, Call::Tend) * -1.0));
+    // Redis does something of its own meanwhile
+    let ticks = desk.each(1, look_after).await? + desk.each(1, idle).await? * -1.0;
+    let mut jobs = 0;
+    let audit = async |desk: &mut Desk, _| {
+        jobs += desk.jobs.audit().await?.jobs;
+        Ok(())
+    };
+    let page = desk.each(CALLS, audit).await?;
+    // all processes together turn one page in that time, and else are told that it is too early
+    let seconds = TICKS.as_secs_f64();
+    let early = (ticks + of(&known, Call::Tend) * -seconds + page * -1.0) * (1.0 / (seconds - 1.0));
+    let audited = (page + early * -1.0) * (CALLS as f64 / jobs as f64);
+    known.extend([(Call::Audit, early), (Call::Audited, audited)]);
     Ok(Costs::of(|call| of(&known, call)))
 }
 

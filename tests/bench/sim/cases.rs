@@ -45,11 +45,11 @@ const USUAL: Case =
 pub fn all() -> Vec<Case> {
     vec![
         Case { name: "burst, 1 worker x 2 slots", ..USUAL },
-        Case { name: "the same, each job followed", is_followed: true, ..USUAL },
-        Case { name: "stream, 2 x 4", workers: 2, slots: 4, jobs: 80, per_second: Some(2.0), ..USUAL },
-        Case { name: "weights 3 and 1, 1 x 4", slots: 4, jobs: 60, weights: &[3, 1], ..USUAL },
-        Case { name: "one of three killed, 3 x 2", workers: 3, jobs: 60, kill: Some(Duration::from_secs(20)), ..USUAL },
-        Case { name: "burst, 3 x 4", workers: 3, slots: 4, jobs: 150, ..USUAL },
+        Case { name: "burst, 1 x 2, each job followed", jobs: 20, is_followed: true, ..USUAL },
+        Case { name: "stream, 2 x 4", workers: 2, slots: 4, jobs: 60, per_second: Some(2.0), ..USUAL },
+        Case { name: "weights 3 and 1, 1 x 4", slots: 4, jobs: 40, weights: &[3, 1], ..USUAL },
+        Case { name: "one of three killed, 3 x 2", workers: 3, jobs: 42, kill: Some(Duration::from_secs(15)), ..USUAL },
+        Case { name: "burst, 3 x 4", workers: 3, slots: 4, jobs: 96, ..USUAL },
     ]
 }
 

@@ -54,14 +54,18 @@ calls! {
     Tend = "tend";
     /// One job that such a look puts back in line, or takes from a worker that is lost.
     Tended = "tend, per job";
-    /// An API audits some jobs.
+    /// An API asks whether it is time to audit some jobs.
     Audit = "audit";
+    /// One job that is audited.
+    Audited = "audit, per job";
     /// An API looks for regions without workers.
     Lanes = "SMEMBERS";
     /// An API reads a job.
     Look = "look";
     /// An API asks whether what it keeps of a job is still so.
     Peek = "BITFIELD_RO";
+    /// An API that has somebody to tell hears of a change.
+    Heard = "a message, per API";
     /// A worker takes messages that are to be sent to webhooks.
     Tell = "tell";
     /// A worker says what became of one.

@@ -44,6 +44,15 @@ impl Ledger {
         }
     }
 
+    /// So many APIs hear of every change.
+    pub fn hear(&mut self, apis: f64) {
+        const CHANGES: [Call; 7] =
+            [Call::Submit, Call::Leased, Call::Beaten, Call::Complete, Call::Thumbnail, Call::Fail, Call::Tended];
+        for bucket in &mut self.buckets {
+            bucket[Call::Heard as usize] = apis * CHANGES.iter().map(|call| bucket[*call as usize]).sum::<f64>();
+        }
+    }
+
     /// Calls of a kind in all.
     #[must_use]
     pub fn count(&self, call: Call) -> f64 {
@@ -83,5 +92,5 @@ impl Ledger {
 
 /// Is it a round trip, not a part of one?
 fn is_call(call: Call) -> bool {
-    !matches!(call, Call::Leased | Call::Beaten | Call::Tended)
+    !matches!(call, Call::Leased | Call::Beaten | Call::Tended | Call::Audited | Call::Heard)
 }

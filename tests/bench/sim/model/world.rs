@@ -23,6 +23,10 @@ use super::queue::{JobId, LaneId, Place, Queue};
 const TICK: Duration = Duration::from_secs(1);
 const LANES_EVERY: Duration = Duration::from_millis(2500);
 
+/// Jobs of a page of the audit, and how often one is turned.
+const PAGE: u64 = 50;
+const AUDIT_EVERY: Duration = Duration::from_secs(10);
+
 /// The longest wait for a token.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
@@ -176,6 +180,9 @@ impl World<'_> {
             self.outcome.ledger.add(now, Call::Announce, worker.announcements(now));
         }
         self.outcome.ledger.settle(now);
+        if self.outcome.ledger.count(Call::Look) > 0.0 {
+            self.outcome.ledger.hear(f64::from(self.plan.apis));
+        }
         self.outcome.unfinished = self.open;
         self.outcome.looked_at = now.saturating_sub(self.plan.warm_up);
         let seconds = self.outcome.looked_at.as_secs_f64();
@@ -196,6 +203,8 @@ impl World<'_> {
             Event::Ended { job, run } => self.settle(job, run),
             Event::Tick => {
                 self.tend();
+                let audited = self.open.min(PAGE) as f64 * TICK.as_secs_f64() / AUDIT_EVERY.as_secs_f64();
+                self.outcome.ledger.add(self.agenda.now(), Call::Audited, audited);
                 self.agenda.after(TICK, Event::Tick);
             }
             Event::Dies(worker) => self.die(worker),
