@@ -8,7 +8,7 @@ use std::time::Duration;
 use haul_tests::sim::{Draw, Faults, Follow, Limits, Order, Plan, Service, WorkerPlan, random};
 
 /// Bytes per second of each download.
-pub const RATE: u32 = 2_000_000;
+pub const RATE: u32 = 4_000_000;
 
 /// Megabytes of the files.
 pub const SIZES: [f64; 3] = [4.0, 8.0, 16.0];
@@ -46,9 +46,9 @@ pub fn all() -> Vec<Case> {
     vec![
         Case { name: "burst, 1 worker x 2 slots", ..USUAL },
         Case { name: "burst, 1 x 2, each job followed", jobs: 20, is_followed: true, ..USUAL },
-        Case { name: "stream, 2 x 4", workers: 2, slots: 4, jobs: 60, per_second: Some(2.0), ..USUAL },
+        Case { name: "stream, 2 x 4", workers: 2, slots: 4, jobs: 60, per_second: Some(4.0), ..USUAL },
         Case { name: "weights 3 and 1, 1 x 4", slots: 4, jobs: 40, weights: &[3, 1], ..USUAL },
-        Case { name: "one of three killed, 3 x 2", workers: 3, jobs: 42, kill: Some(Duration::from_secs(15)), ..USUAL },
+        Case { name: "one of three killed, 3 x 2", workers: 3, jobs: 42, kill: Some(Duration::from_secs(8)), ..USUAL },
         Case { name: "burst, 3 x 4", workers: 3, slots: 4, jobs: 96, ..USUAL },
     ]
 }
