@@ -97,11 +97,14 @@ impl Theatre {
         let urls: Vec<String> = orders.iter().map(|order| self.address(order)).collect();
         let mut info = house.redis.connection().await?;
         let puts_before = house.puts().await?;
-        let before = spent(&mut info).await?;
         let calls_before = calls(&mut info).await?;
+        let before = spent(&mut info).await?;
         let (jobs, looks) =
             timeout(PATIENCE, house.play(case, &orders, &urls, &mut info)).await.context("too long")??;
-        let after = spent(&mut info).await? + before * -1.0;
+        let all = spent(&mut info).await?;
+        // what it says of itself is long
+        let asking = spent(&mut info).await? + all * -1.0;
+        let after = all + (before + asking) * -1.0;
         let calls = calls(&mut info).await? - calls_before;
         let puts = house.puts().await? - puts_before;
         let jobs = house.ask_all(&orders, &jobs).await?;

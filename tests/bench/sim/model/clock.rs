@@ -44,7 +44,7 @@ impl<E> Agenda<E> {
     }
 
     /// The next event, at whose time it is now.
-    pub fn next(&mut self) -> Option<E> {
+    pub fn advance(&mut self) -> Option<E> {
         let next = self.planned.pop()?;
         self.now = next.at;
         Some(next.event)

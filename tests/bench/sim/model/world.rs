@@ -163,7 +163,7 @@ impl World<'_> {
     }
 
     fn run(&mut self) {
-        while let Some(event) = self.agenda.next() {
+        while let Some(event) = self.agenda.advance() {
             let is_over = self.plan.horizon.is_some_and(|end| self.agenda.now() >= end);
             if is_over || (self.open == 0 && self.next.is_none()) {
                 break;
@@ -180,9 +180,8 @@ impl World<'_> {
             self.outcome.ledger.add(now, Call::Announce, worker.announcements(now));
         }
         self.outcome.ledger.settle(now);
-        if self.outcome.ledger.count(Call::Look) > 0.0 {
-            self.outcome.ledger.hear(f64::from(self.plan.apis));
-        }
+        // an API hears of all changes from the first time on that somebody waited for one
+        self.outcome.ledger.hear(f64::from(self.plan.apis));
         self.outcome.unfinished = self.open;
         self.outcome.looked_at = now.saturating_sub(self.plan.warm_up);
         let seconds = self.outcome.looked_at.as_secs_f64();
@@ -246,9 +245,9 @@ impl World<'_> {
             never,
         };
         if job == self.jobs.len() {
-            self.jobs.push(new)
+            self.jobs.push(new);
         } else {
-            self.jobs[job] = new
+            self.jobs[job] = new;
         }
         self.open += 1;
         self.outcome.accepted += u64::from(now >= self.plan.warm_up);
