@@ -140,18 +140,13 @@ pub async fn run() -> Result<Costs> {
     let promoted = desk.each(1, async |desk, _| Ok(desk.jobs.upkeep().await?)).await?;
     known.push((Call::Tended, (promoted + of(&known, Call::Tend) * -1.0) * (1.0 / failing.len() as f64)));
 
-    let idle = async |_: &mut Desk, _| {
-        tokio::time::sleep(TICKS).await;
-        Ok(())
-    };
     let look_after = async |desk: &mut Desk, _| {
         // of so many that what they do outweighs what Redis does by itself; they never end by themselves
         let all = std::iter::repeat_with(|| desk.jobs.clone().look_after()).take(APIS);
         let _over = tokio::time::timeout(TICKS, join_all(all)).await;
         Ok(())
     };
-    // Redis does something of its own meanwhile
-    let ticks = desk.each(1, look_after).await? + desk.each(1, idle).await? * -1.0;
+    let ticks = desk.each(1, look_after).await?;
     let mut jobs = 0;
     let audit = async |desk: &mut Desk, _| {
         jobs += desk.jobs.audit().await?.jobs;

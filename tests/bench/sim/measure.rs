@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use redis::aio::MultiplexedConnection;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::calibrate::spent;
 use super::cases::{Case, LEASE, RATE, SIZES};
@@ -106,8 +106,8 @@ impl Theatre {
         let asking = spent(&mut info).await? + all * -1.0;
         let after = all + (before + asking) * -1.0;
         let calls = calls(&mut info).await? - calls_before;
-        let puts = house.puts().await? - puts_before;
         let jobs = house.ask_all(&orders, &jobs).await?;
+        let puts = house.puts().await? - puts_before;
         self.scene.empty_store()?;
         // what it took to look on is not the service's: a command and some bytes each time
         let cost = after + Cost { commands: looks, in_bytes: 44.0 * looks, out_bytes: 4.0 * looks, cpu_us: 0.0 } * -1.0;
@@ -226,6 +226,8 @@ impl House {
                 self.request(order.client, &format!("/{id}")).send().await?.error_for_status()?.json().await?;
             ensure!(job["status"] == "completed", "a job is {}: {}", job["status"], job["error"]);
             let at = |field: &str| anyhow::Ok(job[field].as_str().context("a time")?.parse::<Timestamp>()?);
+            // comes after its job, and is waited for
+            let _thumbnail = self.request(order.client, &format!("/{id}/thumbnail")).send().await?;
             let (created, started, finished) = (at("created_at")?, at("started_at")?, at("finished_at")?);
             let seconds = |from: Timestamp, to: Timestamp| to.duration_since(from).as_secs_f64();
             let (wait, took) = (seconds(created, started), seconds(started, finished));
@@ -236,8 +238,6 @@ impl House {
 
     /// Requests that wrote to the bucket, as the workers that live count them, thumbnails included.
     async fn puts(&self) -> Result<f64> {
-        // thumbnails come after their jobs
-        sleep(Duration::from_secs(1)).await;
         let mut count = 0.0;
         for worker in &self.workers {
             let Ok(answer) = self.http.get(format!("http://{}/metrics", worker.address())).send().await else {
