@@ -49,7 +49,7 @@ pub async fn run() -> Result<Costs> {
         |known: &[(Call, Cost)], call| known.iter().find(|(one, _)| *one == call).map_or(Cost::default(), |one| one.1);
 
     // once in vain: a script is sent as a whole when it is first called
-    let _warm = desk.jobs_through().await?;
+    desk.jobs_through().await?;
     let worker = WorkerId::on_host("bench");
     let mut claims = desk.jobs.claims(&worker, Kind::Download, std::slice::from_ref(&desk.region));
     known.push((Call::Lease, desk.each(CALLS, async |_, _| Ok(claims.take(1).await.map(drop)?)).await?));

@@ -34,7 +34,7 @@ pub fn number(value: f64) -> String {
         }
         size if size >= 100.0 => format!("{value:.0}"),
         size if size >= 10.0 => format!("{value:.1}"),
-        size if size >= 0.1 || size < 5e-3 => format!("{value:.2}"),
+        size if !(5e-3..0.1).contains(&size) => format!("{value:.2}"),
         _ => format!("{value:.4}"),
     }
 }
