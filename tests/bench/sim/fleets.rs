@@ -92,7 +92,7 @@ pub fn profiles(knobs: &Knobs) -> [Profile; 3] {
         |name, median, sigma| Profile { name, plays_seconds: Draw::LogNormal { median, sigma }, ..watched.clone() };
     [
         watched.clone(),
-        // median 64 s and mean 615 s: sigma^2 = 2 ln(615 / 64)
+        // the median is known, the mean of 615 s assumed: sigma^2 = 2 ln(615 / 64)
         plays("random sample: median 64 s, mean 10 min", 64.0, 2.127),
         plays("lectures: median 45 min", 2700.0, 0.6),
     ]
