@@ -22,6 +22,18 @@ impl Rounds {
         self.0.push(value);
     }
 
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Was nothing measured?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The middle one.
     #[must_use]
     pub fn median(&self) -> f64 {

@@ -12,6 +12,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
+use crate::figures::Rounds;
+
 /// Longest that one answer may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -27,11 +29,20 @@ pub enum Until {
 /// Writes the request that a connection sends as its `n`th: connection, `n`, and where to.
 pub type Request = dyn Fn(u64, u64, &mut Vec<u8>) + Send + Sync;
 
-/// Asks with so many connections at once; answers per second.
+/// What came of a load.
+#[derive(Debug)]
+pub struct Answers {
+    /// Answers per second, all connections together.
+    pub per_second: f64,
+    /// Milliseconds that each took.
+    pub ms: Rounds,
+}
+
+/// Asks with so many connections at once.
 ///
 /// # Errors
 /// When an answer is no 2xx, or there is none.
-pub async fn drive(address: SocketAddr, connections: usize, until: Until, request: Arc<Request>) -> Result<f64> {
+pub async fn drive(address: SocketAddr, connections: usize, until: Until, request: Arc<Request>) -> Result<Answers> {
     let mut streams = Vec::new();
     for number in 0..connections {
         streams.push(connect(address, number).await?);
@@ -53,11 +64,19 @@ pub async fn drive(address: SocketAddr, connections: usize, until: Until, reques
         };
         tasks.spawn(ask(stream, number, share, deadline, request));
     }
-    let mut answers = 0;
+    let mut ms = Vec::new();
     while let Some(asked) = tasks.join_next().await {
-        answers += asked??;
+        ms.extend(asked??);
     }
-    Ok(answers as f64 / began.elapsed().as_secs_f64())
+    Ok(Answers { per_second: ms.len() as f64 / began.elapsed().as_secs_f64(), ms: ms.into_iter().collect() })
+}
+
+/// As [`drive`]; only how many answers came per second.
+///
+/// # Errors
+/// As [`drive`].
+pub async fn per_second(address: SocketAddr, connections: usize, until: Until, request: Arc<Request>) -> Result<f64> {
+    Ok(drive(address, connections, until, request).await?.per_second)
 }
 
 async fn connect(address: SocketAddr, number: usize) -> Result<TcpStream> {
@@ -75,17 +94,18 @@ async fn ask(
     share: u64,
     deadline: Option<Instant>,
     request: Arc<Request>,
-) -> Result<u64> {
+) -> Result<Vec<f64>> {
     let (mut sent, mut buffer) = (Vec::with_capacity(1024), vec![0; 64 * 1024]);
-    let mut answers = 0;
-    while answers < share && deadline.is_none_or(|deadline| Instant::now() < deadline) {
+    let mut took = Vec::new();
+    while (took.len() as u64) < share && deadline.is_none_or(|deadline| Instant::now() < deadline) {
         sent.clear();
-        request(number, answers, &mut sent);
+        request(number, took.len() as u64, &mut sent);
+        let began = Instant::now();
         stream.write_all(&sent).await?;
         tokio::time::timeout(PATIENCE, answer(&mut stream, &mut buffer)).await.context("no answer in time")??;
-        answers += 1;
+        took.push(began.elapsed().as_secs_f64() * 1e3);
     }
-    Ok(answers)
+    Ok(took)
 }
 
 /// Reads one answer to its end.

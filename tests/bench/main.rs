@@ -6,13 +6,14 @@
 //! `docs/BENCHMARKS.md`. The programs that nobody ships (a worker whose jobs are nothing, the floors of the API) are this
 //! same program in another role.
 
-mod bullmq;
+mod against;
 mod engine;
 mod figures;
 mod floor;
 mod load;
 mod memory;
 mod noop;
+mod others;
 mod queue;
 mod roles;
 mod sim;
@@ -58,7 +59,9 @@ enum What {
     Guarded(engine::guarded::Plan),
     /// A fleet on paper: small cases beside real ones, then 1 to 1,000 workers, and what they cost
     Sim(sim::Plan),
-    /// All of them but the engine, the big file, the starts and the simulation
+    /// Side by side with FastAPI, RQ and boto3, and with the queues of RQ, Celery and BullMQ: one run, one page
+    Against(against::Plan),
+    /// All of them but the engine, the big file, the starts, the simulation and the rivals side by side
     All(Plan),
     /// A part of a benchmark, started by it
     #[command(hide = true, subcommand)]
@@ -83,9 +86,8 @@ struct Plan {
     /// Jobs at once, of a worker
     #[arg(long, default_value_t = 64)]
     slots: usize,
-    /// Where `npm` has installed bullmq and ioredis; without it BullMQ is left out
-    #[arg(long)]
-    bullmq: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    programs: others::Programs,
 }
 
 impl Plan {
@@ -106,6 +108,7 @@ fn main() -> Result<()> {
         What::Engine(plan) => measure(engine::run(plan)),
         What::Guarded(plan) => measure(engine::guarded::run(&plan)),
         What::Sim(plan) => measure(sim::run(plan)),
+        What::Against(plan) => measure(against::run(plan)),
         What::All(plan) => measure(async {
             queue::run(&plan).await?;
             status::run(&plan).await?;

@@ -50,6 +50,9 @@ pub struct Order {
     /// End after so many and tell the seconds; without it the time at which each job begins is told
     #[arg(long)]
     jobs: Option<u64>,
+    /// Tell nothing
+    #[arg(long, conflicts_with = "jobs")]
+    silent: bool,
 }
 
 /// Works until it has done what it was told, or the benchmark is gone.
@@ -71,12 +74,12 @@ pub async fn run(order: Order) -> Result<()> {
         heartbeat::run(&beating.store, &beating.board, beating.config.queue.lease).await;
     });
     let (began, ended) = (Instant::now(), Arc::new(AtomicU64::new(0)));
-    let (jobs, all) = (TaskTracker::new(), order.jobs);
+    let (jobs, all, silent) = (TaskTracker::new(), order.jobs, order.silent);
     let attempt = |ctx: Arc<Context>, leased: Leased, slot: Slot| {
         let (ended, stop) = (Arc::clone(&ended), stop.clone());
         async move {
             let _slot = slot;
-            if all.is_none() {
+            if all.is_none() && !silent {
                 say(&now_ns().to_string());
             }
             if complete(&ctx, leased).await.is_ok() && Some(ended.fetch_add(1, Ordering::Relaxed) + 1) == all {

@@ -13,9 +13,9 @@ use redis::AsyncCommands as _;
 use redis::aio::MultiplexedConnection;
 
 use crate::Plan;
-use crate::bullmq::BullMq;
 use crate::figures::{Rounds, begin, compare, remark};
 use crate::noop::now_ns;
+use crate::others::Other;
 use crate::roles::Part;
 use crate::stage::{self, Stage, address};
 
@@ -36,10 +36,7 @@ const PAUSE: Duration = Duration::from_millis(15);
 /// # Errors
 /// When a part does not do what it should.
 pub async fn run(plan: &Plan) -> Result<()> {
-    let bullmq = match &plan.bullmq {
-        Some(folder) => Some(BullMq::start(folder).await?),
-        None => None,
-    };
+    let bullmq = Other::bullmq(&plan.programs).await?;
     for &finished in &plan.finished {
         let stage = Stage::with_finished(finished).await?;
         begin(&format!("queue: no-op jobs through one worker process, {finished} finished jobs"));
@@ -54,7 +51,7 @@ pub async fn run(plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-async fn throughput(plan: &Plan, stage: &Stage, bullmq: Option<&BullMq>, jobs: u64, finished: u64) -> Result<()> {
+async fn throughput(plan: &Plan, stage: &Stage, bullmq: Option<&Other>, jobs: u64, finished: u64) -> Result<()> {
     let [mut ours, mut theirs, mut trips, mut pipelined] = [const { Rounds::new() }; 4];
     let mut connection = stage.redis.connection().await?;
     for round in 0..plan.rounds as u64 {
@@ -65,7 +62,7 @@ async fn throughput(plan: &Plan, stage: &Stage, bullmq: Option<&BullMq>, jobs: u
             redis::cmd("FLUSHDB").query_async::<()>(&mut connection).await?;
         }
         if let Some(bullmq) = bullmq {
-            theirs.add(jobs as f64 / bullmq.drain(jobs).await?);
+            theirs.add(jobs as f64 / bullmq.drain(jobs, 1).await?);
         }
         trips.add(round_trips(&mut connection, 1).await?);
         pipelined.add(round_trips(&mut connection, plan.slots).await?);
@@ -86,7 +83,10 @@ async fn throughput(plan: &Plan, stage: &Stage, bullmq: Option<&BullMq>, jobs: u
 }
 
 /// Queues so many jobs by the store, many at once.
-async fn queue(store: &JobStore, jobs: u64, round: u64) -> Result<()> {
+///
+/// # Errors
+/// When one is not taken.
+pub async fn queue(store: &JobStore, jobs: u64, round: u64) -> Result<()> {
     let submits = (0..jobs).map(|number| async move {
         let client = format!("client {}", number % CLIENTS);
         stage::submit(store, &client, &address(700_000_000_000 + round * 1_000_000 + number)).await
@@ -125,7 +125,7 @@ async fn round_trips(connection: &mut MultiplexedConnection, at_once: usize) -> 
     Ok(runs as f64 / began.elapsed().as_secs_f64())
 }
 
-async fn latency(plan: &Plan, stage: &Stage, bullmq: Option<&BullMq>, finished: u64) -> Result<()> {
+async fn latency(plan: &Plan, stage: &Stage, bullmq: Option<&Other>, finished: u64) -> Result<()> {
     let slots = plan.slots.to_string();
     let mut worker = Part::start(&["worker", "--redis", &stage.redis.url(), "--slots", &slots]).await?;
     worker.go().await?;

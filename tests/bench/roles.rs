@@ -152,6 +152,12 @@ impl Part {
     }
 }
 
+/// A file of `rivals/`.
+#[must_use]
+pub fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("bench/rivals").join(name)
+}
+
 /// Says something, as a part.
 pub fn say(line: &str) {
     println!("{line}");

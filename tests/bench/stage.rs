@@ -85,7 +85,7 @@ impl Stage {
             let number = from + n * CONNECTIONS + connection;
             let client = number % CLIENTS;
             let header = format!("X-Forwarded-For: 10.1.{}.{}\r\n", client / 250, client % 250 + 1);
-            write_submit(to, &header, &address(number));
+            write_post(to, DOWNLOADS, &header, &address(number));
         });
         load::drive(self.api(), CONNECTIONS as usize, Until::Answers(jobs), request).await?;
         Ok(())
@@ -149,10 +149,13 @@ pub async fn take(redis: &str, jobs: usize) -> Result<Vec<Leased>> {
     Ok(taken)
 }
 
-/// The request that queues an address.
-pub fn write_submit(to: &mut Vec<u8>, headers: &str, url: &str) {
+/// Where jobs are queued.
+pub const DOWNLOADS: &str = "/api/v1/downloads";
+
+/// The request that tells a service an address.
+pub fn write_post(to: &mut Vec<u8>, path: &str, headers: &str, url: &str) {
     let body = format!("{{\"url\":\"{url}\"}}");
-    let head = "POST /api/v1/downloads HTTP/1.1\r\nhost: haul\r\ncontent-type: application/json\r\n";
+    let head = format!("POST {path} HTTP/1.1\r\nhost: haul\r\ncontent-type: application/json\r\n");
     to.extend_from_slice(format!("{head}{headers}content-length: {}\r\n\r\n{body}", body.len()).as_bytes());
 }
 

@@ -8,7 +8,7 @@ use redis::AsyncCommands as _;
 
 use crate::Plan;
 use crate::figures::{begin, compare, in_turns, remark};
-use crate::load::{Request, Until, drive};
+use crate::load::{Request, Until, per_second};
 use crate::roles::Part;
 use crate::stage::Stage;
 
@@ -36,8 +36,8 @@ pub async fn run(plan: &Plan) -> Result<()> {
         let (api, until) = (stage.api(), Until::Elapsed(plan.window()));
         let (ours, floors) = in_turns(
             plan.rounds,
-            async || drive(api, plan.connections, until, gets(paths.clone())).await,
-            async || drive(floor_address, plan.connections, until, gets(floor_keys.clone())).await,
+            async || per_second(api, plan.connections, until, gets(paths.clone())).await,
+            async || per_second(floor_address, plan.connections, until, gets(floor_keys.clone())).await,
         )
         .await?;
         compare(&format!("status, {finished} finished jobs"), ours.median(), floors.median(), ">= 0.70");
@@ -61,7 +61,8 @@ async fn get(url: &str) -> Result<Vec<u8>> {
 }
 
 /// Each connection polls one of these paths.
-fn gets(paths: Vec<String>) -> Arc<Request> {
+#[must_use]
+pub fn gets(paths: Vec<String>) -> Arc<Request> {
     let requests: Vec<Vec<u8>> =
         paths.iter().map(|path| format!("GET {path} HTTP/1.1\r\nhost: haul\r\n\r\n").into_bytes()).collect();
     Arc::new(move |connection, _, to: &mut Vec<u8>| {

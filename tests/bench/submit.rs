@@ -7,9 +7,9 @@ use anyhow::Result;
 
 use crate::Plan;
 use crate::figures::{begin, compare, in_turns, remark};
-use crate::load::{Request, Until, drive};
+use crate::load::{Request, Until, per_second};
 use crate::roles::Part;
-use crate::stage::{Stage, address, write_submit};
+use crate::stage::{DOWNLOADS, Stage, address, write_post};
 
 /// Measures.
 ///
@@ -26,8 +26,8 @@ pub async fn run(plan: &Plan) -> Result<()> {
         let next = Arc::new(AtomicU64::new(900_000_000_000));
         let (ours, floors) = in_turns(
             plan.rounds,
-            async || drive(api, plan.connections, until, submits(&next)).await,
-            async || drive(floor_address, plan.connections, until, posts(&next)).await,
+            async || per_second(api, plan.connections, until, submits(&next)).await,
+            async || per_second(floor_address, plan.connections, until, posts(&next)).await,
         )
         .await?;
         compare(&format!("submit, {finished} finished jobs"), ours.median(), floors.median(), ">= 0.60");
@@ -38,7 +38,9 @@ pub async fn run(plan: &Plan) -> Result<()> {
 
 fn submits(next: &Arc<AtomicU64>) -> Arc<Request> {
     let next = Arc::clone(next);
-    Arc::new(move |_, _, to: &mut Vec<u8>| write_submit(to, "", &address(next.fetch_add(1, Ordering::Relaxed))))
+    Arc::new(move |_, _, to: &mut Vec<u8>| {
+        write_post(to, DOWNLOADS, "", &address(next.fetch_add(1, Ordering::Relaxed)));
+    })
 }
 
 fn posts(next: &Arc<AtomicU64>) -> Arc<Request> {

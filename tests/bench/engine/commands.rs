@@ -3,7 +3,7 @@
 //! Not here: rivals that stay (`services`).
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -12,9 +12,10 @@ use haul_tests::s3::{ACCESS_KEY_ID, BUCKET, SECRET_ACCESS_KEY};
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 use super::cases::Rival;
-use super::media::{Medium, folder};
+use super::media::{Medium, on_disk};
 use super::scene::Scene;
 use super::spent::{Meter, Spent, kill_all};
+use crate::roles::script;
 
 /// One that runs; killed with all that it started when dropped.
 struct Running(Child);
@@ -124,17 +125,6 @@ fn then_upload(scene: &mut Scene, throttled: bool, python: &Path, out: &Path) ->
     let mut command = scene.command(python);
     command.arg(script("then_upload.py")).args([scene.boto3(throttled).to_string(), scene.key()]).arg(out);
     command
-}
-
-/// A file that lies beside this one.
-#[must_use]
-pub fn script(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("bench/engine/rivals").join(name)
-}
-
-/// Where the site has a path from.
-fn on_disk(path: &str) -> Result<PathBuf> {
-    Ok(folder()?.join(path.trim_start_matches('/')))
 }
 
 fn bytes_below(folder: &Path) -> Result<u64> {

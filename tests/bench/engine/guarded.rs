@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 
 use super::media::{Kind, Medium};
-use super::ours::Haul;
+use super::ours::{Delivered, Haul};
 use super::scene::Scene;
 use super::{PATIENCE, PATIENCE_PER_MB, made};
 use crate::figures::{Rounds, begin, compare_pairs, remark};
@@ -174,7 +174,7 @@ async fn ordered(scene: &mut Scene, medium: &Medium, haul: &Haul, way: Way, limi
     let delivered = tokio::time::timeout(limit, haul.download(&[order])).await.context("it took too long")??;
     let seconds = began.elapsed().as_secs_f64();
     haul.have_thumbnails(&delivered).await?;
-    for (job, bytes) in &delivered {
+    for Delivered { job, size_bytes: bytes, .. } in &delivered {
         let delivery = haul.delivery(job).await?;
         ensure!(*bytes == medium.bytes && delivery == way.name(), "{bytes} bytes came by {delivery}");
     }

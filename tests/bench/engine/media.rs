@@ -81,6 +81,14 @@ pub fn folder() -> Result<PathBuf> {
     Ok(target.join("bench-media").join(VERSION))
 }
 
+/// Where the site has a path from.
+///
+/// # Errors
+/// As [`folder`].
+pub fn on_disk(path: &str) -> Result<PathBuf> {
+    Ok(folder()?.join(path.trim_start_matches('/')))
+}
+
 /// A medium of about so many megabytes; made if it is not there yet.
 ///
 /// # Errors

@@ -11,12 +11,12 @@ pub mod guarded;
 mod lookups;
 pub mod media;
 pub mod origin;
-mod ours;
+pub mod ours;
 mod report;
 pub mod scene;
 mod services;
 mod shaper;
-mod spent;
+pub mod spent;
 pub mod store;
 pub mod ways;
 
@@ -37,6 +37,7 @@ use services::Service;
 use spent::Meter;
 
 use crate::figures::remark;
+use crate::others::Programs;
 
 /// What a run may take beside its bytes, and what it may take for a megabyte: five times as long as one slow connection.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -72,9 +73,8 @@ pub struct Plan {
     /// The sizes that the engine is judged by; takes an hour
     #[arg(long)]
     full: bool,
-    /// The interpreter that has rq, boto3 and yt_dlp; without it the rivals in Python are left out
-    #[arg(long)]
-    python: Option<PathBuf>,
+    #[command(flatten)]
+    programs: Programs,
 }
 
 impl Plan {
@@ -254,18 +254,21 @@ impl Bench<'_> {
         let delivered = tokio::time::timeout(limit, haul.download(&requests)).await.context("it took too long")??;
         let seconds = began.elapsed().as_secs_f64();
         haul.have_thumbnails(&delivered).await?;
-        let delivered_bytes = delivered.iter().map(|(_, bytes)| bytes).sum();
+        let delivered_bytes = delivered.iter().map(|one| one.size_bytes).sum();
         let (spent, own) = (meter.finish()?, haul.own_memory()?);
         Ok(Run { seconds, spent, delivered_bytes, own_bytes: Some(own) })
     }
 
     fn python(&self) -> Result<PathBuf> {
-        self.plan.python.clone().context("no interpreter with rq and boto3 was given (--python)")
+        self.plan.programs.python.clone().context("no interpreter with rq and boto3 was given (--python)")
     }
 }
 
 /// A medium, made elsewhere than on the thread that listens for interruptions.
-async fn made(kind: Kind, megabytes: f64) -> Result<Medium> {
+///
+/// # Errors
+/// As [`media::make`].
+pub async fn made(kind: Kind, megabytes: f64) -> Result<Medium> {
     tokio::task::spawn_blocking(move || media::make(kind, megabytes)).await?
 }
 

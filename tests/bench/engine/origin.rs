@@ -11,6 +11,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
@@ -27,6 +28,10 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Longest head of a request, in bytes.
 const HEAD_BYTES: usize = 32 * 1024;
+
+/// Bytes of files that went out, and where it tells how many.
+static SENT: AtomicU64 = AtomicU64::new(0);
+pub const SENT_PATH: &str = "/sent";
 
 /// Serves the folder; says where, on both ports, and ends with the benchmark.
 ///
@@ -95,6 +100,11 @@ fn next_head(connection: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<Option<
 fn answer(connection: &mut TcpStream, folder: &Path, head: &str) -> Result<()> {
     let mut words = head.split(' ');
     let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    if target == SENT_PATH {
+        let text = SENT.load(Ordering::Relaxed).to_string();
+        write!(connection, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len())?;
+        return Ok(());
+    }
     let Some((path, file)) = open(folder, target) else {
         connection.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")?;
         return Ok(());
@@ -127,11 +137,18 @@ fn answer(connection: &mut TcpStream, folder: &Path, head: &str) -> Result<()> {
     text.push_str("\r\n");
     connection.write_all(text.as_bytes())?;
     let mut at = from;
-    while method == "GET" && at < until {
-        let left = usize::try_from(until - at)?;
-        let sent = sendfile(&*connection, &file, Some(&mut at), left)?;
-        anyhow::ensure!(sent > 0, "the file has become shorter");
+    let mut sent = Ok(());
+    while method == "GET" && at < until && sent.is_ok() {
+        sent = send(connection, &file, &mut at, until);
     }
+    SENT.fetch_add(at - from, Ordering::Relaxed);
+    sent
+}
+
+fn send(connection: &TcpStream, file: &File, at: &mut u64, until: u64) -> Result<()> {
+    let left = usize::try_from(until - *at)?;
+    let sent = sendfile(connection, file, Some(at), left)?;
+    anyhow::ensure!(sent > 0, "the file has become shorter");
     Ok(())
 }
 

@@ -2,7 +2,8 @@
 //! others have.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -21,10 +22,24 @@ const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A running service.
 pub struct Haul {
-    _redis: Redis,
+    /// Its Redis.
+    pub redis: Redis,
     api: Process,
     worker: Process,
+    variables: Vec<(String, String)>,
+    folder: PathBuf,
     http: reqwest::Client,
+}
+
+/// What came of a job.
+#[derive(Debug)]
+pub struct Delivered {
+    /// Where the job is.
+    pub job: String,
+    /// Where its result is, for whoever has the link.
+    pub link: String,
+    /// How many bytes that has.
+    pub size_bytes: u64,
 }
 
 impl Haul {
@@ -51,11 +66,25 @@ impl Haul {
         variables.extend(unlimited());
         variables.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
         let variables: Vec<_> = variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        let log = || Ok(File::options().create(true).append(true).open(folder.join("haul.log"))?.into());
-        let api = Process::start_telling("haul-api", "HAUL_LISTEN", &variables, log).await?;
-        let worker = Process::start_telling("haul-worker", "HAUL_WORKER_LISTEN", &variables, log).await?;
+        let api = Process::start_telling("haul-api", "HAUL_LISTEN", &variables, || log(folder)).await?;
+        let worker = worker(&variables, folder).await?;
         let http = reqwest::Client::builder().timeout(PATIENCE).no_proxy().build()?;
-        Ok(Self { _redis: redis, api, worker, http })
+        Ok(Self { redis, api, worker, variables, folder: folder.to_owned(), http })
+    }
+
+    /// Starts a second worker, which has heard nothing of this variable.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn another_worker(&self, without: &str) -> Result<Process> {
+        let variables: Vec<_> = self.variables.iter().filter(|(name, _)| name != without).cloned().collect();
+        worker(&variables, &self.folder).await
+    }
+
+    /// The process that answers.
+    #[must_use]
+    pub fn api(&self) -> &Process {
+        &self.api
     }
 
     /// The process whose expense counts, with its children.
@@ -80,12 +109,11 @@ impl Haul {
         Ok(std::fs::write(format!("/proc/{}/clear_refs", self.worker.id()), "5")?)
     }
 
-    /// Asks for all of them at once, and waits until all have their links: where each job is, and how many bytes its link
-    /// leads to.
+    /// Asks for all of them at once, and waits until all have their links.
     ///
     /// # Errors
     /// When one is refused or fails.
-    pub async fn download(&self, requests: &[Value]) -> Result<Vec<(String, u64)>> {
+    pub async fn download(&self, requests: &[Value]) -> Result<Vec<Delivered>> {
         try_join_all(requests.iter().map(|request| self.download_one(request))).await
     }
 
@@ -94,7 +122,7 @@ impl Haul {
     ///
     /// # Errors
     /// When it takes too long.
-    pub async fn have_thumbnails(&self, jobs: &[(String, u64)]) -> Result<()> {
+    pub async fn have_thumbnails(&self, jobs: &[Delivered]) -> Result<()> {
         let settled = |path: String| async move {
             loop {
                 let answer = self.http.get(self.url(&format!("{path}/thumbnail"))).send().await?;
@@ -103,7 +131,7 @@ impl Haul {
                 }
             }
         };
-        try_join_all(jobs.iter().map(|(path, _)| settled(path.clone()))).await?;
+        try_join_all(jobs.iter().map(|one| settled(one.job.clone()))).await?;
         Ok(())
     }
 
@@ -112,14 +140,30 @@ impl Haul {
     /// # Errors
     /// When it is not told.
     pub async fn delivery(&self, path: &str) -> Result<String> {
-        let job = asked(self.http.get(self.url(path))).await?;
+        let job = self.job(path).await?;
         Ok(job["result"]["delivery"].as_str().context("a result tells its delivery")?.to_owned())
     }
 
-    async fn download_one(&self, request: &Value) -> Result<(String, u64)> {
+    /// Asks for one, and does not wait for it: where the job is.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn submit(&self, request: &Value) -> Result<String> {
         let queued = asked(self.http.post(self.url("/api/v1/downloads")).json(request)).await?;
         let path = queued["links"]["self"].as_str().context("a job has a link to itself")?;
-        let path = path.find("/api/").map_or(path, |at| &path[at..]).to_owned();
+        Ok(path.find("/api/").map_or(path, |at| &path[at..]).to_owned())
+    }
+
+    /// A job as it is now.
+    ///
+    /// # Errors
+    /// When it is not told.
+    pub async fn job(&self, path: &str) -> Result<Value> {
+        asked(self.http.get(self.url(path))).await
+    }
+
+    async fn download_one(&self, request: &Value) -> Result<Delivered> {
+        let path = self.submit(request).await?;
         loop {
             let job = asked(self.http.get(self.url(&format!("{path}?wait=60")))).await?;
             match job["status"].as_str().unwrap_or_default() {
@@ -132,7 +176,8 @@ impl Haul {
         }
         let link = asked(self.http.get(self.url(&format!("{path}/link")))).await?;
         let size_bytes = link["size_bytes"].as_u64().context("a link tells the size")?;
-        Ok((path, size_bytes))
+        let link = link["url"].as_str().context("a link leads somewhere")?.to_owned();
+        Ok(Delivered { job: path, link, size_bytes })
     }
 
     /// What is known of an address, and whether it was known before (`Haul-Cache`).
@@ -161,8 +206,16 @@ impl Drop for Haul {
     }
 }
 
+async fn worker(variables: &[(String, String)], folder: &Path) -> Result<Process> {
+    Process::start_telling("haul-worker", "HAUL_WORKER_LISTEN", variables, || log(folder)).await
+}
+
+fn log(folder: &Path) -> Result<Stdio> {
+    Ok(File::options().create(true).append(true).open(folder.join("haul.log"))?.into())
+}
+
 /// The JSON of a good answer.
-async fn asked(request: RequestBuilder) -> Result<Value> {
+pub async fn asked(request: RequestBuilder) -> Result<Value> {
     let answer = request.send().await?;
     let status = answer.status();
     let body = answer.text().await?;

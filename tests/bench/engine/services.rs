@@ -10,10 +10,9 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use super::cases::Rival;
-use super::commands::script;
 use super::scene::Scene;
 use super::spent::kill_all;
-use crate::roles::Part;
+use crate::roles::{Part, script};
 
 /// A running rival, ended with all that it started when dropped.
 pub struct Service {

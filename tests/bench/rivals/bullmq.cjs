@@ -1,13 +1,15 @@
 // bullmq: a producer, or a worker whose jobs are nothing, as BullMQ's own documents show them.
 //
-// usage: node bullmq.cjs PACKAGES REDIS_URL produce|drain|follow JOBS
+// usage: node bullmq.cjs REDIS_URL produce|drain|follow|hang JOBS PACKAGES
 //
 // Says "ready", and for each line on standard input does its part: produce adds so many jobs and says at what ms it
-// began; drain does so many and says in how many seconds; follow does all that come and says at what ms each begins.
-// Milliseconds are those of the machine's monotonic clock.
+// began; drain works until so many are done, by whomever, and says after how many seconds; follow does all that come and
+// says at what ms each begins; hang does not end what it has begun. Milliseconds are
+// those of the machine's monotonic clock.
 'use strict'
 const { createRequire } = require('node:module')
-const [packages, url, role, count] = process.argv.slice(2)
+const { setTimeout: sleep } = require('node:timers/promises')
+const [url, role, count, packages] = process.argv.slice(2)
 const { Queue, Worker } = createRequire(`${packages}/`)('bullmq')
 const { hostname: host, port } = new URL(url)
 const connection = { host, port: Number(port), maxRetriesPerRequest: null }
@@ -28,16 +30,22 @@ async function produce () {
 }
 
 async function work () {
-  let [done, began] = [0, 0]
-  const noop = async () => { if (role === 'follow') console.log(now()) }
+  const noop = async () => {
+    if (role !== 'drain') console.log(now())
+    if (role === 'hang') await new Promise(() => {})
+  }
   const worker = new Worker('bench', noop, { connection, concurrency: 100, autorun: false })
-  worker.on('completed', () => {
-    done += 1
-    if (role === 'drain' && done === jobs) console.log((now() - began) / 1e3)
-  })
   worker.on('error', (error) => { console.error(error); process.exit(1) })
   await worker.waitUntilReady()
-  return async () => { began = now(); worker.run() }
+  const queue = new Queue('bench', { connection })
+  await queue.waitUntilReady()
+  return async () => {
+    const began = now()
+    worker.run()
+    if (role !== 'drain') return
+    while (await queue.getCompletedCount() < jobs) await sleep(2)
+    console.log((now() - began) / 1e3)
+  }
 }
 
 (role === 'produce' ? produce() : work()).then((part) => {
