@@ -164,7 +164,7 @@ async fn settle(
     (took, passed): (Duration, Tally),
 ) -> Option<Sitting> {
     let id = leased.lease.job;
-    let (reason, lease) = (job.stop_reason(), &leased.lease);
+    let (reason, lease, ytdlp) = (job.stop_reason(), &leased.lease, leased.ytdlp.as_deref());
     let had = |status| {
         if lease.kind == Kind::Download {
             ctx.metrics.had(status, took);
@@ -187,13 +187,13 @@ async fn settle(
         }
         // A result that is there already is worth completing, whoever wants the worker to stop.
         (None | Some(StopReason::Shutdown | StopReason::Cancelled), Outcome::Made(made)) => {
-            return complete(ctx, lease, (*made, scratch), (took, passed)).await;
+            return complete(ctx, leased, (*made, scratch), (took, passed)).await;
         }
         (_, Outcome::Found) => match surely(|| ctx.store.found(lease)).await {
             Ok(_) => {
                 spans::ended("found");
                 tracing::info!(
-                    job.id = %id, duration_ms, received_bytes, sent_bytes, requests, refused,
+                    job.id = %id, ytdlp, duration_ms, received_bytes, sent_bytes, requests, refused,
                     "job {id} done"
                 );
             }
@@ -214,7 +214,7 @@ async fn settle(
                     had(StateKind::Cancelled);
                     spans::ended("cancelled");
                     tracing::info!(
-                        job.id = %id, duration_ms, received_bytes, sent_bytes, requests, refused,
+                        job.id = %id, ytdlp, duration_ms, received_bytes, sent_bytes, requests, refused,
                         "job {id} was cancelled"
                     );
                 }
@@ -227,7 +227,7 @@ async fn settle(
                     let (code, detail) = (failure.kind.code(), &failure.detail);
                     let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
                     tracing::warn!(
-                        job.id = %id, code, detail, duration_ms, delay_ms,
+                        job.id = %id, ytdlp, code, detail, duration_ms, delay_ms,
                         received_bytes, sent_bytes, requests, refused,
                         "job {id} is tried again: {code}"
                     );
@@ -240,7 +240,7 @@ async fn settle(
                     }
                     let (code, detail) = (failure.kind.code(), &failure.detail);
                     tracing::warn!(
-                        job.id = %id, code, detail, duration_ms, received_bytes, sent_bytes, requests, refused,
+                        job.id = %id, ytdlp, code, detail, duration_ms, received_bytes, sent_bytes, requests, refused,
                         "job {id} has failed: {code}"
                     );
                 }
@@ -253,10 +253,11 @@ async fn settle(
 
 async fn complete(
     ctx: &Context,
-    lease: &Lease,
+    leased: &Leased,
     (made, scratch): (Made, Option<Folder>),
     (took, passed): (Duration, Tally),
 ) -> Option<Sitting> {
+    let (lease, ytdlp) = (&leased.lease, leased.ytdlp.as_deref());
     let id = lease.job;
     let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     let Tally { received_bytes, sent_bytes, requests, refused } = passed;
@@ -272,7 +273,7 @@ async fn complete(
             ctx.metrics.had(StateKind::Completed, took);
             spans::completed(made.way);
             tracing::info!(
-                job.id = %id, duration_ms, size_bytes, way, reason, received_bytes, sent_bytes, requests, refused,
+                job.id = %id, ytdlp, duration_ms, size_bytes, way, reason, received_bytes, sent_bytes, requests, refused,
                 "job {id} done"
             );
             return sitting;

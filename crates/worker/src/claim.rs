@@ -78,6 +78,7 @@ impl Queue {
                 stop.run_until_cancelled(tokio::time::sleep(BREATH)).await?;
                 continue;
             }
+            self.claims.done_with(ctx.ytdlp.version());
             // Never given up half-way: a job may have been taken.
             let waited = match self.claims.take(room).await {
                 Ok(jobs) if !jobs.is_empty() => return Some(jobs),

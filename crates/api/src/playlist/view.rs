@@ -222,6 +222,7 @@ mod tests {
             progress: downloaded.is_some().then_some(reached),
             media: None,
             library: Library::default(),
+            ytdlp: None,
             trace: None,
         }
     }

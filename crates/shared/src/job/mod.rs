@@ -52,6 +52,8 @@ pub struct Job {
     pub media: Option<MediaInfo>,
     /// What its holder keeps beside the result.
     pub library: Library,
+    /// The yt-dlp of the newest attempt; `None` before the first, and where its worker did not tell.
+    pub ytdlp: Option<String>,
     /// The span that its run comes from, of a trace that is kept.
     pub trace: Option<TraceParent>,
 }

@@ -51,6 +51,8 @@ pub struct Leased {
     pub reached: Option<Progress>,
     /// Where it stood in line.
     pub lane: Lane,
+    /// The yt-dlp that it was taken for.
+    pub ytdlp: Option<String>,
     /// The span that it comes from, of a trace that is kept.
     pub trace: Option<TraceParent>,
 }
@@ -63,6 +65,7 @@ pub struct Claims {
     /// In order of preference, each followed by that of less urgent jobs.
     lanes: Vec<Lane>,
     outlet: Outlet,
+    ytdlp: Option<String>,
     shards: Vec<Counter>,
     first: usize,
     turns: u64,
@@ -105,7 +108,7 @@ impl JobStore {
         };
         let shards = self.0.settings.shards.all().map(counter).collect();
         let (store, worker, outlet) = (self.clone(), worker.clone(), Outlet::default());
-        Claims { store, worker, kind, lanes, outlet, shards, first: 0, turns: 0 }
+        Claims { store, worker, kind, lanes, outlet, ytdlp: None, shards, first: 0, turns: 0 }
     }
 }
 
@@ -115,6 +118,11 @@ impl Claims {
     pub fn through(mut self, outlet: &Outlet) -> Self {
         self.outlet = outlet.clone();
         self
+    }
+
+    /// Says which yt-dlp will do the jobs that are taken from now on.
+    pub fn done_with(&mut self, ytdlp: Option<String>) {
+        self.ytdlp = ytdlp;
     }
 
     /// Takes at most `most` jobs. None: there are none now, and [`Claims::wait`] waits for some.
@@ -175,7 +183,8 @@ impl Claims {
             .arg(POISON)
             .arg(encoded(&lost())?)
             .arg(self.outlet.name.to_string())
-            .arg(self.outlet.running_limit.map_or_else(String::new, |limit| limit.to_string()));
+            .arg(self.outlet.running_limit.map_or_else(String::new, |limit| limit.to_string()))
+            .arg(self.ytdlp.as_deref().unwrap_or_default());
         for lane in &self.lanes {
             call.arg(lane.to_string());
         }
@@ -191,13 +200,13 @@ impl Claims {
             0 => Duration::ZERO,
             due => u64::try_from(due).map_or(LONGEST_WAIT, Duration::from_millis).min(LONGEST_WAIT),
         };
-        let jobs: Vec<Leased> = jobs.chunks(FIELDS).map(|job| leased(job, self.kind)).collect::<Result<_, _>>()?;
+        let jobs: Vec<Leased> = jobs.chunks(FIELDS).map(|job| leased(job, self.kind, self.ytdlp.as_deref())).collect::<Result<_, _>>()?;
         self.turns += jobs.len() as u64;
         Ok(jobs)
     }
 }
 
-fn leased(values: &[Vec<u8>], kind: Kind) -> Result<Leased, StoreError> {
+fn leased(values: &[Vec<u8>], kind: Kind, ytdlp: Option<&str>) -> Result<Leased, StoreError> {
     let [job, fence, attempt, max_attempts, spec, waited_ms, reached, lane, trace] = values else {
         return Err(StoreError::Unreadable("an answer"));
     };
@@ -209,6 +218,7 @@ fn leased(values: &[Vec<u8>], kind: Kind) -> Result<Leased, StoreError> {
         waited: Duration::from_millis(read(waited_ms)?),
         reached: serde_json::from_slice(reached).ok(),
         lane: read(lane)?,
+        ytdlp: ytdlp.map(str::to_owned),
         trace: read(trace).ok(),
     })
 }

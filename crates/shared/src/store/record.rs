@@ -3,7 +3,7 @@
 //! Fields of a job: `st` state · `own` client that made it, or to whom it was left · `by:<client>` tickets of another one · `to:<client>` its result was counted for that one · `chg` client charged for the newest run · `lane` · `kind` ·
 //! `fp` fingerprint · `spec` order · `n` tickets · `att` attempts begun · `max` ·
 //! `keep` ms the record outlives its end · `crash` leases lost · `tok` fence ·
-//! `wk` worker · `si` site · `via` egress name and site of the newest lease · `rg` region · `sa` first start · `ft` end · `due` next attempt · `pg` progress · `med` medium ·
+//! `wk` worker · `yt` number of the newest attempt, and the yt-dlp that it was begun with · `si` site · `via` egress name and site of the newest lease · `rg` region · `sa` first start · `ft` end · `due` next attempt · `pg` progress · `med` medium ·
 //! `res` result · `th` its thumbnail: `+` and its size, or ms until which it may still come · `obj` its objects, the result first · `len` ms that it plays · `err` failure · `del` when the object goes · `cx` cancel wanted · `again`
 //! attempt that did not count and whose `pg` the next one goes on from · `mo` `mp` `at` `ev` its moments (`lua/prelude.lua`) · `said` the call that let go last, and what it
 //! was told · `tr` span that it comes from, of a trace that is kept (`crate::trace`).
@@ -26,7 +26,7 @@ use crate::storage::ObjectKey;
 pub(super) type Field<'a> = Option<&'a [u8]>;
 
 /// What a view has, position by position.
-const FIELDS: usize = 30;
+const FIELDS: usize = 31;
 
 /// Reads the time at which a view was made, in ms.
 pub(super) fn now(ms: &[u8]) -> Result<Timestamp, StoreError> {
@@ -74,6 +74,7 @@ pub(super) fn job(ticket: Ticket, now: Timestamp, view: &[u8]) -> Result<Viewed,
         rating,
         downloads,
         trace,
+        ytdlp,
     ] = fields.ok_or(StoreError::Unreadable("a job"))?;
 
     let created = time(&created)?.ok_or(StoreError::Unreadable("a creation time"))?;
@@ -108,6 +109,7 @@ pub(super) fn job(ticket: Ticket, now: Timestamp, view: &[u8]) -> Result<Viewed,
         StateKind::Expired => JobState::Expired { artifact: None, finished: ended, at: ended },
     };
 
+    let attempt_number = small(&attempt)?;
     let id = text(&jid)?.and_then(|id| id.parse().ok()).ok_or(StoreError::Unreadable("a job id"))?;
     let region = text(&region)?.and_then(|name| name.parse().ok()).ok_or(StoreError::Unreadable("a region"))?;
     let job = Job {
@@ -117,7 +119,7 @@ pub(super) fn job(ticket: Ticket, now: Timestamp, view: &[u8]) -> Result<Viewed,
         created,
         region,
         state,
-        attempt: small(&attempt)?,
+        attempt: attempt_number,
         max_attempts: small(&max_attempts)?,
         started: time(&started)?,
         progress: json(&progress)?,
@@ -128,11 +130,19 @@ pub(super) fn job(ticket: Ticket, now: Timestamp, view: &[u8]) -> Result<Viewed,
             rating: number(&rating)?.and_then(|rating| rating.try_into().ok()),
             downloads: number(&downloads)?.unwrap_or(0),
         },
+        ytdlp: text(&ytdlp)?.and_then(|told| of_attempt(told, attempt_number)),
         // one that can't be read is no reason to show no job
         trace: text(&trace).ok().flatten().and_then(|text| text.parse().ok()),
     };
     let standing = Standing::of(small(&turn)?, small(&since)?, text(&newest)?, small(&changes)?, recorded)?;
     Ok(Viewed { id, job, standing })
+}
+
+/// The yt-dlp of an attempt. What is told of another one was left by a worker of before this was told, or that attempt did
+/// not count.
+fn of_attempt(told: &str, attempt: u32) -> Option<String> {
+    let (number, version) = told.split_once(' ')?;
+    (number.parse() == Ok(attempt) && !version.is_empty()).then(|| version.to_owned())
 }
 
 /// What became of the thumbnail that a result was said to get. A worker that died never says.

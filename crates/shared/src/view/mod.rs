@@ -47,6 +47,9 @@ pub struct JobView {
     next_attempt_at: Option<String>,
     /// Who works on it.
     worker: Option<String>,
+    /// The version of yt-dlp that the newest attempt was begun with.
+    #[schema(example = "2026.08.19")]
+    ytdlp: Option<String>,
     region: String,
     #[schema(format = DateTime)]
     created_at: String,
@@ -189,6 +192,7 @@ impl JobView {
             max_attempts: job.max_attempts,
             next_attempt_at: shown.due.map(time),
             worker: shown.worker,
+            ytdlp: job.ytdlp.clone(),
             region: job.region.to_string(),
             created_at: time(job.created),
             // who shares a run, or is handed its result, is not told since when others have had it

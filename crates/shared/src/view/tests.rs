@@ -27,6 +27,7 @@ fn job(state: JobState) -> Job {
         progress: None,
         media: None,
         library: Library::default(),
+        ytdlp: None,
         trace: None,
     }
 }
@@ -75,6 +76,7 @@ fn nothing_is_ever_missing() {
         "max_attempts",
         "next_attempt_at",
         "worker",
+        "ytdlp",
         "region",
         "created_at",
         "started_at",

@@ -54,7 +54,7 @@ if not may(MAY.cancel, j.st) then return 'ended' end
 if j.cx then return 'stopping' end
 
 if j.n > 1 then
-  for _, field in ipairs({ 'rg', 'att', 'max', 'sa', 'pg', 'med', 'at', 'mo', 'mp', 'ev' }) do
+  for _, field in ipairs({ 'rg', 'att', 'max', 'sa', 'pg', 'med', 'at', 'mo', 'mp', 'ev', 'yt' }) do
     local value = call('HGET', K.job .. j.id, field)
     if value then call('HSET', tkey, field, value) end
   end

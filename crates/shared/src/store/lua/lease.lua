@@ -8,12 +8,13 @@
 --       7 kind whose waits are sampled, and whose failures are told
 --       8 ms between two looks   9 lost leases after which a job has failed   10 that failure
 --       11 name of the address that sites see   12 jobs of one site at once through it (empty: any number)
---       13.. lanes in order of preference, each followed by that of less urgent jobs
+--       13 which yt-dlp the worker has (empty: it cannot tell)
+--       14.. lanes in order of preference, each followed by that of less urgent jobs
 -- Returns {ms until something is due (0: call again at once, -1: nothing is), failed} or {0, failed, for each job: id, fence, attempt, max
 --         attempts, spec, ms it stood in line, progress of an attempt with this number that was lost (empty: none), lane, span of
 --         a trace (empty: none)}; failed: jobs that have, for their lost leases; told once, so lost with the answer
 local STEPS = 64 -- jobs put off, clients parked and stale entries passed over in one call; a wake token calls again
-local worker, mark, lease_ms, want = ARGV[1], ARGV[3], ARGV[4], tonumber(ARGV[5])
+local worker, mark, lease_ms, want, version = ARGV[1], ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[13]
 local asked = K.asked .. worker .. ':' .. ARGV[2]
 local answer, ids = { '0', '0' }, {}
 
@@ -53,7 +54,7 @@ local function begin(j, client, via)
   local fence = int(math.max(MICROS, tonumber(j.tok or '0') + 1))
   local waited = NOW - (call('ZSCORE', K.queued .. j.lane, j.id) or NOW)
   j.att, j.via = j.att + 1, via
-  call('HSET', K.job .. j.id, 'tok', fence, 'wk', worker, 'att', int(j.att), 'via', via)
+  call('HSET', K.job .. j.id, 'tok', fence, 'wk', worker, 'att', int(j.att), 'via', via, 'yt', int(j.att) .. ' ' .. version)
   move(j, S.running, { deadline = NOW + lease_ms, client = client, popped = j.own == client })
   if j.kind == ARGV[7] then sample('wait', string.format('%.3f', waited / 1000)) end
   give(j, fence, waited)
@@ -100,7 +101,7 @@ end
 
 local function take_next()
   local is_low_first = (ARGV[6] + #ids + 1) % LANE.turns == 0
-  for i = 13, #ARGV, 2 do
+  for i = 14, #ARGV, 2 do
     local one, other = ARGV[i], ARGV[i + 1]
     if is_low_first then one, other = other, one end
     if take(one) or take(other) then return true end
@@ -112,7 +113,7 @@ take_all()
 if #ids == 0 and look_after(0)[1] > 0 then take_all() end -- who has nothing to do can look
 
 for lane, vt in pairs(vts) do call('HSET', K.vt, lane, vt) end
-for i = 13, #ARGV do wake_another(ARGV[i]) end
+for i = 14, #ARGV do wake_another(ARGV[i]) end
 if #ids > 0 then
   call('SET', asked, mark .. ' ' .. table.concat(ids, ' '), 'PX', lease_ms)
 elseif steps < STEPS then

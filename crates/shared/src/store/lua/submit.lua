@@ -65,7 +65,7 @@ if old then
 end
 if retry then
   if left then changed(left) end
-  call('HDEL', tkey, 'st', 'ft', 'rg', 'att', 'max', 'sa', 'pg', 'med', 'at', 'mo', 'mp', 'ev', 'since', 'exp')
+  call('HDEL', tkey, 'st', 'ft', 'rg', 'att', 'max', 'sa', 'pg', 'med', 'at', 'mo', 'mp', 'ev', 'yt', 'since', 'exp')
   call('HINCRBY', tkey, 'turn', 1)
 else
   call('HSET', tkey, 'cl', client, 'ct', int(NOW))

@@ -2,7 +2,7 @@
 -- Returns nil | packed, two versions that change with it
 --         packed: {place in line (0: not in line), ticket: jid cl ct ttl exp req turn since,
 --         job, or ticket that has let go of it: st rg att max wk sa ft due pg med res err del th mo mp,
---         ticket: no fav rat got, job: tr}: one text is read in
+--         ticket: no fav rat got, job: tr yt}: one text is read in
 --         a fraction of the time that twenty take
 
 -- How many are served before: its client's earlier jobs, as many of each other client, who take turns, and what is
@@ -59,11 +59,11 @@ local function view(ticket)
   local t = call('HMGET', tkey, 'jid', 'cl', 'ct', 'ttl', 'exp', 'req', 'st', 'turn', 'since', 'no', 'fav', 'rat', 'got')
   if not t[1] then return nil end
   local j = call('HMGET', t[7] and tkey or K.job .. t[1], 'st', 'rg', 'att', 'max', 'wk', 'sa', 'ft', 'due', 'pg', 'med',
-    'res', 'err', 'del', 'lane', 'th', 'mo', 'mp', 'tr')
+    'res', 'err', 'del', 'lane', 'th', 'mo', 'mp', 'tr', 'yt')
   if not j[1] then return nil end
   local nth = j[1] == S.queued and place(t[1], j[14], t[2]) or 0
   local packed = cmsgpack.pack({ int(nth), t[1], t[2], t[3], t[4], t[5], t[6], t[8], t[9],
     j[1], j[2], j[3], j[4], j[5], j[6], j[7], j[8], j[9], j[10], j[11], j[12], j[13], j[15], j[16], j[17],
-    t[10], t[11], t[12], t[13], j[18] })
+    t[10], t[11], t[12], t[13], j[18], j[19] })
   return packed, version_of(t[1]), nth > 0 and LINE or version_of(t[1])
 end
