@@ -14,6 +14,7 @@ mod page;
 mod playlists;
 mod redis;
 mod relay;
+mod rollout;
 mod security;
 mod segments;
 mod sim;

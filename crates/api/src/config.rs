@@ -59,6 +59,8 @@ pub struct ApiConfig {
     pub region: Region,
     /// Where jobs may go.
     pub regions: Vec<Region>,
+    /// Percent of a site's jobs that a yt-dlp on trial gets; `None`: there are no trials.
+    pub trial_share: Option<u8>,
     /// How long jobs wait for a region without a live worker.
     pub region_fallback: Duration,
     /// Which region serves which place.
@@ -135,6 +137,7 @@ impl ApiConfig {
             storage: StorageConfig::read(reader),
             lives: Lives::read(reader),
             queue: QueueConfig::read(reader),
+            trial_share: reader.value(&vars::TRIAL_SHARE, parse::or_off(parse::number(0, 100))),
             region_fallback: reader.value(&vars::REGION_FALLBACK, parse::duration(Duration::ZERO, DAY)),
             places: Places::read(reader, &regions),
             region: regions.own[0].clone(),

@@ -15,6 +15,7 @@ use haul_shared::metrics::{
     Registry, catch_up, counter, counters, gauge, gauges, histograms, job_failures, seconds, signed,
 };
 use haul_shared::redis::Server;
+use haul_shared::rollout::Verdict;
 use haul_shared::storage::Storage;
 use haul_shared::store::{Deferral, Stats};
 use prometheus::{GaugeVec, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
@@ -48,6 +49,7 @@ pub struct Metrics {
     repairs: IntCounter,
     jobs_deferred: IntCounterVec,
     breakers_open: IntGauge,
+    extractor_trials: IntGaugeVec,
     storage: IntGauge,
     orphans: IntCounter,
 }
@@ -80,6 +82,8 @@ impl Metrics {
             counter("haul_queue_repairs_total", "Lists and counters of the queue that were wrong and put right.");
         let deferred = "Jobs put off for the sake of their site, over all processes.";
         let breakers = "Sites that are left alone because job after job failed there.";
+        let trials =
+            "Verdicts on the yt-dlp that is on trial: one for each site where it was tried, one for all others.";
         let orphans = "Objects that no record led to, removed by all workers.";
         let metrics = Self {
             regions: regions.to_vec(),
@@ -104,6 +108,7 @@ impl Metrics {
             repairs: all.add(repairs),
             jobs_deferred: all.add(counters("haul_jobs_deferred_total", deferred, &["reason"])),
             breakers_open: all.add(gauge("haul_site_breakers_open", breakers)),
+            extractor_trials: all.add(gauges("haul_extractor_trials", trials, &["verdict"])),
             storage: all.add(gauge("haul_storage_bytes", "Bytes of results in the store.")),
             orphans: all.add(counter("haul_orphans_removed_total", orphans)),
             registry: all,
@@ -137,6 +142,9 @@ impl Metrics {
         }
         for reason in Deferral::ALL {
             self.jobs_deferred.with_label_values(&[reason.word()]);
+        }
+        for verdict in Verdict::ALL {
+            self.extractor_trials.with_label_values(&[verdict.word()]);
         }
         self.failures.with_label_values(&[FailureKind::WorkerLost.code()]);
         self.empty_queues();
@@ -226,6 +234,10 @@ impl Metrics {
             catch_up(&self.jobs_deferred.with_label_values(&[reason.word()]), deferred);
         }
         self.breakers_open.set(signed(stats.breakers.len() as u64));
+        for verdict in Verdict::ALL {
+            let count = stats.trial.as_ref().map_or(0, |trial| trial.verdicts().filter(|it| *it == verdict).count());
+            self.extractor_trials.with_label_values(&[verdict.word()]).set(signed(count));
+        }
         self.storage.set(signed(stats.stored_bytes));
         catch_up(&self.orphans, stats.orphans.swept.removed);
     }

@@ -98,6 +98,10 @@ pub async fn run(config: ApiConfig, listeners: Listeners, shutdown: Shutdown) ->
     let (jobs, stop) = (app.jobs.clone(), shutdown.stop.clone());
     let moves = jobs.relocate_always(app.config.regions.clone(), app.config.region_fallback);
     tasks.spawn(async move { stop.run_until_cancelled(moves).await });
+    if let Some(share) = app.config.trial_share {
+        let (trials, stop) = (app.jobs.clone().keep_trials(share), shutdown.stop.clone());
+        tasks.spawn(async move { stop.run_until_cancelled(trials).await });
+    }
 
     let (signing, stop) = (Arc::clone(&app), shutdown.stop.clone());
     tasks.spawn(async move { stop.run_until_cancelled(webhooks::publish(&signing)).await });

@@ -16,6 +16,7 @@ pub mod metadata;
 pub mod metrics;
 pub mod recent;
 pub mod redis;
+pub mod rollout;
 pub mod serve;
 pub mod shutdown;
 pub mod site;

@@ -4,6 +4,8 @@ use clap::{Parser, Subcommand};
 use haul_shared::config::{Process, render};
 use haul_shared::doctor::DoctorArgs;
 
+use crate::update::UpdateArgs;
+
 /// Takes jobs from the queue of Haul and runs them.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "haul-worker", version, after_help = render::help(Process::Worker))]
@@ -20,6 +22,9 @@ pub enum Command {
     Healthcheck,
     /// Looks at all that the worker needs, and says what to do about what is not so. Exits with 0 when nothing has failed.
     Doctor(DoctorArgs),
+    /// Says which yt-dlp runs here, which is to be had, and how the workers' versions do. Exits with 0 when there is nothing newer, with 1
+    /// when there is, with 2 when that could not be found out.
+    UpdateCheck(UpdateArgs),
 }
 
 #[cfg(test)]
@@ -37,5 +42,7 @@ mod tests {
         assert_eq!(Cli::parse_from(["haul-worker"]).command, None);
         let doctor = Cli::parse_from(["haul-worker", "doctor", "--strict"]).command;
         assert_eq!(doctor, Some(Command::Doctor(DoctorArgs { json: false, strict: true })));
+        let update = Cli::parse_from(["haul-worker", "update-check", "--json"]).command;
+        assert_eq!(update, Some(Command::UpdateCheck(UpdateArgs { json: true })));
     }
 }

@@ -45,6 +45,7 @@ pub mod select;
 pub mod shape;
 pub mod small;
 pub mod sponsorblock;
+pub mod update;
 pub mod verify;
 pub mod ytdlp;
 

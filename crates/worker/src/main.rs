@@ -2,7 +2,7 @@
 //!
 //! Exit codes: 0 when it ended as it was told, 1 when it could not work (or, asked for its health, is not ready; or
 //! the doctor has found what does not work), 2 when
-//! it was told nonsense.
+//! it was told nonsense. `update-check` has codes of its own.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -16,6 +16,7 @@ use haul_shared::shutdown::Shutdown;
 use haul_shared::telemetry::{self, Service};
 use haul_worker::cli::{Cli, Command};
 use haul_worker::config::WorkerConfig;
+use haul_worker::update::{self, UpdateArgs};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -23,22 +24,35 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let env = Env::of_process();
     match cli.command {
-        Some(Command::Healthcheck) => configured(&env, |config| ask(&config)),
+        Some(Command::Healthcheck) => configured(&env, |config| done(ask(&config))),
         Some(Command::Doctor(args)) => examined(args, &env),
-        None => configured(&env, |config| work(config, &env.warnings())),
+        Some(Command::UpdateCheck(args)) => checked(args, &env),
+        None => configured(&env, |config| done(work(config, &env.warnings()))),
     }
 }
 
 /// Does what needs the configuration.
-fn configured(env: &Env, act: impl FnOnce(WorkerConfig) -> anyhow::Result<()>) -> ExitCode {
+fn configured(env: &Env, act: impl FnOnce(WorkerConfig) -> anyhow::Result<ExitCode>) -> ExitCode {
     let config = match WorkerConfig::from_env(env) {
         Ok(config) => config,
         Err(faults) => return tell(2, &faults),
     };
     match act(config) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => tell(1, &format_args!("{error:#}")),
     }
+}
+
+/// It ended as it was to.
+fn done(outcome: anyhow::Result<()>) -> anyhow::Result<ExitCode> {
+    outcome.map(|()| ExitCode::SUCCESS)
+}
+
+/// Says whether there is a newer yt-dlp. What keeps it from that is no answer.
+fn checked(args: UpdateArgs, env: &Env) -> ExitCode {
+    configured(env, |config| {
+        Ok(update::check(&config, env, args).unwrap_or_else(|error| tell(2, &format_args!("{error:#}"))))
+    })
 }
 
 /// Shows what the doctor finds.

@@ -60,6 +60,7 @@ fn what_every_api_tells_alike_is_never_added_up() -> Result<()> {
         "haul_leases_lost_total",
         "haul_queue_repairs_total",
         "haul_site_breakers_open",
+        "haul_extractor_trials",
         "haul_storage_bytes",
         "haul_orphans_removed_total",
     ];

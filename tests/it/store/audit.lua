@@ -100,6 +100,9 @@ for _, client in ipairs(names('park:')) do
   must(call('HEXISTS', B .. 'run', client) == 1, client, 'is parked, and nothing will wake it')
 end
 for _, day in ipairs(names('day:')) do must(is_mortal('day:' .. day), 'day', day, 'is remembered for ever') end
+for _, key in ipairs({ 'trial', 'rulings', 'tried' }) do
+  must(call('EXISTS', B .. key) == 0 or is_mortal(key), key, 'is remembered for ever')
+end
 for _, client in ipairs(names('caps:')) do must(is_mortal('caps:' .. client), client, 'is remembered for ever') end
 for _, fp in ipairs(names('fp:')) do
   local jid = call('GET', B .. 'fp:' .. fp)

@@ -13,6 +13,7 @@ mod regions;
 mod results;
 mod shards;
 mod sites;
+mod trials;
 mod usage;
 mod webhooks;
 
@@ -31,6 +32,8 @@ use haul_shared::store::{
 };
 use haul_tests::cluster::Cluster;
 use haul_tests::redis::Redis;
+
+pub(crate) use regions::worker;
 
 const MINUTE: Duration = Duration::from_secs(60);
 

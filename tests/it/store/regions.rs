@@ -8,7 +8,7 @@ pub(super) fn regions(names: &[&str]) -> Vec<Region> {
     names.iter().map(|name| name.parse().unwrap()).collect()
 }
 
-pub(super) fn worker(id: &str, names: &[&str]) -> WorkerInfo {
+pub(crate) fn worker(id: &str, names: &[&str]) -> WorkerInfo {
     WorkerInfo {
         id: id.to_owned(),
         regions: regions(names),

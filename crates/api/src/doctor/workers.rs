@@ -75,7 +75,7 @@ fn programs(workers: &[WorkerInfo]) -> Finding {
     let versions: BTreeSet<_> = workers.iter().map(|worker| worker.ytdlp.as_str()).collect();
     let told = versions.iter().copied().collect::<Vec<_>>().join(", ");
     if versions.len() > 1 {
-        let remedy = "install the same on all of them: pip install --upgrade 'yt-dlp[default]'";
+        let remedy = "the newest may be on trial (extractors of /api/v1/stats): when that is decided, install one on all of them (docs/OPERATIONS.md, Rolling yt-dlp)";
         return Finding::warn(name, format_args!("workers have different versions of yt-dlp: {told}"), remedy);
     }
     Finding::ok(name, format_args!("yt-dlp {told}"))

@@ -1,5 +1,7 @@
 //! What operators look at: numbers for people, and numbers for Prometheus.
 
+mod extractors;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +25,7 @@ use crate::auth::Caller;
 use crate::error::{ApiError, ApiResult, Code};
 use crate::metrics::priority_word;
 use crate::query::NoParams;
+use extractors::ExtractorsView;
 
 /// How long a scrape waits for the store: less than Prometheus waits for us.
 const SCRAPE: Duration = Duration::from_secs(3);
@@ -33,6 +36,7 @@ pub struct StatsView {
     regions: Vec<RegionView>,
     queues: Vec<QueueView>,
     workers: Vec<WorkerView>,
+    extractors: ExtractorsView,
     /// Sites that are left alone because job after job failed there, those that are open longest first; at most 100 of each shard.
     /// Where there are keys, shown to those with `admin` only.
     site_breakers: Vec<BreakerView>,
@@ -157,6 +161,7 @@ pub async fn stats(State(app): State<Arc<App>>, caller: Caller, _: NoParams) -> 
     let mut stats = timeout(SCRAPE, app.jobs.stats()).await.map_err(|_| ApiError::new(Code::ServiceUnavailable))??;
     if !caller.may_see_sites() {
         stats.breakers.clear();
+        stats.trial.iter_mut().for_each(|trial| trial.sites.clear());
     }
     Ok(Json(StatsView::of(stats, &app.config.regions, app.metrics.metadata_answers())))
 }
@@ -204,6 +209,7 @@ impl StatsView {
                     oldest_seconds: queue.oldest.map(|age| age.as_secs_f64()),
                 })
                 .collect(),
+            extractors: ExtractorsView::of(&stats.workers, stats.trial),
             workers: stats.workers.into_iter().map(WorkerView::of).collect(),
             site_breakers: stats.breakers.into_iter().map(BreakerView::of).collect(),
             jobs,

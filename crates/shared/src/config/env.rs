@@ -52,6 +52,12 @@ impl Env {
         self.get("NO_COLOR").is_some_and(|value| !value.is_empty())
     }
 
+    /// The variables with such names, for a program that is not ours.
+    pub fn those(&self, is_wanted: impl Fn(&str) -> bool) -> Vec<(OsString, OsString)> {
+        let wanted = self.0.iter().filter(|(name, _)| name.to_str().is_some_and(&is_wanted));
+        wanted.map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+
     fn get(&self, name: &str) -> Option<&OsStr> {
         self.0.get(OsStr::new(name)).map(OsString::as_os_str)
     }

@@ -113,6 +113,42 @@ impl FailureKind {
         }
     }
 
+    /// Does it speak of yt-dlp: is it what a site's page was read to mean? One that misreads pages says so in these words, and what
+    /// is truly so is so for every version: of a new one and the others, each with its share of the same jobs, the rates of these
+    /// are compared (`crate::rollout`). Everything else is the network's, the address's, the place's, or ours.
+    #[must_use]
+    pub fn blames_extractor(self) -> bool {
+        match self {
+            Self::UnsupportedUrl
+            | Self::Unavailable
+            | Self::Private
+            | Self::LoginRequired
+            | Self::AgeRestricted
+            | Self::DrmProtected
+            | Self::LiveNotSupported
+            | Self::NotYetAvailable
+            | Self::FormatUnavailable
+            | Self::InvalidMedia
+            // what an outdated yt-dlp is told by sites that have changed
+            | Self::SiteBlocked
+            | Self::CorruptMedia
+            | Self::ExtractorError
+            // also a yt-dlp that dies
+            | Self::Internal => true,
+            Self::GeoBlocked
+            | Self::TooLarge
+            | Self::TooLong
+            | Self::EgressDenied
+            | Self::SiteRateLimited
+            | Self::Network
+            | Self::Timeout
+            | Self::Stalled
+            | Self::WorkerLost
+            | Self::DiskFull
+            | Self::StorageUnavailable => false,
+        }
+    }
+
     /// What a person is told.
     #[must_use]
     pub fn sentence(self) -> &'static str {
@@ -260,6 +296,11 @@ mod tests {
              storage_unavailable extractor_error internal"
         );
         assert_eq!(of(FailureKind::blames_site), "site_rate_limited site_blocked network stalled");
+        assert_eq!(
+            of(FailureKind::blames_extractor),
+            "unsupported_url unavailable private login_required age_restricted drm_protected live_not_supported \
+             not_yet_available format_unavailable invalid_media site_blocked corrupt_media extractor_error internal"
+        );
     }
 
     #[test]

@@ -31,6 +31,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// A shard that does not answer is asked again after this long: the others' jobs must not wait for it each time.
 const SILENCE: Duration = Duration::from_secs(2);
 
+/// Before a token is waited for again that would bring this worker back to jobs which it leaves to others: they have it first.
+const COURTESY: Duration = Duration::from_millis(300);
+
 /// Values of one job in an answer.
 const FIELDS: usize = 9;
 
@@ -79,6 +82,8 @@ struct Counter {
     unanswered: Option<String>,
     /// How long there will be nothing, should nobody say otherwise.
     quiet: Duration,
+    /// There are jobs that are left to workers with another yt-dlp.
+    is_left: bool,
     /// When the shard last did not answer, since it last did.
     silent: Option<Instant>,
 }
@@ -86,7 +91,9 @@ struct Counter {
 impl Counter {
     async fn wait(&mut self) -> Result<(), StoreError> {
         let quiet = if self.silent.is_some() { SILENCE } else { self.quiet };
-        self.wake.wait(quiet).await
+        let courtesy = if self.is_left { COURTESY.min(quiet) } else { Duration::ZERO };
+        tokio::time::sleep(courtesy).await;
+        self.wake.wait(quiet - courtesy).await
     }
 }
 
@@ -104,6 +111,7 @@ impl JobStore {
             wake: self.wake_call(shard, &lanes),
             unanswered: None,
             quiet: Duration::ZERO,
+            is_left: false,
             silent: None,
         };
         let shards = self.0.settings.shards.all().map(counter).collect();
@@ -193,14 +201,16 @@ impl Claims {
             Some(_) => self.store.run_once(&call).await?,
         };
         (counter.unanswered, counter.silent) = (None, None);
-        let [due, failed, jobs @ ..] = &answer[..] else { return Err(StoreError::Unreadable("an answer")) };
+        let [due, failed, left, jobs @ ..] = &answer[..] else { return Err(StoreError::Unreadable("an answer")) };
         self.store.count_lost(read(failed)?);
+        counter.is_left = read::<u64>(left)? > 0;
         // what is due in a moment is worth one wait, not a call at once
         counter.quiet = match read::<i64>(due)? {
             0 => Duration::ZERO,
             due => u64::try_from(due).map_or(LONGEST_WAIT, Duration::from_millis).min(LONGEST_WAIT),
         };
-        let jobs: Vec<Leased> = jobs.chunks(FIELDS).map(|job| leased(job, self.kind, self.ytdlp.as_deref())).collect::<Result<_, _>>()?;
+        let jobs: Vec<Leased> =
+            jobs.chunks(FIELDS).map(|job| leased(job, self.kind, self.ytdlp.as_deref())).collect::<Result<_, _>>()?;
         self.turns += jobs.len() as u64;
         Ok(jobs)
     }

@@ -61,6 +61,16 @@ pub(super) const TABLE: &[(&str, &str)] = &[
     ("shut", "shut"),
     // HASH SHA-1 of a way -> what its breaker knows; fields: see `lua/sites.lua`. Lives on 10 min, or 1 h once it opened.
     ("breaker", "cb:"),
+    // HASH, the trial of the newest yt-dlp; fields: see `lua/trials.lua`. Lives a week after its last word, as the next two.
+    ("trial", "trial"),
+    // HASH site -> verdict on the yt-dlp that is on trial, and the counts that it was made of.
+    ("rulings", "rulings"),
+    // HASH site -> what was begun, and how first attempts ended, with the yt-dlp that is on trial and with others; 1,000 sites.
+    ("tried", "tried"),
+    // STRING the version of yt-dlp that the service runs on: no trial is made of it any more.
+    ("settled", "settled"),
+    // STRING somebody has just looked at the trial; lives until the next may.
+    ("looked", "looked"),
     // HASH client -> jobs of its own that wait or are delayed.
     ("load", "load"),
     // STRING client -> "<running limit>:<weight>"; outlives every job that it counts for.

@@ -248,7 +248,8 @@ impl JobStore {
             .arg(if failure.kind.is_retryable() { 0 } else { ms(KNOWN_FAILURE) })
             .arg(if failure.kind.blames_site() { failure.kind.code() } else { "" })
             .arg(ms(failure.retry_after.unwrap_or_default().min(LONGEST_ASKED)))
-            .arg(failure.kind.code());
+            .arg(failure.kind.code())
+            .arg(u8::from(failure.kind.blames_extractor()));
         let answer: Vec<String> = self.run_surely(&call).await?;
         let (word, opened) = answer.split_first().ok_or(StoreError::Unreadable("an answer"))?;
         if let [via, ms] = opened {

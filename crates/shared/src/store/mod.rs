@@ -1,6 +1,6 @@
 //! Jobs in Redis: the queue is a state machine on one hash per job, moved by scripts only.
 //!
-//! The API's half ([`submission`], [`look`], [`moments`], [`listing`], [`library`], [`watch`], [`webhooks`], [`usage`], [`stats`], [`playlists`]) hands out
+//! The API's half ([`submission`], [`look`], [`moments`], [`listing`], [`library`], [`watch`], [`webhooks`], [`usage`], [`stats`], [`trials`], [`playlists`]) hands out
 //! tickets and shows jobs; the worker's half ([`claims`], [`lease`], [`outbox`]) takes jobs, writes to them under a fence, and tells their ends. Whatever is accepted here survives the
 //! death of any process. Not here: what a job means (`crate::job`), and how it is done (`worker::pipeline`).
 
@@ -21,6 +21,7 @@ mod scripts;
 mod sites;
 mod stats;
 mod submission;
+mod trials;
 mod upkeep;
 mod usage;
 mod wake;
@@ -41,6 +42,7 @@ pub use promise::Idempotency;
 pub use sites::{Breaker, Deferral, Outlet};
 pub use stats::{QueueDepth, Samples, Stats, WORKER_SILENCE, WorkerInfo};
 pub use submission::{Cancelled, ClientLimits, Submission, Submitted};
+pub use trials::{Trial, Tried};
 pub use upkeep::{Audited, Garbage};
 pub use usage::{Delivered, Usage};
 pub use watch::Watch;

@@ -13,6 +13,7 @@ use crate::job::FailureKind;
 use crate::job::state::{ALLOWED, StateKind};
 use crate::media::Priority;
 use crate::redis::{Call, Script};
+use crate::rollout::Verdict;
 
 /// May it run when Redis is full? Everything must but what brings in more: a full queue has to drain.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -45,12 +46,12 @@ transitions! {
     OPEN_PLAYLIST = "open_playlist", Refuse;
     SEAL_PLAYLIST = "seal_playlist", Run;
     ABANDON_PLAYLIST = "abandon_playlist", Run;
-    LEASE = "sites" "tending" "lease", Run;
+    LEASE = "sites" "trials" "tending" "lease", Run;
     HEARTBEAT = "heartbeat", Run;
     RESERVE = "reserve", Run;
-    COMPLETE = "sites" "complete", Run;
+    COMPLETE = "sites" "trials" "complete", Run;
     THUMBNAIL = "thumbnail", Run;
-    FAIL = "sites" "fail", Run;
+    FAIL = "sites" "trials" "fail", Run;
     RELEASE = "release", Run;
     DEFER = "defer", Run;
     CANCEL = "cancel", Run;
@@ -76,6 +77,8 @@ transitions! {
     TOLD = "told", Run;
     REDELIVER = "rate" "redeliver", Run;
     ROTATE = "rotate", Run;
+    TRIAL = "trial", Run;
+    RULE = "rule", Run;
 }
 
 /// Keeps a picture of metadata. No transition: it runs on the cache server, and knows no job.
@@ -120,7 +123,9 @@ fn meanings() -> Vec<(String, String)> {
     let anybody = ("ANYBODY".to_owned(), format!("'{}'", keys::ANYBODY));
     let kind = ("KIND.download".to_owned(), format!("'{}'", Kind::Download.word()));
     let lost = ("CODE.lost".to_owned(), format!("'{}'", FailureKind::WorkerLost.code()));
-    let mut all: Vec<_> = keys.chain(states).chain(may).chain(lanes).chain([turns, anybody, kind, lost]).collect();
+    let verdicts = Verdict::ALL.map(Verdict::word).map(|word| (format!("VERDICT.{word}"), format!("'{word}'")));
+    let others = [turns, anybody, kind, lost];
+    let mut all: Vec<_> = keys.chain(states).chain(may).chain(lanes).chain(verdicts).chain(others).collect();
     all.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
     all
 }
@@ -135,7 +140,9 @@ mod tests {
         let words =
             texts.iter().flat_map(|text| text.split(|c: char| !(c.is_ascii_alphanumeric() || "._".contains(c))));
         let left: Vec<&str> = words
-            .filter(|word| ["K.", "S.", "MAY.", "LANE.", "KIND.", "CODE."].iter().any(|table| word.starts_with(table)))
+            .filter(|word| {
+                ["K.", "S.", "MAY.", "LANE.", "KIND.", "CODE.", "VERDICT."].iter().any(|table| word.starts_with(table))
+            })
             .collect();
         assert_eq!(left, [""; 0]);
         assert!(texts.iter().all(|text| text.contains(keys::TABLE[0].1)), "the names were there");

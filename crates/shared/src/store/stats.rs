@@ -11,10 +11,12 @@ use super::keys::{self, Kind, Lane};
 use super::orphans::Orphans;
 use super::scripts::{self, invocation};
 use super::sites::{Breaker, Deferral};
+use super::trials::Trial;
 use super::{JobStore, StoreError, ms};
 use crate::ids::{Region, Shard};
 use crate::job::{Stage, StateKind};
 use crate::media::Priority;
+use crate::rollout::Version;
 
 /// A worker that has said nothing for this long is not shown any more.
 pub const WORKER_SILENCE: Duration = Duration::from_secs(20);
@@ -45,6 +47,14 @@ pub struct WorkerInfo {
     pub sandbox: Option<String>,
     /// Since when.
     pub started: Timestamp,
+}
+
+impl WorkerInfo {
+    /// Its yt-dlp.
+    #[must_use]
+    pub fn extractor(&self) -> Version {
+        Version::new(self.ytdlp.as_str())
+    }
 }
 
 /// One queue's depth.
@@ -88,6 +98,8 @@ pub struct Stats {
     pub orphans: Orphans,
     /// At most 512 of the newest per name.
     pub samples: Samples,
+    /// The yt-dlp that is on trial.
+    pub trial: Option<Trial>,
 }
 
 impl JobStore {
@@ -158,6 +170,7 @@ impl JobStore {
             orphans: self.orphans().await?,
             queues: sum.queues.into_iter().map(|(key, (depth, oldest))| key.depth(depth, oldest)).collect(),
             samples: sum.samples,
+            trial: self.trial().await?,
         })
     }
 

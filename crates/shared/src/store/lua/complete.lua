@@ -19,7 +19,9 @@ for i = 11, #ARGV, 2 do stages[#stages + 1] = ARGV[i] end
 if j.st == S.running and stages[1] then pass(j, stages) end
 call('HSET', K.job .. j.id, 'res', ARGV[3], 'del', int(NOW + ARGV[5]))
 call('HDEL', K.job .. j.id, 'pg', 'at', 'err')
-if j.st ~= S.running then call('HINCRBY', K.job .. j.id, 'att', 1) end -- `reap` had taken it off
+local nth = j.att
+if j.st ~= S.running then nth = call('HINCRBY', K.job .. j.id, 'att', 1) end -- `reap` had taken it off
+ends(j, nth, true)
 local objects = {}
 for size, key in string.gmatch(ARGV[4], '(%d+):(%S+)') do
   local object = '+' .. size .. ':' .. key

@@ -3,6 +3,7 @@
 -- ARGV  1 job id   2 fence   3 "1": worth another attempt   4 delay in ms   5 failure
 --       6 ms during which whoever asks for the same is told so at once (0: not)
 --       7 its kind when the site is to blame (empty: it is not)   8 ms that the site asked to be left alone   9 its code
+--       10 "1": it speaks of yt-dlp
 -- Returns {"waiting" | "failed" | "cancelled" | "lost", and when this opened a breaker: its way, ms until half open}
 local key = K.job .. ARGV[1]
 local j = owned(ARGV[1], ARGV[2], MAY.fail)
@@ -13,6 +14,8 @@ local function answer(word)
   return { word }
 end
 
+local version = ARGV[10] == '1' and not j.cx and ends(j, j.att, false)
+if version then call('HSET', key, 'shy', version) end
 call('HSET', key, 'err', ARGV[5])
 j.code = ARGV[9]
 if ARGV[3] == '1' and j.att < j.max then return answer(let_go(j, 'fail', S.waiting, { due = NOW + ARGV[4] })) end

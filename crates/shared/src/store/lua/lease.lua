@@ -1,6 +1,7 @@
 -- lease: the next jobs for a worker with free slots.
 -- Clients take turns by virtual time; one that runs as much as it may is parked beside the ring until a job of its ends.
--- A job whose site is to be left alone is put off, and the next one looked at.
+-- A job whose site is to be left alone is put off, and the next one looked at. One that is left to workers with another yt-dlp
+-- stays where it is.
 -- A call that comes again with its mark, because its answer was lost, is given the jobs that it was given then; if it has
 -- fewer slots by now, the others go back to the front of their line, and no attempt is spent.
 -- KEYS  1 base of the shard
@@ -10,13 +11,14 @@
 --       11 name of the address that sites see   12 jobs of one site at once through it (empty: any number)
 --       13 which yt-dlp the worker has (empty: it cannot tell)
 --       14.. lanes in order of preference, each followed by that of less urgent jobs
--- Returns {ms until something is due (0: call again at once, -1: nothing is), failed} or {0, failed, for each job: id, fence, attempt, max
+-- Returns {ms until something is due (0: call again at once, -1: nothing is), failed, jobs left to others} or {0, failed, jobs left to
+--         others, for each job: id, fence, attempt, max
 --         attempts, spec, ms it stood in line, progress of an attempt with this number that was lost (empty: none), lane, span of
 --         a trace (empty: none)}; failed: jobs that have, for their lost leases; told once, so lost with the answer
 local STEPS = 64 -- jobs put off, clients parked and stale entries passed over in one call; a wake token calls again
 local worker, mark, lease_ms, want, version = ARGV[1], ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[13]
 local asked = K.asked .. worker .. ':' .. ARGV[2]
-local answer, ids = { '0', '0' }, {}
+local answer, ids = { '0', '0', '0' }, {}
 
 local function give(j, fence, waited)
   ids[#ids + 1] = j.id
@@ -54,6 +56,7 @@ local function begin(j, client, via)
   local fence = int(math.max(MICROS, tonumber(j.tok or '0') + 1))
   local waited = NOW - (call('ZSCORE', K.queued .. j.lane, j.id) or NOW)
   j.att, j.via = j.att + 1, via
+  begins(j, version)
   call('HSET', K.job .. j.id, 'tok', fence, 'wk', worker, 'att', int(j.att), 'via', via, 'yt', int(j.att) .. ' ' .. version)
   move(j, S.running, { deadline = NOW + lease_ms, client = client, popped = j.own == client })
   if j.kind == ARGV[7] then sample('wait', string.format('%.3f', waited / 1000)) end
@@ -61,14 +64,41 @@ local function begin(j, client, via)
 end
 
 local steps, vts = 0, {}
+local LOOKS, AHEAD = 256, 8 -- jobs looked at in one call, and of one client, while some may be left to others
+local looks, left, soonest = 0, {}, math.huge -- left: of each lane the first so many clients, who keep their turns
+
+-- The next job of a client for this worker, taken off its list, as an id and what is recorded; false: all that it has now are
+-- left to others; nil: it has none.
+local function next_of(client, lane)
+  local list = K.list .. lane .. ':' .. client
+  if not on_trial() then
+    local jid = call('LPOP', list)
+    return jid or nil, jid and load(jid)
+  end
+  local is_left
+  for _, jid in ipairs(call('LRANGE', list, 0, math.min(AHEAD, LOOKS - looks) - 1)) do
+    looks = looks + 1
+    local j = load(jid)
+    local ms = j and may(MAY.lease, j.st) and j.lane == lane and leaves(j, version)
+    if not ms then
+      call('LREM', list, 1, jid)
+      return jid, j
+    end
+    is_left, soonest = true, math.min(soonest, ms)
+    answer[3] = int(answer[3] + 1)
+  end
+  return is_left and false
+end
+
 -- Takes the next job of a lane; false when there is none to be had.
 local function take(lane)
   local ring = K.ring .. lane
-  while steps < STEPS do
-    local first = call('ZRANGE', ring, 0, 0, 'WITHSCORES')
+  while steps < STEPS and looks < LOOKS do
+    local place = left[lane] or 0
+    local first = call('ZRANGE', ring, place, place, 'WITHSCORES')
     local client, vt = first[1], first[2]
     if not client then
-      call('DEL', K.wake .. lane) -- nobody needs to come for what is not there
+      if place == 0 then call('DEL', K.wake .. lane) end -- nobody needs to come for what is not there
       return false
     end
     local limit, weight = string.match(call('GET', K.caps .. client) or ':1', '^(%d*):(%d+)$')
@@ -76,9 +106,10 @@ local function take(lane)
       call('ZREM', ring, client)
       call('HSET', K.park .. client, lane, vt)
     else
-      local jid = call('LPOP', K.list .. lane .. ':' .. client)
-      local j = jid and load(jid)
-      if not jid then
+      local jid, j = next_of(client, lane)
+      if jid == false then
+        left[lane], steps = place + 1, steps - 1 -- `looks` counts these
+      elseif not jid then
         -- Only now: one who submits a job at a time must not jump the line by leaving and coming back.
         call('ZREM', ring, client)
       elseif j and may(MAY.lease, j.st) and j.lane == lane then
@@ -110,13 +141,17 @@ local function take_next()
 end
 local function take_all() while #ids < want and take_next() do end end
 take_all()
-if #ids == 0 and look_after(0)[1] > 0 then take_all() end -- who has nothing to do can look
+if #ids == 0 and look_after(0)[1] > 0 then -- who has nothing to do can look
+  left = {} -- who has come back may stand before them
+  take_all()
+end
 
 for lane, vt in pairs(vts) do call('HSET', K.vt, lane, vt) end
 for i = 14, #ARGV do wake_another(ARGV[i]) end
 if #ids > 0 then
   call('SET', asked, mark .. ' ' .. table.concat(ids, ' '), 'PX', lease_ms)
 elseif steps < STEPS then
-  answer[1] = int(next_due() or -1)
+  local due = math.min(next_due() or math.huge, soonest)
+  answer[1] = int(due < math.huge and due or -1)
 end
 return answer

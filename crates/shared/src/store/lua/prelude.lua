@@ -1,7 +1,7 @@
 -- What every script shares: the clock, a job's record, and `move`, the one way from state to state.
 -- Names that stand for texts are replaced by Rust before this is sent: K (keys, below the base of a shard), S (words
 -- of states), MAY (states that an action may leave), LANE (how the names of lanes end, and their `turns`), ANYBODY (who
--- stands for all clients), KIND (kinds of jobs), CODE (of failures).
+-- stands for all clients), KIND (kinds of jobs), CODE (of failures), VERDICT (on a yt-dlp that is on trial).
 -- Nothing here decodes a spec, a request, progress or a result: they are opaque bytes.
 
 local B = KEYS[1]
@@ -18,11 +18,11 @@ local function int(x) return string.format('%.0f', x) end
 
 local function load(jid)
   local v = call('HMGET', K.job .. jid, 'st', 'own', 'chg', 'lane', 'tok', 'cx', 'fp', 'n', 'att', 'max', 'kind', 'keep',
-    'si', 'via')
+    'si', 'via', 'yt', 'shy')
   if not v[1] then return nil end
   return { id = jid, st = v[1], own = v[2], chg = v[3], lane = v[4], tok = v[5], cx = v[6], fp = v[7],
     n = tonumber(v[8]), att = tonumber(v[9]), max = tonumber(v[10]), kind = v[11], keep = v[12],
-    site = v[13], via = v[14] }
+    site = v[13], via = v[14], yt = v[15], shy = v[16] }
 end
 
 -- Is `state` one of `states`, as MAY has them?
@@ -226,7 +226,7 @@ local function move(j, to, at)
     call('HINCRBY', K.count, j.kind .. ':' .. to, 1)
     call('HSET', key, 'st', to, 'ft', int(NOW))
     -- what only its runs needed; a retry brings an order of its own
-    call('HDEL', key, 'spec', 'chg', 'wk', 'crash', 'si', 'via')
+    call('HDEL', key, 'spec', 'chg', 'wk', 'crash', 'si', 'via', 'shy')
     call('PEXPIRE', key, j.keep)
     tell_all(j, to)
     note(K.ends, int(NOW), 64)
