@@ -27,6 +27,7 @@ use haul_worker::relay::{self, Relays};
 use haul_worker::scratch::Scratch;
 use haul_worker::segments::{self, Segments};
 use haul_worker::shape::Lane;
+use haul_worker::storage_watch::StorageWatch;
 use haul_worker::thumbnails::Thumbnails;
 use haul_worker::webhooks::Webhooks;
 use haul_worker::ytdlp::{Ytdlp, YtdlpSettings};
@@ -151,6 +152,7 @@ async fn context(order: &Order, scratch: &str) -> Result<Context> {
         ),
         store: stage::store(&order.redis)?,
         storage: Arc::new(Storage::connect(&config.storage, Role::Worker).await?),
+        storage_watch: StorageWatch::default(),
         cache: MetadataCache::new(Server::at(&order.redis, 1)?, config.lives.metadata),
         objects_due: Notify::new(),
         board: Board::default(),

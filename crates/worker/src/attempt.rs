@@ -208,6 +208,9 @@ async fn settle(
             }
         }
         (None | Some(StopReason::Cancelled), Outcome::Failed(failure)) => {
+            if lease.kind == Kind::Download && failure.kind == FailureKind::StorageUnavailable {
+                ctx.storage_watch.failed().await;
+            }
             let delay = ctx.config.retry.delay(leased.attempt, failure.retry_after);
             match surely(|| ctx.store.fail(lease, &failure, delay)).await {
                 Ok(Ended::Cancelled) => {

@@ -17,7 +17,7 @@ use crate::context::Context;
 /// Jobs taken at once at most. They begin one after the other, so that none waits long for those before it.
 const BATCH: usize = 32;
 
-/// Before Redis, or the free disk, is asked again.
+/// Before Redis, the store of results, or the free disk, is asked again.
 const BREATH: Duration = Duration::from_secs(2);
 
 /// The right to have a job under way; free again when dropped.
@@ -69,15 +69,16 @@ impl Queue {
     /// The next jobs, at least one; `None` when the worker stops.
     async fn next(&mut self, ctx: &Context, most: usize, stop: &CancellationToken) -> Option<Vec<Leased>> {
         while !stop.is_cancelled() {
-            // a look at metadata needs none
-            let room = if self.kind == Kind::Download { ctx.room_for(most).await } else { most };
-            if room == 0 {
-                if self.is_news() {
-                    tracing::warn!("no download is taken: less than HAUL_MIN_FREE_DISK is free for scratch");
+            let room = match self.room(ctx, most).await {
+                Ok(room) => room,
+                Err(why) => {
+                    if self.is_news() {
+                        tracing::warn!("no download is taken: {why}");
+                    }
+                    stop.run_until_cancelled(tokio::time::sleep(BREATH)).await?;
+                    continue;
                 }
-                stop.run_until_cancelled(tokio::time::sleep(BREATH)).await?;
-                continue;
-            }
+            };
             self.claims.done_with(ctx.ytdlp.version());
             // Never given up half-way: a job may have been taken.
             let waited = match self.claims.take(room).await {
@@ -95,6 +96,20 @@ impl Queue {
             }
         }
         None
+    }
+
+    /// How many jobs there is room for, at least one and at most `most`; or why there is none.
+    async fn room(&self, ctx: &Context, most: usize) -> Result<usize, &'static str> {
+        if self.kind == Kind::Metadata {
+            return Ok(most); // a look needs neither disk nor store
+        }
+        if !ctx.storage_watch.takes_results(&ctx.storage).await {
+            return Err("the store of results does not answer");
+        }
+        match ctx.room_for(most).await {
+            0 => Err("less than HAUL_MIN_FREE_DISK is free for scratch"),
+            room => Ok(room),
+        }
     }
 
     /// What keeps jobs away is told once a minute.

@@ -24,6 +24,7 @@ use crate::sandbox::Sandbox;
 use crate::scratch::Scratch;
 use crate::segments::Segments;
 use crate::shape::Lane;
+use crate::storage_watch::StorageWatch;
 use crate::thumbnails::Thumbnails;
 use crate::webhooks::Webhooks;
 use crate::ytdlp::Ytdlp;
@@ -44,6 +45,8 @@ pub struct Context {
     pub store: JobStore,
     /// Where results go.
     pub storage: Arc<Storage>,
+    /// Whether it takes them.
+    pub storage_watch: StorageWatch,
     /// Where findings go.
     pub cache: MetadataCache,
     /// Told when there are objects whose time is over.

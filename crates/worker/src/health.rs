@@ -1,7 +1,7 @@
 //! The worker's own port: alive, ready, metrics. For operators and probes; never for clients.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -9,9 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use haul_shared::metrics::CONTENT_TYPE;
-use haul_shared::storage::Storage;
 use serde_json::json;
-use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
@@ -21,33 +19,10 @@ use crate::context::Context;
 /// A scrape waits no longer for Redis: less than Prometheus waits for us.
 const SCRAPE: Duration = Duration::from_secs(3);
 
-/// Between two questions to the store of results: in a bucket each is a write that is paid for.
-const ASK_STORAGE_EVERY: Duration = Duration::from_secs(5);
-
 #[derive(Clone)]
 struct Probe {
     ctx: Arc<Context>,
     draining: CancellationToken,
-    storage: Arc<LastAnswer>,
-}
-
-/// What the store of results answered last, and when.
-#[derive(Default)]
-struct LastAnswer(Mutex<Option<(Instant, bool)>>);
-
-impl LastAnswer {
-    async fn is_ready(&self, storage: &Storage) -> bool {
-        let mut last = self.0.lock().await;
-        if let Some((_, is_ready)) = last.filter(|(asked, _)| asked.elapsed() < ASK_STORAGE_EVERY) {
-            return is_ready;
-        }
-        let answer = storage.ready().await;
-        if let Err(error) = &answer {
-            tracing::warn!(error = error as &dyn std::error::Error, "the store of results is not ready");
-        }
-        *last = Some((Instant::now(), answer.is_ok()));
-        answer.is_ok()
-    }
 }
 
 /// The routes. `draining` is cancelled when the worker takes no more jobs.
@@ -56,13 +31,14 @@ pub fn router(ctx: Arc<Context>, draining: CancellationToken) -> Router {
         .route("/healthz", get(|| async { Json(json!({"status": "ok"})) }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics).layer(CompressionLayer::new()))
-        .with_state(Probe { ctx, draining, storage: Arc::default() })
+        .with_state(Probe { ctx, draining })
 }
 
 /// Ready to take jobs: Redis and the store of results answer, there is disk, and the worker is not about to stop.
 async fn ready(State(probe): State<Probe>) -> Response {
+    let ctx = &probe.ctx;
     let (redis, storage, room) =
-        tokio::join!(probe.ctx.store.ping(), probe.storage.is_ready(&probe.ctx.storage), probe.ctx.has_room());
+        tokio::join!(ctx.store.ping(), ctx.storage_watch.is_ready(&ctx.storage), ctx.has_room());
     let word = |fine: bool| if fine { "ok" } else { "failed" };
     let draining = probe.draining.is_cancelled();
     let ready = redis.is_ok() && storage && room && !draining;
@@ -71,7 +47,7 @@ async fn ready(State(probe): State<Probe>) -> Response {
         "redis": word(redis.is_ok()),
         "storage": word(storage),
         "disk": if room { "ok" } else { "full" },
-        "sandbox": probe.ctx.sandbox.tier().word(),
+        "sandbox": ctx.sandbox.tier().word(),
     });
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(body)).into_response()

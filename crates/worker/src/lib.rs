@@ -25,6 +25,7 @@ pub mod meter;
 pub mod pipeline;
 pub mod scratch;
 pub mod stages;
+pub mod storage_watch;
 pub mod thumbnails;
 pub mod way;
 pub mod webhooks;

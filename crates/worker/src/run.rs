@@ -33,6 +33,7 @@ use crate::sandbox::Sandbox;
 use crate::scratch::Scratch;
 use crate::segments::{self, Segments};
 use crate::shape::Lane;
+use crate::storage_watch::StorageWatch;
 use crate::thumbnails::Thumbnails;
 use crate::webhooks::{self, Webhooks};
 use crate::ytdlp::{Unusable, WarmSettings, Ytdlp};
@@ -195,6 +196,7 @@ async fn build(config: WorkerConfig) -> anyhow::Result<Context> {
         id,
         store,
         storage: Arc::new(storage),
+        storage_watch: StorageWatch::default(),
         cache,
         objects_due: Notify::new(),
         board: Board::default(),

@@ -23,6 +23,34 @@ async fn an_upload_that_is_refused_is_sent_again_within_the_attempt() -> Result<
 }
 
 #[tokio::test]
+async fn while_a_bucket_is_away_jobs_spend_no_attempt_but_that_in_which_this_was_found_out() -> Result<()> {
+    // One worker went on taking jobs, until each had spent its attempts on a bucket that was away for a minute.
+    let house = House::open(Store::S3, &[SHORT_LEASE, ("HAUL_MAX_ATTEMPTS", "2"), ("HAUL_SLOTS", "1")]).await?;
+    let worker = house.worker(&[]).await?;
+    s3(&house).fail(Call::Put, usize::MAX, Refusal::Refused(503));
+    let url = house.origin.url("/progressive.mp4");
+    let mut jobs = Vec::new();
+    for nth in 0..3 {
+        jobs.push(house.order(&request(&format!("{url}?{nth}"), json!({}))).await?);
+    }
+    let first = house.until(&jobs[0], |view| !view["next_attempt_at"].is_null()).await?;
+    assert_eq!(first["attempt"], 1, "{first}");
+    let asked = s3(&house).counts().seen(Call::Put);
+    s3(&house).wait_until(|counts| counts.seen(Call::Put) > asked).await;
+    for job in &jobs[1..] {
+        let view = house.get(job).await?.json();
+        assert_eq!((&view["status"], &view["attempt"]), (&json!("queued"), &json!(0)), "{view}");
+    }
+
+    s3(&house).recover();
+    for job in &jobs {
+        assert_eq!(house.end(job).await?["status"], "completed");
+    }
+    assert_eq!(house.metric(&worker, "haul_jobs_lost_total").await?, 0.0);
+    audit(&house.redis).await
+}
+
+#[tokio::test]
 async fn an_upload_that_hangs_keeps_its_lease_until_the_attempts_time_is_over_and_leaves_nothing() -> Result<()> {
     let variables = [SHORT_LEASE, ("HAUL_JOB_TIMEOUT", "20s"), ("HAUL_MAX_ATTEMPTS", "1"), ("HAUL_SLOTS", "2")];
     let house = House::open(Store::S3, &variables).await?;

@@ -36,7 +36,7 @@ pub struct Plan {
 pub struct WorkerPlan {
     /// `HAUL_SLOTS`.
     pub slots: u32,
-    /// `HAUL_REGIONS`, by number, in order of preference.
+    /// `HAUL_REGION` of a worker, by number, in order of preference.
     pub regions: Vec<usize>,
     /// `HAUL_EGRESS_NAME`, by number.
     pub egress: usize,
