@@ -20,6 +20,7 @@ def hold(is_so: object, fault: str) -> None:
 
 
 def each_is_confined(file: Compose) -> None:
+    built_here = {it["image"] for it in file.all.values() if "build" in it}
     for name, it in file.all.items():
         hold(it.get("read_only") is True, f"{name}: its root can be written to")
         hold(it.get("cap_drop") == ["ALL"], f"{name}: keeps capabilities")
@@ -29,7 +30,7 @@ def each_is_confined(file: Compose) -> None:
         for limit in "mem_limit", "pids_limit", "cpus", "ulimits":
             hold(limit in it, f"{name}: has no {limit}")
         hold(it.get("logging", {}).get("options", {}).get("max-size"), f"{name}: its log grows for ever")
-        hold(re.search(r":[^:@/]*\d", it["image"]) or "build" in it, f"{name}: its image has no version")
+        hold(re.search(r":[^:@/]*\d", it["image"]) or it["image"] in built_here, f"{name}: its image has no version")
         for source, target, read_only in file.mounts(name):
             if source.startswith("."):
                 hold(read_only, f"{name}: can write to {source}")
@@ -37,6 +38,17 @@ def each_is_confined(file: Compose) -> None:
             else:
                 hold(source in file.volumes, f"{name}: there is no volume {source}")
             hold("docker.sock" not in source, f"{name}: rules Docker")
+
+
+def each_image_comes_from_one_place(file: Compose) -> None:
+    """Who builds an image is one; its others neither build it at the same time nor ask a registry for it."""
+    builders = {name: it["image"] for name, it in file.all.items() if "build" in it}
+    for name, image in builders.items():
+        others = {other for other in builders if builders[other] == image} - {name}
+        hold(not others, f"{name}: {others} would build {image} at the same time")
+    for name, it in file.all.items():
+        if name not in builders and it["image"] in builders.values():
+            hold(it.get("pull_policy") == "never", f"{name}: asks a registry for {it['image']}, which is built here")
 
 
 def each_says_how_it_is(file: Compose) -> None:
@@ -129,7 +141,7 @@ def every_knob_is_explained(file: Compose) -> None:
 
 def main() -> None:
     file = Compose()
-    for check in (each_is_confined, each_says_how_it_is, only_some_have_a_way_out, all_is_published_on_loopback,
+    for check in (each_is_confined, each_image_comes_from_one_place, each_says_how_it_is, only_some_have_a_way_out, all_is_published_on_loopback,
                   the_default_is_what_is_promised, no_secret_is_written_down, every_knob_is_explained):
         check(file)
     for fault in faults:
