@@ -16,12 +16,20 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from fractions import Fraction
 
 ADMIN = os.environ.get("GARAGE_ADMIN", "http://127.0.0.1:3903")
 BUCKET = os.environ["HAUL_S3_BUCKET"]
 SECRETS = os.environ.get("SECRETS", "/secrets")
 ATTEMPTS, ANSWERED_WITHIN_S = 5, 10
 DAY_S = 24 * 3600
+# by docs/decisions/0036 nobody has a link to what is older than the first two together, and no upload goes on for longer than the third
+LIVES = {"HAUL_JOB_TTL": "48h", "HAUL_RESULT_TTL": "24h"}
+LONGEST = {"HAUL_JOB_TIMEOUT": "1h"}
+# hours, minutes, seconds, milliseconds: each in seconds, and by the names that Haul knows
+UNITS = (3600, 60, 1, Fraction(1, 1000))
+NAMES = ("h|hrs?|hours?", "m|mins?|minutes?", "s|secs?|seconds?", "ms|msecs?|millis?|milliseconds?")
+COUNT = r"\d+(?:[.,]\d+)?"
 
 
 def say(what: str) -> None:
@@ -112,22 +120,38 @@ def forget_others(bucket_id: str, ours: set[str]) -> None:
             say(f"a former key, {key['name']}, is removed")
 
 
+def duration(text: str) -> Fraction | None:
+    """Seconds of what Haul takes for a duration (crates/shared/src/config/parse.rs): `24h`, `1.5 hours`, `1h, 30min`, `24:00:00`,
+    `PT24H`. None for what it refuses, and for parts of a millisecond."""
+    text = text.strip().removeprefix("+")
+    if ":" in text:
+        pattern = r"(\d+):(\d+):(\d+(?:[.,]\d+)?)"
+    elif text[:1] in "Pp":
+        pattern = "(?i:PT" + "".join(rf"(?:({COUNT}){unit})?" for unit in "HMS") + ")"
+    else:
+        pattern = "".join(rf"(?:({COUNT})\s*(?:{names})(?:,?\s+|(?=\d)|$))?" for names in NAMES)
+    found = re.fullmatch(pattern, text, re.A)
+    counts = found.groups() if found else ()
+    if not any(counts):
+        return None
+    return sum(Fraction((count or "0").replace(",", ".")) * unit for count, unit in zip(counts, UNITS))
+
+
 def days(variables: dict[str, str]) -> int:
     """So many whole days as all of these lives together take."""
-    units, seconds = {"h": 3600, "m": 60, "s": 1}, 0
+    seconds = Fraction()
     for name, default in variables.items():
         text = os.environ.get(name) or default
-        if not re.fullmatch(r"(\d+[hms]\s*)+", text):
-            sys.exit(f"bucket: {name}: {text} is not a duration such as 24h")
-        seconds += sum(int(count) * units[unit] for count, unit in re.findall(r"(\d+)([hms])", text))
+        life = duration(text)
+        if life is None:
+            sys.exit(f"bucket: {name}: please write {text!r} in hours, minutes and seconds, such as 24h, 1h 30m or 90m")
+        seconds += life
     return math.ceil(seconds / DAY_S)
 
 
 def lifecycle() -> list[dict]:
-    """A second broom behind the workers, for what none of them is left to remove: nothing that somebody may still have a link to is as
-    old (docs/decisions/0036), and no upload that goes on is."""
-    expiry = days({"HAUL_JOB_TTL": "48h", "HAUL_RESULT_TTL": "24h"})
-    abort = days({"HAUL_JOB_TIMEOUT": "1h"})
+    """A second broom behind the workers, for what none of them is left to remove."""
+    expiry, abort = days(LIVES), days(LONGEST)
     return [
         {"ID": "results", "Status": "Enabled", "Expiration": {"Days": expiry}},
         {"ID": "uploads", "Status": "Enabled", "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": abort}},
@@ -143,7 +167,8 @@ def main() -> None:
     say(f"{BUCKET} is there; it removes results after {expiry} days, unfinished uploads after {abort}")
 
 
-try:
-    main()
-except (Refused, OSError) as error:
-    sys.exit(f"bucket: {error}")
+if __name__ == "__main__":
+    try:
+        main()
+    except (Refused, OSError) as error:
+        sys.exit(f"bucket: {error}")

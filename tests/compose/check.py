@@ -3,6 +3,7 @@
 usage: .tools/checks/bin/python tests/compose/check.py
 """
 
+import os
 import re
 import sys
 
@@ -11,6 +12,13 @@ from model import TOP, Compose, env_example, seconds, size
 WAY_OUT = {"worker", "edge"}
 ONCE = {"prepare", "bucket"}
 CAPABILITIES = {"prepare": ["CHOWN"], "edge": ["NET_BIND_SERVICE"]}
+# what Haul takes for a duration, and what it does not (the crate jiff reads it; each was asked of `haul-api doctor`)
+DURATIONS = {"30s": 30, "90m": 5400, "24h": 86_400, "1h 30m": 5400, "1h30m": 5400, " 24h ": 86_400, "+24h": 86_400, "36hours": 129_600,
+             "2 hours": 7200, "1hr": 3600, "24hrs": 86_400, "90min": 5400, "90 mins": 5400, "90 minutes": 5400, "5400sec": 5400,
+             "5400 seconds": 5400, "3600000ms": 3600, "5400000 milliseconds": 5400, "1.5h": 5400, "1,5h": 5400, "1h, 30m": 5400,
+             "24:00:00": 86_400, "PT24H": 86_400, "pt1h30m": 5400, "PT0.5H": 1800}
+NO_DURATIONS = ("", "24", "h", "-24h", "24h ago", "24H", "1d", "1 d", "P1D", "PT", "1h30", "1:30", "1h,", "1h,30m", "30m 1h", "1h 1h",
+                ".5h", "soon")
 faults: list[str] = []
 
 
@@ -139,10 +147,25 @@ def every_knob_is_explained(file: Compose) -> None:
     hold(fixed == ours, f"set for good are {fixed ^ ours} beside what is known here")
 
 
+def lives_are_read_as_haul_reads_them(_: Compose) -> None:
+    os.environ["HAUL_S3_BUCKET"] = "media"
+    sys.path.append(str(TOP / "deploy/compose"))
+    import bucket
+
+    for text, expected in DURATIONS.items():
+        hold(bucket.duration(text) == expected, f"bucket: {text!r} is {bucket.duration(text)} s, not {expected}")
+    for text in NO_DURATIONS:
+        hold(bucket.duration(text) is None, f"bucket: {text!r} is taken for a duration")
+    for lives in bucket.LIVES, bucket.LONGEST:
+        for name, default in lives.items():
+            hold(default == env_example()[name], f"bucket: {name} is {default} by default")
+
+
 def main() -> None:
     file = Compose()
-    for check in (each_is_confined, each_image_comes_from_one_place, each_says_how_it_is, only_some_have_a_way_out, all_is_published_on_loopback,
-                  the_default_is_what_is_promised, no_secret_is_written_down, every_knob_is_explained):
+    for check in (each_is_confined, each_image_comes_from_one_place, each_says_how_it_is, only_some_have_a_way_out,
+                  all_is_published_on_loopback, the_default_is_what_is_promised, no_secret_is_written_down, every_knob_is_explained,
+                  lives_are_read_as_haul_reads_them):
         check(file)
     for fault in faults:
         print(f"check: {fault}", file=sys.stderr)

@@ -251,6 +251,8 @@ class Visitor:
 
 def through_the_edge(machine: Machine, first: str) -> None:
     variables = {"HAUL_PUBLIC_URL": "https://haul.localhost", "HAUL_S3_PUBLIC_ENDPOINT": "https://media.localhost", "EDGE_ADDRESS": "0.0.0.0"}
+    # both processes and `bucket` read it
+    variables["HAUL_RESULT_TTL"] = "36 hours"
     machine.down("api")
     machine.up(variables, ("edge",))
     neighbour, other, stranger = (Visitor(machine, address) for address in ("192.168.77.5", "192.168.77.6", "93.184.215.78"))
