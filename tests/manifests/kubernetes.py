@@ -207,8 +207,10 @@ class Cluster:
         recorded = set(re.findall(r'record: (\S+)', text('deploy/prometheus/rules/recording.yml')))
         for trigger in (depth, age):
             query = trigger['metadata']['query']
-            series = re.findall(r'([a-z_:]+){region="(\w+)"}', query)
-            self.unless(series and all(name in recorded and name.endswith(':max') and place == region for name, place in series), f'{query} is of another region, or of no rule')
+            series = re.findall(r'(region:[a-z_:]+)(?:{region="(\w+)"})?', query)
+            self.unless(series and all(name in recorded and place == region for name, place in series), f'{query} is of another region, or of no rule')
+            # among what waits are jobs that nobody may start
+            self.unless('clamp_max(' in query and '(region:haul_region_slots:busy_ratio{' in query, f'{query}: one client makes a fleet of any size')
             self.unless(trigger['metadata']['ignoreNullValues'] == 'false', 'no answer is taken for an empty queue')
         self.unless((depth['metricType'], age['metricType']) == ('AverageValue', 'Value'), 'depth is shared by workers, age is not')
         self.unless(depth['metadata']['threshold'] == worker['HAUL_SLOTS'], 'a worker has another number of slots than it is counted for')
