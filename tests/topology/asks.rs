@@ -140,6 +140,16 @@ impl Ask {
         }
     }
 
+    /// How long a refusal may take that was asked for while the part was away: twice what `docs/FAILURES.md` promises, for the
+    /// machine may have other things to do. A wait is over first, and the store is given its twenty seconds.
+    pub fn refused_within(self) -> Duration {
+        match self {
+            Self::Wait => Duration::from_secs(20 + 25),
+            Self::Content | Self::Thumbnail => self.limit() + Duration::from_secs(5),
+            _ => Duration::from_secs(25),
+        }
+    }
+
     /// What it can't do without.
     pub fn needs(self) -> &'static [Part] {
         use Part as P;
@@ -185,7 +195,9 @@ impl Ask {
             Part::Queue => &[Self::Order, Self::Job, Self::List, Self::Link, Self::Ready],
             Part::Store => &[Self::Content, Self::Ready],
             Part::Itself => &[Self::Ready],
-            Part::Cache | Part::Worker => &[],
+            // of an address that nobody has asked for: no API can remember it
+            Part::Cache => &[Self::Metadata],
+            Part::Worker => &[],
         }
     }
 

@@ -7,7 +7,7 @@ use anyhow::Result;
 use haul_tests::processes::until;
 
 use crate::customers::{Customers, End};
-use crate::judge::{Away, Missing, Reckoning, not_shown, told, wrongly_told};
+use crate::judge::{Away, Missing, Reckoning, late, not_shown, told, wrongly_told};
 use crate::machines::Machine;
 use crate::roads::{How, Link};
 use crate::topology::Topology;
@@ -97,6 +97,7 @@ pub async fn journey(
     if !matches!(journey.happens, Happens::Replacement(_)) {
         wrong.extend(not_shown(&journal.heard, away, journey.missing));
     }
+    wrong.extend(late(&journal.heard, away, journey.missing));
     wrong.extend(reckoning.ended(&journal.orders, &tag).await?);
     if journal.never_taken > 0 {
         wrong.insert(format!("{} orders were never taken", journal.never_taken));

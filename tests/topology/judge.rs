@@ -60,6 +60,20 @@ pub fn not_shown(heard: &[Heard], away: Away, missing: &Missing) -> BTreeSet<Str
     hidden
 }
 
+/// What was refused too late.
+pub fn late(heard: &[Heard], away: Away, missing: &Missing) -> BTreeSet<String> {
+    let is_missing = |one: &&Heard| missing.iter().any(|(machine, _)| *machine == one.whom);
+    let is_refused = |one: &&Heard| matches!(one.told, Told::Answer { status: 503, .. });
+    let asked = heard.iter().filter(|one| one.began > away.from && away.touches(one));
+    let late =
+        asked.filter(is_missing).filter(is_refused).filter(|one| one.ended - one.began > one.ask.refused_within());
+    late.map(|one| {
+        let seconds = (one.ended - one.began).as_secs_f64();
+        format!("{} told {:?} only after {seconds:.1} s: {}", one.whom, one.ask, one.told)
+    })
+    .collect()
+}
+
 /// What those who asked a process were told meanwhile, and what took longest.
 pub fn told(heard: &[Heard], away: Away, machine: Machine) -> String {
     let mut counts: BTreeMap<&Told, BTreeMap<Ask, usize>> = BTreeMap::new();

@@ -139,6 +139,14 @@ impl Roads {
         }
     }
 
+    /// Can any of these links be cut? Proxies stand only where a process goes.
+    pub fn lead(&self, links: &[Link]) -> bool {
+        match self {
+            Self::Network => true,
+            Self::Wires { wires, .. } => links.iter().any(|link| wires.contains_key(link)),
+        }
+    }
+
     /// Cuts links.
     pub fn cut(&self, links: &[Link], how: How) -> Result<()> {
         self.change(links, how, true)
