@@ -4,11 +4,19 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use haul_tests::redis::Redis;
+use redis::aio::MultiplexedConnection;
 
 use crate::roles::{Part, script};
+
+/// Between two looks at whether all is done: the same for all, Haul included, and from outside, so that whoever works only works.
+pub const LOOK: Duration = Duration::from_millis(5);
+
+/// How long that may take.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where the programs of others are.
 #[derive(Debug, Clone, clap::Args)]
@@ -73,14 +81,35 @@ impl Other {
         for worker in &mut workers {
             worker.go().await?;
         }
-        let mut seconds = 0.0_f64;
-        for worker in &mut workers {
-            seconds = seconds.max(worker.number().await?);
-        }
-        drop(workers);
+        // one says so when it begins: before that its loop may have to wake up, which is not what is measured
+        workers.first_mut().context("there is one")?.line().await?;
+        let began = Instant::now();
         let mut connection = self.redis.connection().await?;
+        let mut tick = tokio::time::interval(LOOK);
+        while !self.is_done(&mut connection, jobs).await? {
+            tick.tick().await;
+            ensure!(began.elapsed() < PATIENCE, "{} did not get done", self.script);
+        }
+        let seconds = began.elapsed().as_secs_f64();
+        drop(workers);
         redis::cmd("FLUSHALL").query_async::<()>(&mut connection).await?;
         Ok(seconds)
+    }
+
+    /// Has it done so many jobs?
+    async fn is_done(&self, connection: &mut MultiplexedConnection, jobs: u64) -> Result<bool> {
+        let finished = match self.script {
+            "bullmq.cjs" => "bull:bench:completed",
+            "rq_queue.py" => "rq:finished:bench",
+            // Celery has no such list: all have a result, none waits, and none is unacknowledged
+            _ => {
+                let mut pipe = redis::pipe();
+                pipe.cmd("DBSIZE").cmd("LLEN").arg("bench").cmd("HLEN").arg("unacked");
+                let (keys, waiting, unacked): (u64, u64, u64) = pipe.query_async(connection).await?;
+                return Ok(keys >= jobs && waiting == 0 && unacked == 0);
+            }
+        };
+        Ok(redis::cmd("ZCARD").arg(finished).query_async::<u64>(connection).await? >= jobs)
     }
 
     /// Gets ready for jobs one by one.

@@ -12,7 +12,7 @@ use super::Field;
 use super::table::{Better, Table};
 use crate::figures::Rounds;
 use crate::noop::now_ns;
-use crate::others::{Other, Singles};
+use crate::others::{LOOK, Other, PATIENCE, Singles};
 use crate::queue::{self, ms_between};
 use crate::roles::Part;
 use crate::stage::{self, address};
@@ -26,10 +26,6 @@ const SLOTS: usize = 64;
 /// Jobs that are submitted one by one, in each round, and the pause between two of them.
 const SINGLES: usize = 40;
 const PAUSE: Duration = Duration::from_millis(15);
-
-/// Between two looks at whether all is done, and how long that may take.
-const LOOK: Duration = Duration::from_millis(5);
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One who takes part.
 pub struct Contestant {

@@ -54,9 +54,3 @@ def end_with_input(children=lambda: ()):
 def die_with_parent():
     """A part that is killed takes its children along (`PR_SET_PDEATHSIG` of prctl(2))."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-
-
-def until(is_so):
-    """Waits until something is so, and looks often: what it waits for is timed."""
-    while not is_so():
-        time.sleep(0.002)
