@@ -17,6 +17,7 @@ fn plan(workers: u32, slots: u32) -> Plan {
             fixed_seconds: Draw::Exponential(2.0),
             bytes_per_second: Draw::Fixed(1e6),
             coding_ratio: 1.0,
+            relayed: 0.5,
         },
         faults: Faults::default(),
         follow: haul_tests::sim::Follow::default(),

@@ -18,7 +18,7 @@ const MINUTE: f64 = 60.0;
 /// Coding takes so much longer than fetching.
 const CODING: f64 = 2.0;
 
-/// What is assumed of the world. None of it was measured here; each can be turned.
+/// What is assumed of the world and can be turned; none of it was measured here. What else is assumed stands in `profiles` and `day`.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub struct Knobs {
     /// `HAUL_SLOTS`
@@ -48,6 +48,9 @@ pub struct Knobs {
     /// Share of the jobs that are followed, change by change
     #[arg(long, default_value_t = 0.5)]
     pub followed: f64,
+    /// Share of the results that go up as they come, in parts of 5 MiB: the relay, `streaming`. The others are files, in parts of 8 MiB
+    #[arg(long, default_value_t = 0.25)]
+    pub relayed: f64,
     /// Hours that are looked at, after one of warming up
     #[arg(long, default_value_t = 24)]
     pub hours: u32,
@@ -106,6 +109,7 @@ impl Knobs {
             fixed_seconds: Draw::LogNormal { median: self.fixed, sigma: 0.5 },
             bytes_per_second: Draw::LogNormal { median: self.rate * 1e6, sigma: 0.8 },
             coding_ratio: CODING,
+            relayed: self.relayed,
         }
     }
 
@@ -272,7 +276,7 @@ fn asks(fleets: &[(Fleet, Outcome)], knobs: &Knobs, measured: &Measured) {
             number(mean(|cost| cost.out_bytes) / 1e3),
             format!("{:.2} %", mean(|cost| cost.cpu_us) / 1e4),
             format!("{:.2} %", peak(|cost| cost.cpu_us) / 1e4),
-            number(seen.puts as f64 / seconds),
+            number(seen.puts / seconds),
             number(seen.stored_bytes / 1e9 / days),
             number(seen.fetched_bytes / 1e9 / days),
         ]);

@@ -27,7 +27,7 @@ pub fn run(knobs: &Knobs, measured: &Measured, seed: u64) {
     let jobs = seen.completed as f64 * seen.ledger.count(Call::Submit) / seen.accepted as f64;
     let cpu = seen.ledger.cost(&costs).cpu_us / jobs;
     let beat = (costs.one(Call::Beaten).cpu_us + costs.one(Call::Beat).cpu_us / f64::from(knobs.slots)) / 1e6;
-    let puts = seen.puts as f64 / seen.completed as f64;
+    let puts = seen.puts / seen.completed as f64;
     let bytes = seen.stored_bytes / seen.completed as f64;
     let day = 86_400.0;
 

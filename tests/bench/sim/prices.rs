@@ -132,7 +132,7 @@ fn month(knobs: &Knobs, measured: &Measured, downloads: f64, seed: u64) -> Month
             workers,
             wait,
             gb: seen.stored_bytes / 1e9,
-            million_writes: seen.puts as f64 / 1e6,
+            million_writes: seen.puts / 1e6,
             redis: seen.ledger.cost(&measured.costs()).cpu_us / 1e6 / seconds,
         };
     }

@@ -44,7 +44,7 @@ pub fn calibration(measured: &Measured) {
     eprintln!("\nMeasured {} on {}", measured.date, measured.machine);
     table("What a call costs Redis", &["Call", "Commands", "Bytes in", "Bytes out", "Processor, µs"]);
     for call in Call::ALL {
-        let cost = measured.costs().one(call);
+        let cost = measured.costs_in_a_row().one(call);
         let figures = [cost.commands, cost.in_bytes, cost.out_bytes, cost.cpu_us];
         let mut cells = vec![format!("`{}`", call.word())];
         cells.extend(figures.map(|figure| format!("{figure:.1}")));
@@ -103,7 +103,7 @@ pub fn case(case: &Case, real: &Figures, paper: &Figures, jobs: usize) -> Vec<St
             far.push(format!("{}: {name} ({ratio:.2})", case.name));
         }
     }
-    // the processor of a busy machine is no promise, and is told for what it is worth
+    // what one after the other costs is less than what calls cost that come now and then: what predictions take the factor from
     let cpu = (real.cost.cpu_us / jobs as f64, paper.cost.cpu_us / jobs as f64);
     row(&[
         "µs of Redis's processor per job (not judged)".to_owned(),
@@ -112,4 +112,12 @@ pub fn case(case: &Case, real: &Figures, paper: &Figures, jobs: usize) -> Vec<St
         format!("{:.2}", cpu.1 / cpu.0),
     ]);
     far
+}
+
+/// How much more of Redis's processor the calls of a fleet take than calls in a row.
+pub fn redis_cpu(per_second: f64, factor: f64) {
+    eprintln!(
+        "\nOf Redis's processor {factor:.2} times what the same calls cost in a row, with {} round trips a second; the tables below have that factor in them",
+        number(per_second)
+    );
 }

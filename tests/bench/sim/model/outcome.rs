@@ -44,7 +44,7 @@ pub struct Outcome {
     /// Bytes that went into the bucket.
     pub stored_bytes: f64,
     /// Requests of the bucket that write.
-    pub puts: u64,
+    pub puts: f64,
     /// Calls of Redis.
     pub ledger: Ledger,
 }
@@ -89,8 +89,11 @@ impl FromIterator<f64> for Spread {
     }
 }
 
-/// Requests that store an object of so many bytes: one up to 16 MiB, then parts of 5 MiB between a beginning and an end.
-pub(super) fn puts(bytes: u64) -> u64 {
+/// Requests that store an object of so many bytes: one up to 16 MiB, then parts between a beginning and an end. What goes up
+/// as it comes has parts of 5 MiB, which are held in memory; a file has parts of 8 MiB. Which it is decides no wait, so that no
+/// job is drawn to be one or the other: of each this share counts.
+pub(super) fn puts(bytes: u64, relayed: f64) -> f64 {
     const MIB: u64 = 1 << 20;
-    if bytes <= 16 * MIB { 1 } else { bytes.div_ceil(5 * MIB) + 2 }
+    let parts = |part: u64| (bytes.div_ceil(part * MIB) + 2) as f64;
+    if bytes <= 16 * MIB { 1.0 } else { relayed * parts(5) + (1.0 - relayed) * parts(8) }
 }

@@ -72,6 +72,8 @@ pub struct Service {
     pub bytes_per_second: Draw,
     /// Seconds of coding per second of fetching, of jobs that are coded.
     pub coding_ratio: f64,
+    /// Share of the results that go up as they come (the relay, `streaming`), not from a file.
+    pub relayed: f64,
 }
 
 /// What goes wrong.
@@ -115,7 +117,7 @@ impl Default for Limits {
 }
 
 impl Default for Follow {
-    // a long poll that is made again at each change: read from MONITOR
+    // a long poll that is made again at each change: read from MONITOR, of the API that the followed case is run with
     fn default() -> Self {
         Self { looks: 1.0, peeks: 4.0, in_line: Duration::from_secs(5) }
     }

@@ -136,7 +136,7 @@ impl World<'_> {
             if is_counted {
                 self.outcome.completed += 1;
                 self.outcome.stored_bytes += order.bytes as f64;
-                self.outcome.puts += puts(order.bytes) + 1;
+                self.outcome.puts += puts(order.bytes, self.plan.service.relayed) + 1.0;
             }
             self.close(job);
         } else {
