@@ -81,11 +81,15 @@ impl Other {
         for worker in &mut workers {
             worker.go().await?;
         }
-        // one says so when it begins: before that its loop may have to wake up, which is not what is measured
         workers.first_mut().context("there is one")?.line().await?;
-        let began = Instant::now();
         let mut connection = self.redis.connection().await?;
-        let mut tick = tokio::time::interval(LOOK);
+        let (mut tick, told) = (tokio::time::interval(LOOK), Instant::now());
+        // Celery may be amid a look of a second at no queue: its clock runs from the first job that it takes, in its favour
+        while self.script == "celery_queue.py" && waiting(&mut connection).await? >= jobs {
+            tick.tick().await;
+            ensure!(told.elapsed() < PATIENCE, "{} did not begin", self.script);
+        }
+        let began = Instant::now();
         while !self.is_done(&mut connection, jobs).await? {
             tick.tick().await;
             ensure!(began.elapsed() < PATIENCE, "{} did not get done", self.script);
@@ -161,6 +165,11 @@ impl Singles {
         let started = self.worker.number().await?;
         Ok(started - submitted)
     }
+}
+
+/// Jobs that wait for Celery.
+async fn waiting(connection: &mut MultiplexedConnection) -> Result<u64> {
+    Ok(redis::cmd("LLEN").arg("bench").query_async(connection).await?)
 }
 
 /// A rewrite of the append-only file would hit one round and spare another.
