@@ -50,7 +50,7 @@ fn verdict(trial: &Value, site: &Origin) -> String {
 }
 
 #[tokio::test]
-async fn a_new_yt_dlp_is_rolled_back_where_it_breaks_and_preferred_where_it_mends_while_all_jobs_end() -> Result<()> {
+async fn a_new_yt_dlp_is_rolled_back_where_it_breaks_and_promoted_where_it_mends_while_all_jobs_end() -> Result<()> {
     let (programs, broken, mended) = (TempDir::new()?, Origin::start().await, Origin::start().await);
     let (old, new) = (ytdlp(programs.path(), OLD, &mended), ytdlp(programs.path(), NEW, &broken));
     let house = House::open(Store::Disk, &[("HAUL_TRIAL_SHARE", "50")]).await?;
@@ -80,13 +80,13 @@ async fn a_new_yt_dlp_is_rolled_back_where_it_breaks_and_preferred_where_it_mend
             assert_eq!((&view["status"], &view["ytdlp"]), (&json!("completed"), &json!(version)), "{view}");
         }
         trial = extractors(&house).await?["trial"].clone();
-        if verdict(&trial, &broken) == "rolled_back" && verdict(&trial, &mended) == "preferred" {
+        if verdict(&trial, &broken) == "rolled_back" && verdict(&trial, &mended) == "promoted" {
             break;
         }
     }
     assert_eq!(
         (verdict(&trial, &broken), verdict(&trial, &mended)),
-        ("rolled_back".into(), "preferred".into()),
+        ("rolled_back".into(), "promoted".into()),
         "{trial}"
     );
     assert_eq!((&trial["verdict"], trial["since"].is_string()), (&json!("undecided"), true), "one site is not all");
@@ -94,7 +94,8 @@ async fn a_new_yt_dlp_is_rolled_back_where_it_breaks_and_preferred_where_it_mend
 
     for (site, version) in [(&broken, OLD), (&mended, NEW)] {
         let view = house.end(&order(site).await?).await?;
-        assert_eq!((&view["attempt"], &view["ytdlp"]), (&json!(1), &json!(version)), "{view}");
+        assert_eq!((&view["status"], &view["ytdlp"]), (&json!("completed"), &json!(version)), "{view}");
+        assert!(view["attempt"] == 1 || site.address() == mended.address(), "{view}");
     }
     // nobody waits for who has gone: what the old one cannot read fails
     new.stop().await?;
@@ -138,6 +139,10 @@ async fn update_check_tells_what_is_to_be_had_and_how_the_fleet_does_and_its_exi
         store.announce(&worker).await?;
     }
     store.look_at_trial(10).await?;
+    let mut connection = redis.connection().await?;
+    // as if somebody went on looking
+    let trial = ["till", "9000000000000"];
+    redis::cmd("HSET").arg("haul1:{0}:trial").arg(&trial).query_async::<()>(&mut connection).await?;
 
     let (code, report) = checked(&redis.url(), &["2020.1.1", "2099.1.1"], &[]).await?;
     assert_eq!((code, &report["update"], &report["newest"]), (Some(1), &json!(true), &json!("2099.1.1")), "{report}");

@@ -6,6 +6,8 @@ use haul_shared::store::{Trial, Tried};
 
 use super::*;
 
+mod bounds;
+
 const OLD: &str = "2026.08.19";
 const NEW: &str = "2026.09.01";
 
@@ -46,7 +48,11 @@ impl Bench {
         // what has just come comes now, and what was seen is known for longer: the machine may be slow
         let script = "local now = redis.call('TIME') local t = now[1] * 1000 + math.floor(now[2] / 1000) \
                       for _, key in ipairs(redis.call('KEYS', 'haul1:*:q:*')) do \
-                        for _, job in ipairs(redis.call('ZRANGE', key, 0, -1)) do redis.call('ZADD', key, t - ARGV[1], job) end \
+                        for _, job in ipairs(redis.call('ZRANGE', key, 0, -1)) do \
+                          redis.call('ZADD', key, t - ARGV[1], job) \
+                          local record = string.match(key, '^haul1:.-:') .. 'j:' .. job \
+                          if redis.call('HEXISTS', record, 'lf') == 1 then redis.call('HSET', record, 'lf', t - ARGV[1]) end \
+                        end \
                       end \
                       for _, key in ipairs(redis.call('KEYS', 'haul1:*:trial')) do \
                         if redis.call('HGET', key, 'till') ~= '1' then redis.call('HSET', key, 'till', t + 3600000) end \
@@ -134,6 +140,12 @@ async fn a_new_yt_dlp_gets_its_share_of_each_site_and_what_it_leaves_keeps_its_p
         }
         assert!((9..=11).contains(&new), "{new} of 40");
     }
+    // it is a part at most: the others leave it nothing
+    for number in 0..8 {
+        bench.order_from("client", "three", number).await?;
+        let leased = bench.takes(OLD).await?;
+        bench.store.complete(&leased.lease, &artifact(&leased), &[]).await?;
+    }
     assert_eq!(bench.traces().await?, [0; 6]);
     bench.recount().await
 }
@@ -209,6 +221,7 @@ async fn nobody_waits_for_workers_that_are_busy_gone_or_elsewhere_nor_when_nobod
     let mut connection = bench.redis.connection().await?;
     redis::cmd("HSET").arg("haul1:{0}:trial").arg("till").arg(1).query_async::<()>(&mut connection).await?;
     assert!(takes("bad", 0).await?);
+    assert_eq!(bench.store.trial().await?, None, "nor is any shown");
     bench.store.look_at_trial(SHARE).await?;
     assert!(!takes("bad", 0).await?, "what was ruled is still known");
     // gone, and back: a restart ends no trial
@@ -220,7 +233,9 @@ async fn nobody_waits_for_workers_that_are_busy_gone_or_elsewhere_nor_when_nobod
     assert!(!takes("bad", 0).await?);
     // gone for good: the trial is over, and nothing is left of it
     bench.store.sign_off(&old).await?;
-    redis::cmd("HSET").arg("haul1:{0}:trial").arg("met").arg(1).query_async::<()>(&mut connection).await?;
+    bench.store.look_at_trial(SHARE).await?;
+    let (key, long) = ("haul1:{0}:apart", format!("1 {NEW}"));
+    redis::cmd("SET").arg(key).arg(long).arg("XX").arg("KEEPTTL").query_async::<()>(&mut connection).await?;
     bench.store.look_at_trial(SHARE).await?;
     assert!(takes("bad", 0).await?);
     assert_eq!(bench.store.trial().await?, None);
@@ -284,7 +299,7 @@ async fn a_first_attempt_counts_once_if_it_speaks_of_yt_dlp_and_the_next_is_some
 }
 
 #[tokio::test]
-async fn what_the_new_one_breaks_is_rolled_back_there_and_what_it_mends_is_left_to_it_on_every_shard() -> Result<()> {
+async fn what_the_new_one_breaks_is_rolled_back_there_and_what_it_mends_it_takes_on_every_shard() -> Result<()> {
     let bench = Bench::on_trial(3).await?;
     bench.end("broken", OLD, 24, true).await?;
     bench.end("broken", NEW, 6, false).await?;
@@ -295,19 +310,18 @@ async fn what_the_new_one_breaks_is_rolled_back_there_and_what_it_mends_is_left_
     let verdict = |site: &str| trial.sites[&format!("{site}.example")].verdict;
     assert_eq!(
         (verdict("broken"), verdict("mended"), trial.verdict),
-        (Verdict::RolledBack, Verdict::Preferred, Verdict::Undecided)
+        (Verdict::RolledBack, Verdict::Promoted, Verdict::Undecided)
     );
     assert_eq!(trial.candidate.as_str(), NEW);
     // whichever shard they are on
-    for (site, theirs, others) in [("broken", OLD, NEW), ("mended", NEW, OLD)] {
-        for number in 0..12 {
-            bench.order_from("a", site, number).await?;
-            assert!(bench.taken_by(others, Duration::from_secs(60)).await?.is_none(), "{site} {number}");
-        }
-        for _ in 0..12 {
-            let leased = bench.takes(theirs).await?;
-            bench.store.complete(&leased.lease, &artifact(&leased), &[]).await?;
-        }
+    for number in 0..12 {
+        bench.order_from("a", "broken", number).await?;
+        assert!(bench.taken_by(NEW, Duration::from_secs(60)).await?.is_none(), "{number}");
+    }
+    for number in 0..12 {
+        bench.takes(OLD).await?;
+        bench.order_from("a", "mended", number).await?;
+        bench.takes(NEW).await?;
     }
     bench.recount().await
 }
@@ -316,7 +330,7 @@ async fn what_the_new_one_breaks_is_rolled_back_there_and_what_it_mends_is_left_
 async fn what_fails_at_site_after_site_is_rolled_back_at_all_and_what_does_as_well_is_promoted() -> Result<()> {
     for (is_well, verdict) in [(false, Verdict::RolledBack), (true, Verdict::Promoted)] {
         let bench = Bench::on_trial(1).await?;
-        for number in 0..26 {
+        for number in 0..30 {
             let site = format!("rare{number}");
             bench.end(&site, OLD, 2, true).await?;
             bench.end(&site, NEW, 2, is_well).await?;
@@ -324,9 +338,10 @@ async fn what_fails_at_site_after_site_is_rolled_back_at_all_and_what_does_as_we
         let trial = bench.trial().await?;
         assert!(trial.sites.values().all(|site| site.verdict == Verdict::Undecided), "{trial:?}");
         assert_eq!(trial.verdict, verdict);
+        let waited = if is_well { Duration::ZERO } else { MINUTE };
         for number in 0..8 {
             bench.order_from("a", "new", number).await?;
-            assert_eq!(bench.taken_by(NEW, Duration::from_secs(60)).await?.is_some(), is_well, "{number}");
+            assert_eq!(bench.taken_by(NEW, waited).await?.is_some(), is_well, "{number}");
         }
     }
     Ok(())

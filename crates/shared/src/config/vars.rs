@@ -207,7 +207,7 @@ table! {
         "How many jobs of one client may run at once, or `off`.",
         .or("4");
     TRIAL_SHARE = "HAUL_TRIAL_SHARE", Queue, Api,
-        "Percent of the jobs of each site that workers with a newer yt-dlp than the others take while it is on trial beside them, 0 to 100; or `off`: everybody takes everything. See [OPERATIONS.md](OPERATIONS.md#rolling-yt-dlp).",
+        "Percent of the jobs of each site that workers with a newer yt-dlp than the others take at most while it is on trial beside them, 0 to 100; or `off`: everybody takes everything. See [OPERATIONS.md](OPERATIONS.md#rolling-yt-dlp).",
         .or("10");
     QUEUE_SHARDS = "HAUL_QUEUE_SHARDS", Queue, Both,
         "Parts that the queue is cut into, 1 to 1024, each on one node of a Redis Cluster; the same for every process and for ever. `HAUL_QUEUE_LIMIT` and the limits of a client count per shard.",

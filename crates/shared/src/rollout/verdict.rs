@@ -6,9 +6,12 @@
 //! common rate makes of it. Were the candidate no worse, that ratio would ever reach 100 with a probability of at most 1 in 100
 //! (Ville), however often one looks. Needs no table and remembers no look: four counts are enough.
 
-use Verdict::{Preferred, Promoted, RolledBack, Undecided};
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
-/// One in so many trials may be decided wrongly, at most.
+use Verdict::{Promoted, RolledBack, Undecided};
+
+/// One in so many verdicts may be wrong, at most.
 const CERTAINTY: f64 = 100.0;
 
 /// First attempts of each side after which a candidate that was not found worse is taken for as good.
@@ -41,17 +44,15 @@ pub enum Verdict {
     /// It takes its share.
     #[default]
     Undecided,
-    /// It is as good: it takes what comes.
+    /// It is as good, or better: it takes what comes.
     Promoted,
-    /// It is better: the others leave the site to it.
-    Preferred,
     /// It is worse: it leaves the site to the others.
     RolledBack,
 }
 
 impl Verdict {
     /// All.
-    pub const ALL: [Self; 4] = [Undecided, Promoted, Preferred, RolledBack];
+    pub const ALL: [Self; 3] = [Undecided, Promoted, RolledBack];
 
     /// The word, in Redis, in answers, and as a metric label.
     #[must_use]
@@ -59,7 +60,6 @@ impl Verdict {
         match self {
             Undecided => "undecided",
             Promoted => "promoted",
-            Preferred => "preferred",
             RolledBack => "rolled_back",
         }
     }
@@ -131,32 +131,41 @@ pub fn judged(before: Verdict, seen: Tally) -> Verdict {
     let is_as_good = candidate.all().min(others.all()) >= ENOUGH && candidate.rate() + TOLERATED >= others.rate();
     match before {
         RolledBack => RolledBack,
-        Undecided | Promoted | Preferred if is_worse => RolledBack,
-        Undecided | Promoted if is_better => Preferred,
-        Undecided if is_as_good => Promoted,
-        Undecided | Promoted | Preferred => before,
+        Undecided | Promoted if is_worse => RolledBack,
+        Undecided if is_better || is_as_good => Promoted,
+        Undecided | Promoted => before,
     }
 }
 
-/// The verdict on all sites that have none of their own: many have too few jobs for one. One site does not decide for all of
-/// them: a roll-back has to be due without the site that speaks most for it, too.
+/// Domains that do not suffice for a verdict on all sites, however much they say.
+const TOO_FEW: usize = 2;
+
+/// The verdict on all sites that have none of their own: many have too few jobs for one. What one extractor reads, or one stranger
+/// owns, mostly stands under one domain, and counts as one. Two of these decide nothing: neither those with the most attempts nor, of
+/// the others, those that speak most against the candidate are heard.
 #[must_use]
-pub fn all_together(before: Verdict, sites: &[Tally]) -> Verdict {
-    let against = |(_, site): &(usize, &Tally)| site.against_candidate();
-    let worst = sites.iter().enumerate().max_by(|one, other| against(one).total_cmp(&against(other)));
-    let worst = worst.map(|(at, _)| at);
-    let others = sites.iter().enumerate().filter(|(at, _)| Some(*at) != worst).map(|(_, site)| site);
-    let without_worst = sum(others);
-    match judged(before, sum(sites)) {
-        RolledBack if judged(before, without_worst) != RolledBack => before,
-        // that is said of a site
-        Preferred => Promoted,
-        verdict => verdict,
+pub fn all_together<'s>(before: Verdict, sites: impl IntoIterator<Item = (&'s str, Tally)>) -> Verdict {
+    let mut domains: BTreeMap<&str, Tally> = BTreeMap::new();
+    for (site, seen) in sites {
+        let sum = domains.entry(domain(site)).or_default();
+        *sum = sum.and(seen);
     }
+    let mut domains: Vec<Tally> = domains.into_values().collect();
+    domains.sort_by_key(|seen| seen.candidate.all());
+    domains.truncate(domains.len().saturating_sub(TOO_FEW));
+    domains.sort_by(|one, other| one.against_candidate().total_cmp(&other.against_candidate()));
+    domains.truncate(domains.len().saturating_sub(TOO_FEW));
+    judged(before, domains.into_iter().fold(Tally::default(), Tally::and))
 }
 
-fn sum<'t>(tallies: impl IntoIterator<Item = &'t Tally>) -> Tally {
-    tallies.into_iter().fold(Tally::default(), |sum, tally| sum.and(*tally))
+/// The last two labels of a site's host: without a list of the suffixes below which anybody may have a name, `co.uk` counts as one
+/// domain. That makes fewer of them, and a verdict later.
+fn domain(site: &str) -> &str {
+    let host = site.rsplit_once(':').map_or(site, |(host, _)| host);
+    if host.ends_with(']') || host.parse::<Ipv4Addr>().is_ok() {
+        return host;
+    }
+    host.rmatch_indices('.').nth(1).map_or(host, |(dot, _)| &host[dot + 1..])
 }
 
 #[cfg(test)]
@@ -181,7 +190,7 @@ mod tests {
             ((0, 4), (40, 2), Promoted, RolledBack),
             ((5, 5), (40, 2), Undecided, Undecided),
             ((10, 12), (200, 10), Undecided, RolledBack),
-            ((4, 0), (2, 40), Undecided, Preferred),
+            ((4, 0), (2, 40), Undecided, Promoted),
             ((4, 0), (2, 40), RolledBack, RolledBack),
             ((49, 1), (400, 20), Undecided, Promoted),
             ((48, 1), (400, 20), Undecided, Undecided),
@@ -195,20 +204,36 @@ mod tests {
     }
 
     #[test]
-    fn one_site_does_not_decide_for_all_of_them() {
+    fn two_domains_do_not_decide_for_all_sites() {
         let fine = tally((3, 0), (30, 1));
         let broken = tally((0, 3), (30, 1));
         let bad = tally((0, 40), (400, 1));
-        assert_eq!(all_together(Undecided, &[bad, fine, fine]), Undecided);
-        assert_eq!(all_together(Undecided, &[broken, broken, broken]), RolledBack);
-        assert_eq!(all_together(Undecided, &[fine; 20]), Promoted);
-        assert_eq!(all_together(Undecided, &[tally((3, 0), (0, 30)); 5]), Promoted, "of one site it is `preferred`");
-        assert_eq!(all_together(Undecided, &[]), Undecided);
+        let good = tally((100, 0), (900, 30));
+        let all = |seen: &[Tally], name: &dyn Fn(usize) -> String| {
+            let sites: Vec<_> = seen.iter().enumerate().map(|(at, seen)| (name(at), *seen)).collect();
+            all_together(Undecided, sites.iter().map(|(site, seen)| (site.as_str(), *seen)))
+        };
+        let apart = |at: usize| format!("www.site{at}.example:8080");
+        assert_eq!(all(&[bad, bad, fine, fine], &apart), Undecided);
+        assert_eq!(all(&[broken; 6], &apart), RolledBack);
+        assert_eq!(all(&[fine; 21], &apart), Promoted);
+        assert_eq!(all(&[good, good, fine, fine], &apart), Undecided);
+        assert_eq!(all(&[tally((3, 0), (0, 30)); 6], &apart), Promoted);
+        assert_eq!(all(&[], &apart), Undecided);
+        // whoever owns a domain has as many names as they like
+        let honest = [fine; 21];
+        let names: Vec<_> = [broken; 170].into_iter().chain(honest).collect();
+        let wildcard = |at: usize| if at < 170 { format!("{at}.evil.example") } else { apart(at) };
+        assert_eq!(all(&names, &wildcard), Promoted);
+        assert_eq!(all(&[broken; 20], &|at| format!("user{at}.bands.example")), Undecided);
+        assert_eq!(all(&[broken; 20], &|at| format!("127.0.0.1:{at}")), Undecided, "of one host");
+        assert_eq!(all(&[broken; 20], &|at| format!("[::1]:{at}")), Undecided, "of one host");
+        assert_eq!(all(&[broken; 20], &|at| format!("127.0.0.{at}")), RolledBack);
     }
 
-    /// The first verdict that is not `undecided`, and after how many attempts of the candidate, when every tenth of `jobs` is its.
+    /// The last verdict, and after how many attempts of the candidate was the first one, when every tenth of `jobs` is its.
     fn stream(candidate: f64, others: f64, jobs: u64, rng: &mut StdRng) -> (Verdict, u64) {
-        let (mut seen, mut verdict) = (Tally::default(), Undecided);
+        let (mut seen, mut verdict, mut first) = (Tally::default(), Undecided, None);
         for job in 0..jobs {
             let (side, rate) =
                 if job % 10 == 9 { (&mut seen.candidate, candidate) } else { (&mut seen.others, others) };
@@ -217,12 +242,15 @@ mod tests {
             if job % 10 == 9 {
                 verdict = judged(verdict, seen);
             }
+            if verdict != Undecided {
+                first.get_or_insert(seen.candidate.all());
+            }
             // one that is as good is looked at further: it must not be rolled back later
-            if matches!(verdict, RolledBack | Preferred) {
+            if verdict == RolledBack {
                 break;
             }
         }
-        (verdict, seen.candidate.all())
+        (verdict, first.unwrap_or(seen.candidate.all()))
     }
 
     #[test]
@@ -231,12 +259,11 @@ mod tests {
         for rate in [0.05, 0.5, 0.8, 0.95, 0.99] {
             let ends: Vec<_> = (0..600).map(|_| stream(rate, rate, 1500, &mut rng).0).collect();
             let wrong = ends.iter().filter(|verdict| **verdict == RolledBack).count();
-            let preferred = ends.iter().filter(|verdict| **verdict == Preferred).count();
-            assert!(wrong < 6 && preferred < 6, "{wrong} and {preferred} of 600 at {rate}");
+            assert!(wrong < 6, "{wrong} of 600 at {rate}");
             let promoted = ends.iter().filter(|verdict| **verdict == Promoted).count();
             assert!(promoted > 500, "{promoted} of 600 at {rate}");
         }
-        for (candidate, others, expected) in [(0.0, 0.95, RolledBack), (0.95, 0.05, Preferred)] {
+        for (candidate, others, expected) in [(0.0, 0.95, RolledBack), (0.95, 0.05, Promoted)] {
             let mut late = 0;
             for _ in 0..300 {
                 let (verdict, attempts) = stream(candidate, others, 300, &mut rng);

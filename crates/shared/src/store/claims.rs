@@ -34,6 +34,9 @@ const SILENCE: Duration = Duration::from_secs(2);
 /// Before a token is waited for again that would bring this worker back to jobs which it leaves to others: they have it first.
 const COURTESY: Duration = Duration::from_millis(300);
 
+/// The longest such wait: it is doubled as long as nothing but such jobs is found.
+const LONGEST_COURTESY: Duration = Duration::from_secs(5);
+
 /// Values of one job in an answer.
 const FIELDS: usize = 9;
 
@@ -82,8 +85,10 @@ struct Counter {
     unanswered: Option<String>,
     /// How long there will be nothing, should nobody say otherwise.
     quiet: Duration,
-    /// There are jobs that are left to workers with another yt-dlp.
-    is_left: bool,
+    /// Since there was nothing but jobs that are left to workers with another yt-dlp, for so long others may have them first.
+    courtesy: Duration,
+    /// Where looks at such jobs go on, as the shard said.
+    places: String,
     /// When the shard last did not answer, since it last did.
     silent: Option<Instant>,
 }
@@ -91,7 +96,7 @@ struct Counter {
 impl Counter {
     async fn wait(&mut self) -> Result<(), StoreError> {
         let quiet = if self.silent.is_some() { SILENCE } else { self.quiet };
-        let courtesy = if self.is_left { COURTESY.min(quiet) } else { Duration::ZERO };
+        let courtesy = self.courtesy.min(quiet);
         tokio::time::sleep(courtesy).await;
         self.wake.wait(quiet - courtesy).await
     }
@@ -111,7 +116,8 @@ impl JobStore {
             wake: self.wake_call(shard, &lanes),
             unanswered: None,
             quiet: Duration::ZERO,
-            is_left: false,
+            courtesy: Duration::ZERO,
+            places: String::new(),
             silent: None,
         };
         let shards = self.0.settings.shards.all().map(counter).collect();
@@ -192,7 +198,8 @@ impl Claims {
             .arg(encoded(&lost())?)
             .arg(self.outlet.name.to_string())
             .arg(self.outlet.running_limit.map_or_else(String::new, |limit| limit.to_string()))
-            .arg(self.ytdlp.as_deref().unwrap_or_default());
+            .arg(self.ytdlp.as_deref().unwrap_or_default())
+            .arg(&counter.places);
         for lane in &self.lanes {
             call.arg(lane.to_string());
         }
@@ -201,9 +208,15 @@ impl Claims {
             Some(_) => self.store.run_once(&call).await?,
         };
         (counter.unanswered, counter.silent) = (None, None);
-        let [due, failed, left, jobs @ ..] = &answer[..] else { return Err(StoreError::Unreadable("an answer")) };
+        let [due, failed, left, places, jobs @ ..] = &answer[..] else {
+            return Err(StoreError::Unreadable("an answer"));
+        };
         self.store.count_lost(read(failed)?);
-        counter.is_left = read::<u64>(left)? > 0;
+        counter.courtesy = match read::<u64>(left)? {
+            left if left > 0 && jobs.is_empty() => (counter.courtesy * 2).clamp(COURTESY, LONGEST_COURTESY),
+            _ => Duration::ZERO,
+        };
+        counter.places = read(places)?;
         // what is due in a moment is worth one wait, not a call at once
         counter.quiet = match read::<i64>(due)? {
             0 => Duration::ZERO,

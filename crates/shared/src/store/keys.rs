@@ -71,6 +71,10 @@ pub(super) const TABLE: &[(&str, &str)] = &[
     ("settled", "settled"),
     // STRING somebody has just looked at the trial; lives until the next may.
     ("looked", "looked"),
+    // STRING ms since which there was seen no yt-dlp on trial beside others, and the newest there was; lives 15 s after its last word.
+    ("apart", "apart"),
+    // STRING ms at which the judge looked who has spoken last; lives a minute.
+    ("ruled", "ruled"),
     // HASH client -> jobs of its own that wait or are delayed.
     ("load", "load"),
     // STRING client -> "<running limit>:<weight>"; outlives every job that it counts for.

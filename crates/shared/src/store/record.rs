@@ -3,7 +3,7 @@
 //! Fields of a job: `st` state · `own` client that made it, or to whom it was left · `by:<client>` tickets of another one · `to:<client>` its result was counted for that one · `chg` client charged for the newest run · `lane` · `kind` ·
 //! `fp` fingerprint · `spec` order · `n` tickets · `att` attempts begun · `max` ·
 //! `keep` ms the record outlives its end · `crash` leases lost · `tok` fence ·
-//! `wk` worker · `yt` number of the newest attempt, and the yt-dlp that it was begun with · `shy` the yt-dlp that an attempt has failed with while one is on trial · `si` site · `via` egress name and site of the newest lease · `rg` region · `sa` first start · `ft` end · `due` next attempt · `pg` progress · `med` medium ·
+//! `wk` worker · `yt` number of the newest attempt, and the yt-dlp that it was begun with · `shy` the yt-dlp that an attempt has failed with while one is on trial · `lf` ms since which it was in line when it was first left to those with another yt-dlp · `si` site · `via` egress name and site of the newest lease · `rg` region · `sa` first start · `ft` end · `due` next attempt · `pg` progress · `med` medium ·
 //! `res` result · `th` its thumbnail: `+` and its size, or ms until which it may still come · `obj` its objects, the result first · `len` ms that it plays · `err` failure · `del` when the object goes · `cx` cancel wanted · `again`
 //! attempt that did not count and whose `pg` the next one goes on from · `mo` `mp` `at` `ev` its moments (`lua/prelude.lua`) · `said` the call that let go last, and what it
 //! was told · `tr` span that it comes from, of a trace that is kept (`crate::trace`).

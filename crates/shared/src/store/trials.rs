@@ -23,12 +23,12 @@ const EVERY: Duration = Duration::from_secs(2);
 /// For so long a look counts: several may fail.
 const KNOWN: Duration = Duration::from_secs(15);
 
-/// Sites without counts of their own, together.
+/// Jobs that an older version took in, whose sites are not known.
 const REST: &str = "-";
 
-/// Numbers of a tally, and among them the first of those that tell how attempts ended.
-const NUMBERS: usize = 8;
-const FIRST_END: usize = 4;
+/// Numbers of a tally, and among them those that tell how attempts ended.
+const NUMBERS: usize = 9;
+const ENDS: std::ops::Range<usize> = 4..8;
 
 /// A yt-dlp on trial.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,6 +58,8 @@ pub struct Tried {
 struct Known {
     now_ms: u64,
     settled: Option<Version>,
+    /// The newest that lived, and for how long none was seen on trial beside others.
+    apart: (Version, Duration),
     trial: BTreeMap<String, String>,
     rulings: BTreeMap<String, Tried>,
     tried: BTreeMap<String, Tally>,
@@ -84,13 +86,13 @@ impl JobStore {
         self.try_out(share, Duration::ZERO).await
     }
 
-    /// The trial that is on, as all shards together know it.
+    /// The trial that is on, as all shards together know it; one that nobody looks at is none.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn trial(&self) -> Result<Option<Trial>, StoreError> {
         let known = self.everywhere(|shard| self.known(shard, Duration::ZERO)).await?;
-        Ok(Trial::of(&known.into_iter().flatten().collect::<Vec<_>>()))
+        Ok(Trial::of(&known.into_iter().flatten().filter(Known::is_current).collect::<Vec<_>>()))
     }
 
     async fn try_out(&self, share: u8, every: Duration) -> Result<(), StoreError> {
@@ -99,10 +101,13 @@ impl JobStore {
         let workers = self.workers().await?;
         let live: Vec<Version> = workers.iter().map(WorkerInfo::extractor).collect();
         let on_trial = known.trial.get("new").map(Version::new);
-        let sides = on_trial.as_ref().map(|candidate| (candidate, known.apart()));
-        let Some(standing) = Standing::of(&live, known.settled.as_ref(), sides) else { return Ok(()) };
+        let apart = (&known.apart.0, known.apart.1);
+        let Some(standing) = Standing::of(&live, known.settled.as_ref(), on_trial.as_ref(), apart) else {
+            return Ok(());
+        };
         tell_change(on_trial.as_ref(), &standing, share);
-        let mut rule = Rule { share, both: String::new(), standing, rest: Verdict::Undecided, sites: BTreeMap::new() };
+        let (rest, sites) = Default::default();
+        let mut rule = Rule { seen_ms: known.now_ms, share, both: String::new(), standing, rest, sites };
         let Some(candidate) = rule.standing.candidate.clone() else { return self.tell_all(&rule).await };
         rule.both = served_by_both(&workers, &candidate);
         // a shard that does not answer keeps nobody from judging by the others; one that has not heard of this trial yet, or
@@ -121,8 +126,10 @@ impl JobStore {
         let told = join_all(self.0.settings.shards.all().map(async |shard| {
             let mut call = invocation(shard, &scripts::RULE);
             let candidate = rule.standing.candidate.as_ref().map_or("", Version::as_str);
-            call.arg(candidate).arg(rule.standing.settled.as_str()).arg(ms(KNOWN)).arg(rule.share).arg(&rule.both);
-            call.arg(u8::from(rule.standing.is_met)).arg(rule.rest.word());
+            let settled = rule.standing.settled.as_ref().map_or("", Version::as_str);
+            let apart = rule.standing.apart.as_ref().map_or("0".to_owned(), |newest| format!("1{newest}"));
+            call.arg(candidate).arg(settled).arg(ms(KNOWN)).arg(rule.share).arg(&rule.both);
+            call.arg(apart).arg(rule.rest.word()).arg(rule.seen_ms);
             for (site, tried) in &rule.sites {
                 call.arg(site).arg(tried.text());
             }
@@ -141,10 +148,12 @@ impl JobStore {
         let mut call = invocation(shard, &scripts::TRIAL);
         let answer: Vec<Vec<String>> = self.run(call.arg(ms(every))).await?;
         let [about, trial, rulings, tried] = &answer[..] else { return Ok(None) };
-        let [now, settled] = &about[..] else { return Err(StoreError::Unreadable("an answer")) };
+        let [now, settled, apart, newest] = &about[..] else { return Err(StoreError::Unreadable("an answer")) };
+        let millis = |text: &str| text.parse().map_err(|_| StoreError::Unreadable("an answer"));
         let known = Known {
-            now_ms: now.parse().map_err(|_| StoreError::Unreadable("an answer"))?,
+            now_ms: millis(now)?,
             settled: Some(settled).filter(|text| !text.is_empty()).map(Version::new),
+            apart: (Version::new(newest), Duration::from_millis(millis(apart)?)),
             trial: pairs(trial).map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             rulings: pairs(rulings).filter_map(|(site, text)| Some((site.to_owned(), Tried::read(text)?))).collect(),
             tried: pairs(tried).filter_map(|(site, text)| Some((site.to_owned(), tally(text)?))).collect(),
@@ -155,6 +164,8 @@ impl JobStore {
 
 /// What is said to the scripts.
 struct Rule {
+    /// When it was looked.
+    seen_ms: u64,
     standing: Standing,
     share: u8,
     both: String,
@@ -174,9 +185,6 @@ impl Rule {
             Verdict::Promoted => {
                 tracing::info!(%candidate, site, verdict = word, "yt-dlp {candidate} is as good as the others {place}: it takes what comes");
             }
-            Verdict::Preferred => {
-                tracing::info!(%candidate, site, verdict = word, "yt-dlp {candidate} is better than the others {place}: they leave its jobs to it");
-            }
             Verdict::RolledBack => {
                 tracing::warn!(%candidate, site, verdict = word, "yt-dlp {candidate} is worse than the others {place}: it leaves its jobs to them");
             }
@@ -185,10 +193,9 @@ impl Rule {
 }
 
 impl Known {
-    /// How long no workers of both sides have been known to live.
-    fn apart(&self) -> Duration {
-        let met = self.trial.get("met").and_then(|ms| ms.parse().ok()).unwrap_or(0);
-        Duration::from_millis(self.now_ms.saturating_sub(met))
+    /// Somebody has looked lately.
+    fn is_current(&self) -> bool {
+        self.trial.get("till").and_then(|ms| ms.parse().ok()).is_some_and(|till: u64| self.now_ms < till)
     }
 
     fn is_of(&self, candidate: &Version) -> bool {
@@ -235,13 +242,13 @@ impl Trial {
             let seen = fresh(site);
             let verdict = if site == REST { Verdict::Undecided } else { judged(tried.verdict, seen) };
             if verdict == Verdict::Undecided {
-                open.push(seen);
+                open.push((site.as_str(), seen));
             } else {
                 let made_of = if verdict == tried.verdict { tried.seen } else { seen };
                 rulings.insert(site.clone(), Tried { verdict, seen: made_of });
             }
         }
-        (all_together(self.verdict, &open), rulings)
+        (all_together(self.verdict, open), rulings)
     }
 }
 
@@ -259,14 +266,14 @@ impl Tried {
 
 /// Says that a trial begins, or is over.
 fn tell_change(before: Option<&Version>, standing: &Standing, share: u8) {
-    let settled = &standing.settled;
+    let settled = standing.settled.as_ref().map_or("", Version::as_str);
     match (before, &standing.candidate) {
         (before, Some(candidate)) if before != Some(candidate) => tracing::info!(
-            %candidate, %settled, share,
-            "yt-dlp {candidate} is on trial beside {settled}: it gets {share} % of the jobs of each site"
+            %candidate, settled, share,
+            "yt-dlp {candidate} is on trial beside {settled}: it gets at most {share} % of the jobs of each site"
         ),
         (Some(candidate), None) => {
-            tracing::info!(%candidate, %settled, "the trial of yt-dlp {candidate} is over: the service goes on with {settled}");
+            tracing::info!(%candidate, settled, "the trial of yt-dlp {candidate} is over: the service goes on with {settled}");
         }
         (_, Some(_)) | (None, None) => {}
     }
@@ -292,7 +299,7 @@ fn numbers(text: &str) -> Vec<u64> {
 
 fn tally(text: &str) -> Option<Tally> {
     let numbers = numbers(text);
-    (numbers.len() == NUMBERS).then(|| ends(&numbers[FIRST_END..]))?
+    (numbers.len() == NUMBERS).then(|| ends(&numbers[ENDS]))?
 }
 
 fn ends(numbers: &[u64]) -> Option<Tally> {

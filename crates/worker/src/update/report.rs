@@ -121,9 +121,7 @@ fn next(found: &Found) -> Vec<String> {
     }
     steps.extend(trial.map(|trial| match trial.verdict {
         Verdict::Undecided => format!("{} is on trial: wait until it is promoted or rolled back", trial.candidate),
-        Verdict::Promoted | Verdict::Preferred => {
-            format!("{} is as good as the others: give it to all workers", trial.candidate)
-        }
+        Verdict::Promoted => format!("{} is as good as the others: give it to all workers", trial.candidate),
         Verdict::RolledBack => {
             format!("{} fails more often than the others: take it back, or wait for the next", trial.candidate)
         }

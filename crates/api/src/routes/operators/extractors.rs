@@ -33,12 +33,12 @@ struct TrialView {
     ytdlp: String,
     #[schema(format = DateTime)]
     since: String,
-    /// On sites without a verdict of their own: `undecided` (it has its share of the jobs), `promoted` (it takes what comes), or
+    /// On sites without a verdict of their own: `undecided` (it has its share of the jobs at most), `promoted` (it takes what comes), or
     /// `rolled_back` (it leaves them to the others).
     #[schema(value_type = String, example = "undecided")]
     verdict: &'static str,
     seen: SeenView,
-    /// Where it was tried, at most 1,000; further ones together are `-`. Where there are keys, shown to those with `admin` only.
+    /// Where it was tried: of each shard at most 1,000 with a verdict, and 1,000 without. Where there are keys, shown to those with `admin` only.
     sites: Vec<SiteView>,
 }
 
@@ -47,7 +47,7 @@ struct TrialView {
 struct SiteView {
     /// Host, and port where it is not the scheme's own.
     site: String,
-    /// As of the trial, or `preferred`: the others leave its jobs to this one.
+    /// As of the trial.
     #[schema(value_type = String, example = "rolled_back")]
     verdict: &'static str,
     /// What the verdict was made of; as long as it is `undecided`, what was seen until now.

@@ -16,6 +16,7 @@ end
 
 local version = ARGV[10] == '1' and not j.cx and ends(j, j.att, false)
 if version then call('HSET', key, 'shy', version) end
+if version and j.att == 1 then call('HDEL', key, 'lf') end
 call('HSET', key, 'err', ARGV[5])
 j.code = ARGV[9]
 if ARGV[3] == '1' and j.att < j.max then return answer(let_go(j, 'fail', S.waiting, { due = NOW + ARGV[4] })) end

@@ -10,15 +10,16 @@
 --       8 ms between two looks   9 lost leases after which a job has failed   10 that failure
 --       11 name of the address that sites see   12 jobs of one site at once through it (empty: any number)
 --       13 which yt-dlp the worker has (empty: it cannot tell)
---       14.. lanes in order of preference, each followed by that of less urgent jobs
--- Returns {ms until something is due (0: call again at once, -1: nothing is), failed, jobs left to others} or {0, failed, jobs left to
---         others, for each job: id, fence, attempt, max
+--       14 where its looks at each lane go on, as the call before said   15.. lanes in order of preference, each followed by that of
+--       less urgent jobs
+-- Returns {ms until something is due (0: call again at once, -1: nothing is), failed, jobs left to others, where the next looks go
+--         on} or {0, failed, jobs left to others, where the next looks go on, for each job: id, fence, attempt, max
 --         attempts, spec, ms it stood in line, progress of an attempt with this number that was lost (empty: none), lane, span of
 --         a trace (empty: none)}; failed: jobs that have, for their lost leases; told once, so lost with the answer
 local STEPS = 64 -- jobs put off, clients parked and stale entries passed over in one call; a wake token calls again
 local worker, mark, lease_ms, want, version = ARGV[1], ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[13]
 local asked = K.asked .. worker .. ':' .. ARGV[2]
-local answer, ids = { '0', '0', '0' }, {}
+local answer, ids = { '0', '0', '0', '' }, {}
 
 local function give(j, fence, waited)
   ids[#ids + 1] = j.id
@@ -64,51 +65,75 @@ local function begin(j, client, via)
 end
 
 local steps, vts = 0, {}
-local LOOKS, AHEAD = 256, 8 -- jobs looked at in one call, and of one client, while some may be left to others
-local looks, left, soonest = 0, {}, math.huge -- left: of each lane the first so many clients, who keep their turns
+-- Jobs that may be left to others on each lane in one call, and in a row of one client, before the next one's are looked at. Who
+-- is passed over keeps the turn. Where looks end before the line does the next call goes on, so that nothing hides behind many.
+local LOOKS, AHEAD = 64, 8
+local FIRST = 15
+local sights, soonest = {}, math.huge
+-- Of each lane: client, depth: whose job is looked at next, and the how manieth   more: some have jobs behind those that were
+-- looked at   looks: that may still be made   is_midway: the front of the line was passed over
+local function look_from(places)
+  local next_place = string.gmatch(places, '%S+')
+  for i = FIRST, #ARGV do
+    local client, depth, more = string.match(next_place() or '0:0:0', '^(%d+):(%d+):(%d)$')
+    local is_midway = client ~= '0' or depth ~= '0'
+    sights[ARGV[i]] = { client = tonumber(client), depth = tonumber(depth), more = more == '1', looks = LOOKS, is_midway = is_midway }
+  end
+end
+look_from(ARGV[14])
+
+-- All clients of a lane have been looked at. Goes on with what stands deeper in their lists, then with what was passed over.
+-- Returns whether there is any
+local function goes_on(sight)
+  local is_deeper, is_midway = sight.more, sight.is_midway
+  sight.client, sight.depth, sight.more = 0, is_deeper and sight.depth + AHEAD or 0, false
+  if not is_deeper then sight.is_midway = false end
+  if not is_deeper and not is_midway then sight.looks = 0 end
+  return is_deeper or is_midway
+end
 
 -- The next job of a client for this worker, taken off its list, as an id and what is recorded; false: all that it has now are
--- left to others; nil: it has none.
+-- left to others, or were looked at before; nil: it has none.
 local function next_of(client, lane)
-  local list = K.list .. lane .. ':' .. client
+  local list, sight = K.list .. lane .. ':' .. client, sights[lane]
   if not on_trial() then
     local jid = call('LPOP', list)
     return jid or nil, jid and load(jid)
   end
-  local is_left
-  for _, jid in ipairs(call('LRANGE', list, 0, math.min(AHEAD, LOOKS - looks) - 1)) do
-    looks = looks + 1
+  local jobs = call('LRANGE', list, sight.depth, sight.depth + AHEAD - 1)
+  for _, jid in ipairs(jobs) do
     local j = load(jid)
     local ms = j and may(MAY.lease, j.st) and j.lane == lane and leaves(j, version)
     if not ms then
       call('LREM', list, 1, jid)
       return jid, j
     end
-    is_left, soonest = true, math.min(soonest, ms)
+    soonest, sight.looks = math.min(soonest, ms), sight.looks - 1
     answer[3] = int(answer[3] + 1)
   end
-  return is_left and false
+  sight.more = sight.more or #jobs == AHEAD
+  if jobs[1] or call('EXISTS', list) == 1 then return false end
+  return nil
 end
 
 -- Takes the next job of a lane; false when there is none to be had.
 local function take(lane)
-  local ring = K.ring .. lane
-  while steps < STEPS and looks < LOOKS do
-    local place = left[lane] or 0
-    local first = call('ZRANGE', ring, place, place, 'WITHSCORES')
+  local ring, sight = K.ring .. lane, sights[lane]
+  while steps < STEPS and sight.looks > 0 do
+    local first = call('ZRANGE', ring, sight.client, sight.client, 'WITHSCORES')
     local client, vt = first[1], first[2]
+    local limit, weight = string.match(client and call('GET', K.caps .. client) or ':1', '^(%d*):(%d+)$')
     if not client then
-      if place == 0 then call('DEL', K.wake .. lane) end -- nobody needs to come for what is not there
-      return false
-    end
-    local limit, weight = string.match(call('GET', K.caps .. client) or ':1', '^(%d*):(%d+)$')
-    if limit ~= '' and tonumber(call('HGET', K.run, client) or '0') >= tonumber(limit) then
+      if call('EXISTS', ring) == 0 then call('DEL', K.wake .. lane) end -- nobody needs to come for what is not there
+      if not goes_on(sight) then return false end
+    elseif limit ~= '' and tonumber(call('HGET', K.run, client) or '0') >= tonumber(limit) then
       call('ZREM', ring, client)
       call('HSET', K.park .. client, lane, vt)
     else
       local jid, j = next_of(client, lane)
       if jid == false then
-        left[lane], steps = place + 1, steps - 1 -- `looks` counts these
+        sight.client, sight.looks = sight.client + 1, sight.looks - 1 / AHEAD
+        steps = steps - 1 -- `looks` counts these
       elseif not jid then
         -- Only now: one who submits a job at a time must not jump the line by leaving and coming back.
         call('ZREM', ring, client)
@@ -132,7 +157,7 @@ end
 
 local function take_next()
   local is_low_first = (ARGV[6] + #ids + 1) % LANE.turns == 0
-  for i = 14, #ARGV, 2 do
+  for i = FIRST, #ARGV, 2 do
     local one, other = ARGV[i], ARGV[i + 1]
     if is_low_first then one, other = other, one end
     if take(one) or take(other) then return true end
@@ -142,12 +167,20 @@ end
 local function take_all() while #ids < want and take_next() do end end
 take_all()
 if #ids == 0 and look_after(0)[1] > 0 then -- who has nothing to do can look
-  left = {} -- who has come back may stand before them
+  look_from('') -- who has come back may stand before them
   take_all()
 end
 
 for lane, vt in pairs(vts) do call('HSET', K.vt, lane, vt) end
-for i = 14, #ARGV do wake_another(ARGV[i]) end
+for i = FIRST, #ARGV do wake_another(ARGV[i]) end
+if answer[3] ~= '0' then
+  local places = {}
+  for i = FIRST, #ARGV do
+    local sight = sights[ARGV[i]]
+    places[#places + 1] = int(sight.client) .. ':' .. int(sight.depth) .. ':' .. (sight.more and 1 or 0)
+  end
+  answer[4] = table.concat(places, ' ')
+end
 if #ids > 0 then
   call('SET', asked, mark .. ' ' .. table.concat(ids, ' '), 'PX', lease_ms)
 elseif steps < STEPS then

@@ -18,11 +18,11 @@ local function int(x) return string.format('%.0f', x) end
 
 local function load(jid)
   local v = call('HMGET', K.job .. jid, 'st', 'own', 'chg', 'lane', 'tok', 'cx', 'fp', 'n', 'att', 'max', 'kind', 'keep',
-    'si', 'via', 'yt', 'shy')
+    'si', 'via', 'yt', 'shy', 'lf')
   if not v[1] then return nil end
   return { id = jid, st = v[1], own = v[2], chg = v[3], lane = v[4], tok = v[5], cx = v[6], fp = v[7],
     n = tonumber(v[8]), att = tonumber(v[9]), max = tonumber(v[10]), kind = v[11], keep = v[12],
-    site = v[13], via = v[14], yt = v[15], shy = v[16] }
+    site = v[13], via = v[14], yt = v[15], shy = v[16], lf = v[17] }
 end
 
 -- Is `state` one of `states`, as MAY has them?
@@ -226,7 +226,7 @@ local function move(j, to, at)
     call('HINCRBY', K.count, j.kind .. ':' .. to, 1)
     call('HSET', key, 'st', to, 'ft', int(NOW))
     -- what only its runs needed; a retry brings an order of its own
-    call('HDEL', key, 'spec', 'chg', 'wk', 'crash', 'si', 'via', 'shy')
+    call('HDEL', key, 'spec', 'chg', 'wk', 'crash', 'si', 'via', 'shy', 'lf')
     call('PEXPIRE', key, j.keep)
     tell_all(j, to)
     note(K.ends, int(NOW), 64)

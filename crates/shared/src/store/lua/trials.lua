@@ -1,16 +1,16 @@
 -- trials: which jobs a worker leaves to those with another yt-dlp while the newest one is on trial, and how first attempts end
 -- with each. A part of other scripts. Why so: docs/decisions/0051-a-new-yt-dlp-is-on-trial.md.
 -- Workers with the newest are the candidate's, all live ones with another are the others.
---   K.trial    new: the newest   till: ms until which that is known   share: percent of a site's jobs that it is to have
+--   K.trial    new: the newest   till: ms until which that is known   share: percent of a site's jobs that it is to have at most
 --              both: regions that both sides serve, a space before and after each   all: verdict on sites without their own
---              since, met: ms since which it is on trial, and at which workers of both sides were last known to live
+--              since: ms since which it is on trial
 --   K.rulings  site -> verdict, and the counts that it was made of
 --   K.tried    site -> eight numbers, of first attempts: at downloads, begun by the candidate, by the others; at other jobs likewise;
---              at downloads, ended well and badly, of the candidate, of the others
+--              at downloads, ended well and badly, of the candidate, of the others; and the microsecond since which they are counted
 -- Returns nothing by itself; what each function returns stands with it.
-local SITES = 1000 -- that are counted apart; all further ones together
+local SITES = 1000 -- that are counted
 local KEPT = 604800000 -- ms after its last word for which a trial is remembered
-local SHORTLY = 5000 -- ms in line for which a job is left to others for the sake of a share, or of an attempt that failed
+local SHORTLY = 5000 -- ms for which a job is left to others for the sake of a share, or of an attempt that failed
 local LONG, LOOKED_FOR = 300000, 20000 -- the same for the sake of a verdict; and where somebody waits for what is found
 
 -- The trial, if there is one. Looked for once a call.
@@ -23,24 +23,40 @@ local function on_trial()
   return trial
 end
 
+-- The trial, if both sides serve the region of job `j`: elsewhere nobody is left anything, and nothing is compared.
+local function trial_of(j)
+  local t = on_trial()
+  return t and string.find(t.both, ' ' .. string.match(j.lane, ':(.-):') .. ' ', 1, true) and t or nil
+end
+
 -- What the site of a job is counted under.
-local function counted(j)
-  local site = j.site or '-' -- none: an older version took it in
-  if call('HEXISTS', K.tried, site) == 1 or call('HLEN', K.tried) < SITES then return site end
-  return '-'
-end
+local function counted(j) return j.site or '-' end -- none: an older version took it in
 
+-- Nine numbers; nil: nothing is counted of this site.
 local function tally(site)
+  local text = call('HGET', K.tried, site)
+  if not text then return nil end
   local counts = {}
-  for n in string.gmatch(call('HGET', K.tried, site) or '0 0 0 0 0 0 0 0', '%d+') do counts[#counts + 1] = tonumber(n) end
-  return counts
+  for n in string.gmatch(text, '%d+') do counts[#counts + 1] = tonumber(n) end
+  return #counts == 9 and counts or nil
 end
 
-local function add(site, nth)
-  local counts = tally(site)
+local function add(site, counts, nth)
   counts[nth] = counts[nth] + 1
-  call('HSET', K.tried, site, table.concat(counts, ' '))
+  call('HSET', K.tried, site, table.concat(counts, ' ', 1, 8) .. ' ' .. int(counts[9]))
   call('PEXPIRE', K.tried, KEPT)
+end
+
+-- Makes room for one more site: of some that are counted the least one goes, so that many that hardly anybody asks for keep
+-- none from being judged that many do.
+local function make_room()
+  if call('HLEN', K.tried) < SITES then return end
+  local some, least, site = call('HRANDFIELD', K.tried, 16, 'WITHVALUES'), math.huge, nil
+  for i = 1, #some, 2 do
+    local n = tonumber(string.match(some[i + 1], '^%d+')) + tonumber(string.match(some[i + 1], ' (%d+)'))
+    if n < least then least, site = n, some[i] end
+  end
+  call('HDEL', K.tried, site)
 end
 
 -- Where in a tally it stands how many jobs of this kind the candidate was the first to begin; those of the others are next.
@@ -49,46 +65,61 @@ local function begun(j) return j.kind == KIND.download and 1 or 3 end
 -- May the candidate have the next job of this site? Its turns are evenly spaced in the row of them, and where the first one
 -- lies differs from site to site: also sites with one job a day are tried, and as often as is their share.
 local function is_its_turn(t, j)
-  local site = counted(j)
-  local counts, nth = tally(site), begun(j)
+  local site, nth = counted(j), begun(j)
+  local counts = tally(site) or { 0, 0, 0, 0 }
   local phase = tonumber(string.sub(redis.sha1hex(t.new .. ' ' .. site), 1, 6), 16) / 16777216
   return t.share * (counts[nth] + counts[nth + 1] + 1) + phase >= counts[nth] + 1
 end
 
 -- ms for which a worker with this yt-dlp leaves job `j`, which is in line, to those with another one; nil: it does not. Only
--- where some live that serve its region, and never for longer than `most` after it came into line: they may be busy.
+-- where some live that serve its region, and they may be busy: so never for longer than `most` after it was in line when it was
+-- first left (`lf`), whatever becomes of it meanwhile. That is forgotten once, when its first attempt fails.
 local function leaves(j, version)
-  local t = on_trial()
-  if not t or not string.find(t.both, ' ' .. string.match(j.lane, ':(.-):') .. ' ', 1, true) then return nil end
-  local verdict = string.match(call('HGET', K.rulings, j.site or '-') or t.all, '^%S+')
-  local long = j.kind == KIND.download and LONG or LOOKED_FOR
+  local t = trial_of(j)
+  if not t then return nil end
   local is_new, most = version == t.new, nil
-  if verdict == (is_new and VERDICT.rolled_back or VERDICT.preferred) then
-    most = long
-  elseif verdict == VERDICT.rolled_back then
-    return nil -- nobody else is better
+  local verdict = string.match(call('HGET', K.rulings, counted(j)) or t.all, '^%S+')
+  if verdict == VERDICT.rolled_back then
+    if not is_new then return nil end -- nobody else is better
+    most = j.kind == KIND.download and LONG or LOOKED_FOR
   elseif j.shy == version then
     most = SHORTLY -- the other side shall try what failed here
   elseif is_new and verdict == VERDICT.undecided and not j.shy and not is_its_turn(t, j) then
     most = SHORTLY
   end
-  local left = most and most - (NOW - (call('ZSCORE', K.queued .. j.lane, j.id) or NOW))
-  return left and left > 0 and left or nil
+  if not most then return nil end
+  local since = tonumber(j.lf or call('ZSCORE', K.queued .. j.lane, j.id) or NOW)
+  if not j.lf then call('HSET', K.job .. j.id, 'lf', int(since)) end
+  local left = most - (NOW - since)
+  return left > 0 and left <= most and left or nil -- more: the clock has been set back
 end
 
 -- A worker with this yt-dlp begins an attempt at job `j`. The first ones are shared out: the next go to whom the first failed.
 local function begins(j, version)
-  local t = on_trial()
-  if t and j.att == 1 then add(counted(j), begun(j) + (version == t.new and 0 or 1)) end
+  local t = trial_of(j)
+  if not t or j.att ~= 1 then return end
+  local site = counted(j)
+  local counts = tally(site)
+  if not counts then
+    make_room()
+    counts = { 0, 0, 0, 0, 0, 0, 0, 0, MICROS }
+  end
+  add(site, counts, begun(j) + (version == t.new and 0 or 1))
 end
 
 -- The `nth` attempt at job `j` ended, well or for a reason that speaks of yt-dlp. Only the first attempt at a download counts:
--- a medium that nobody can fetch speaks once, and to which side it comes is no matter of what it is.
+-- a medium that nobody can fetch speaks once, and to which side it comes is no matter of what it is. And only one that was begun
+-- since its site is counted, which its fence tells: failures come sooner than results, so those who begin more than before
+-- would seem to fail more often.
 -- Returns the version that ended it, if there is a trial.
 local function ends(j, nth, is_well)
-  local t = on_trial()
+  local t = trial_of(j)
   local version = t and string.match(j.yt or '', '^' .. int(nth) .. ' (.*)$')
-  if not version or j.kind ~= KIND.download then return version end
-  if nth == 1 then add(counted(j), 5 + (version == t.new and 0 or 2) + (is_well and 0 or 1)) end
+  if not version or j.kind ~= KIND.download or nth ~= 1 then return version end
+  local site = counted(j)
+  local counts = tally(site)
+  if counts and tonumber(j.tok) >= counts[9] then
+    add(site, counts, 5 + (version == t.new and 0 or 2) + (is_well and 0 or 1))
+  end
   return version
 end
