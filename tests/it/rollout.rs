@@ -151,6 +151,14 @@ async fn update_check_tells_what_is_to_be_had_and_how_the_fleet_does_and_its_exi
     assert_eq!(report["fleet"]["trial"], json!({ "ytdlp": NEW, "verdict": "undecided", "sites": [] }));
     assert!(report["next"][0].as_str().is_some_and(|step| step.contains("yt-dlp[default]==2099.1.1")), "{report}");
 
+    let rulings = ["a.example", "promoted 50 0 400 0", "b.example", "rolled_back 0 4 40 0"];
+    redis::cmd("HSET").arg("haul1:{0}:rulings").arg(&rulings).query_async::<()>(&mut connection).await?;
+    redis::cmd("HSET").arg("haul1:{0}:trial").arg(&["all", "promoted"]).query_async::<()>(&mut connection).await?;
+    let (_, report) = checked(&redis.url(), &["2099.1.1"], &[]).await?;
+    assert_eq!(report["fleet"]["trial"]["sites"][0], json!({ "site": "b.example", "verdict": "rolled_back" }));
+    let step = report["next"].as_array().and_then(|steps| steps.last()).and_then(Value::as_str).unwrap_or_default();
+    assert!(step.contains("not at b.example") && step.contains("all but a few workers"), "{step}");
+
     let nobody = "redis://127.0.0.1:9";
     let (code, report) = checked(nobody, &["2020.1.1"], &[]).await?;
     assert_eq!((code, &report["update"], &report["fleet"]), (Some(0), &json!(false), &Value::Null), "{report}");

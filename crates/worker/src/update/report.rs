@@ -1,16 +1,14 @@
 //! What was found out, for people and for machines, and what is to be done next.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use haul_shared::rollout::{Ends, Verdict, Version};
-use haul_shared::store::{Trial, WorkerInfo};
+use haul_shared::store::{Trial, Tried, WorkerInfo};
 use serde_json::{Value, json};
 
 use super::{Answer, Found};
-
-/// Sites shown of those with a verdict; the stats of an API have all.
-const SITES: usize = 20;
 
 pub(super) fn text(found: &Found, out: &mut impl Write) -> io::Result<()> {
     let told = |version: &Result<Version, String>| match version {
@@ -75,13 +73,18 @@ pub(super) fn json(found: &Found, out: &mut impl Write) -> io::Result<()> {
 }
 
 fn of_trial(trial: &Trial) -> Value {
-    let sites: Vec<Value> =
-        ruled(trial).map(|(site, tried)| json!({ "site": site, "verdict": tried.verdict.word() })).collect();
+    let sites: Vec<Value> = ruled(trial)
+        .into_iter()
+        .map(|(site, tried)| json!({ "site": site, "verdict": tried.verdict.word() }))
+        .collect();
     json!({ "ytdlp": trial.candidate.as_str(), "verdict": trial.verdict.word(), "sites": sites })
 }
 
-fn ruled(trial: &Trial) -> impl Iterator<Item = (&String, &haul_shared::store::Tried)> {
-    trial.sites.iter().filter(|(_, tried)| tried.verdict != Verdict::Undecided).take(SITES)
+/// Sites with a verdict of their own, those first where it is worse.
+fn ruled(trial: &Trial) -> Vec<(&String, &Tried)> {
+    let mut sites: Vec<_> = trial.sites.iter().filter(|(_, tried)| tried.verdict != Verdict::Undecided).collect();
+    sites.sort_by_key(|(_, tried)| Reverse(tried.verdict));
+    sites
 }
 
 fn versions(workers: &[WorkerInfo]) -> BTreeMap<Version, usize> {
@@ -119,15 +122,32 @@ fn next(found: &Found) -> Vec<String> {
             "ask where there is a pip: python3 -m pip index versions yt-dlp; an image gets it by deploy/ytdlp-requirements.txt".to_owned(),
         ),
     }
-    steps.extend(trial.map(|trial| match trial.verdict {
-        Verdict::Undecided => format!("{} is on trial: wait until it is promoted or rolled back", trial.candidate),
-        Verdict::Promoted => format!("{} is as good as the others: give it to all workers", trial.candidate),
-        Verdict::RolledBack => {
-            format!("{} fails more often than the others: take it back, or wait for the next", trial.candidate)
-        }
-    }));
+    steps.extend(trial.map(after_trial));
     if steps.is_empty() {
         steps.push("nothing to be done".to_owned());
     }
     steps
+}
+
+/// What a person does with the version on trial.
+fn after_trial(trial: &Trial) -> String {
+    let candidate = &trial.candidate;
+    let is_worse = |(_, tried): &(&String, &Tried)| tried.verdict == Verdict::RolledBack;
+    let worse: Vec<_> = ruled(trial).into_iter().filter(is_worse).map(|(site, _)| site.as_str()).collect();
+    let at = worse.join(", ");
+    match (trial.verdict, &worse[..]) {
+        (Verdict::RolledBack, _) => {
+            format!("{candidate} fails more often than the others: take it back, or wait for the next")
+        }
+        (Verdict::Undecided, []) => format!("{candidate} is on trial: wait until it is promoted or rolled back"),
+        (Verdict::Undecided, _) => {
+            format!("{candidate} is on trial, and was rolled back at {at}: wait, or take it back")
+        }
+        (Verdict::Promoted, []) => format!("{candidate} is as good as the others: give it to all workers"),
+        (Verdict::Promoted, _) => {
+            format!(
+                "{candidate} is as good as the others, but not at {at}: give it to all but a few workers, which keep these going"
+            )
+        }
+    }
 }
