@@ -33,6 +33,10 @@ async fn what_comes_quickly_is_stored_in_one_call_or_in_parts_and_only_when_it_i
             s3.fail(Call::Put, usize::MAX, Refusal::Refused(503));
         }
         let job = order(&format!("whole-{refused}")).await?;
+        if refused {
+            house.until(&job, |view| !view["next_attempt_at"].is_null()).await?;
+            s3.recover();
+        }
         let view = house.end(&job).await?;
         assert_eq!((&view["status"], &view["result"]["delivery"]), (&json!("completed"), &json!("relay")), "{view}");
         assert!(house.fetch(&job).await?.answer.body == content);
