@@ -9,10 +9,9 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, Result};
 use haul_shared::config::Env;
 use haul_shared::ids::WorkerId;
-use haul_shared::job::{Artifact, Beside, Delivery};
 use haul_shared::metadata::MetadataCache;
 use haul_shared::redis::Server;
-use haul_shared::storage::{ObjectKey, Role, Storage};
+use haul_shared::storage::{Role, Storage};
 use haul_shared::store::{Kind, Leased};
 use haul_worker::board::Board;
 use haul_worker::claim::Slot;
@@ -100,27 +99,7 @@ pub async fn run(order: Order) -> Result<()> {
 /// What a job needs on its way from leased to completed, and no work.
 async fn complete(ctx: &Context, leased: Leased) -> Result<()> {
     let _entry = ctx.board.enter(leased.lease.clone(), (leased.attempt, leased.max_attempts), leased.reached);
-    let artifact = Artifact {
-        object: ObjectKey::new(leased.lease.job, leased.lease.fence, "mp4"),
-        stem: "A talk about nothing in particular".to_owned(),
-        extension: "mp4".to_owned(),
-        size_bytes: 104_857_600,
-        content_type: "video/mp4".to_owned(),
-        sha256: "0123456789abcdef".repeat(4),
-        duration_seconds: Some(1234.5),
-        width: Some(1920),
-        height: Some(1080),
-        vcodec: Some("h264".to_owned()),
-        acodec: Some("aac".to_owned()),
-        container: "mp4".to_owned(),
-        asked: Some("best".to_owned()),
-        got: Some("1080p".to_owned()),
-        delivery: Delivery::Ytdlp,
-        reason: String::new(),
-        is_recording: false,
-        beside: Beside::default(),
-    };
-    ctx.store.complete(&leased.lease, &artifact, &[]).await?;
+    ctx.store.complete(&leased.lease, &stage::result_of(&leased.lease), &[]).await?;
     Ok(())
 }
 

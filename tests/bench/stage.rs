@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use haul_shared::ids::{ClientKey, Region, Shards, WorkerId};
-use haul_shared::job::JobSpec;
+use haul_shared::job::{Artifact, Beside, Delivery, JobSpec};
 use haul_shared::media::Priority;
 use haul_shared::redis::Server;
 use haul_shared::source::SourceUrl;
-use haul_shared::store::{ClientLimits, JobStore, Kind, Leased, StoreSettings, Submission, Submitted};
+use haul_shared::storage::ObjectKey;
+use haul_shared::store::{ClientLimits, JobStore, Kind, Lease, Leased, StoreSettings, Submission, Submitted};
 use haul_tests::house::unlimited;
 use haul_tests::processes::Process;
 use haul_tests::redis::Redis;
@@ -222,4 +223,28 @@ pub async fn info(connection: &mut MultiplexedConnection, section: &str, field: 
     let text: String = redis::cmd("INFO").arg(section).query_async(connection).await?;
     let value = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
     Ok(value.with_context(|| format!("no {field} in INFO {section}"))?.trim().parse()?)
+}
+
+/// A result of a usual size, of a job that nobody has worked on.
+pub fn result_of(lease: &Lease) -> Artifact {
+    Artifact {
+        object: ObjectKey::new(lease.job, lease.fence, "mp4"),
+        stem: "A talk about nothing in particular".to_owned(),
+        extension: "mp4".to_owned(),
+        size_bytes: 104_857_600,
+        content_type: "video/mp4".to_owned(),
+        sha256: "0123456789abcdef".repeat(4),
+        duration_seconds: Some(1234.5),
+        width: Some(1920),
+        height: Some(1080),
+        vcodec: Some("h264".to_owned()),
+        acodec: Some("aac".to_owned()),
+        container: "mp4".to_owned(),
+        asked: Some("best".to_owned()),
+        got: Some("1080p".to_owned()),
+        delivery: Delivery::Ytdlp,
+        reason: String::new(),
+        is_recording: false,
+        beside: Beside::default(),
+    }
 }

@@ -42,6 +42,25 @@ pub struct Delivered {
     pub size_bytes: u64,
 }
 
+/// What API and workers are told when all lies on this machine: results go to this endpoint, what is kept meanwhile into the folder.
+pub fn on_loopback(redis: &Redis, endpoint: &str, folder: &Path) -> Vec<(&'static str, String)> {
+    let of = |name: &str| folder.join(name).display().to_string();
+    let mut variables = vec![
+        ("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", haul_tests::tools().display())),
+        ("HAUL_REDIS_URL", redis.url()),
+        ("HAUL_DATA_DIR", of("data")),
+        ("HAUL_WORK_DIR", of("work")),
+        ("HAUL_STORAGE", "s3".to_owned()),
+        ("HAUL_S3_BUCKET", BUCKET.to_owned()),
+        ("HAUL_S3_ENDPOINT", endpoint.to_owned()),
+        ("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID.to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY.to_owned()),
+        ("HAUL_EGRESS_ALLOW", "127.0.0.0/8".to_owned()),
+    ];
+    variables.extend(unlimited());
+    variables
+}
+
 impl Haul {
     /// Starts it over a store, its scratch and its log in a folder, told more by these variables.
     ///
@@ -49,21 +68,8 @@ impl Haul {
     /// When a part does not start.
     pub async fn start(endpoint: &str, folder: &Path, more: &[(&'static str, &str)]) -> Result<Self> {
         let redis = Redis::start().await?;
-        let of = |name: &str| folder.join(name).display().to_string();
-        let mut variables = vec![
-            ("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", haul_tests::tools().display())),
-            ("HAUL_REDIS_URL", redis.url()),
-            ("HAUL_DATA_DIR", of("data")),
-            ("HAUL_WORK_DIR", of("work")),
-            ("HAUL_STORAGE", "s3".to_owned()),
-            ("HAUL_S3_BUCKET", BUCKET.to_owned()),
-            ("HAUL_S3_ENDPOINT", endpoint.to_owned()),
-            ("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID.to_owned()),
-            ("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY.to_owned()),
-            ("HAUL_EGRESS_ALLOW", "127.0.0.0/8".to_owned()),
-            ("HAUL_SLOTS", "4".to_owned()),
-        ];
-        variables.extend(unlimited());
+        let mut variables = on_loopback(&redis, endpoint, folder);
+        variables.push(("HAUL_SLOTS", "4".to_owned()));
         variables.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
         let variables: Vec<_> = variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let api = Process::start_telling("haul-api", "HAUL_LISTEN", &variables, || log(folder)).await?;

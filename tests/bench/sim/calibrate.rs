@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use futures::future::join_all;
 use haul_shared::ids::{ClientKey, Region, Ticket, WorkerId};
-use haul_shared::job::{Artifact, Beside, Delivery, Failure, FailureKind, JobSpec, Progress, Stage};
+use haul_shared::job::{Failure, FailureKind, JobSpec, Progress, Stage};
 use haul_shared::media::Priority;
 use haul_shared::source::SourceUrl;
 use haul_shared::storage::ObjectKey;
@@ -123,7 +123,7 @@ pub async fn run() -> Result<Costs> {
     // a small script that writes a record and removes it from a set, as that one
     known.push((Call::Told, of(&known, Call::Reserve)));
     let complete = async |desk: &mut Desk, at: usize| {
-        let (lease, artifact) = (&good[at].lease, artifact(&good[at]));
+        let (lease, artifact) = (&good[at].lease, stage::result_of(&good[at].lease));
         let stages = [("extract", TICKS), ("download", TICKS), ("upload", TICKS)];
         Ok(desk.jobs.complete_before_thumbnail(lease, &artifact, &stages, TICKS).await.map(drop)?)
     };
@@ -220,7 +220,7 @@ impl Desk {
         let job = leased.first().context("it was there")?;
         self.jobs.look(ticket).await?;
         self.jobs.reserve(&job.lease, &object(job)).await?;
-        self.jobs.complete_before_thumbnail(&job.lease, &artifact(job), &[], TICKS).await?;
+        self.jobs.complete_before_thumbnail(&job.lease, &stage::result_of(&job.lease), &[], TICKS).await?;
         self.jobs.thumbnail(&job.lease, &object(job).thumbnail(), Some(1)).await?;
         self.submit().await?;
         let leased = claims.take(1).await?;
@@ -255,29 +255,6 @@ pub async fn spent(info: &mut MultiplexedConnection) -> Result<Cost> {
 
 fn object(job: &Leased) -> ObjectKey {
     ObjectKey::new(job.lease.job, job.lease.fence, "mp4")
-}
-
-fn artifact(job: &Leased) -> Artifact {
-    Artifact {
-        object: object(job),
-        stem: "A talk about nothing in particular".to_owned(),
-        extension: "mp4".to_owned(),
-        size_bytes: 104_857_600,
-        content_type: "video/mp4".to_owned(),
-        sha256: "0123456789abcdef".repeat(4),
-        duration_seconds: Some(1234.5),
-        width: Some(1920),
-        height: Some(1080),
-        vcodec: Some("h264".to_owned()),
-        acodec: Some("aac".to_owned()),
-        container: "mp4".to_owned(),
-        asked: Some("best".to_owned()),
-        got: Some("1080p".to_owned()),
-        delivery: Delivery::Ytdlp,
-        reason: String::new(),
-        is_recording: false,
-        beside: Beside::default(),
-    }
 }
 
 fn about(worker: &WorkerId, region: &Region) -> WorkerInfo {

@@ -6,11 +6,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use haul_tests::house::unlimited;
 use haul_tests::keys::{Keys, key};
 use haul_tests::processes::Process;
 use haul_tests::redis::Redis;
-use haul_tests::s3::{ACCESS_KEY_ID, BUCKET, SECRET_ACCESS_KEY};
 use haul_tests::sim::{Cost, Order, Spread};
 use jiff::Timestamp;
 use redis::aio::MultiplexedConnection;
@@ -21,6 +19,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::calibrate::spent;
 use super::cases::{Case, LEASE, RATE, SIZES};
 use crate::engine::media::{Kind, Medium, make};
+use crate::engine::ours::on_loopback;
 use crate::engine::scene::Scene;
 
 /// Longest that a case may take.
@@ -132,35 +131,25 @@ struct House {
 impl House {
     async fn start(case: &Case, endpoint: &str, folder: &Path) -> Result<Self> {
         let redis = Redis::start().await?;
-        let of = |name: &str| folder.join(name).display().to_string();
         let entry = |(client, weight): (usize, &u32)| (format!("client-{client}"), format!("weight = {weight}"));
         let entries: Vec<(String, String)> = case.weights.iter().enumerate().map(entry).collect();
         let entries: Vec<(&str, &str)> = entries.iter().map(|(name, more)| (name.as_str(), more.as_str())).collect();
         let keys = Keys::of(&entries)?;
-        let mut variables = vec![
-            ("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", haul_tests::tools().display())),
-            ("HAUL_REDIS_URL", redis.url()),
+        let mut variables = on_loopback(&redis, endpoint, folder);
+        variables.extend([
             ("HAUL_API_KEYS_FILE", keys.path().display().to_string()),
-            ("HAUL_DATA_DIR", of("data")),
-            ("HAUL_STORAGE", "s3".to_owned()),
-            ("HAUL_S3_BUCKET", BUCKET.to_owned()),
-            ("HAUL_S3_ENDPOINT", endpoint.to_owned()),
-            ("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID.to_owned()),
-            ("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY.to_owned()),
-            ("HAUL_EGRESS_ALLOW", "127.0.0.0/8".to_owned()),
             ("HAUL_SITE_RUNNING_LIMIT", "off".to_owned()),
             ("HAUL_LEASE", format!("{}s", LEASE.as_secs())),
             ("HAUL_RATE_LIMIT", RATE.to_string()),
             ("HAUL_SLOTS", case.slots.to_string()),
-        ];
-        variables.extend(unlimited());
+        ]);
         let variables: Vec<_> = variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let log = || Ok(File::options().create(true).append(true).open(folder.join("haul.log"))?.into());
         let api = Process::start_telling("haul-api", "HAUL_LISTEN", &variables, log).await?;
         let mut workers = Vec::new();
         for number in 0..case.workers {
             let mut own = variables.clone();
-            own.push(("HAUL_WORK_DIR".to_owned(), of(&format!("work-{number}"))));
+            own.push(("HAUL_WORK_DIR".to_owned(), folder.join(format!("work-{number}")).display().to_string()));
             workers.push(Process::start_telling("haul-worker", "HAUL_WORKER_LISTEN", &own, log).await?);
         }
         let http = reqwest::Client::builder().timeout(Duration::from_secs(90)).no_proxy().build()?;
