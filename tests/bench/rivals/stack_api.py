@@ -121,6 +121,7 @@ def main():
         access_log=False,
         log_level="warning",
         backlog=4096,
+        timeout_keep_alive=75,  # by default 5 s: who asks again after as long may find that it was just hung up
     )
     sock = config.bind_socket()
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
