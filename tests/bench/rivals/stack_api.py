@@ -67,13 +67,16 @@ def stored(text, code=200):
 @app.post("/downloads", dependencies=[Depends(limited)])
 async def submit(order: Order):
     url, job = str(order.url), uuid.uuid4().hex
-    # whoever sets the key starts the job; everybody else is told its number, and has its result
-    if not await app.redis.set(result_key(url), job, nx=True, ex=LOCK_SECONDS):
-        known = await app.redis.get(result_key(url))
-        if known and (text := await app.redis.get(status_key(known.decode()))):
-            return stored(text)
     text = status(job, url, "queued")
-    await app.redis.set(status_key(job), text, ex=RESULT_SECONDS)
+    # whoever sets the key starts the job; everybody else is told its number, and has its result. The status comes first: whoever
+    # finds the key finds that too
+    pipe = app.redis.pipeline()
+    pipe.set(status_key(job), text, ex=RESULT_SECONDS).set(result_key(url), job, nx=True, ex=LOCK_SECONDS)
+    if not (await pipe.execute())[1]:
+        known = await app.redis.get(result_key(url))
+        if known and (theirs := await app.redis.get(status_key(known.decode()))):
+            await app.redis.delete(status_key(job))
+            return stored(theirs)
     app.queue.enqueue("stack_job.run", job, url, job_id=job, **ABOUT)
     return stored(text, 202)
 
