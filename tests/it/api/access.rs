@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use anyhow::Result;
 use haul_shared::job::{Failure, FailureKind};
+use haul_tests::processes::until;
 use haul_tests::site::{Answer, Site, send};
 use reqwest::Method;
 use serde_json::json;
@@ -123,18 +124,15 @@ async fn a_key_has_limits_of_its_own() -> Result<()> {
 async fn the_keys_file_is_followed_and_a_broken_one_changes_nothing() -> Result<()> {
     let file = keys(&[("a", "")])?;
     let site = guarded(&file).await?;
-    let until = async |name: &str, status: u16| {
-        let changed = async {
-            while ask(&site, name, Method::GET, DOWNLOADS).await?.status != status {}
-            anyhow::Ok(())
-        };
-        tokio::time::timeout(std::time::Duration::from_secs(15), changed).await?
+    let is_answered = async |name: &str, status: u16| {
+        let is_so = async || ask(&site, name, Method::GET, DOWNLOADS).await.is_ok_and(|answer| answer.status == status);
+        until("the file is followed", is_so).await
     };
     std::fs::write(file.path(), "[[keys]]\nname = ")?;
     std::fs::write(file.path(), entry("a", "") + &entry("late", ""))?;
-    until("late", 200).await?;
+    is_answered("late", 200).await?;
     std::fs::write(file.path(), entry("late", ""))?;
-    until("a", 401).await?;
+    is_answered("a", 401).await?;
     std::fs::write(file.path(), "this is no keys file")?;
     assert_eq!(ask(&site, "late", Method::GET, DOWNLOADS).await?.status, 200);
     Ok(())

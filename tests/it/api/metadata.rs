@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use haul_shared::cookies::Cookies;
 use haul_shared::ids::WorkerId;
 use haul_shared::job::{Failure, FailureKind, JobSpec};
 use haul_shared::metadata::{Finding, Look, Metadata, MetadataCache};
 use haul_shared::source::SourceUrl;
 use haul_shared::store::{Kind, Leased};
+use haul_tests::processes::until;
 use haul_tests::site::{Answer, Site};
 use serde_json::json;
 
@@ -31,14 +32,13 @@ fn found(title: &str) -> Finding {
 /// Waits until somebody asks, and takes the question.
 async fn asked(site: &Site) -> Result<Leased> {
     let mut claims = site.jobs.claims(&WorkerId::on_host("site"), Kind::Metadata, &["default".parse()?]);
-    let question = async {
-        loop {
-            if let Some(leased) = claims.take(1).await?.pop() {
-                return anyhow::Ok(leased);
-            }
-        }
+    let mut question = None;
+    let is_asked = async || {
+        question = claims.take(1).await.ok().and_then(|mut leased| leased.pop());
+        question.is_some()
     };
-    tokio::time::timeout(Duration::from_secs(20), question).await?
+    until("somebody asks", is_asked).await?;
+    question.context("a question")
 }
 
 async fn answer(site: &Site, finding: Finding) -> Result<()> {
@@ -55,15 +55,13 @@ async fn look(site: &Site) -> Result<Answer> {
 
 /// Looks until the answer comes from there.
 async fn shown_as(site: &Site, origin: &str) -> Result<Answer> {
-    let shown = async {
-        loop {
-            let answer = look(site).await?;
-            if answer.header("haul-cache") == origin {
-                return anyhow::Ok(answer);
-            }
-        }
+    let mut shown = None;
+    let is_so = async || {
+        shown = look(site).await.ok().filter(|answer| answer.header("haul-cache") == origin);
+        shown.is_some()
     };
-    tokio::time::timeout(Duration::from_secs(20), shown).await?
+    until(&format!("it is shown as {origin}"), is_so).await?;
+    shown.context("an answer")
 }
 
 fn told(answer: &Answer) -> (String, &str) {
@@ -181,11 +179,8 @@ async fn what_another_api_forgets_is_soon_forgotten_here() -> Result<()> {
     look(&site).await?;
     another.forget(&source()?).await?;
     another.put(&source()?, &found("new")).await?;
-    let forgotten = async {
-        while look(&site).await?.json()["title"] != "new" {}
-        anyhow::Ok(())
-    };
-    tokio::time::timeout(Duration::from_secs(20), forgotten).await?
+    let is_new = async || look(&site).await.is_ok_and(|answer| answer.json()["title"] == "new");
+    until("the new one is shown", is_new).await.map(drop)
 }
 
 #[tokio::test]
@@ -195,11 +190,8 @@ async fn what_is_stale_is_shown_while_somebody_looks_again() -> Result<()> {
     let stale = shown_as(&site, "stale").await?;
     assert_eq!(stale.json()["title"], "old");
     answer(&site, found("new")).await?;
-    let renewed = async {
-        while look(&site).await?.json()["title"] != "new" {}
-        anyhow::Ok(())
-    };
-    tokio::time::timeout(Duration::from_secs(20), renewed).await?
+    let is_new = async || look(&site).await.is_ok_and(|answer| answer.json()["title"] == "new");
+    until("the new one is shown", is_new).await.map(drop)
 }
 
 /// Fault: a site that stumbled for a moment took away what was still good to be shown, and was asked again by every call.

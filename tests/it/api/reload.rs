@@ -13,13 +13,15 @@ use haul_tests::keys::{Keys, key, text};
 use haul_tests::processes::until;
 use haul_tests::site::Site;
 use reqwest::Method;
-use tokio::time::timeout;
+use tokio::time::{MissedTickBehavior, timeout};
 
 const DOWNLOADS: &str = "/api/v1/downloads";
 /// What is more than connections hold by themselves.
 const FILM: usize = 32 << 20;
 /// A change counts before this is over.
 const SETTLED: Duration = Duration::from_secs(5);
+/// Between two questions of one caller.
+const PACE: Duration = Duration::from_millis(10);
 
 /// Callers with one key who ask all the time, over connections that are kept and over new ones.
 struct Crowd {
@@ -37,7 +39,11 @@ impl Crowd {
             let (url, key) = (format!("{}{DOWNLOADS}", site.url), key(name));
             let (stop, answered) = (Arc::clone(&stop), Arc::clone(&answered));
             callers.push(tokio::spawn(async move {
+                // as quickly as they can they would take both cores from other tests
+                let mut pace = tokio::time::interval(PACE);
+                pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
                 while !stop.load(Ordering::Relaxed) {
+                    pace.tick().await;
                     let answer = http.get(&url).bearer_auth(&key).send().await.context("an answer")?;
                     ensure!(answer.status() == 200, "{}", answer.status());
                     answer.bytes().await.context("a whole answer")?;
@@ -122,8 +128,8 @@ async fn keys_come_and_go_soon_however_the_file_is_changed_and_no_request_is_dro
                 replace(&keys, &text, None)?;
             }
         }
-        let changed = async { while !is_let_in(&site, &new).await || is_let_in(&site, &old).await {} };
-        timeout(3 * SETTLED, changed).await.with_context(|| format!("change {change}"))?;
+        let changed = until("it counts", async || is_let_in(&site, &new).await && !is_let_in(&site, &old).await);
+        timeout(3 * SETTLED, changed).await.with_context(|| format!("change {change}"))??;
     }
 
     for (stream, name) in streams.iter_mut().zip(["kept", "k0"]) {
@@ -158,19 +164,19 @@ async fn a_file_that_is_being_written_changes_nothing_until_it_is_whole() -> Res
         }
         fs::write(&path, whole)
     });
-    let taken = async { while !is_let_in(&site, "other").await {} };
+    let taken = until("it is taken", async || is_let_in(&site, "other").await);
     assert!(timeout(SETTLED, taken).await.is_err(), "half a file was taken");
     editing.store(false, Ordering::Relaxed);
     editor.join().ok().context("the editor")??;
-    timeout(3 * SETTLED, async { while !is_let_in(&site, "other").await {} }).await?;
-    timeout(3 * SETTLED, async { while is_let_in(&site, "first").await {} }).await?;
+    timeout(3 * SETTLED, until("the whole counts", async || is_let_in(&site, "other").await)).await??;
+    timeout(3 * SETTLED, until("nothing else does", async || !is_let_in(&site, "first").await)).await??;
 
     // what is no keys file leaves those of before in force
     fs::write(keys.path(), "[[keys]]\nname = ")?;
-    let gone = async { while is_let_in(&site, "other").await {} };
+    let gone = until("it is gone", async || !is_let_in(&site, "other").await);
     assert!(timeout(SETTLED, gone).await.is_err(), "a broken file was taken");
     fs::remove_file(keys.path())?;
-    let gone = async { while is_let_in(&site, "other").await {} };
+    let gone = until("it is gone", async || !is_let_in(&site, "other").await);
     assert!(timeout(SETTLED, gone).await.is_err(), "no file at all was taken for one without keys");
     assert!(crowd.leave().await? > 100);
     Ok(())

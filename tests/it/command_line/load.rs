@@ -6,13 +6,12 @@ use haul_tests::command_line::{Person, Said};
 use haul_tests::gateway::{Gateway, Turn};
 use haul_tests::house::unlimited;
 use haul_tests::origin::Origin;
-use haul_tests::processes::{PATIENCE, until};
+use haul_tests::processes::until;
 use haul_tests::site::Site;
 use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use tokio::time::timeout;
 
 use super::{MEDIA, id};
 
@@ -42,8 +41,7 @@ async fn ids(site: &Site) -> Result<Vec<String>> {
 
 /// Waits until there are so many.
 async fn orders(site: &Site, count: usize) -> Result<()> {
-    let come = async { while ids(site).await.is_ok_and(|ids| ids.len() < count) {} };
-    timeout(PATIENCE, come).await.context("nobody orders")
+    until("they are ordered", async || ids(site).await.is_ok_and(|ids| ids.len() >= count)).await.map(drop)
 }
 
 #[tokio::test]
