@@ -44,6 +44,9 @@ const RECIPES: &[&str] = &[
     "-i v360.mp4 -i audio.opus -map 0 -map 1 -c:v libvpx-vp9 -deadline realtime -cpu-used 8 -threads 1 -b:v 200k -g 50 \
      -c:a copy progressive.webm",
     "-i progressive.mp4 -i chapters.txt -map 0 -map_metadata 1 -map_chapters 1 -c copy -movflags +faststart chapters.mp4",
+    // many bytes in few pictures: what is about bytes need not decode an hour
+    "-i v720.mp4 -i audio.m4a -map 0 -map 1 -c:a copy -c:v libx264 -preset ultrafast -threads 1 -vf scale=640:360 \
+     -pix_fmt yuv420p -g 50 -keyint_min 50 -sc_threshold 0 -qp 8 dense.mkv",
     "-i v240.mp4 -i v360.mp4 -i v720.mp4 -i audio.m4a -map 0 -map 3 -map 1 -map 3 -map 2 -map 3 -c copy \
      -f hls -hls_time 2 -hls_playlist_type vod -hls_segment_filename hls-ts/%v-%d.ts \
      -var_stream_map v:0,a:0,name:240p|v:1,a:1,name:360p|v:2,a:2,name:720p hls-ts/%v.m3u8",

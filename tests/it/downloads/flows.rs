@@ -11,7 +11,7 @@ use haul_tests::s3::{Call, Fault as Refusal};
 
 use super::*;
 
-/// HLS of some 450 KiB so many times in transport streams, and of its last segment no more than the beginning until it is let
+/// HLS of some 2.7 MB so many times in transport streams, and of its last segment no more than the beginning until it is let
 /// go.
 struct Held {
     origin: RangeOrigin,
@@ -22,17 +22,14 @@ struct Held {
 impl Held {
     /// 27 MB.
     async fn start() -> Result<Self> {
-        Self::of(60).await
+        Self::of(10).await
     }
 
     async fn of(times: usize) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let large = media::repeated(folder.path(), "large.mkv", times);
-        let large = large.display();
-        media::ffmpeg(
-            folder.path(),
-            &format!("-i {large} -c copy -f hls -hls_time 20 -hls_playlist_type vod index.m3u8"),
-        )?;
+        let dense = media::file("dense.mkv");
+        media::ffmpeg(folder.path(), &format!("-stream_loop {} -i {} -c copy large.mkv", times - 1, dense.display()))?;
+        media::ffmpeg(folder.path(), "-i large.mkv -c copy -f hls -hls_time 2 -hls_playlist_type vod index.m3u8")?;
         let (files, goes) = (folder.path().to_owned(), Arc::new(AtomicBool::new(false)));
         let last = fs::read_to_string(files.join("index.m3u8"))?.matches("#EXTINF").count() - 1;
         let (held, may_go) = (format!("/index{last}.ts"), Arc::clone(&goes));
@@ -128,7 +125,7 @@ async fn a_result_is_made_and_stored_while_its_last_segment_is_still_to_come() -
 
 #[tokio::test]
 async fn an_ordinary_result_goes_up_while_its_last_segment_is_still_to_come() -> Result<()> {
-    let (house, held) = (House::open(Store::S3, &[]).await?, Held::of(85).await?);
+    let (house, held) = (House::open(Store::S3, &[]).await?, Held::of(14).await?);
     let (worker, s3) = (house.worker(&[]).await?, house.s3.as_ref().context("a bucket")?);
     let folder = held.folder.path();
     media::ffmpeg(folder, "-i index.m3u8 -map 0:v:0 -map 0:a:0 -c copy theirs.mp4")?;
@@ -166,7 +163,7 @@ async fn an_ordinary_result_goes_up_while_its_last_segment_is_still_to_come() ->
 
 #[tokio::test]
 async fn nothing_is_left_of_what_goes_up_and_is_no_result() -> Result<()> {
-    let (house, held) = (House::open(Store::S3, &[("HAUL_MAX_ATTEMPTS", "1")]).await?, Held::of(85).await?);
+    let (house, held) = (House::open(Store::S3, &[("HAUL_MAX_ATTEMPTS", "1")]).await?, Held::of(14).await?);
     let (worker, s3) = (house.worker(&[]).await?, house.s3.as_ref().context("a bucket")?);
     let going_up = async |url: &str| {
         let before = s3.counts().done(Call::UploadPart);
