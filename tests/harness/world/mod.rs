@@ -74,8 +74,10 @@ impl World {
         let mut all = vec![
             ("HAUL_EGRESS_ALLOW", ""),
             ("HAUL_REDIS_URL", redis_url.as_str()),
-            // what is tried again shows at the second time
+            // what is tried again shows at the second time; by default that would be half a minute of pauses
             ("HAUL_MAX_ATTEMPTS", "2"),
+            ("HAUL_RETRIES", "1"),
+            ("HAUL_FRAGMENT_RETRIES", "1"),
             ("HAUL_REGION", TIERS[0]),
             ("HAUL_REGIONS", regions.as_str()),
         ];
