@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use axum::body::Body;
@@ -23,6 +22,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use url::Url;
+
+use crate::processes::PATIENCE;
 
 /// The bucket that is there.
 pub const BUCKET: &str = "media";
@@ -169,10 +170,10 @@ impl S3 {
         self.hook.counts.borrow().clone()
     }
 
-    /// Waits until the counts are so; at most 20 s.
+    /// Waits until the counts are so.
     pub async fn wait_until(&self, so: impl Fn(&Counts) -> bool) {
         let mut counts = self.hook.counts.subscribe();
-        let waited = tokio::time::timeout(Duration::from_secs(20), counts.wait_for(so)).await;
+        let waited = tokio::time::timeout(PATIENCE, counts.wait_for(so)).await;
         assert!(waited.is_ok(), "waited in vain: {:?}", self.counts());
     }
 

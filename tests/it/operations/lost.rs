@@ -1,6 +1,7 @@
 //! Objects that are gone although their time is not over: a bucket that was emptied, or that came back older.
 
 use haul_tests::house::{DOWNLOADS, House, Store, request};
+use haul_tests::processes::until;
 use reqwest::Method;
 use serde_json::json;
 
@@ -20,6 +21,8 @@ async fn a_result_whose_object_is_gone_is_told_so_and_is_made_again_once_redis_h
     let order = request(&house.origin.url("/progressive.mp4"), json!({}));
     let job = house.order(&order).await?;
     assert_eq!(house.outcome(&job).await?, "completed");
+    // Fault: it came while its folder was removed.
+    until("its thumbnail has come", async || house.stored_beside() == 1).await?;
     for entry in fs::read_dir(house.objects())? {
         let path = entry?.path();
         if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }?;
