@@ -4,7 +4,6 @@ use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use haul_shared::ids::Ticket;
 use haul_shared::job::Job;
-use haul_shared::storage::Storage;
 use haul_shared::store::JobStore;
 use haul_shared::view::DownloadRequest;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +19,7 @@ use crate::metadata::MetadataService;
 use crate::metrics::Metrics;
 use crate::representation::Representations;
 use crate::request::Rules;
+use crate::results::Results;
 use crate::shares::Shares;
 use crate::tally::Tally;
 use crate::usage::UsageService;
@@ -37,7 +37,7 @@ pub struct App {
     /// As they were shown last.
     pub representations: Representations,
     /// Their results.
-    pub storage: Storage,
+    pub results: Results,
     /// Answers that are held.
     pub waits: Shares,
     /// Counts who was handed a result.

@@ -31,6 +31,7 @@ pub mod events;
 pub mod hold;
 pub mod openapi;
 pub mod representation;
+pub mod results;
 pub mod stored;
 
 mod audit;

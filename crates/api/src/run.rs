@@ -22,6 +22,7 @@ use crate::metadata::MetadataService;
 use crate::metrics::Metrics;
 use crate::representation::Representations;
 use crate::request::Rules;
+use crate::results::Results;
 use crate::router::{Routers, routers};
 use crate::shares::{self, Shares};
 use crate::tally::Tally;
@@ -164,7 +165,7 @@ async fn build(
         base_url,
         usage: UsageService::new(jobs.clone()),
         jobs,
-        storage,
+        results: Results::new(storage),
         keys,
         representations: Representations::default(),
         waits: Shares::new(shares::ANSWERS, usize::MAX),

@@ -3,6 +3,7 @@
 
 mod lost;
 mod manual;
+mod refused;
 mod restore;
 mod rotation;
 mod rules;

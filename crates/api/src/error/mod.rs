@@ -274,11 +274,13 @@ impl From<StoreError> for ApiError {
 impl From<StorageError> for ApiError {
     fn from(error: StorageError) -> Self {
         let refusal = match &error {
+            // a part of this service that does not answer; why is told by `results`, once for all who ask meanwhile
+            StorageError::Refused(_) => return Self::new(Code::ServiceUnavailable),
             // the janitor, or the bucket's own rules, were faster than the record
             StorageError::NotFound => Self::new(Code::Expired),
             StorageError::RangeOutside => Self::new(Code::RangeNotSatisfiable),
             StorageError::Unavailable(_) | StorageError::Full => Self::new(Code::ServiceUnavailable),
-            StorageError::Refused(_) | StorageError::File(_) => Self::new(Code::Internal),
+            StorageError::File(_) => Self::new(Code::Internal),
         };
         refusal.because(&error)
     }
@@ -332,6 +334,7 @@ mod tests {
         assert!(waits.iter().all(|wait| (5..=30).contains(wait)) && waits.iter().any(|wait| *wait != waits[0]));
         for error in [
             StorageError::Full.into(),
+            StorageError::Refused("no".into()).into(),
             ApiError::new(Code::of_status(StatusCode::SERVICE_UNAVAILABLE)),
             ApiError::new(Code::QueueFull),
         ] {

@@ -45,7 +45,7 @@ async fn media_origin(app: &App) -> Option<String> {
         content_type: "video/mp4".to_owned(),
         inline: true,
     };
-    let link = timeout(SIGNED_WITHIN, app.storage.link(&key, &spec)).await.ok()?.ok()?;
+    let link = timeout(SIGNED_WITHIN, app.results.link(&key, &spec)).await.ok()?.ok()?;
     Some(link.origin().ascii_serialization())
 }
 

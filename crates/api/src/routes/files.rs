@@ -152,7 +152,7 @@ pub(crate) async fn sign(app: &App, job: &Job, filename: &str, inline: bool) -> 
         content_type: artifact.content_type.clone(),
         inline,
     };
-    let url = app.storage.link(&artifact.object, &spec).await?.to_string();
+    let url = app.results.link(&artifact.object, &spec).await?.to_string();
     Ok(Signed { url, expires_at: Timestamp::now() + Duration::from_secs(life) })
 }
 
@@ -254,11 +254,11 @@ pub async fn signed(
 ) -> ApiResult<Response> {
     // a path that can't be decoded is no key, and so nothing that this service signed
     let key = key.map_or_else(|_| String::new(), |Path(key)| key);
-    let link = app.storage.verify_link(&key, &query.unwrap_or_default()).map_err(|refusal| match refusal {
+    let link = app.results.verify_link(&key, &query.unwrap_or_default()).map_err(|refusal| match refusal {
         LinkError::Expired => ApiError::new(Code::Expired).detail("The link has expired; ask for a new one."),
         LinkError::Forged => ApiError::new(Code::Forbidden).detail("This is not a link that this service made."),
     })?;
-    let object = app.storage.open(&link.key, None).await?;
+    let object = app.results.open(&link.key, None).await?;
     let left = link.expires_at.saturating_sub(Timestamp::now().as_second());
     let file = File {
         total: object.total_bytes,
@@ -305,7 +305,7 @@ pub(super) async fn send(app: &App, file: &File, method: &Method, headers: &Head
 
 /// The bytes as they come.
 async fn read(app: &App, key: &ObjectKey, range: Option<RangeInclusive<u64>>) -> ApiResult<Body> {
-    let object = app.storage.open(key, range).await?;
+    let object = app.results.open(key, range).await?;
     // whoever compresses it asks once more after the end
     Ok(Body::from_stream(stored::in_time(object.body).fuse()))
 }

@@ -51,7 +51,7 @@ pub async fn alive() -> Json<HealthView> {
     )
 )]
 pub async fn ready(State(app): State<Arc<App>>) -> Response {
-    let (redis, storage) = tokio::join!(timeout(PROBE, app.jobs.ping()), timeout(PROBE, app.storage.ready()));
+    let (redis, storage) = tokio::join!(timeout(PROBE, app.jobs.ping()), timeout(PROBE, app.results.ready()));
     let (redis, storage) = (word("redis", redis), word("storage", storage));
     let status = match (redis, storage) {
         _ if app.shutdown.is_cancelled() => "stopping",
