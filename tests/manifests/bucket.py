@@ -12,7 +12,7 @@ HERE = ROOT / 'deploy/storage'
 CODE = ROOT / 'crates/shared/src/storage/s3'
 
 # Each call that the code makes: the right that it takes, and whose call it is. A new call is a fault until it stands here, and its right in the
-# policy. HeadBucket would take a right to list without a prefix: refused, it is answered by the call after it.
+# policy. HeadBucket of a worker would take a right to list without a prefix: refused, it is answered by the call after it.
 CALLS = {
     'get_object': ('s3:GetObject', 'api worker'),
     'head_object': ('s3:GetObject', 'worker'),
@@ -27,6 +27,8 @@ CALLS = {
     'get_bucket_lifecycle_configuration': ('s3:GetLifecycleConfiguration', 'worker'),
     'head_bucket': (None, ''),
 }
+# Rights that decide what a call of ours is answered: GetObject of what is not there, 404 with it and 403 without. S3 looks at no prefix for that.
+FOR_ANSWERS = {'s3:ListBucket': 'api'}
 OF_THE_BUCKET = {'s3:ListBucket', 's3:ListBucketMultipartUploads', 's3:GetLifecycleConfiguration'}
 
 
@@ -55,15 +57,16 @@ def check_policy(faults, ours):
             faults.unless(statement['Condition'] == {'Bool': {'aws:SecureTransport': 'false'}}, f'{name}: denies something else')
             continue
         actions = statement['Action'] if isinstance(statement['Action'], list) else [statement['Action']]
-        granted[statement['Principal']['AWS'].rpartition('haul-')[2]].update(actions)
+        process = statement['Principal']['AWS'].rpartition('haul-')[2]
+        granted[process].update(actions)
         # of objects those with our names, of the bucket the lists of them
         is_whole = not statement['Resource'].endswith(f'/{ours}*')
         faults.unless(set(actions) <= OF_THE_BUCKET if is_whole else not OF_THE_BUCKET & set(actions), f'{name}: rights of something else')
         prefix = statement.get('Condition', {}).get('StringLike', {}).get('s3:prefix')
-        lists = any('List' in action for action in actions)
+        lists = any('List' in action and FOR_ANSWERS.get(action) != process for action in actions)
         faults.unless(prefix == (f'{ours}*' if lists else None), f'{name}: lists {prefix}')
     for process, actions in granted.items():
-        needed = {right for right, who in CALLS.values() if process in who.split()}
+        needed = {right for right, who in CALLS.values() if process in who.split()} | {right for right, who in FOR_ANSWERS.items() if who == process}
         faults.unless(actions == needed, f'bucket-policy.json: rights of the {process} that it lacks or does not need: {sorted(actions ^ needed)}')
 
 

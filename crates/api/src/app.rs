@@ -1,9 +1,12 @@
 //! What all handlers share.
 
+use std::ops::RangeInclusive;
+
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use haul_shared::ids::Ticket;
 use haul_shared::job::Job;
+use haul_shared::storage::{ObjectBody, ObjectKey, StorageError};
 use haul_shared::store::JobStore;
 use haul_shared::view::DownloadRequest;
 use tokio_util::sync::CancellationToken;
@@ -75,6 +78,21 @@ impl App {
     /// `not_found`, the same for an id that never was and for one that is somebody else's.
     pub async fn find(&self, caller: &Caller, ticket: Ticket) -> ApiResult<Job> {
         shown(caller, self.jobs.get(ticket).await?)
+    }
+
+    /// Reads an object of a result, or a range of it. A result that is not there is handed out to no order any more.
+    ///
+    /// # Errors
+    /// As [`Results::open`].
+    pub async fn open(&self, key: &ObjectKey, range: Option<RangeInclusive<u64>>) -> Result<ObjectBody, StorageError> {
+        let opened = self.results.open(key, range).await;
+        if matches!(opened, Err(StorageError::NotFound))
+            && let Err(error) = self.jobs.unshare(key).await
+        {
+            // no harm: the next order looks for itself
+            tracing::debug!(error = &error as &dyn std::error::Error, "a lost result is not noted");
+        }
+        opened
     }
 
     /// What a download's client asked.

@@ -149,10 +149,11 @@ async fn build(
     let (queue, findings) = config.redis.servers()?;
     queue.check(config.queue.durability).await?;
     let settings = StoreSettings::of(&config.lives, &config.queue);
-    let jobs = JobStore::new(queue.clone(), settings);
+    let storage = Storage::connect(&config.storage, Role::Api { public_url: base_url.clone() }).await?;
+    let results = Results::new(storage.clone());
+    let jobs = JobStore::seeing(queue.clone(), settings, results.looks());
     jobs.agree().await?;
     let cache = MetadataCache::new(findings.clone(), config.lives.metadata);
-    let storage = Storage::connect(&config.storage, Role::Api { public_url: base_url.clone() }).await?;
     let metrics = Metrics::new(&config.regions);
     metrics.show_calls((&queue, &findings), &storage);
     Ok(App {
@@ -165,7 +166,7 @@ async fn build(
         base_url,
         usage: UsageService::new(jobs.clone()),
         jobs,
-        results: Results::new(storage),
+        results,
         keys,
         representations: Representations::default(),
         waits: Shares::new(shares::ANSWERS, usize::MAX),

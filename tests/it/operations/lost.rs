@@ -2,47 +2,71 @@
 
 use haul_tests::house::{DOWNLOADS, House, Store, request};
 use haul_tests::processes::until;
+use haul_tests::s3::{Call, Fault};
+use haul_tests::site::{Answer, send};
 use reqwest::Method;
 use serde_json::json;
 
 use super::*;
 
-/// Has Redis forget which result answers to which order, and nothing else, as the manual says.
-async fn forget_results(house: &House) -> Result<()> {
-    let mut connection = house.redis.connection().await?;
-    let names: Vec<String> = redis::cmd("KEYS").arg("haul1:*:fp:*").query_async(&mut connection).await?;
-    Ok(redis::cmd("UNLINK").arg(names).query_async(&mut connection).await?)
-}
-
-#[tokio::test]
-async fn a_result_whose_object_is_gone_is_told_so_and_is_made_again_once_redis_has_forgotten_it() -> Result<()> {
-    let house = House::open(Store::S3, &[]).await?;
-    let _worker = house.worker(&[]).await?;
-    let order = request(&house.origin.url("/progressive.mp4"), json!({}));
-    let job = house.order(&order).await?;
-    assert_eq!(house.outcome(&job).await?, "completed");
+/// Empties the bucket behind everybody's back.
+async fn empty(house: &House) -> Result<()> {
     // Fault: it came while its folder was removed.
     until("its thumbnail has come", async || house.stored_beside() == 1).await?;
     for entry in fs::read_dir(house.objects())? {
         let path = entry?.path();
         if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }?;
     }
+    Ok(())
+}
 
-    assert_eq!(house.get(&format!("{job}/content")).await?.told(), "410 expired");
-    assert!(house.fetch(&job).await.is_err(), "a link is made without a look, and leads nowhere");
+/// What comes of an order: its status, and the job.
+fn taken(answer: &Answer) -> Result<(u16, String)> {
+    Ok((answer.status.as_u16(), format!("{DOWNLOADS}/{}", answer.json()["id"].as_str().context("an id")?)))
+}
+
+#[tokio::test]
+async fn a_result_whose_object_is_gone_is_told_so_and_is_made_again_for_the_next_order() -> Result<()> {
+    let house = House::open(Store::S3, &[]).await?;
+    let s3 = house.s3.as_ref().context("a bucket")?;
+    let _worker = house.worker(&[]).await?;
+    let wanted = request(&house.origin.url("/progressive.mp4"), json!({}));
+    let again = async || taken(&house.ask(Method::POST, DOWNLOADS, &wanted).await?);
+    let first = house.order(&wanted).await?;
+    assert_eq!(house.outcome(&first).await?, "completed");
+
+    // a store that is away is not taken to have lost anything, and not each order waits for it
+    let looked = s3.counts().seen(Call::Get);
+    s3.fail(Call::Get, usize::MAX, Fault::Silence);
+    for _ in 0..5 {
+        assert_eq!(again().await?.0, 200);
+    }
+    assert!((1..5).contains(&(s3.counts().seen(Call::Get) - looked)));
+    s3.recover();
+    empty(&house).await?;
+
+    // who fetches the bytes finds out, and the next order needs no look
+    assert_eq!(house.get(&format!("{first}/content")).await?.told(), "410 expired");
+    assert!(house.fetch(&first).await.is_err(), "a link is made without a look, and leads nowhere");
     assert_eq!(house.get("/readyz").await?.status, 200);
-    // the queue does not know: the same order is given what is not there
-    assert_eq!(house.ask(Method::POST, DOWNLOADS, &order).await?.status, 200);
+    let (status, second) = again().await?;
+    assert_eq!((status, house.outcome(&second).await?.as_str()), (202, "completed"));
+    house.fetch(&second).await?;
 
-    forget_results(&house).await?;
-    let answer = house.ask(Method::POST, DOWNLOADS, &order).await?;
-    assert_eq!(answer.status, 202);
-    let again = format!("{DOWNLOADS}/{}", answer.json()["id"].as_str().context("an id")?);
-    assert_eq!(house.outcome(&again).await?, "completed");
-    house.fetch(&again).await?;
-    // the record of the lost one can go, and takes nothing along
-    assert_eq!(house.ask(Method::DELETE, &job, &Value::Null).await?.status, 204);
-    house.fetch(&again).await?;
+    // of an API to which the store was never away, the order itself finds out
+    empty(&house).await?;
+    let api = house.another_api(&[]).await?;
+    let again = async || taken(&send(house.request(&api, Method::POST, DOWNLOADS).json(&wanted)).await?);
+    let (status, third) = again().await?;
+    assert_eq!((status, house.outcome(&third).await?.as_str()), (202, "completed"));
+    house.fetch(&third).await?;
+    assert_eq!(again().await?.0, 200, "what is there is handed out again");
+
+    // the records of the lost ones can go, and take nothing along
+    for lost in [&first, &second] {
+        assert_eq!(house.ask(Method::DELETE, lost, &Value::Null).await?.status, 204);
+    }
+    house.fetch(&third).await?;
     assert_eq!(house.metric(&house.api, "haul_queue_repairs_total").await?, 0.0);
     Ok(())
 }

@@ -31,6 +31,20 @@ async fn nobody_else_can_look_into_the_store_and_nothing_stays_behind() {
     assert_eq!(below(&objects), Vec::<PathBuf>::new());
 }
 
+/// As of a disk that is not mounted: what is there no more would be made anew for who orders it again.
+#[tokio::test]
+async fn a_folder_that_is_away_has_lost_nothing() {
+    let site = Site::disk().await;
+    let (key, objects) = (key(), site.directory.path().join("data/objects"));
+    site.put(&key, 10).await;
+    let elsewhere = objects.with_extension("elsewhere");
+    std::fs::rename(&objects, &elsewhere).unwrap();
+    let answer = site.api.open(&key, None).await.map(drop);
+    assert!(matches!(answer, Err(StorageError::Unavailable(_))), "{answer:?}");
+    std::fs::rename(&elsewhere, &objects).unwrap();
+    assert_eq!(read(&site.api, &key, None).await.unwrap().0, 10);
+}
+
 #[tokio::test]
 async fn a_file_from_another_file_system_is_copied_and_a_full_disk_is_told() {
     let site = Site::disk().await;

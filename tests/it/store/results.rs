@@ -1,6 +1,11 @@
 //! How long results stay, and who may fetch them meanwhile.
 
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
 use anyhow::Context as _;
+use futures::FutureExt as _;
+use haul_shared::config::Rate;
 
 use super::*;
 
@@ -48,6 +53,64 @@ async fn who_comes_late_keeps_a_result_for_as_long_as_they_asked() -> Result<()>
     let goes: i64 = redis::cmd("ZSCORE").arg(gc).arg(&entry).query_async(&mut connection).await?;
     assert!(goes >= expires.as_millisecond(), "swept while it could be fetched");
     Ok(())
+}
+
+/// The store of results as somebody sees it who looks, and who counts the looks.
+struct Eyes {
+    there: AtomicBool,
+    looks: AtomicUsize,
+}
+
+#[tokio::test]
+async fn a_result_that_is_lost_is_made_anew_for_the_next_order_and_whoever_held_it_keeps_that() -> Result<()> {
+    static EYES: Eyes = Eyes { there: AtomicBool::new(true), looks: AtomicUsize::new(0) };
+    let bench = Bench::new().await?;
+    let seeing = JobStore::seeing(
+        bench.redis.server(4)?,
+        bench.settings,
+        Box::new(|_| {
+            EYES.looks.fetch_add(1, Ordering::Relaxed);
+            async { EYES.there.load(Ordering::Relaxed) }.boxed()
+        }),
+    );
+    // one order in a minute: a look that counted as one would be one too many
+    let once = |client| {
+        let rate = Some(Rate { count: NonZeroU32::MIN, per: MINUTE });
+        let order = order(client, "https://example.com/v");
+        Submission { limits: ClientLimits { rate, ..order.limits }, ..order }
+    };
+    let first = bench.submit("a", "https://example.com/v").await?;
+    let leased = bench.must_lease().await?;
+    let lost = artifact(&leased);
+    bench.store.complete(&leased.lease, &lost, &[]).await?;
+    let late = once("b");
+    reused(seeing.submit(&late).await?, late.ticket);
+    assert_eq!(EYES.looks.load(Ordering::Relaxed), 1);
+
+    EYES.there.store(false, Ordering::Relaxed);
+    let (one, other) = (once("c"), once("d"));
+    let (new, joined) = tokio::try_join!(seeing.submit(&one), seeing.submit(&other))?;
+    accepted(new, one.ticket);
+    accepted(joined, other.ticket);
+    let leased = bench.must_lease().await?;
+    assert!(bench.lease().await?.is_none(), "both are one run");
+    assert_eq!([bench.kind(first).await?, bench.kind(late.ticket).await?], [StateKind::Completed; 2]);
+    // somebody finds out late: what is made now is another one
+    seeing.unshare(&lost.object).await?;
+    bench.store.complete(&leased.lease, &artifact(&leased), &[]).await?;
+
+    EYES.there.store(true, Ordering::Relaxed);
+    assert!(bench.store.forget(first).await? && bench.store.forget(late.ticket).await?, "the lost one goes");
+    let last = once("e");
+    reused(seeing.submit(&last).await?, last.ticket);
+    // what was found in the bytes themselves, by who reads them
+    seeing.unshare(&artifact(&leased).object.thumbnail()).await?;
+    let still = once("f");
+    reused(seeing.submit(&still).await?, still.ticket);
+    seeing.unshare(&artifact(&leased).object).await?;
+    let anew = once("g");
+    accepted(seeing.submit(&anew).await?, anew.ticket);
+    bench.recount().await
 }
 
 #[tokio::test]

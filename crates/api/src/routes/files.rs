@@ -258,7 +258,7 @@ pub async fn signed(
         LinkError::Expired => ApiError::new(Code::Expired).detail("The link has expired; ask for a new one."),
         LinkError::Forged => ApiError::new(Code::Forbidden).detail("This is not a link that this service made."),
     })?;
-    let object = app.results.open(&link.key, None).await?;
+    let object = app.open(&link.key, None).await?;
     let left = link.expires_at.saturating_sub(Timestamp::now().as_second());
     let file = File {
         total: object.total_bytes,
@@ -305,7 +305,7 @@ pub(super) async fn send(app: &App, file: &File, method: &Method, headers: &Head
 
 /// The bytes as they come.
 async fn read(app: &App, key: &ObjectKey, range: Option<RangeInclusive<u64>>) -> ApiResult<Body> {
-    let object = app.results.open(key, range).await?;
+    let object = app.open(key, range).await?;
     // whoever compresses it asks once more after the end
     Ok(Body::from_stream(stored::in_time(object.body).fuse()))
 }

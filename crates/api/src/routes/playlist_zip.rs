@@ -85,7 +85,7 @@ pub async fn zip(
 async fn body(app: &App, caller: &Caller, jobs: &[&Job], entries: Vec<Entry>) -> ApiResult<Body> {
     let share = app.zips.take(&caller.client).map_err(|full| full.refusal(TOO_MANY, TOO_MANY_OF_ALL, LATER))?;
     // before the answer: a store that is away has a status of its own
-    let first = app.results.open(&first_of(&entries)?.object, None).await?;
+    let first = app.open(&first_of(&entries)?.object, None).await?;
     // here, where it is known who asks; who goes away in the first result is handed none of the others
     let asked: Vec<(Ticket, HandOver)> = jobs.iter().map(|job| (job.ticket, HandOver::of(job))).collect();
     let (tally, jobs, mut asked, mut sent) = (app.tally.clone(), app.jobs.clone(), asked.into_iter(), None);

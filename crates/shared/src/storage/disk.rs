@@ -111,10 +111,15 @@ impl DiskStore {
         key: &ObjectKey,
         range: Option<RangeInclusive<u64>>,
     ) -> Result<ObjectBody, StorageError> {
-        let mut file = tokio::fs::File::open(self.path(key)).await.map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => StorageError::NotFound,
-            _ => fault(error),
-        })?;
+        let mut file = match tokio::fs::File::open(self.path(key)).await {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // a disk that is not mounted has lost nothing
+                tokio::fs::metadata(&self.objects).await.map_err(fault)?;
+                return Err(StorageError::NotFound);
+            }
+            Err(error) => return Err(fault(error)),
+        };
         let about = file.metadata().await.map_err(fault)?;
         let total_bytes = about.len();
         let modified = about.modified().ok().and_then(|time| Timestamp::try_from(time).ok());

@@ -1,6 +1,6 @@
 //! Jobs in Redis: the queue is a state machine on one hash per job, moved by scripts only.
 //!
-//! The API's half ([`submission`], [`look`], [`moments`], [`listing`], [`library`], [`watch`], [`webhooks`], [`usage`], [`stats`], [`trials`], [`playlists`]) hands out
+//! The API's half ([`submission`], [`reuse`], [`look`], [`moments`], [`listing`], [`library`], [`watch`], [`webhooks`], [`usage`], [`stats`], [`trials`], [`playlists`]) hands out
 //! tickets and shows jobs; the worker's half ([`claims`], [`lease`], [`outbox`]) takes jobs, writes to them under a fence, and tells their ends. Whatever is accepted here survives the
 //! death of any process. Not here: what a job means (`crate::job`), and how it is done (`worker::pipeline`).
 
@@ -17,6 +17,7 @@ mod playlists;
 mod promise;
 mod record;
 mod regions;
+mod reuse;
 mod scripts;
 mod sites;
 mod stats;
@@ -39,6 +40,7 @@ pub use orphans::{Orphans, Progressed, Swept, TURN};
 pub use outbox::{Outbox, Telling, Then, Told};
 pub use playlists::Playlist;
 pub use promise::Idempotency;
+pub use reuse::IsThere;
 pub use sites::{Breaker, Deferral, Outlet};
 pub use stats::{QueueDepth, Samples, Stats, WORKER_SILENCE, WorkerInfo};
 pub use submission::{Cancelled, ClientLimits, Submission, Submitted};
@@ -148,17 +150,28 @@ struct Inner {
     looks: look::Looks,
     bells: outbox::Bells,
     settings: StoreSettings,
+    is_there: Option<IsThere>,
     failed_as_lost: AtomicU64,
 }
 
 impl JobStore {
-    /// The jobs in this Redis; the first call connects.
+    /// The jobs in this Redis; the first call connects. Finished results are handed out again without a look.
     #[must_use]
     pub fn new(server: Server, settings: StoreSettings) -> Self {
+        Self::looking(server, settings, None)
+    }
+
+    /// The same, with somebody who looks whether a finished result is there before it is handed out again.
+    #[must_use]
+    pub fn seeing(server: Server, settings: StoreSettings, is_there: IsThere) -> Self {
+        Self::looking(server, settings, Some(is_there))
+    }
+
+    fn looking(server: Server, settings: StoreSettings, is_there: Option<IsThere>) -> Self {
         let changes = watch::Changes::new(server.clone(), settings.shards);
         let looks = look::Looks::new(settings.shards);
         let bells = outbox::Bells::new(settings.shards);
-        Self(Arc::new(Inner { server, changes, looks, bells, settings, failed_as_lost: AtomicU64::new(0) }))
+        Self(Arc::new(Inner { server, changes, looks, bells, settings, is_there, failed_as_lost: AtomicU64::new(0) }))
     }
 
     /// Is Redis there?

@@ -59,6 +59,7 @@ transitions! {
     FETCHED = "fetched", Run;
     RANK = "rank", Run;
     FORGET = "forget", Run;
+    UNSHARE = "unshare", Run;
     TEND = "sites" "tending" "tend", Run;
     AUDIT = "audit", Run;
     COLLECT = "collect", Run;

@@ -12,6 +12,7 @@ use super::listing::Scope;
 use super::look::Seen;
 use super::promise::{Idempotency, Promised};
 use super::record::Viewed;
+use super::reuse::Reuse;
 use super::scripts::{self, invocation};
 use super::watch::Watch;
 use super::webhooks::{self, WebhookOrder};
@@ -21,6 +22,7 @@ use crate::ids::{ClientKey, JobId, Region, Ticket};
 use crate::job::state::Action;
 use crate::job::{Fingerprint, Job, JobSpec};
 use crate::media::Priority;
+use crate::redis::Call;
 use crate::trace::{self, TraceParent};
 
 /// How long the ticket of a metadata job lives: somebody waits for it, or nobody will ask again.
@@ -160,6 +162,43 @@ impl JobStore {
         {
             return Ok(Submitted::QuotaSpent { retry_after });
         }
+        let kind = Kind::of(&new.spec);
+        let span = tracing::info_span!(
+            target: trace::TARGET, "enqueue", otel.kind = "producer", job.kind = kind.word(), job.region = %new.region,
+            job.priority = Lane::word(new.priority), job.id = Empty, answer = Empty,
+        );
+        let here = span.in_scope(trace::here).map_or_else(String::new, |here| here.to_string());
+        let mut reuse = Reuse::of(self.0.is_there.as_ref());
+        loop {
+            let mut call = self.order(new, ticket, retry);
+            call.arg(&here).arg(reuse.seen());
+            let is_durable = kind == Kind::Download;
+            let running = if is_durable { self.run_durably(&call).boxed() } else { self.run_surely(&call).boxed() };
+            let answer: Vec<Vec<u8>> = running.instrument(span.clone()).await?;
+
+            let (word, rest) = answer.split_first().ok_or(StoreError::Unreadable("an answer"))?;
+            if word == b"look" {
+                // in a box of its own: few orders come to a result
+                reuse.look(self, rest).boxed().instrument(span.clone()).await?;
+                continue;
+            }
+            span.record("answer", &*String::from_utf8_lossy(word));
+            let shown = || shown(ticket, rest, word).inspect(|(id, job)| enqueued(&span, *id, job)).map(|(_, job)| job);
+            return match word.as_slice() {
+                b"new" | b"join" | b"known" | b"same" => shown().map(Submitted::Accepted),
+                b"reuse" => shown().map(Submitted::Reused),
+                b"limited" => Ok(Submitted::RateLimited { retry_after: wait_of(rest)? }),
+                b"full" => Ok(Submitted::QueueFull { retry_after: wait_for_room(rest) }),
+                b"busy" => Ok(Submitted::ClientQueueFull { retry_after: wait_for_room(rest) }),
+                b"not_retryable" => Ok(Submitted::NotRetryable),
+                b"gone" => Ok(Submitted::Gone),
+                _ => Err(StoreError::Unreadable("an answer")),
+            };
+        }
+    }
+
+    /// An order as the script takes it, but for what is found out on the way.
+    fn order(&self, new: &Submission, ticket: Ticket, retry: bool) -> Call<'static> {
         let settings = &self.0.settings;
         let shard = ticket.shard(settings.shards);
         let kind = Kind::of(&new.spec);
@@ -205,28 +244,7 @@ impl JobStore {
             .arg(mark())
             .arg(new.spec.url().site());
         webhooks::add(&mut call, &new.client, new.webhook.as_ref());
-        let span = tracing::info_span!(
-            target: trace::TARGET, "enqueue", otel.kind = "producer", job.kind = kind.word(), job.region = %new.region,
-            job.priority = Lane::word(new.priority), job.id = Empty, answer = Empty,
-        );
-        let here = span.in_scope(trace::here);
-        call.arg(here.map_or_else(String::new, |here| here.to_string()));
-        let running = if listed { self.run_durably(&call).boxed() } else { self.run_surely(&call).boxed() };
-        let answer: Vec<Vec<u8>> = running.instrument(span.clone()).await?;
-
-        let (word, rest) = answer.split_first().ok_or(StoreError::Unreadable("an answer"))?;
-        span.record("answer", &*String::from_utf8_lossy(word));
-        let shown = || shown(ticket, rest, word).inspect(|(id, job)| enqueued(&span, *id, job)).map(|(_, job)| job);
-        match word.as_slice() {
-            b"new" | b"join" | b"known" | b"same" => shown().map(Submitted::Accepted),
-            b"reuse" => shown().map(Submitted::Reused),
-            b"limited" => Ok(Submitted::RateLimited { retry_after: wait_of(rest)? }),
-            b"full" => Ok(Submitted::QueueFull { retry_after: wait_for_room(rest) }),
-            b"busy" => Ok(Submitted::ClientQueueFull { retry_after: wait_for_room(rest) }),
-            b"not_retryable" => Ok(Submitted::NotRetryable),
-            b"gone" => Ok(Submitted::Gone),
-            _ => Err(StoreError::Unreadable("an answer")),
-        }
+        call
     }
 
     /// How long until the client may order a download again that has had its bytes for today. None: it has not, or the order

@@ -83,6 +83,9 @@ local function idle(state) return state == S.queued or state == S.waiting end
 -- What is counted of the present day (UTC).
 local function day() return K.day .. int(math.floor(NOW / 86400000)) end
 
+-- The object that is the result of a job, if it has one; what lies beside it stands behind it.
+local function result_of(jid) return string.match(call('HGET', K.job .. jid, 'obj') or '', '^%+%d+:(%S+)') end
+
 -- The result of job `j` becomes the own of `client`, or of all who hold a ticket. It does so once, whichever and however
 -- many of their tickets bring it, and counts on that day at its size; what lies beside it does not count.
 local function hand_over(j, client)

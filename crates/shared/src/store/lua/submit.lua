@@ -10,8 +10,10 @@
 --       25 message that its end is told in (empty: nobody is told)   26 what links begin with
 --       27 what that is signed with             28 whose that is
 --       29 span of a trace that is kept (empty: none)
+--       30 run whose result was seen in the store ("?": none was; empty: a result is handed out unseen)
 -- Returns {"new" | "join" | "reuse" | "known" | "same", now, view} | {"gone"} | {"not_retryable"} | {"limited", µs to wait}
 --         | {"full" or "busy", jobs waiting, ends counted, ms they took}
+--         | {"look", a run, its result}, when it comes to one that is to be seen first; nothing was changed
 local jid, ticket, client, fp, lane, kind = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[6], ARGV[7]
 local tkey = K.ticket .. ticket
 local retry, listed = ARGV[21] == '1', ARGV[20] == '1'
@@ -45,6 +47,8 @@ if run and may(MAY.join, run.st) and not run.cx and run.n < SHARES then
   word = 'join'
 elseif run and may(MAY.reuse, run.st) then
   word = 'reuse'
+  local object = ARGV[30] ~= '' and ARGV[30] ~= run.id and result_of(run.id)
+  if object then return { 'look', run.id, object } end
 elseif run and not retry and may(MAY.recall, run.st) then
   word = 'known'
 else
