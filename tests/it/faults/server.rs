@@ -1,6 +1,7 @@
 //! Redis that dies, forgets, or is full.
 
 use futures::StreamExt as _;
+use haul_tests::processes::Process;
 
 use super::*;
 
@@ -139,6 +140,33 @@ async fn a_full_redis_takes_no_job_and_everything_in_it_comes_to_its_end() -> Re
     let again = house.order(&request(&house.origin.url("/portrait.mp4"), json!({}))).await?;
     assert_eq!(house.outcome(&again).await?, "completed");
     audit(&house.redis).await
+}
+
+/// Fault: it answers, so both were ready, though nothing could be ordered and no job be taken.
+#[tokio::test]
+async fn who_has_a_redis_that_was_made_a_replica_is_not_ready_until_it_is_master_again() -> Result<()> {
+    let house = House::open(Store::Disk, &[]).await?;
+    let worker = house.worker(&[]).await?;
+    let follow = async |host: &str, port: &str| {
+        let mut connection = house.redis.connection().await?;
+        anyhow::Ok(redis::cmd("REPLICAOF").arg(host).arg(port).query_async::<()>(&mut connection).await?)
+    };
+    let ready = async |process: &Process| {
+        let answer = send(house.request(process, Method::GET, "/readyz")).await?;
+        anyhow::Ok((answer.status.as_u16(), answer.json()["redis"].as_str().unwrap_or_default().to_owned()))
+    };
+    // of a master that is not there, so that it keeps what it has
+    follow("127.0.0.1", "1").await?;
+    for process in [&house.api, &worker] {
+        assert_eq!(ready(process).await?, (503, "failed".to_owned()));
+    }
+    follow("NO", "ONE").await?;
+    for process in [&house.api, &worker] {
+        until("it is ready", async || ready(process).await.is_ok_and(|(status, _)| status == 200)).await?;
+    }
+    let job = house.order(&request(&house.origin.url("/progressive.mp4"), json!({}))).await?;
+    assert_eq!(house.outcome(&job).await?, "completed");
+    Ok(())
 }
 
 #[tokio::test]

@@ -130,4 +130,18 @@ impl Server {
     pub async fn ping(&self) -> Result<(), CallError> {
         self.connection("ping").await?.ping().await.map_err(CallError::Call)
     }
+
+    /// Does it answer, and take writes? It is told to remove `nothing`, a key that is never there: that changes nothing, so a
+    /// full server does it, but one that was made a replica answers, and refuses this as it would any other write. A
+    /// cluster finds its masters itself: of it, as [`Self::ping`].
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn takes_writes(&self, nothing: &str) -> Result<(), CallError> {
+        if self.is_cluster() {
+            return self.ping().await;
+        }
+        let mut connection = self.connection("ping").await?;
+        redis::cmd("DEL").arg(nothing).query_async(&mut connection).await.map_err(CallError::Call)
+    }
 }

@@ -154,6 +154,11 @@ pub(super) fn link_secret() -> String {
     format!("{FORM}links")
 }
 
+/// Never there: it is removed to see whether Redis takes writes.
+pub(super) fn nothing() -> String {
+    format!("{FORM}nothing")
+}
+
 /// STRING, zstd of JSON, on the cache server: what was found at an address. `digest` is a hash of the URL.
 pub(crate) fn metadata(digest: &str) -> String {
     format!("haul1:meta:{digest}")

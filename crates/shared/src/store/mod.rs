@@ -174,12 +174,12 @@ impl JobStore {
         Self(Arc::new(Inner { server, changes, looks, bells, settings, is_there, failed_as_lost: AtomicU64::new(0) }))
     }
 
-    /// Is Redis there?
+    /// Is Redis there, and can jobs be changed in it?
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn ping(&self) -> Result<(), StoreError> {
-        Ok(self.0.server.ping().await?)
+        Ok(self.0.server.takes_writes(&keys::nothing()).await?)
     }
 
     /// Says how many parts the queue has, or hears that it is cut otherwise: then this process would look for jobs where
