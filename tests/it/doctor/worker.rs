@@ -21,8 +21,10 @@ async fn a_worker_with_faults_of_its_machine_is_told_each_with_its_remedy() -> R
     let memory = tempfile::tempdir_in("/dev/shm")?;
     // the real one, with no deno beside it
     let ytdlp = script(folder.path(), "yt-dlp", &fs::read_to_string(haul_tests::tools().join("yt-dlp"))?)?;
-    // the real one again, of a build that has no mp3
-    let ffmpeg = script(folder.path(), "ffmpeg", "#!/bin/sh\n/usr/bin/ffmpeg \"$@\" | grep -v libmp3lame\n")?;
+    // the real one again, of a build that lacks one of each kind
+    let without = "libmp3lame|subrip|libdav1d|libaom-av1|webp_pipe|setsar|vp9_superframe$";
+    let without = format!("#!/bin/sh\n/usr/bin/ffmpeg \"$@\" | grep -vE '{without}'\n");
+    let ffmpeg = script(folder.path(), "ffmpeg", &without)?;
     let jars = folder.path().join("secret-jars");
     fs::create_dir(&jars)?;
     let cookie = "video.example\tFALSE\t/\tTRUE\t0\tsession\thunter2\n";
@@ -55,7 +57,14 @@ async fn a_worker_with_faults_of_its_machine_is_told_each_with_its_remedy() -> R
         ("scratch.memory", "warn", "tmpfs", "set HAUL_WORK_DIR to a folder on a disk"),
         ("sandbox.tier", "warn", "no sandbox, as it is wanted", "leave HAUL_SANDBOX out"),
         ("programs.javascript", "warn", "no deno beside yt-dlp", "pip install deno"),
-        ("programs.ffmpeg_build", "fail", "encoder libmp3lame", "apt-get install ffmpeg"),
+        // Fault: of subtitles, frames and filters nothing was asked
+        (
+            "programs.ffmpeg_build",
+            "fail",
+            "ffmpeg was built without encoder libmp3lame, encoder subrip, decoder libdav1d or libaom-av1, decoder subrip, \
+             demuxer webp_pipe, filter setsar, bitstream filter vp9_superframe",
+            "apt-get install ffmpeg",
+        ),
         ("cookies.jars", "warn", "notes is not called after a site", "SITE.txt"),
         ("cookies.rights", "warn", "2 jars", "chmod 600"),
         ("network.proxy", "fail", "takes no connection", "HAUL_PROXY"),

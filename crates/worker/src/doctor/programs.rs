@@ -214,7 +214,7 @@ async fn ffmpeg(config: &WorkerConfig, sandbox: &Sandbox, scratch: &Scratch) -> 
 fn abilities(lacks: &[Lack]) -> Finding {
     let name = "programs.ffmpeg_build";
     if lacks.is_empty() {
-        return Finding::ok(name, "ffmpeg has every coder and container that Haul uses");
+        return Finding::ok(name, "ffmpeg has every coder, container and filter that Haul uses");
     }
     let lacks = lacks.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let remedy =

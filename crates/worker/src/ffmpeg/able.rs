@@ -1,15 +1,21 @@
 //! What ffmpeg was built with, against what our command lines ask of it.
 //!
-//! What is asked is taken from the lines themselves, so that it can't be another thing than what they say.
+//! What is asked is taken from the lines themselves, so that it can't be another thing than what they say. Beside it stands what
+//! no line names: what ffmpeg puts between by itself, and what sites send. The ffmpeg of the image is built with all of it
+//! (test: the_ffmpeg_of_the_image_is_built_with_what_is_wanted).
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::path::Path;
 
-use super::muxer::{demuxer, muxer};
-use super::{Ffmpeg, clip, sound};
-use crate::container::Container;
+use super::line::{Line, What};
+use super::picture::{self, Image, Source};
+use super::subtitles::{self, Subtitle};
+use super::{Ffmpeg, clip, muxer, sound};
+use crate::container::{AudioCodec, Container};
 use crate::sandbox::CannotRun;
 use crate::select::Sound;
+use crate::ytdlp::captions::CaptionForm;
 
 /// The oldest that knows our options (`-fps_mode`).
 const OLDEST: (u32, u32) = (5, 1);
@@ -32,6 +38,17 @@ pub fn is_old(version: &str) -> bool {
     }
 }
 
+/// Decoders of the codecs that `container` knows by name, of pictures and of texts: for frames, and for what is coded anew. Of
+/// those between bars one will do. Containers hold others, too, of which nothing is promised.
+const DECODERS: &str = "h264 hevc libdav1d|libaom-av1 vp8 vp9 aac ac3 alac eac3 flac mp3|mp3float opus|libopus pcm_s16le \
+     vorbis|libvorbis mjpeg png webp ass subrip webvtt";
+/// Filters that ffmpeg adds: a cut, another form of samples or pixels, a picture that lies on its side.
+const FILTERS: &str = "aformat anull aresample atrim format hflip null rotate transpose trim vflip";
+/// Filters of packets that it adds, where another container has their heads otherwise.
+const BITSTREAM_FILTERS: &str = "extract_extradata h264_mp4toannexb hevc_mp4toannexb vp9_superframe";
+/// What `-progress` goes through.
+const PROTOCOLS: &str = "pipe";
+
 /// Of one kind: how it is asked for, and which there have to be.
 struct Wanted {
     kind: &'static str,
@@ -39,29 +56,75 @@ struct Wanted {
     names: BTreeSet<String>,
 }
 
-/// What all our lines together name.
-fn wanted() -> [Wanted; 4] {
-    let of = |kind, option, names: Vec<String>| Wanted { kind, option, names: names.into_iter().collect() };
-    let sounds = [Sound::Mp3, Sound::Aac, Sound::Opus, Sound::Flac, Sound::Wav];
-    let of_sound = sounds.map(|coded| coder(&sound::arguments(coded, 2, 128, None, Container::Mkv)));
-    let of_picture = [Container::Webm, Container::Mp4].map(|container| coder(&clip::recoded(container)));
-    let texts = ["mjpeg", "mov_text", "webvtt"].map(str::to_owned);
-    let coders = of_sound.into_iter().chain(of_picture).flatten().chain(texts).collect();
-    let muxers = Container::ALL.map(|container| muxer(container).to_owned());
-    let demuxers = Container::ALL.map(|container| demuxer(container).to_owned());
-    let more = ["webvtt", "srt", "ass", "ffmetadata", "concat"].map(str::to_owned);
+/// What all our lines together name, and what stands beside them.
+fn wanted() -> [Wanted; 7] {
+    let lines = lines();
+    let of = |kind, option, beside: &str| {
+        let named = lines.iter().flat_map(|line| named(line, kind)).chain(beside.split_whitespace());
+        Wanted { kind, option, names: named.map(str::to_owned).collect() }
+    };
     [
-        of("encoder", "-encoders", coders),
-        of("muxer", "-muxers", muxers.into_iter().chain(["mjpeg", "webvtt"].map(str::to_owned)).collect()),
-        of("demuxer", "-demuxers", demuxers.into_iter().chain(more).collect()),
-        of("protocol", "-protocols", ["file", "pipe"].map(str::to_owned).into()),
+        of("encoder", "-encoders", ""),
+        of("decoder", "-decoders", DECODERS),
+        of("muxer", "-muxers", ""),
+        of("demuxer", "-demuxers", ""),
+        of("filter", "-filters", FILTERS),
+        of("bitstream filter", "-bsfs", BITSTREAM_FILTERS),
+        of("protocol", "-protocols", PROTOCOLS),
     ]
 }
 
-/// What stands behind `-c:a` or `-c:v:0`.
-fn coder(arguments: &[std::ffi::OsString]) -> Option<String> {
-    let at = arguments.iter().position(|word| word.to_str().is_some_and(|word| word.starts_with("-c:")))?;
-    arguments.get(at + 1)?.to_str().map(str::to_owned)
+/// Lines, and parts of lines, that together name what all our lines do (test: no_line_names_what_is_not_wanted).
+fn lines() -> Vec<Vec<OsString>> {
+    let file = Path::new("/");
+    let input = |what| {
+        let mut line = Line::default();
+        line.input(file, what);
+        line.into_words()
+    };
+    let text = [Subtitle { file: file.to_owned(), language: String::new(), name: None }];
+    let sounds = [Sound::Copy(AudioCodec::Aac), Sound::Mp3, Sound::Aac, Sound::Opus, Sound::Flac, Sound::Wav];
+    let of_containers = Container::ALL.into_iter().flat_map(|container| {
+        let (_, texts) = subtitles::texts(container, &text, 0.0, 0);
+        [input(What::Medium(container)), muxer::output(container, false, None, None), clip::recoded(container), texts]
+    });
+    let of_sounds =
+        sounds.map(|coded| sound::arguments(coded, 2, 128, Some(Container::MpegTs), Container::Mkv)).into_iter();
+    let of_images = [Image::Jpeg, Image::Png, Image::Webp]
+        .map(|image| picture::drawn(Source::Still(file, image), (1, 1), file, None).into_words());
+    let of_texts = [CaptionForm::Ass, CaptionForm::Srt, CaptionForm::Vtt]
+        .map(|form| subtitles::converted(file, form, file).into_words());
+    let ours = [What::Tags, What::Parts(Container::Mkv)].map(input);
+    of_containers.chain(of_sounds).chain(of_images).chain(of_texts).chain(ours).collect()
+}
+
+/// What a line names of a kind.
+fn named<'l>(line: &'l [OsString], kind: &str) -> Vec<&'l str> {
+    let word = |at: usize| line.get(at).and_then(|word| word.to_str()).unwrap_or_default();
+    let mut names = Vec::new();
+    for at in 0..line.len() {
+        let value = word(at + 1);
+        let format = if word(at + 2) == "-i" { "demuxer" } else { "muxer" };
+        match word(at) {
+            option if option.starts_with("-c:") && kind == "encoder" && value != "copy" => names.push(value),
+            option if option.starts_with("-bsf:") && kind == "bitstream filter" => names.extend(value.split(',')),
+            "-f" if kind == format => names.push(value),
+            "-vf" if kind == "filter" => names.extend(chained(value)),
+            "-protocol_whitelist" if kind == "protocol" => names.extend(value.split(',')),
+            _ => {}
+        }
+    }
+    names
+}
+
+/// The names of filters that follow one another; what they are told may have commas between quotes.
+fn chained(filters: &str) -> impl Iterator<Item = &str> {
+    let mut is_quoted = false;
+    let parts = filters.split(move |c| {
+        is_quoted ^= c == '\'';
+        c == ',' && !is_quoted
+    });
+    parts.map(|filter| filter.split('=').next().unwrap_or(filter))
 }
 
 /// The names in what ffmpeg lists: the second word of a line, where the first are flags, and there are several between commas.
@@ -84,8 +147,8 @@ impl Ffmpeg {
         for Wanted { kind, option, names } in wanted() {
             let said = self.says("HAUL_FFMPEG", &self.ffmpeg, dir, option).await?;
             let has = listed(&said);
-            let missing = names.into_iter().filter(|name| !has.contains(name.as_str()));
-            lacks.extend(missing.map(|name| Lack { kind, name }));
+            let missing = names.into_iter().filter(|name| !name.split('|').any(|one| has.contains(one)));
+            lacks.extend(missing.map(|name| Lack { kind, name: name.replace('|', " or ") }));
         }
         Ok(lacks)
     }
@@ -93,6 +156,7 @@ impl Ffmpeg {
 
 #[cfg(test)]
 mod tests {
+    use super::super::line;
     use super::*;
 
     #[test]
@@ -111,12 +175,64 @@ mod tests {
         let told = wanted()
             .map(|wanted| format!("{}: {}", wanted.kind, wanted.names.into_iter().collect::<Vec<_>>().join(" ")));
         expect_test::expect![[r#"
-            encoder: aac flac libmp3lame libopus libvpx-vp9 libx264 mjpeg mov_text pcm_s16le webvtt
+            encoder: aac flac libmp3lame libopus libvpx-vp9 libx264 mjpeg mov_text pcm_s16le subrip webvtt
+            decoder: aac ac3 alac ass eac3 flac h264 hevc libdav1d|libaom-av1 mjpeg mp3|mp3float opus|libopus pcm_s16le png subrip vorbis|libvorbis vp8 vp9 webp webvtt
             muxer: adts avi flac flv matroska mjpeg mp3 mp4 mpegts ogg wav webm webvtt
-            demuxer: aac ass avi concat ffmetadata flac flv matroska mov mp3 mpegts ogg srt wav webvtt
+            demuxer: aac ass avi concat ffmetadata flac flv jpeg_pipe matroska mov mp3 mpegts ogg png_pipe srt wav webp_pipe webvtt
+            filter: aformat anull aresample atrim format hflip null rotate scale setpts setsar transpose trim vflip
+            bitstream filter: aac_adtstoasc extract_extradata h264_mp4toannexb hevc_mp4toannexb vp9_superframe
             protocol: file pipe
         "#]]
         .assert_eq(&(told.join("\n") + "\n"));
+    }
+
+    #[test]
+    fn no_line_names_what_is_not_wanted() {
+        let all: Vec<Vec<OsString>> = line::tests::all().into_iter().map(Line::into_words).collect();
+        for Wanted { kind, names, .. } in wanted() {
+            let named: BTreeSet<&str> = all.iter().flat_map(|line| named(line, kind)).collect();
+            let beyond: Vec<&&str> = named.iter().filter(|name| !names.contains(**name)).collect();
+            assert!(beyond.is_empty(), "{kind}: {beyond:?}");
+        }
+    }
+
+    /// The same thing has another name where ffmpeg is built.
+    fn built(kind: &str, name: &str) -> String {
+        match (kind, name) {
+            ("encoder", "mov_text") => "movtext".to_owned(),
+            ("demuxer", name) if name.ends_with("_pipe") => format!("image_{name}"),
+            (_, name) => name.replace('-', "_"),
+        }
+    }
+
+    /// Fault: the image had an encoder that no doctor asked for, so that a build without it was called complete.
+    #[test]
+    fn the_ffmpeg_of_the_image_is_built_with_what_is_wanted() {
+        let script = include_str!("../../../../deploy/images/ffmpeg");
+        let list = |name: &str| {
+            let begin = format!("{name}='");
+            let found = script.lines().find_map(|line| line.strip_prefix(&begin)?.strip_suffix('\''));
+            found.unwrap_or_else(|| panic!("no list of {name}")).split(' ').map(str::to_owned)
+        };
+        let lists = |names: &[&str]| names.iter().flat_map(|name| list(name)).collect::<BTreeSet<String>>();
+        for Wanted { kind, names, .. } in wanted() {
+            let has = match kind {
+                "encoder" => lists(&["encoders"]),
+                "decoder" => lists(&["video", "images", "audio", "pcm", "texts"]),
+                "muxer" => lists(&["muxers"]),
+                "demuxer" => lists(&["demuxers"]),
+                "filter" => lists(&["filters", "between"]),
+                "bitstream filter" => lists(&["bsfs"]),
+                _ => lists(&["protocols"]),
+            };
+            let wanted: Vec<Vec<String>> =
+                names.iter().map(|name| name.split('|').map(|one| built(kind, one)).collect()).collect();
+            let lacks: Vec<_> = wanted.iter().filter(|ones| !ones.iter().any(|one| has.contains(one))).collect();
+            assert!(lacks.is_empty(), "{kind}: {lacks:?}");
+            // of decoders there are more: what is not built is not played either
+            let idle: Vec<_> = has.iter().filter(|one| !wanted.concat().contains(one)).collect();
+            assert!(idle.is_empty() || kind == "decoder", "{kind}: {idle:?} is built for nobody");
+        }
     }
 
     #[test]

@@ -124,4 +124,4 @@ fn url(file: &Path) -> OsString {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -56,7 +56,7 @@ fn made(container: Container) -> Line {
 }
 
 /// Every line that there is, for every container, text and picture.
-fn all() -> Vec<Line> {
+pub(in crate::ffmpeg) fn all() -> Vec<Line> {
     let (file, output) = (Path::new("/job/a -i b"), Path::new("/job/out"));
     let mut all = Vec::new();
     for container in CONTAINERS {
