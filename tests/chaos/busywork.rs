@@ -82,6 +82,7 @@ fn busywork<'a>(
             subject: Subject::default(),
             stages: Vec::new(),
             way: haul_worker::way::Way::Relay,
+            own_extractor: None,
         })))
     })
 }

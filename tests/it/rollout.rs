@@ -21,7 +21,8 @@ const NEW: &str = "2026.09.01";
 /// Rounds of orders after which there is a verdict.
 const ROUNDS: usize = 20;
 
-/// The real one under this version, which cannot read what is at this address.
+/// The real one under this version, which cannot read what is at this address, and whose generic extractor takes loopback only: as
+/// a site's own.
 fn ytdlp(dir: &Path, version: &str, unreadable: &Origin) -> String {
     std::fs::create_dir(dir.join(version)).unwrap();
     // what it says of itself it has taken over when it was loaded
@@ -32,7 +33,9 @@ fn ytdlp(dir: &Path, version: &str, unreadable: &Origin) -> String {
          \x20   if '{}' in url:\n\
          \x20       self.report_error('[site] 1: Unable to extract player response')\n\
          \x20   return understood(self, url, *args, **kwargs)\n\
-         yt_dlp.YoutubeDL.extract_info = extract_info\n",
+         yt_dlp.YoutubeDL.extract_info = extract_info\n\
+         from yt_dlp.extractor.generic import GenericIE\n\
+         GenericIE.suitable = classmethod(lambda cls, url: '//127.0.0.1:' in url)\n",
         gives_way(),
         unreadable.address(),
     );
@@ -97,6 +100,9 @@ async fn a_new_yt_dlp_is_rolled_back_where_it_breaks_and_promoted_where_it_mends
         assert_eq!((&view["status"], &view["ytdlp"]), (&json!("completed"), &json!(version)), "{view}");
         assert!(view["attempt"] == 1 || site.address() == mended.address(), "{view}");
     }
+    let mut connection = house.redis.connection().await?;
+    let heard: Vec<String> = redis::cmd("HVALS").arg("haul1:{0}:tried").query_async(&mut connection).await?;
+    assert!(heard.iter().any(|site| site.ends_with(" generic")), "no site has an extractor to itself: {heard:?}");
     // nobody waits for who has gone: what the old one cannot read fails
     new.stop().await?;
     until("it is known to have gone", async || {

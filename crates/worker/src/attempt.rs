@@ -13,7 +13,7 @@ use haul_shared::ids::JobId;
 use haul_shared::job::{Failure, FailureKind, JobSpec, StateKind};
 use haul_shared::metadata::Look;
 use haul_shared::storage::ObjectKey;
-use haul_shared::store::{Done, Ended, Kind, Lease, Leased, StoreError};
+use haul_shared::store::{Course, Done, Ended, Kind, Lease, Leased, StoreError};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
@@ -266,7 +266,9 @@ async fn complete(
     let Tally { received_bytes, sent_bytes, requests, refused } = passed;
     let sitting = sitting(ctx, lease, (made.artifact.object.thumbnail(), made.subject), scratch).await;
     let within = sitting.as_ref().map_or(Duration::ZERO, |_| thumbnails::COMING);
-    let complete = || ctx.store.complete_before_thumbnail(lease, &made.artifact, &made.stages, within);
+    let course =
+        Course { stages: &made.stages, thumbnail_within: within, own_extractor: made.own_extractor.as_deref() };
+    let complete = || ctx.store.complete_after(lease, &made.artifact, course);
     let done = surely(complete).await;
     match done {
         Ok(Done::Completed) => {

@@ -2,7 +2,7 @@
 
 use haul_shared::redis::Server;
 use haul_shared::rollout::{Ends, Verdict};
-use haul_shared::store::{Trial, Tried};
+use haul_shared::store::{Course, Trial, Tried};
 
 use super::*;
 
@@ -76,15 +76,22 @@ impl Bench {
         Ok(self.trial().await?.sites.get(&format!("{site}.example")).copied().unwrap_or_default())
     }
 
-    /// Lets so many first attempts at jobs of a site end, with each version, well or badly, and somebody look at that.
+    /// Lets so many first attempts at jobs of a site that has an extractor to itself end with this version, well or badly, and
+    /// somebody look at that.
     async fn end(&self, site: &str, version: &str, count: usize, well: bool) -> Result<()> {
+        self.end_by(Some(site), site, version, count, well).await
+    }
+
+    /// The same where it has none: of a stranger.
+    async fn end_by(&self, own: Option<&str>, site: &str, version: &str, count: usize, well: bool) -> Result<()> {
         for number in 0..count {
             let name = format!("{version}-{well}-{number}");
             let order = Submission { max_attempts: 1, ..order("one", &format!("https://{site}.example/{name}")) };
             accepted(self.store.submit(&order).await?, order.ticket);
             let leased = self.taken_by(version, MINUTE * 9).await?.expect("it has waited for long enough");
             if well {
-                self.store.complete(&leased.lease, &artifact(&leased), &[]).await?;
+                let course = Course { own_extractor: own, ..Course::default() };
+                self.store.complete_after(&leased.lease, &artifact(&leased), course).await?;
             } else {
                 self.store.fail(&leased.lease, &trouble(FailureKind::ExtractorError), MINUTE).await?;
             }
@@ -330,6 +337,13 @@ async fn what_the_new_one_breaks_is_rolled_back_there_and_what_it_mends_it_takes
 async fn what_fails_at_site_after_site_is_rolled_back_at_all_and_what_does_as_well_is_promoted() -> Result<()> {
     for (is_well, verdict) in [(false, Verdict::RolledBack), (true, Verdict::Promoted)] {
         let bench = Bench::on_trial(1).await?;
+        // whoever owns domains wants the contrary
+        for number in 0..12 {
+            let site = format!("stranger{number}");
+            bench.end_by(None, &site, OLD, 3, is_well).await?;
+            bench.end_by(None, &site, NEW, 2, !is_well).await?;
+        }
+        assert_eq!(bench.trial().await?.verdict, Verdict::Undecided);
         for number in 0..30 {
             let site = format!("rare{number}");
             bench.end(&site, OLD, 2, true).await?;

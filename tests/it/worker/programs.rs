@@ -203,6 +203,34 @@ fn an_extractor_that_is_lent_to_another_takes_no_addresses() -> Result<()> {
     Ok(())
 }
 
+/// Fault: whoever owned domains spoke for all sites when a new yt-dlp was judged.
+#[test]
+fn a_site_has_an_extractor_to_itself_only_where_no_other_host_would_be_taken_by_it() -> Result<()> {
+    let plugin = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/worker/src/ytdlp/retry_after.py");
+    let asks = "import runpy, sys, yt_dlp\n\
+        from yt_dlp.extractor.common import InfoExtractor\n\
+        InfoExtractor.extract = lambda extractor, url: {'id': '1', 'title': '1', 'url': 'http://127.0.0.1:1/x', 'ext': 'mp4'}\n\
+        for url in sys.argv[2:]:\n\
+        \x20   plugin = runpy.run_path(sys.argv[1])\n\
+        \x20   ydl = yt_dlp.YoutubeDL({'quiet': True, 'allowed_extractors': ['default']})\n\
+        \x20   print(ydl.sanitize_info(ydl.extract_info(url, download=False))['own_extractor'])\n";
+    let of = [
+        ("https://www.youtube.com/watch?v=BaW_jenozKc", "youtube"),
+        ("https://youtu.be/BaW_jenozKc", "youtube"),
+        ("https://vimeo.com/76979871", "vimeo"),
+        ("https://stranger.example/video.mp4", "None"),
+        ("https://stranger.example/?https://www.youtube.com/watch?v=BaW_jenozKc", "None"),
+        // one of those that take the software of a site for the site
+        ("https://stranger.example/Mediasite/Play/6ebcf6dbd5ea45a8b2fa4dd4dd5d4fe21d", "None"),
+    ];
+    let mut python = std::process::Command::new(haul_tests::tools().join("python3"));
+    let output = python.args(["-c", asks, plugin]).args(of.map(|(url, _)| url)).output()?;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let told = String::from_utf8(output.stdout)?;
+    assert_eq!(told.lines().collect::<Vec<_>>(), of.map(|(_, own)| own));
+    Ok(())
+}
+
 /// Fault: where whoever starts a worker ignores the deaths of its children, programs were taken for killed, and no sandbox for
 /// one that holds.
 #[tokio::test]

@@ -7,7 +7,6 @@
 //! (Ville), however often one looks. Needs no table and remembers no look: four counts are enough.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
 
 use Verdict::{Promoted, RolledBack, Undecided};
 
@@ -137,35 +136,26 @@ pub fn judged(before: Verdict, seen: Tally) -> Verdict {
     }
 }
 
-/// Domains that do not suffice for a verdict on all sites, however much they say.
+/// Extractors that do not suffice for a verdict on all sites, however much they say.
 const TOO_FEW: usize = 2;
 
-/// The verdict on all sites that have none of their own: many have too few jobs for one. What one extractor reads, or one stranger
-/// owns, mostly stands under one domain, and counts as one. Two of these decide nothing: neither those with the most attempts nor, of
-/// the others, those that speak most against the candidate are heard.
+/// The verdict on all sites that have none of their own: many have too few jobs for one. Only those speak that yt-dlp has an extractor
+/// for, by the name of that, and all of one extractor are one voice: what breaks, breaks in an extractor, and whoever owns domains,
+/// however many, has none. Two of them decide nothing: neither those with the most attempts nor, of the others, those that speak
+/// most against the candidate are heard.
 #[must_use]
 pub fn all_together<'s>(before: Verdict, sites: impl IntoIterator<Item = (&'s str, Tally)>) -> Verdict {
-    let mut domains: BTreeMap<&str, Tally> = BTreeMap::new();
-    for (site, seen) in sites {
-        let sum = domains.entry(domain(site)).or_default();
+    let mut voices: BTreeMap<&str, Tally> = BTreeMap::new();
+    for (extractor, seen) in sites {
+        let sum = voices.entry(extractor).or_default();
         *sum = sum.and(seen);
     }
-    let mut domains: Vec<Tally> = domains.into_values().collect();
-    domains.sort_by_key(|seen| seen.candidate.all());
-    domains.truncate(domains.len().saturating_sub(TOO_FEW));
-    domains.sort_by(|one, other| one.against_candidate().total_cmp(&other.against_candidate()));
-    domains.truncate(domains.len().saturating_sub(TOO_FEW));
-    judged(before, domains.into_iter().fold(Tally::default(), Tally::and))
-}
-
-/// The last two labels of a site's host: without a list of the suffixes below which anybody may have a name, `co.uk` counts as one
-/// domain. That makes fewer of them, and a verdict later.
-fn domain(site: &str) -> &str {
-    let host = site.rsplit_once(':').map_or(site, |(host, _)| host);
-    if host.ends_with(']') || host.parse::<Ipv4Addr>().is_ok() {
-        return host;
-    }
-    host.rmatch_indices('.').nth(1).map_or(host, |(dot, _)| &host[dot + 1..])
+    let mut voices: Vec<Tally> = voices.into_values().collect();
+    voices.sort_by_key(|seen| seen.candidate.all());
+    voices.truncate(voices.len().saturating_sub(TOO_FEW));
+    voices.sort_by(|one, other| one.against_candidate().total_cmp(&other.against_candidate()));
+    voices.truncate(voices.len().saturating_sub(TOO_FEW));
+    judged(before, voices.into_iter().fold(Tally::default(), Tally::and))
 }
 
 #[cfg(test)]
@@ -204,31 +194,26 @@ mod tests {
     }
 
     #[test]
-    fn two_domains_do_not_decide_for_all_sites() {
+    fn two_extractors_do_not_decide_for_all_sites_however_many_sites_they_read() {
         let fine = tally((3, 0), (30, 1));
         let broken = tally((0, 3), (30, 1));
         let bad = tally((0, 40), (400, 1));
         let good = tally((100, 0), (900, 30));
         let all = |seen: &[Tally], name: &dyn Fn(usize) -> String| {
             let sites: Vec<_> = seen.iter().enumerate().map(|(at, seen)| (name(at), *seen)).collect();
-            all_together(Undecided, sites.iter().map(|(site, seen)| (site.as_str(), *seen)))
+            all_together(Undecided, sites.iter().map(|(extractor, seen)| (extractor.as_str(), *seen)))
         };
-        let apart = |at: usize| format!("www.site{at}.example:8080");
+        let apart = |at: usize| format!("extractor{at}");
         assert_eq!(all(&[bad, bad, fine, fine], &apart), Undecided);
         assert_eq!(all(&[broken; 6], &apart), RolledBack);
         assert_eq!(all(&[fine; 21], &apart), Promoted);
         assert_eq!(all(&[good, good, fine, fine], &apart), Undecided);
         assert_eq!(all(&[tally((3, 0), (0, 30)); 6], &apart), Promoted);
         assert_eq!(all(&[], &apart), Undecided);
-        // whoever owns a domain has as many names as they like
-        let honest = [fine; 21];
-        let names: Vec<_> = [broken; 170].into_iter().chain(honest).collect();
-        let wildcard = |at: usize| if at < 170 { format!("{at}.evil.example") } else { apart(at) };
-        assert_eq!(all(&names, &wildcard), Promoted);
-        assert_eq!(all(&[broken; 20], &|at| format!("user{at}.bands.example")), Undecided);
-        assert_eq!(all(&[broken; 20], &|at| format!("127.0.0.1:{at}")), Undecided, "of one host");
-        assert_eq!(all(&[broken; 20], &|at| format!("[::1]:{at}")), Undecided, "of one host");
-        assert_eq!(all(&[broken; 20], &|at| format!("127.0.0.{at}")), RolledBack);
+        // one extractor that reads many sites
+        let names: Vec<_> = [broken; 170].into_iter().chain([fine; 21]).collect();
+        assert_eq!(all(&names, &|at| if at < 170 { "bands".to_owned() } else { apart(at) }), Promoted);
+        assert_eq!(all(&[broken; 20], &|_| "bands".to_owned()), Undecided);
     }
 
     /// The last verdict, and after how many attempts of the candidate was the first one, when every tenth of `jobs` is its.

@@ -62,6 +62,17 @@ pub enum Pulse {
     Gone,
 }
 
+/// How a result came about, and what is still to come.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Course<'a> {
+    /// How long each stage of this attempt took.
+    pub stages: &'a [(&'static str, Duration)],
+    /// For how long its thumbnail may still come; zero: none will.
+    pub thumbnail_within: Duration,
+    /// The extractor of yt-dlp's that its site has to itself, if it has one: such sites speak for others (`rollout`).
+    pub own_extractor: Option<&'a str>,
+}
+
 /// What became of a job whose worker says that it is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Done {
@@ -155,11 +166,10 @@ impl JobStore {
         artifact: &Artifact,
         stages: &[(&'static str, Duration)],
     ) -> Result<Done, StoreError> {
-        self.complete_before_thumbnail(lease, artifact, stages, Duration::ZERO).await
+        self.complete_after(lease, artifact, Course { stages, ..Course::default() }).await
     }
 
-    /// The same, of a job whose thumbnail is still to be made: its name is noted with this call, as every object's is before
-    /// it is written. [`JobStore::thumbnail`] says what became of it; of who does not say so `within` this time, none comes.
+    /// The same, of a job whose thumbnail is still to be made.
     ///
     /// # Errors
     /// As [`JobStore::complete`].
@@ -169,6 +179,21 @@ impl JobStore {
         artifact: &Artifact,
         stages: &[(&'static str, Duration)],
         within: Duration,
+    ) -> Result<Done, StoreError> {
+        let course = Course { stages, thumbnail_within: within, own_extractor: None };
+        self.complete_after(lease, artifact, course).await
+    }
+
+    /// The same, with all that is known. The name of a thumbnail is noted with this call, as every object's is before it is
+    /// written. [`JobStore::thumbnail`] says what became of it; of who does not say so within its time, none comes.
+    ///
+    /// # Errors
+    /// As [`JobStore::complete`].
+    pub async fn complete_after(
+        &self,
+        lease: &Lease,
+        artifact: &Artifact,
+        course: Course<'_>,
     ) -> Result<Done, StoreError> {
         let settings = &self.0.settings;
         // Handed out again only while a link made from it can live its whole time.
@@ -182,11 +207,12 @@ impl JobStore {
             .arg(artifact.objects().map(|(key, bytes)| format!("{bytes}:{key}")).collect::<Vec<_>>().join(" "))
             .arg(ms(settings.result_ttl))
             .arg(if artifact.is_recording { 0 } else { ms(shared) })
-            .arg(ms(within))
+            .arg(ms(course.thumbnail_within))
             .arg(artifact.object.thumbnail().as_str())
-            .arg(ms(within + UNSAID))
-            .arg(artifact.duration_seconds.map_or_else(String::new, playing_ms));
-        for (name, duration) in stages {
+            .arg(ms(course.thumbnail_within + UNSAID))
+            .arg(artifact.duration_seconds.map_or_else(String::new, playing_ms))
+            .arg(course.own_extractor.unwrap_or_default());
+        for (name, duration) in course.stages {
             call.arg(*name).arg(format!("{:.3}", duration.as_secs_f64()));
         }
         self.done(&call).await
@@ -199,8 +225,8 @@ impl JobStore {
     pub async fn found(&self, lease: &Lease) -> Result<Done, StoreError> {
         let mut call = invocation(lease.job.shard(self.0.settings.shards), &scripts::COMPLETE);
         call.arg(lease.job.to_string()).arg(lease.fence.0).arg("null").arg("").arg(0).arg(0).arg(0);
-        // no thumbnail, and nothing that plays
-        call.arg("").arg(0).arg("");
+        // no thumbnail, nothing that plays, and nothing that is counted
+        call.arg("").arg(0).arg("").arg("");
         self.done(&call).await
     }
 

@@ -31,7 +31,7 @@ mod webhooks;
 
 pub use claims::{Claims, Leased};
 pub use keys::{Kind, Lane};
-pub use lease::{Beat, Done, Ended, Lease, Pulse};
+pub use lease::{Beat, Course, Done, Ended, Lease, Pulse};
 pub use library::Annotated;
 pub use listing::{Listing, MOST_SORTED, Order, Position, Scope, SortBy, Sorting};
 pub use look::Seen;

@@ -26,7 +26,7 @@ const KNOWN: Duration = Duration::from_secs(15);
 /// Jobs that an older version took in, whose sites are not known.
 const REST: &str = "-";
 
-/// Numbers of a tally, and among them those that tell how attempts ended.
+/// Numbers of a tally, and among them those that tell how attempts ended. Behind them stands an extractor, perhaps.
 const NUMBERS: usize = 9;
 const ENDS: std::ops::Range<usize> = 4..8;
 
@@ -62,7 +62,14 @@ struct Known {
     apart: (Version, Duration),
     trial: BTreeMap<String, String>,
     rulings: BTreeMap<String, Tried>,
-    tried: BTreeMap<String, Tally>,
+    tried: BTreeMap<String, Heard>,
+}
+
+/// What was seen at a site since its last verdict.
+struct Heard {
+    seen: Tally,
+    /// The extractor that it has to itself.
+    own_extractor: Option<String>,
 }
 
 impl JobStore {
@@ -156,7 +163,7 @@ impl JobStore {
             apart: (Version::new(newest), Duration::from_millis(millis(apart)?)),
             trial: pairs(trial).map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             rulings: pairs(rulings).filter_map(|(site, text)| Some((site.to_owned(), Tried::read(text)?))).collect(),
-            tried: pairs(tried).filter_map(|(site, text)| Some((site.to_owned(), tally(text)?))).collect(),
+            tried: pairs(tried).filter_map(|(site, text)| Some((site.to_owned(), Heard::read(text)?))).collect(),
         };
         Ok(Some(known))
     }
@@ -217,9 +224,9 @@ impl Trial {
         let verdict = said("all").filter_map(|word| Verdict::of_word(&word)).max().unwrap_or_default();
         let known = || known.iter().filter(|known| known.is_of(&candidate));
         let mut sites: BTreeMap<String, Tried> = BTreeMap::new();
-        for (site, seen) in known().flat_map(|known| &known.tried) {
+        for (site, heard) in known().flat_map(|known| &known.tried) {
             let tried = sites.entry(site.clone()).or_default();
-            tried.seen = tried.seen.and(*seen);
+            tried.seen = tried.seen.and(heard.seen);
         }
         for (site, ruling) in known().flat_map(|known| &known.rulings) {
             let tried = sites.entry(site.clone()).or_default();
@@ -232,23 +239,30 @@ impl Trial {
 
     /// The verdicts after what was counted since the last ones.
     fn judged(&self, known: &[Known]) -> (Verdict, BTreeMap<String, Tried>) {
-        let fresh = |site: &str| {
-            let here = known.iter().filter_map(|known| known.tried.get(site));
-            here.fold(Tally::default(), |sum, seen| sum.and(*seen))
-        };
         let mut rulings = BTreeMap::new();
         let mut open = Vec::new();
         for (site, tried) in &self.sites {
-            let seen = fresh(site);
+            let heard = || known.iter().filter_map(|known| known.tried.get(site));
+            let seen = heard().fold(Tally::default(), |sum, heard| sum.and(heard.seen));
             let verdict = if site == REST { Verdict::Undecided } else { judged(tried.verdict, seen) };
             if verdict == Verdict::Undecided {
-                open.push((site.as_str(), seen));
+                let own = heard().find_map(|heard| heard.own_extractor.as_deref());
+                open.extend(own.map(|extractor| (extractor, seen)));
             } else {
                 let made_of = if verdict == tried.verdict { tried.seen } else { seen };
                 rulings.insert(site.clone(), Tried { verdict, seen: made_of });
             }
         }
         (all_together(self.verdict, open), rulings)
+    }
+}
+
+impl Heard {
+    fn read(text: &str) -> Option<Self> {
+        let words: Vec<&str> = text.split(' ').collect();
+        let counts: Vec<u64> = words.iter().take(NUMBERS).map_while(|word| word.parse().ok()).collect();
+        let own_extractor = words.get(NUMBERS).map(|&word| word.to_owned());
+        (counts.len() == NUMBERS).then(|| Some(Self { seen: ends(&counts[ENDS])?, own_extractor }))?
     }
 }
 
@@ -295,11 +309,6 @@ fn pairs(flat: &[String]) -> impl Iterator<Item = (&str, &str)> {
 
 fn numbers(text: &str) -> Vec<u64> {
     text.split(' ').filter_map(|number| number.parse().ok()).collect()
-}
-
-fn tally(text: &str) -> Option<Tally> {
-    let numbers = numbers(text);
-    (numbers.len() == NUMBERS).then(|| ends(&numbers[ENDS]))?
 }
 
 fn ends(numbers: &[u64]) -> Option<Tally> {

@@ -94,7 +94,7 @@ async fn make(run: &Run<'_>) -> Result<Made, Failure> {
     let is_recording = info.live == Live::Now;
     let artifact = Artifact { is_recording, ..verified.into_artifact(object, stem, beside, way) };
     let subject = run.for_thumbnail(subject, with).boxed().await;
-    Ok(Made { artifact, subject, stages: stages.finish(), way })
+    Ok(Made { artifact, subject, stages: stages.finish(), way, own_extractor: info.own_extractor })
 }
 
 /// What goes into a result or beside it, and the folders where it is made.

@@ -60,6 +60,8 @@ pub struct Made {
     pub stages: Vec<(&'static str, Duration)>,
     /// By which way its bytes came.
     pub way: Way,
+    /// The extractor that its site has to itself.
+    pub own_extractor: Option<String>,
 }
 
 /// What every step of one attempt is held by.

@@ -26,6 +26,8 @@ const CHAPTERS: usize = 1000;
 pub struct Info {
     pub id: Option<String>,
     pub extractor: Option<String>,
+    /// Which file of yt-dlp's has an extractor for the host that was asked, and not for any host (`retry_after.py`).
+    pub own_extractor: Option<String>,
     pub title: Option<String>,
     pub uploader: Option<String>,
     pub duration_seconds: Option<f64>,
@@ -203,7 +205,7 @@ impl Info {
     /// Reads the same, and of a list its first entry; `None` also when there is none.
     pub(super) fn read_entry(value: &RawValue) -> Option<Self> {
         let mut fields = Fields::of(value)?;
-        let mut is_of_list = false;
+        let (own_extractor, mut is_of_list) = (own_extractor(&fields), false);
         // a list may stand in a list
         for _ in 0..3 {
             if !fields.has("entries") {
@@ -212,7 +214,7 @@ impl Info {
             is_of_list |= fields.whole("playlist_count") != Some(1);
             fields = fields.list("entries", 1).next()?;
         }
-        (!fields.has("entries")).then(|| Self { is_of_list, ..Self::of(&fields) })
+        (!fields.has("entries")).then(|| Self { own_extractor, is_of_list, ..Self::of(&fields) })
     }
 
     fn of(fields: &Fields<'_>) -> Self {
@@ -225,6 +227,7 @@ impl Info {
         Self {
             id: fields.text("id", ID),
             extractor: fields.text("extractor", WORD),
+            own_extractor: None,
             title: fields.text("title", TITLE),
             uploader: fields.text("uploader", TITLE).or_else(|| fields.text("channel", TITLE)),
             duration_seconds: fields.number("duration"),
@@ -308,6 +311,13 @@ impl SiteFormat {
             protocol: self.protocol,
         }
     }
+}
+
+/// It becomes a word of a record.
+fn own_extractor(fields: &Fields<'_>) -> Option<String> {
+    let name = fields.text("own_extractor", WORD)?;
+    let is_word = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    is_word.then_some(name)
 }
 
 fn live(fields: &Fields<'_>) -> Live {

@@ -1,5 +1,5 @@
 """What yt-dlp lacks: it keeps to `Retry-After` (RFC 9110, 10.2.3), to the extractors that it may use, and a cookie to its
-host. A plugin of the plain command line, and loaded by `server.py`.
+host, and tells whose a site is. A plugin of the plain command line, and loaded by `server.py`.
 
 A host that answered an error with it is not asked again before its time. A short wait is slept; a long one is not
 worth the slot: until then the same error is given again without asking, so that the run ends. Either way one line on
@@ -13,6 +13,9 @@ nothing for him either. The generic one stands last, wherever a list names it: i
 A cookie without a domain of its own goes to the host that it is of (RFC 6265, 5.3); Python would also send it below.
 
 A download in more fragments than may be asked for is too large before the first one is: yt-dlp would begin with it.
+
+What was found says, as `own_extractor`, which file of yt-dlp's has the extractor that took the address for the sake of its
+host. There is none where it would take the same of any host: anybody may be behind that, whatever it leads to.
 """
 
 import errno
@@ -25,6 +28,7 @@ from urllib.parse import urlsplit
 
 from yt_dlp import YoutubeDL
 from yt_dlp.downloader.fragment import FragmentFD
+from yt_dlp.extractor.common import InfoExtractor
 from yt_dlp.networking.common import RequestDirector
 from yt_dlp.networking.exceptions import HTTPError
 from yt_dlp.utils import UnsupportedError
@@ -38,7 +42,10 @@ get_info_extractor = YoutubeDL.get_info_extractor
 make_policy = DefaultCookiePolicy.__init__
 add_default_info_extractors = YoutubeDL.add_default_info_extractors
 prepare = FragmentFD._prepare_frag_download
+extract = InfoExtractor.extract
+sanitize_info = YoutubeDL.sanitize_info
 errors = {}  # host and port -> when it may be asked again, and its error
+taken = None  # the extractor that was the first to take an address, and that address
 
 
 def seconds_asked(headers):
@@ -106,8 +113,28 @@ def prepare_in_bounds(self, ctx):
     prepare(self, ctx)
 
 
+def extract_what_is_taken(self, url):
+    global taken
+    taken = taken or (self, url)
+    return extract(self, url)
+
+
+def own_extractor():
+    extractor, url = taken or (None, '')
+    if extractor is None or extractor.suitable(urlsplit(url)._replace(netloc='host.invalid').geturl()):
+        return None
+    return type(extractor).__module__.rpartition('.extractor.')[2].partition('.')[0]
+
+
+def tell_owner(info, *args, **kwargs):
+    told = sanitize_info(info, *args, **kwargs)
+    return {**told, 'own_extractor': own_extractor()} if isinstance(told, dict) else told
+
+
 RequestDirector.send = send_in_time
 FragmentFD._prepare_frag_download = prepare_in_bounds
 DefaultCookiePolicy.__init__ = make_strict
 YoutubeDL.get_info_extractor = lend
 YoutubeDL.add_default_info_extractors = add_in_order
+InfoExtractor.extract = extract_what_is_taken
+YoutubeDL.sanitize_info = staticmethod(tell_owner)

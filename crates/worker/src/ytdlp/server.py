@@ -425,6 +425,7 @@ def work(argv, requests, events):
     if knows_sites:
         finder._ies.update(sites)  # to find them by their names again takes longer than all the rest
     keep_cookies(finder)
+    retry_after.taken = None  # a rehearsal's
     found = finder.extract_info(url, download=False)
     finder.post_extract(found)
     events.tell('info', finder.sanitize_info(brief(found)))

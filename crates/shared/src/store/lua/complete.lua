@@ -3,7 +3,8 @@
 -- ARGV  1 job id   2 fence   3 result   4 its objects, each "<size>:<key>", a space between   5 ms to keep them
 --       6 ms during which others may share the result (0: not at all)
 --       7 ms in which its thumbnail may still come (0: none will)   8 that object   9 ms to hold it
---       10 ms that it plays (empty: nobody knows)   11.. name, seconds
+--       10 ms that it plays (empty: nobody knows)   11 extractor that its site has to itself (empty: none that is known)
+--       12.. name, seconds
 -- Returns {"ok" | "cancel" | "lost", and when this closed a breaker: its way}
 local again = load(ARGV[1])
 if again and again.st == S.completed and again.tok == ARGV[2] then return { 'ok' } end
@@ -15,13 +16,13 @@ if j.cx then
   return { say(K.job .. j.id, 'complete' .. j.tok, 'cancel') }
 end
 local stages = {}
-for i = 11, #ARGV, 2 do stages[#stages + 1] = ARGV[i] end
+for i = 12, #ARGV, 2 do stages[#stages + 1] = ARGV[i] end
 if j.st == S.running and stages[1] then pass(j, stages) end
 call('HSET', K.job .. j.id, 'res', ARGV[3], 'del', int(NOW + ARGV[5]))
 call('HDEL', K.job .. j.id, 'pg', 'at', 'err')
 local nth = j.att
 if j.st ~= S.running then nth = call('HINCRBY', K.job .. j.id, 'att', 1) end -- `reap` had taken it off
-ends(j, nth, true)
+ends(j, nth, true, ARGV[11])
 local objects = {}
 for size, key in string.gmatch(ARGV[4], '(%d+):(%S+)') do
   local object = '+' .. size .. ':' .. key
@@ -41,5 +42,5 @@ move(j, S.completed)
 if call('GET', K.flight .. j.fp) == j.id then
   if tonumber(ARGV[6]) > 0 then call('PEXPIRE', K.flight .. j.fp, ARGV[6]) else call('DEL', K.flight .. j.fp) end
 end
-for i = 11, #ARGV, 2 do sample(ARGV[i], ARGV[i + 1]) end
+for i = 12, #ARGV, 2 do sample(ARGV[i], ARGV[i + 1]) end
 return clear(j) and { 'ok', j.via } or { 'ok' }

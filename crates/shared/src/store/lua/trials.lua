@@ -6,7 +6,8 @@
 --              since: ms since which it is on trial
 --   K.rulings  site -> verdict, and the counts that it was made of
 --   K.tried    site -> eight numbers, of first attempts: at downloads, begun by the candidate, by the others; at other jobs likewise;
---              at downloads, ended well and badly, of the candidate, of the others; and the microsecond since which they are counted
+--              at downloads, ended well and badly, of the candidate, of the others; and the microsecond since which they are counted;
+--              once a result has told, also the extractor of yt-dlp's that the site has to itself
 -- Returns nothing by itself; what each function returns stands with it.
 local SITES = 1000 -- that are counted
 local KEPT = 604800000 -- ms after its last word for which a trial is remembered
@@ -32,18 +33,19 @@ end
 -- What the site of a job is counted under.
 local function counted(j) return j.site or '-' end -- none: an older version took it in
 
--- Nine numbers; nil: nothing is counted of this site.
+-- Nine numbers, and perhaps an extractor; nil: nothing is counted of this site.
 local function tally(site)
   local text = call('HGET', K.tried, site)
   if not text then return nil end
   local counts = {}
-  for n in string.gmatch(text, '%d+') do counts[#counts + 1] = tonumber(n) end
-  return #counts == 9 and counts or nil
+  for word in string.gmatch(text, '%S+') do counts[#counts + 1] = #counts < 9 and tonumber(word) or word end
+  return #counts >= 9 and counts or nil
 end
 
 local function add(site, counts, nth)
   counts[nth] = counts[nth] + 1
-  call('HSET', K.tried, site, table.concat(counts, ' ', 1, 8) .. ' ' .. int(counts[9]))
+  local since = int(counts[9])
+  call('HSET', K.tried, site, table.concat(counts, ' ', 1, 8) .. ' ' .. since .. (counts[10] and ' ' .. counts[10] or ''))
   call('PEXPIRE', K.tried, KEPT)
 end
 
@@ -110,15 +112,16 @@ end
 -- The `nth` attempt at job `j` ended, well or for a reason that speaks of yt-dlp. Only the first attempt at a download counts:
 -- a medium that nobody can fetch speaks once, and to which side it comes is no matter of what it is. And only one that was begun
 -- since its site is counted, which its fence tells: failures come sooner than results, so those who begin more than before
--- would seem to fail more often.
+-- would seem to fail more often. A result tells the extractor that its site has to itself (empty: none).
 -- Returns the version that ended it, if there is a trial.
-local function ends(j, nth, is_well)
+local function ends(j, nth, is_well, own)
   local t = trial_of(j)
   local version = t and string.match(j.yt or '', '^' .. int(nth) .. ' (.*)$')
   if not version or j.kind ~= KIND.download or nth ~= 1 then return version end
   local site = counted(j)
   local counts = tally(site)
   if counts and tonumber(j.tok) >= counts[9] then
+    if is_well and own ~= '' then counts[10] = counts[10] or own end
     add(site, counts, 5 + (version == t.new and 0 or 2) + (is_well and 0 or 1))
   end
   return version

@@ -132,3 +132,18 @@ fn one_of_several_knows_that_it_is_and_a_list_of_one_is_no_list() {
         assert_eq!((info.is_of_list, info.media().is_of_list), (is_of_list, is_of_list), "{json}");
     }
 }
+
+#[test]
+fn whose_a_site_is_is_told_with_what_was_found_and_is_a_word() {
+    for (told, own) in [
+        (r#""own_extractor": "youtube", "title": "T""#, Some("youtube")),
+        (r#""own_extractor": "youtube", "entries": [{"title": "T", "own_extractor": "vimeo"}]"#, Some("youtube")),
+        (r#""own_extractor": null"#, None),
+        (r#""own_extractor": """#, None),
+        (r#""own_extractor": "1 2""#, None),
+        (r#""title": "T""#, None),
+    ] {
+        let info = parse_entry(&format!("{{{told}}}")).expect("an entry");
+        assert_eq!(info.own_extractor.as_deref(), own, "{told}");
+    }
+}
