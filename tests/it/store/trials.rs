@@ -7,6 +7,7 @@ use haul_shared::store::{Course, Trial, Tried};
 use super::*;
 
 mod bounds;
+mod successors;
 
 const OLD: &str = "2026.08.19";
 const NEW: &str = "2026.09.01";

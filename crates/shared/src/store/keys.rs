@@ -65,6 +65,9 @@ pub(super) const TABLE: &[(&str, &str)] = &[
     ("trial", "trial"),
     // HASH site -> verdict on the yt-dlp that is on trial, and the counts that it was made of.
     ("rulings", "rulings"),
+    // HASH hash of a version of yt-dlp that was on trial until a newer one was -> what `rulings` was of it, and for ANYBODY the verdict
+    // on sites without their own. Of three versions; lives as `rulings`.
+    ("decided", "decided:"),
     // HASH site -> what was begun, and how first attempts ended, with the yt-dlp that is on trial and with others; 1,000 sites.
     ("tried", "tried"),
     // STRING the version of yt-dlp that the service runs on: no trial is made of it any more.

@@ -114,9 +114,17 @@ impl JobStore {
         };
         tell_change(on_trial.as_ref(), &standing, share);
         let (rest, sites) = Default::default();
-        let mut rule = Rule { seen_ms: known.now_ms, share, both: String::new(), standing, rest, sites };
+        let aside = known.trial.get("aside").map_or("", String::as_str).split_whitespace();
+        let aside: Vec<Version> = aside.map(Version::new).chain(on_trial).collect();
+        let nowhere = || " ".to_owned();
+        let mut rule = Rule { seen_ms: known.now_ms, share, both: nowhere(), sure: nowhere(), standing, rest, sites };
         let Some(candidate) = rule.standing.candidate.clone() else { return self.tell_all(&rule).await };
         rule.both = served_by_both(&workers, &candidate);
+        if aside.iter().any(|version| *version != candidate) {
+            let is_sure =
+                |worker: &&WorkerInfo| worker.extractor() != candidate && !aside.contains(&worker.extractor());
+            rule.sure = spaced(&regions(workers.iter().filter(is_sure)));
+        }
         // a shard that does not answer keeps nobody from judging by the others; one that has not heard of this trial yet, or
         // still of another one, has counted nothing of it
         let known = join_all(self.0.settings.shards.all().map(|shard| self.known(shard, Duration::ZERO))).await;
@@ -136,7 +144,7 @@ impl JobStore {
             let settled = rule.standing.settled.as_ref().map_or("", Version::as_str);
             let apart = rule.standing.apart.as_ref().map_or("0".to_owned(), |newest| format!("1{newest}"));
             call.arg(candidate).arg(settled).arg(ms(KNOWN)).arg(rule.share).arg(&rule.both);
-            call.arg(apart).arg(rule.rest.word()).arg(rule.seen_ms);
+            call.arg(apart).arg(rule.rest.word()).arg(rule.seen_ms).arg(&rule.sure);
             for (site, tried) in &rule.sites {
                 call.arg(site).arg(tried.text());
             }
@@ -176,6 +184,8 @@ struct Rule {
     standing: Standing,
     share: u8,
     both: String,
+    /// Regions with a version that was on trial neither before nor is now, where one was before.
+    sure: String,
     rest: Verdict,
     sites: BTreeMap<String, Tried>,
 }
@@ -295,12 +305,17 @@ fn tell_change(before: Option<&Version>, standing: &Standing, share: u8) {
 
 /// The regions where a worker with this version lives, and one with another; as scripts look for them.
 fn served_by_both(workers: &[WorkerInfo], candidate: &Version) -> String {
-    let of = |is_candidate: bool| -> BTreeSet<&str> {
-        let side = workers.iter().filter(|worker| (worker.extractor() == *candidate) == is_candidate);
-        side.flat_map(|worker| &worker.regions).map(Region::as_str).collect()
-    };
-    let both: Vec<_> = of(true).intersection(&of(false)).copied().collect();
-    format!(" {} ", both.join(" "))
+    let (new, old): (Vec<_>, Vec<_>) = workers.iter().partition(|worker| worker.extractor() == *candidate);
+    spaced(&(&regions(new) & &regions(old)))
+}
+
+fn regions<'w>(workers: impl IntoIterator<Item = &'w WorkerInfo>) -> BTreeSet<&'w str> {
+    workers.into_iter().flat_map(|worker| &worker.regions).map(Region::as_str).collect()
+}
+
+fn spaced(regions: &BTreeSet<&str>) -> String {
+    let regions: Vec<_> = regions.iter().copied().collect();
+    format!(" {} ", regions.join(" "))
 }
 
 fn pairs(flat: &[String]) -> impl Iterator<Item = (&str, &str)> {

@@ -3,8 +3,10 @@
 -- Workers with the newest are the candidate's, all live ones with another are the others.
 --   K.trial    new: the newest   till: ms until which that is known   share: percent of a site's jobs that it is to have at most
 --              both: regions that both sides serve, a space before and after each   all: verdict on sites without their own
---              since: ms since which it is on trial
+--              since: ms since which it is on trial   aside: versions that were on trial before it, with spaces as `both`
+--              sure: regions with a version that never was, likewise
 --   K.rulings  site -> verdict, and the counts that it was made of
+--   K.decided  the same of a version that was on trial before; `*` for sites without their own
 --   K.tried    site -> eight numbers, of first attempts: at downloads, begun by the candidate, by the others; at other jobs likewise;
 --              at downloads, ended well and badly, of the candidate, of the others; and the microsecond since which they are counted;
 --              once a result has told, also the extractor of yt-dlp's that the site has to itself
@@ -18,16 +20,20 @@ local LONG, LOOKED_FOR = 300000, 20000 -- the same for the sake of a verdict; an
 local trial
 local function on_trial()
   if trial == nil then
-    local v = call('HMGET', K.trial, 'new', 'till', 'share', 'both', 'all')
-    trial = v[1] and NOW < tonumber(v[2]) and { new = v[1], share = v[3] / 100, both = v[4], all = v[5] } or false
+    local v = call('HMGET', K.trial, 'new', 'till', 'share', 'both', 'all', 'aside', 'sure')
+    trial = v[1] and NOW < tonumber(v[2]) and
+      { new = v[1], share = v[3] / 100, both = v[4], all = v[5], aside = v[6] or '', sure = v[7] or '' } or false
   end
   return trial
 end
 
--- The trial, if both sides serve the region of job `j`: elsewhere nobody is left anything, and nothing is compared.
+-- Is the region of job `j` one of these, as `both` has them?
+local function serve(regions, j) return string.find(regions, ' ' .. string.match(j.lane, ':(.-):') .. ' ', 1, true) ~= nil end
+
+-- The trial, if both sides serve the region of job `j`: elsewhere nothing is compared, and nothing left for that.
 local function trial_of(j)
   local t = on_trial()
-  return t and string.find(t.both, ' ' .. string.match(j.lane, ':(.-):') .. ' ', 1, true) and t or nil
+  return t and serve(t.both, j) and t or nil
 end
 
 -- What the site of a job is counted under.
@@ -73,17 +79,33 @@ local function is_its_turn(t, j)
   return t.share * (counts[nth] + counts[nth + 1] + 1) + phase >= counts[nth] + 1
 end
 
+-- Was this version found to be worse at the site of job `j` when it was on trial, before the present one?
+local function was_worse(t, j, version)
+  if not string.find(t.aside, ' ' .. version .. ' ', 1, true) then return false end
+  local decided = K.decided .. redis.sha1hex(version)
+  local ruling = call('HGET', decided, counted(j)) or call('HGET', decided, ANYBODY) or ''
+  return string.match(ruling, '^%S*') == VERDICT.rolled_back
+end
+
 -- ms for which a worker with this yt-dlp leaves job `j`, which is in line, to those with another one; nil: it does not. Only
 -- where some live that serve its region, and they may be busy: so never for longer than `most` after it was in line when it was
 -- first left (`lf`), whatever becomes of it meanwhile. That is forgotten once, when its first attempt fails.
 local function leaves(j, version)
-  local t = trial_of(j)
-  if not t then return nil end
+  local t = on_trial()
+  local is_both, is_sure = t and serve(t.both, j), t and serve(t.sure, j)
+  if not is_both and not is_sure then return nil end
   local is_new, most = version == t.new, nil
   local verdict = string.match(call('HGET', K.rulings, counted(j)) or t.all, '^%S+')
-  if verdict == VERDICT.rolled_back then
-    if not is_new then return nil end -- nobody else is better
+  local is_worse
+  if is_new then
+    is_worse = is_both and verdict == VERDICT.rolled_back
+  else -- unless those who are left have been worse there, too, or nobody knows yet
+    is_worse = (is_sure or verdict == VERDICT.promoted) and was_worse(t, j, version)
+  end
+  if is_worse then
     most = j.kind == KIND.download and LONG or LOOKED_FOR
+  elseif not is_both or verdict == VERDICT.rolled_back then
+    return nil -- nobody else is better
   elseif j.shy == version then
     most = SHORTLY -- the other side shall try what failed here
   elseif is_new and verdict == VERDICT.undecided and not j.shy and not is_its_turn(t, j) then
