@@ -1,7 +1,8 @@
 //! `haul-worker` with work that is nothing but time, for more jobs than yt-dlp could do: everything around the work, from
 //! the claim to the stored object, is as it is shipped.
 //!
-//! A job takes up to half a second, one in seven fails and is tried again, and a result is the name of its own object.
+//! A job takes up to half a second, one in seven fails and is tried again, with a yt-dlp that is worse one in two, and a result
+//! is the name of its own object.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -14,6 +15,7 @@ use haul_shared::shutdown::Shutdown;
 use haul_shared::storage::{ObjectKey, ObjectMeta};
 use haul_shared::store::Pulse;
 use haul_shared::telemetry::{self, Service};
+use haul_tests::chaos::WORSE_YTDLP;
 use haul_worker::attempt::Outcome;
 use haul_worker::board::Running;
 use haul_worker::config::WorkerConfig;
@@ -64,6 +66,9 @@ fn busywork<'a>(
         }
         if rand::rng().random_ratio(1, 7) {
             return Err(Failure::new(FailureKind::Network, "one in seven"));
+        }
+        if ctx.ytdlp.version().as_deref() == Some(WORSE_YTDLP) && rand::rng().random_bool(0.5) {
+            return Err(Failure::new(FailureKind::ExtractorError, "one in two"));
         }
         let object = ObjectKey::new(job.lease().job, job.lease().fence, "mp4");
         let file = scratch.join("media.mp4");

@@ -5,13 +5,16 @@
 //! the end, is the test's.
 
 use std::collections::BTreeSet;
+use std::fs::Permissions;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use rustix::process::Signal;
+use tempfile::TempDir;
 use tokio::sync::watch;
 
 use crate::house::{House, Store};
@@ -20,6 +23,12 @@ use crate::proxy::{Asked, Loss, Proxy};
 
 /// The region whose jobs are done without programs, by `tests/chaos/busywork.rs`.
 pub const BUSY: &str = "busy";
+
+/// The yt-dlp of most of these workers, by what it says of itself.
+const YTDLP: &str = "2000.01.01";
+
+/// That of one of them: it is on trial beside the others, and fails more often.
+pub const WORSE_YTDLP: &str = "2999.01.01";
 
 /// Scripts whose answers are lost.
 const SCRIPTS: [&str; 6] = ["lease", "heartbeat", "reserve", "complete", "fail", "submit"];
@@ -38,6 +47,8 @@ enum Part {
     Api,
     Worker,
     Busy,
+    /// The same with the newer yt-dlp.
+    Newer,
 }
 
 struct Actor {
@@ -52,6 +63,8 @@ struct Actor {
 pub struct Chaos {
     /// Redis, the site and the store; its own API is never hurt.
     pub house: House,
+    /// Programs that only tell their version.
+    ytdlps: TempDir,
     wire: Proxy,
     actors: Vec<Actor>,
     doors: watch::Sender<Vec<SocketAddr>>,
@@ -62,7 +75,8 @@ pub struct Chaos {
 }
 
 impl Chaos {
-    /// Opens the house: two APIs, two workers of one slot with real programs, and four of four slots without.
+    /// Opens the house: two APIs, two workers of one slot with real programs, and four of four slots without, one of them with a
+    /// newer yt-dlp.
     ///
     /// # Errors
     /// When a part does not start.
@@ -73,6 +87,7 @@ impl Chaos {
         let wire = Proxy::to_redis(house.redis.address()).await;
         let mut chaos = Self {
             house,
+            ytdlps: TempDir::new()?,
             wire,
             actors: Vec::new(),
             doors: watch::Sender::default(),
@@ -81,7 +96,12 @@ impl Chaos {
             began: Instant::now(),
             diary: vec![format!("seed {seed}")],
         };
-        for (part, count) in [(Part::Api, 2), (Part::Worker, 2), (Part::Busy, 4)] {
+        for version in [YTDLP, WORSE_YTDLP] {
+            let program = chaos.ytdlps.path().join(version);
+            std::fs::write(&program, format!("#!/bin/sh\necho {version}\n"))?;
+            std::fs::set_permissions(&program, Permissions::from_mode(0o755))?;
+        }
+        for (part, count) in [(Part::Api, 2), (Part::Worker, 2), (Part::Busy, 3), (Part::Newer, 1)] {
             for nth in 0..count {
                 let is_wired = nth % 2 == 0;
                 let process = chaos.start(part, is_wired).await?;
@@ -128,7 +148,7 @@ impl Chaos {
     /// # Errors
     /// When one does not, or ends badly, or leaves a program behind.
     pub async fn end(&mut self) -> Result<()> {
-        for part in [Part::Worker, Part::Busy, Part::Api] {
+        for part in [Part::Worker, Part::Busy, Part::Newer, Part::Api] {
             let mut all: Vec<Actor> = self.actors.extract_if(.., |actor| actor.part == part).collect();
             for actor in &all {
                 self.programs.extend(actor.process.descendants());
@@ -217,9 +237,11 @@ impl Chaos {
         match part {
             Part::Api => self.house.another_api(&[redis]).await,
             Part::Worker => self.house.worker(&[redis, ("HAUL_SLOTS", "1")]).await,
-            Part::Busy => {
-                let nothing = ["HAUL_YTDLP", "HAUL_FFMPEG", "HAUL_FFPROBE"].map(|program| (program, "/bin/echo"));
-                let own = [redis, ("HAUL_SLOTS", "4"), ("HAUL_REGION", BUSY)];
+            Part::Busy | Part::Newer => {
+                let version = if part == Part::Newer { WORSE_YTDLP } else { YTDLP };
+                let ytdlp = self.ytdlps.path().join(version).display().to_string();
+                let nothing = ["HAUL_FFMPEG", "HAUL_FFPROBE"].map(|program| (program, "/bin/echo"));
+                let own = [redis, ("HAUL_SLOTS", "4"), ("HAUL_REGION", BUSY), ("HAUL_YTDLP", &ytdlp)];
                 self.house.worker_like("examples/busywork", &[&own[..], &nothing[..]].concat()).await
             }
         }

@@ -45,6 +45,10 @@ async fn survive(chaos: &mut Chaos, seed: u64, time: Duration) -> Result<()> {
     };
     until("all jobs have ended", async || unfinished().await.is_ok_and(|jobs| jobs == 0)).await?;
     let ends = ends(&chaos.house, &promises).await?;
+    let counted = async |what: &str| -> Result<usize> {
+        Ok(redis::cmd("HLEN").arg(format!("haul1:{{0}}:{what}")).query_async(&mut connection.clone()).await?)
+    };
+    ensure!(counted("rulings").await? + counted("tried").await? > 0, "no yt-dlp was on trial");
     chaos.end().await?;
 
     let _sweeper = chaos.house.worker(&[]).await?;
