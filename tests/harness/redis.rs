@@ -252,8 +252,12 @@ async fn answers(port: u16, process: &mut Child) -> Result<bool> {
         if process.try_wait()?.is_some() {
             return Ok(false);
         }
+        // who answers may be another one, that took the port while this one was about to find it taken
+        let own = format!("process_id:{}\r\n", process.id());
         if let Ok(mut connection) = client.get_multiplexed_async_connection().await
             && redis::cmd("PING").query_async::<()>(&mut connection).await.is_ok()
+            && let Ok(told) = redis::cmd("INFO").arg("server").query_async::<String>(&mut connection).await
+            && told.contains(&own)
         {
             return Ok(true);
         }
