@@ -11,6 +11,7 @@ mod outage;
 mod pace;
 mod regions;
 mod results;
+mod sentry;
 mod shards;
 mod sites;
 mod trials;

@@ -2,10 +2,13 @@
 //!
 //! Every call has a mark. One whose answer was lost is sent again with it and answered alike: no job is taken that nobody
 //! works on. With several shards each is asked in turn, another one first each time.
+//!
+//! What is due later (a retry, say) concerns all who wait, and one of them looks: a shard tells each how long it may sleep.
 
 use std::time::{Duration, Instant};
 
 use futures::future::select_all;
+use rand::RngExt as _;
 
 use super::keys::{Kind, Lane};
 use super::lease::{Lease, encoded};
@@ -27,6 +30,9 @@ const TEND_EVERY: Duration = Duration::from_secs(1);
 
 /// The longest wait for a wake token. A token can be lost, with its connection say; whoever tends the queue makes another.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// Shares of it after which those come who have nothing to look for: not all of them together, as they did when Redis came back.
+const SPREAD: std::ops::Range<f64> = 0.9..1.0;
 
 /// A shard that does not answer is asked again after this long: the others' jobs must not wait for it each time.
 const SILENCE: Duration = Duration::from_secs(2);
@@ -83,7 +89,7 @@ struct Counter {
     wake: WakeCall,
     /// The mark of a call that was not answered.
     unanswered: Option<String>,
-    /// How long there will be nothing, should nobody say otherwise.
+    /// How long it need not be asked, should nobody say otherwise.
     quiet: Duration,
     /// Since there was nothing but jobs that are left to workers with another yt-dlp, for so long others may have them first.
     courtesy: Duration,
@@ -218,9 +224,9 @@ impl Claims {
         };
         counter.places = read(places)?;
         // what is due in a moment is worth one wait, not a call at once
-        counter.quiet = match read::<i64>(due)? {
-            0 => Duration::ZERO,
-            due => u64::try_from(due).map_or(LONGEST_WAIT, Duration::from_millis).min(LONGEST_WAIT),
+        counter.quiet = match u64::try_from(read::<i64>(due)?) {
+            Ok(due) => Duration::from_millis(due).min(LONGEST_WAIT),
+            Err(_) => LONGEST_WAIT.mul_f64(rand::rng().random_range(SPREAD)),
         };
         let jobs: Vec<Leased> =
             jobs.chunks(FIELDS).map(|job| leased(job, self.kind, self.ytdlp.as_deref())).collect::<Result<_, _>>()?;

@@ -86,6 +86,8 @@ pub(super) const TABLE: &[(&str, &str)] = &[
     ("lease", "lease"),
     // STRING <worker>:<kind> -> mark of its last lease call that found jobs, and those jobs; lives as long as a lease.
     ("asked", "asked:"),
+    // STRING "<ms> <worker>:<kind>": who has promised to look when something is due next; lives until then, and a second.
+    ("sentry", "sentry"),
     // STRING ms at which somebody last looked after what time does to jobs.
     ("tended", "tended"),
     // STRING ms until which no lease is taken back; lives three leases.
@@ -105,7 +107,7 @@ pub(super) const TABLE: &[(&str, &str)] = &[
     ("own", "own:"),
     // ZSET everybody's newest 10,000 tickets by creation ms.
     ("recent", "recent"),
-    // LIST lane, or `untold` -> wake tokens, at most 64.
+    // LIST lane, `sentry` or `untold` -> wake tokens, at most 64.
     ("wake", "wake:"),
     // SET lanes that ever had a job.
     ("lanes", "lanes"),

@@ -46,7 +46,7 @@ transitions! {
     OPEN_PLAYLIST = "open_playlist", Refuse;
     SEAL_PLAYLIST = "seal_playlist", Run;
     ABANDON_PLAYLIST = "abandon_playlist", Run;
-    LEASE = "sites" "trials" "tending" "lease", Run;
+    LEASE = "sites" "trials" "tending" "sentry" "lease", Run;
     HEARTBEAT = "heartbeat", Run;
     RESERVE = "reserve", Run;
     COMPLETE = "sites" "trials" "complete", Run;
@@ -60,7 +60,7 @@ transitions! {
     RANK = "rank", Run;
     FORGET = "forget", Run;
     UNSHARE = "unshare", Run;
-    TEND = "sites" "tending" "tend", Run;
+    TEND = "sites" "tending" "sentry" "tend", Run;
     AUDIT = "audit", Run;
     COLLECT = "collect", Run;
     BREAKERS = "sites" "breakers", Run;
@@ -69,7 +69,7 @@ transitions! {
     TALLY = "tally", Run;
     DELIVERED = "delivered", Run;
     ANNOUNCE = "announce", Run;
-    SIGN_OFF = "sign_off", Run;
+    SIGN_OFF = "sentry" "sign_off", Run;
     RELOCATE = "relocate", Run;
     SWEEP = "sweep", Run;
     SWEPT = "swept", Run;

@@ -1,5 +1,5 @@
-//! Who waits for work, and how: a blocking pop of wake tokens, on a connection of its own. Tokens of ends that are to be told come
-//! the same way, so that nobody has to ask for those.
+//! Who waits for work, and how: a blocking pop of wake tokens, on a connection of its own. The call for a sentry
+//! (`lua/sentry.lua`) comes the same way, and so do tokens of ends that are to be told: nobody has to ask for those.
 //!
 //! A token says that there may be work, no more; a lost one costs one time-out. Never shared with other commands,
 //! which would wait behind it.
@@ -15,6 +15,7 @@ use crate::redis::Connection;
 const LONGEST: Duration = Duration::from_secs(60);
 
 /// Where tokens lie that are not of a lane.
+const SENTRY: &str = "sentry";
 const UNTOLD: &str = "untold";
 
 /// Waits for work in some lanes of a shard.
@@ -28,7 +29,7 @@ pub(super) struct WakeCall {
 impl JobStore {
     /// A wait for work in these lanes.
     pub(super) fn wake_call(&self, shard: Shard, lanes: &[Lane]) -> WakeCall {
-        let names = lanes.iter().map(Lane::to_string).chain([UNTOLD.to_owned()]);
+        let names = lanes.iter().map(Lane::to_string).chain([SENTRY, UNTOLD].map(str::to_owned));
         let keys = names.map(|name| keys::key(shard, "wake") + &name).collect();
         WakeCall { store: self.clone(), shard, keys, connection: None }
     }

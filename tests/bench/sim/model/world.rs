@@ -3,6 +3,7 @@
 mod attempts;
 mod claiming;
 mod keeping;
+mod watching;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -18,6 +19,7 @@ use super::fleet::{Bells, Worker};
 use super::outcome::Outcome;
 use super::plan::Plan;
 use super::queue::{JobId, LaneId, Place, Queue};
+use watching::Sentry;
 
 /// Between two looks of an API at what is due, and between two at regions without workers.
 const TICK: Duration = Duration::from_secs(1);
@@ -26,9 +28,6 @@ const LANES_EVERY: Duration = Duration::from_millis(2500);
 /// Jobs of a page of the audit, and how often one is turned.
 const PAGE: u64 = 50;
 const AUDIT_EVERY: Duration = Duration::from_secs(10);
-
-/// The longest wait for a token.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Between two renewals of leases.
 const HEARTBEAT: f64 = 1.0;
@@ -46,8 +45,10 @@ enum Event {
         worker: usize,
         epoch: u32,
     },
-    /// All loops for metadata have waited in vain: they wait alike.
-    Looks,
+    /// A loop for metadata that was a sentry has waited.
+    Looks {
+        number: u32,
+    },
     /// The medium of a job is there, to be coded.
     Fetched {
         job: JobId,
@@ -104,6 +105,9 @@ struct World<'a> {
     delays: BinaryHeap<Due>,
     leases: BinaryHeap<Due>,
     tended: Duration,
+    sentry: Option<Sentry>,
+    /// How many loops for metadata were sentries until now.
+    called: u32,
     open: u64,
     in_line: u64,
     at_work: u64,
@@ -133,6 +137,8 @@ pub fn simulate(plan: &Plan, orders: Orders) -> Outcome {
         delays: BinaryHeap::new(),
         leases: BinaryHeap::new(),
         tended: Duration::ZERO,
+        sentry: None,
+        called: 0,
         open: 0,
         in_line: 0,
         at_work: 0,
@@ -158,7 +164,6 @@ impl World<'_> {
             self.outcome.ledger.change_rate(Duration::ZERO, call, apis / every.as_secs_f64());
         }
         self.agenda.after(TICK, Event::Tick);
-        self.look_for_metadata();
         self.expect_order();
     }
 
@@ -196,12 +201,13 @@ impl World<'_> {
             Event::Order => self.take_in(),
             Event::Asked { worker, epoch } => self.answer(worker, epoch),
             Event::Waited { worker, epoch } => self.waited(worker, epoch),
-            Event::Looks => self.look_for_metadata(),
+            Event::Looks { number } => self.look_when_due(number),
             Event::Fetched { job, run } => self.code(job, run),
             Event::Coded { job, run } => self.coded(job, run),
             Event::Ended { job, run } => self.settle(job, run),
             Event::Tick => {
                 self.tend();
+                self.call_sentry_if_none();
                 let audited = self.open.min(PAGE) as f64 * TICK.as_secs_f64() / AUDIT_EVERY.as_secs_f64();
                 self.outcome.ledger.add(self.agenda.now(), Call::Audited, audited);
                 self.agenda.after(TICK, Event::Tick);

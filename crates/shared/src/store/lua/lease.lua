@@ -12,13 +12,15 @@
 --       13 which yt-dlp the worker has (empty: it cannot tell)
 --       14 where its looks at each lane go on, as the call before said   15.. lanes in order of preference, each followed by that of
 --       less urgent jobs
--- Returns {ms until something is due (0: call again at once, -1: nothing is), failed, jobs left to others, where the next looks go
---         on} or {0, failed, jobs left to others, where the next looks go on, for each job: id, fence, attempt, max
---         attempts, spec, ms it stood in line, progress of an attempt with this number that was lost (empty: none), lane, span of
---         a trace (empty: none)}; failed: jobs that have, for their lost leases; told once, so lost with the answer
+-- Returns {ms after which it has to look again (0: call again at once, -1: unless it is woken it need not), failed, jobs left to
+--         others, where the next looks go on} or {0, failed, jobs left to others, where the next looks go on, for each job: id,
+--         fence, attempt, max attempts, spec, ms it stood in line, progress of an attempt with this number that was lost (empty:
+--         none), lane, span of a trace (empty: none)}; failed: jobs that have, for their lost leases; told once, so lost with
+--         the answer
 local STEPS = 64 -- jobs put off, clients parked and stale entries passed over in one call; a wake token calls again
 local worker, mark, lease_ms, want, version = ARGV[1], ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[13]
-local asked = K.asked .. worker .. ':' .. ARGV[2]
+local who = worker .. ':' .. ARGV[2]
+local asked = K.asked .. who
 local answer, ids = { '0', '0', '0', '' }, {}
 
 local function give(j, fence, waited)
@@ -183,8 +185,9 @@ if answer[3] ~= '0' then
 end
 if #ids > 0 then
   call('SET', asked, mark .. ' ' .. table.concat(ids, ' '), 'PX', lease_ms)
+  if #ids == want then relieve(who) end -- with slots left it is back at once
 elseif steps < STEPS then
-  local due = math.min(next_due() or math.huge, soonest)
+  local due = math.min(stand_sentry(who) or math.huge, soonest) -- only workers like this one can look for what is left
   answer[1] = int(due < math.huge and due or -1)
 end
 return answer

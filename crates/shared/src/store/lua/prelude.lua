@@ -216,7 +216,7 @@ local function move(j, to, at)
   elseif to == S.waiting then
     call('ZADD', K.delay, int(at.due), j.id)
     call('HSET', key, 'st', to, 'due', int(at.due))
-    -- An idle worker sleeps until what was due next: what is due before that it has to know.
+    -- Whoever is to look sleeps until what was due next: of what is due before that somebody has to know.
     if call('ZRANGE', K.delay, 0, 0)[1] == j.id then wake(j.lane) end
   elseif to == S.running then
     call('ZADD', K.lease, int(at.deadline), j.id)

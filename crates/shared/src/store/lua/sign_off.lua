@@ -4,6 +4,7 @@
 -- Returns "ok"
 call('DEL', K.worker .. ARGV[1])
 call('ZREM', K.workers, ARGV[1])
+relieve(ARGV[1] .. ':')
 -- It stays known until when the region was served, should this have been the last.
 for i = 2, #ARGV do call('ZADD', K.serving .. ARGV[i], 'XX', int(NOW), ARGV[1]) end
 return 'ok'

@@ -80,12 +80,3 @@ local function tend(every, lease, poison, lost, told)
   local is_all = math.max(promoted, reaped, expired) < BATCH
   return { promoted, reaped, expired, is_all and 0 or 1, failed }
 end
-
--- ms until there will be something to look after; none: nil.
-local function next_due()
-  local function first(set) return tonumber(call('ZRANGE', set, 0, 0, 'WITHSCORES')[2]) end
-  local delay, lease, live = first(K.delay), first(K.lease), first(K.live)
-  if lease then lease = math.max(lease, tonumber(call('GET', K.amnesty) or '0')) end
-  local due = math.min(delay or math.huge, lease or math.huge, live or math.huge)
-  return due < math.huge and math.max(1, due - NOW) or nil
-end

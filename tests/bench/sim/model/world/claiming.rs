@@ -1,11 +1,11 @@
 //! How workers come to jobs: they ask, are given some, and else wait for a token (`worker::claim`, `lease.lua`).
 
-use std::cmp::Reverse;
 use std::time::Duration;
 
 use rand::RngExt as _;
 
-use super::{Event, HEARTBEAT, LONGEST_WAIT, TICK, World, place};
+use super::watching::Loop;
+use super::{Event, TICK, World, place};
 use crate::sim::costs::Call;
 use crate::sim::fleet::Claiming;
 
@@ -46,6 +46,9 @@ impl World<'_> {
                 _ => {}
             }
         }
+        if given == want as usize {
+            self.relieve(Loop::Downloads(worker));
+        }
         if given > 0 || has_more {
             self.workers[worker].claiming = Claiming::ForSlot;
             self.ask(worker);
@@ -85,7 +88,8 @@ impl World<'_> {
             return self.ask(worker);
         }
         let epoch = it.epoch;
-        self.agenda.after(self.quiet(), Event::Waited { worker, epoch });
+        let quiet = self.quiet(Loop::Downloads(worker));
+        self.agenda.after(quiet, Event::Waited { worker, epoch });
     }
 
     /// A worker has waited in vain, and asks; as a rule there is nothing, and it waits on.
@@ -102,35 +106,8 @@ impl World<'_> {
         for call in [Call::Lease, Call::Pop] {
             self.outcome.ledger.add(now, call, 1.0);
         }
-        self.agenda.after(self.quiet(), Event::Waited { worker, epoch });
-    }
-
-    /// The loop of each worker that takes looks at metadata, of which there are none here, asks as often as one without work.
-    pub(super) fn look_for_metadata(&mut self) {
-        let now = self.agenda.now();
-        let alive = self.workers.iter().filter(|worker| worker.is_alive()).count();
-        for call in [Call::Lease, Call::Pop] {
-            self.outcome.ledger.add(now, call, alive as f64);
-        }
-        if self.is_due() {
-            self.tend();
-        }
-        self.agenda.after(self.quiet(), Event::Looks);
-    }
-
-    fn is_due(&self) -> bool {
-        let now = self.agenda.now();
-        [&self.delays, &self.leases].into_iter().filter_map(|due| due.peek()).any(|Reverse((at, ..))| *at <= now)
-    }
-
-    /// How long there will be nothing, should nobody say otherwise.
-    fn quiet(&self) -> Duration {
-        let now = self.agenda.now();
-        let due = self.delays.peek().map(|Reverse((due, ..))| due.saturating_sub(now));
-        // all leases have been renewed within a second
-        let lease = (self.at_work > 0).then(|| self.plan.limits.lease - Duration::from_secs_f64(HEARTBEAT / 2.0));
-        let first = due.into_iter().chain(lease).min().unwrap_or(LONGEST_WAIT);
-        first.clamp(Duration::from_millis(10), LONGEST_WAIT)
+        let quiet = self.quiet(Loop::Downloads(worker));
+        self.agenda.after(quiet, Event::Waited { worker, epoch });
     }
 
     pub(super) fn ring_bells(&mut self) {

@@ -63,6 +63,7 @@ impl World<'_> {
             let deadline = now + self.plan.limits.lease - Duration::from_secs_f64(since_beat);
             self.leases.push(Reverse((deadline, job, self.jobs[job].run)));
         }
+        self.ask_for_metadata(false);
         let it = &mut self.workers[worker];
         it.claiming = Claiming::Not;
         it.epoch += 1;
@@ -81,6 +82,7 @@ impl World<'_> {
             let life = Draw::Exponential(mean.as_secs_f64()).draw(&mut self.random);
             self.agenda.after(Duration::from_secs_f64(life), Event::Dies(worker));
         }
+        self.ask_for_metadata(true);
         self.ask(worker);
     }
 }
