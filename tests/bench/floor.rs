@@ -52,7 +52,7 @@ async fn value(State(mut floor): State<Floor>, Path(key): Path<String>) -> impl 
 /// One run of the script that queues a job, for the address that is the body.
 async fn submit(State(floor): State<Floor>, Path(client): Path<String>, url: String) -> impl IntoResponse {
     match stage::submit(&floor.jobs, &client, &url).await {
-        Ok(()) => StatusCode::ACCEPTED,
+        Ok(_) => StatusCode::ACCEPTED,
         Err(_) => StatusCode::SERVICE_UNAVAILABLE,
     }
 }

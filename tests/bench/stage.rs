@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use haul_shared::ids::{ClientKey, Region, Shards, WorkerId};
+use haul_shared::ids::{ClientKey, Region, Shards, Ticket, WorkerId};
 use haul_shared::job::{Artifact, Beside, Delivery, JobSpec};
 use haul_shared::media::Priority;
 use haul_shared::redis::Server;
@@ -28,7 +28,8 @@ const CLIENTS: u64 = 1000;
 /// Jobs that are queued before they are finished, so that no figure is one of an ever longer queue.
 const BATCH: u64 = 20_000;
 
-const HOUR: Duration = Duration::from_secs(3600);
+/// A lease that nobody has to renew meanwhile.
+pub const HOUR: Duration = Duration::from_secs(3600);
 
 /// A running service without a worker.
 pub struct Stage {
@@ -177,7 +178,11 @@ pub fn store(redis: &str) -> Result<JobStore> {
     with_lease(redis, Duration::from_secs(30))
 }
 
-fn with_lease(redis: &str, lease: Duration) -> Result<JobStore> {
+/// The same with leases of this length.
+///
+/// # Errors
+/// As [`store`].
+pub fn with_lease(redis: &str, lease: Duration) -> Result<JobStore> {
     let settings = StoreSettings {
         job_ttl: 48 * HOUR,
         result_ttl: 24 * HOUR,
@@ -190,15 +195,16 @@ fn with_lease(redis: &str, lease: Duration) -> Result<JobStore> {
     Ok(JobStore::new(Server::at(redis, 16)?, settings))
 }
 
-/// Queues a job for an address, past the API.
+/// Queues a job for an address, past the API: its ticket.
 ///
 /// # Errors
 /// When it is not taken.
-pub async fn submit(jobs: &JobStore, client: &str, url: &str) -> Result<()> {
+pub async fn submit(jobs: &JobStore, client: &str, url: &str) -> Result<Ticket> {
     let spec = JobSpec::Download(haul_tests::usual_spec(&SourceUrl::read(url)?));
     let region: Region = "default".parse()?;
+    let ticket = jobs.draw(&spec, &region);
     let order = Submission {
-        ticket: jobs.draw(&spec, &region),
+        ticket,
         client: ClientKey::of_api_key(client),
         limits: ClientLimits { max_queued: None, max_running: None, weight: 1, rate: None, bytes_per_day: None },
         spec,
@@ -212,7 +218,7 @@ pub async fn submit(jobs: &JobStore, client: &str, url: &str) -> Result<()> {
     };
     let submitted = jobs.submit(&order).await?;
     anyhow::ensure!(matches!(submitted, Submitted::Accepted(_)), "not taken: {submitted:?}");
-    Ok(())
+    Ok(ticket)
 }
 
 /// A field of what `INFO` says in a section.

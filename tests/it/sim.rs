@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use haul_tests::sim::{
-    Call, Demand, Draw, Faults, Limits, Order, Outcome, Plan, Profile, Service, WorkerPlan, erlang_c, poisson, simulate,
+    Call, Calls, Cost, Costs, Demand, Draw, Faults, Limits, Order, Outcome, Plan, Profile, Service, WorkerPlan, erlang_c, poisson, simulate,
 };
 
 fn plan(workers: u32, slots: u32) -> Plan {
@@ -143,4 +143,34 @@ fn jobs_of_a_killed_worker_begin_again_with_another_once_their_leases_have_run_o
     // killed at 5 s, within a second of a heartbeat; a lease of 30 s; back within 1 s, twice looked for
     let end = seen.makespan.as_secs_f64();
     assert!((44.0..48.0).contains(&end), "{end}");
+}
+
+/// Calls of one kind, which cost 100 µs alone and 20 µs in a crowd, of a Redis that takes a thousandth of a core by itself.
+fn busy(calls_per_second: f64) -> f64 {
+    let costs = Costs::of(1000.0, |_| (Cost { cpu_us: 100.0, ..Cost::default() }, 20.0));
+    let mut calls: Calls = [0.0; Call::ALL.len()];
+    calls[Call::Submit as usize] = calls_per_second;
+    let busy = costs.busy(&calls);
+    // at that cost they take just that much
+    assert!((costs.all_us(&calls, busy) / 1e6 + 0.001 - busy).abs() < 1e-9, "{calls_per_second}: {busy}");
+    assert!((costs.all(&calls, 60.0).cpu_us / 60e6 - busy).abs() < 1e-9);
+    busy
+}
+
+#[test]
+fn a_simulated_redis_takes_less_for_a_call_the_busier_it_is_and_is_full_where_calls_in_a_crowd_fill_it() {
+    assert!((busy(0.0) - 0.001).abs() < 1e-9);
+    // a small fleet pays for waking it up each time
+    assert!((busy(40.0) - 0.005).abs() < 1e-4, "{}", busy(40.0));
+    let levels: Vec<f64> = (0..=60).map(|thousands| busy(f64::from(thousands) * 1000.0)).collect();
+    assert!(levels.is_sorted_by(|one, next| one < next), "{levels:?}");
+    assert!(busy(49_000.0) < 1.0 && busy(51_000.0) > 1.0);
+    // a day is charged minute by minute: what comes at once costs less than what is spread
+    let costs = Costs::of(0.0, |_| (Cost { cpu_us: 100.0, ..Cost::default() }, 20.0));
+    let (spread, at_once) = (steady(2.0, profile(0.1), 600), all_at_once(&[(0, 1, 1200)]));
+    let [spread, at_once] = [spread, at_once].map(|orders| {
+        let seen = simulate(&plan(20, 4), orders);
+        seen.ledger.cost(&costs).cpu_us / seen.ledger.counts().iter().sum::<f64>()
+    });
+    assert!(20.0 < at_once && at_once < spread && spread < 100.0, "{at_once} {spread}");
 }

@@ -1,238 +1,264 @@
-//! What each call costs Redis: each is made some hundred times, alone, through the store as the programs have it, and what
-//! `INFO` says before and after is divided by their number.
+//! What each call costs Redis: what `INFO` says before and after some of a kind is divided by their number.
+//!
+//! Each is measured twice. **Alone**, with a pause before each, as in a small fleet, while one works beside it on the same
+//! machine: Redis has to be woken, and others have used the caches meanwhile. What comes right after another call as a rule is
+//! measured right after a heartbeat, which has woken Redis for it. **In a crowd**: Redis is stopped until each of
+//! many programs has sent one, and then finds the next call waiting whenever it is done with one, as when it is full. What
+//! Redis takes by itself, and for `INFO`, is measured before and taken away.
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
-use futures::future::join_all;
-use haul_shared::ids::{ClientKey, Region, Ticket, WorkerId};
-use haul_shared::job::{Failure, FailureKind, JobSpec, Progress, Stage};
-use haul_shared::media::Priority;
-use haul_shared::source::SourceUrl;
-use haul_shared::storage::ObjectKey;
-use haul_shared::store::{Beat, ClientLimits, JobStore, Kind, Leased, Submission, WorkerInfo};
+use anyhow::{Context as _, Result};
+use futures::future::{join, join_all, try_join_all};
 use haul_tests::redis::Redis;
-use haul_tests::sim::{Call, Cost, Costs};
+use haul_tests::sim::{Call, Cost};
 use redis::aio::MultiplexedConnection;
+use rustix::process::Signal;
+use tokio::time::{Instant, interval, sleep, timeout};
 
+use super::desk::{Desk, MANY, PROGRAMS};
+use super::shard::{self, Level};
 use crate::stage;
 
-/// Calls of a kind.
-const CALLS: usize = 200;
+/// Calls of a kind that come alone, and the time between two of them: forty a second, as many as the busiest small case has.
+const CALLS: usize = 64;
+const GAP: Duration = Duration::from_millis(25);
 
-/// Jobs of one worker, where a call is about many.
-const MANY: usize = 16;
+/// Crowds of a kind; in each every program makes a call.
+const CROWDS: usize = 6;
 
-/// How long the ticks of an API are looked at.
-const TICKS: Duration = Duration::from_secs(10);
+/// Until all programs have sent their calls to a Redis that is stopped.
+const SENDING: Duration = Duration::from_millis(40);
 
-/// API processes whose ticks are looked at.
-const APIS: usize = 50;
+/// How long Redis is asked nothing.
+const QUIET: Duration = Duration::from_secs(5);
 
-struct Desk {
-    jobs: JobStore,
+/// APIs whose ticks are looked at, for how long, and how many each has by then; and how long the first can be waited for.
+const APIS: usize = 20;
+const TICKING: Duration = Duration::from_millis(5500);
+const TICKS: f64 = 5.0;
+const FIRST: f64 = 0.8;
+
+/// What was found.
+#[derive(Debug, Clone, Copy)]
+pub struct Found {
+    /// What a call costs that comes alone.
+    pub alone: [Cost; Call::ALL.len()],
+    /// Microseconds of the processor that it costs in a crowd.
+    pub crowded_us: [f64; Call::ALL.len()],
+    /// Microseconds that Redis takes in a second in which it is asked nothing.
+    pub idle_us: f64,
+    /// Microseconds that a look at it takes by which the cases see whether all jobs have ended.
+    pub glance_us: f64,
+}
+
+/// How calls come.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Pace {
+    Alone,
+    Crowded,
+}
+
+/// A Redis, who makes the calls, and what has been found so far.
+pub struct Calibration {
+    redis: Redis,
+    desk: Desk,
     info: MultiplexedConnection,
-    region: Region,
-    number: u64,
+    /// What Redis takes in a second by itself.
+    idle: Cost,
+    /// What a question costs that comes alone.
+    asking: Cost,
+    /// What a heartbeat with one job costs that comes alone.
+    beat: Cost,
 }
 
-/// Measures all of them.
-///
-/// # Errors
-/// When Redis does not start, or a call fails.
-pub async fn run() -> Result<Costs> {
-    let redis = Redis::start().await?;
-    let jobs = stage::store(&redis.url())?;
-    let mut desk = Desk { jobs, info: redis.connection().await?, region: "default".parse()?, number: 0 };
-    let mut known: Vec<(Call, Cost)> = Vec::new();
-    let of =
-        |known: &[(Call, Cost)], call| known.iter().find(|(one, _)| *one == call).map_or(Cost::default(), |one| one.1);
+impl Calibration {
+    /// Starts a Redis.
+    ///
+    /// # Errors
+    /// When that does not come up, or a call fails.
+    pub async fn open() -> Result<Self> {
+        let redis = Redis::start().await?;
+        let (desk, info) = (Desk::open(&redis).await?, redis.connection().await?);
+        Ok(Self { redis, desk, info, idle: Cost::default(), asking: Cost::default(), beat: Cost::default() })
+    }
 
-    // once in vain: a script is sent as a whole when it is first called
-    desk.jobs_through().await?;
-    let worker = WorkerId::on_host("bench");
-    let mut claims = desk.jobs.claims(&worker, Kind::Download, std::slice::from_ref(&desk.region));
-    known.push((Call::Lease, desk.each(CALLS, async |_, _| Ok(claims.take(1).await.map(drop)?)).await?));
-    let region = desk.region.clone();
-    let idle =
-        async |desk: &mut Desk, _| Ok(desk.jobs.relocate(std::slice::from_ref(&region), TICKS).await.map(drop)?);
-    known.push((Call::Lanes, desk.each(CALLS, idle).await?));
-    known.push((Call::Tend, desk.each(CALLS, async |desk, _| Ok(desk.jobs.upkeep().await?)).await?));
-    let mut outboxes = desk.jobs.outboxes();
-    let outbox = outboxes.first_mut().context("a shard")?;
-    known.push((Call::Tell, desk.each(CALLS, async |_, _| Ok(outbox.take(16, &[]).await.map(drop)?)).await?));
-    let info = about(&worker, &desk.region);
-    known.push((
-        Call::Announce,
-        desk.each(CALLS, async |desk, _| Ok(desk.jobs.announce(&info).await.map(drop)?)).await?,
-    ));
+    /// Measures all calls.
+    ///
+    /// # Errors
+    /// When one fails.
+    pub async fn run(&mut self) -> Result<Found> {
+        self.keep_quiet().await?;
+        let glance_us = self.glances().await?;
+        let early = self.too_early().await?;
+        let mut alone = self.all(Pace::Alone, early).await?;
+        let crowded = self.all(Pace::Crowded, Cost::default()).await?;
+        let mut crowded_us = crowded.map(|cost| cost.cpu_us.max(0.0));
+        // who looks at what is due, and wakes Redis for it, asks in the same moment whether it is time for an audit
+        let [tend, audit] = [Call::Tend, Call::Audit].map(|call| call as usize);
+        let woken_us = alone[tend].cpu_us - crowded_us[tend];
+        alone[audit].cpu_us = (alone[audit].cpu_us - woken_us).max(0.0);
+        crowded_us[audit] = alone[audit].cpu_us;
+        Ok(Found { alone, crowded_us, idle_us: self.idle.cpu_us, glance_us })
+    }
 
-    let mut tickets = Vec::new();
-    let submit = async |desk: &mut Desk, _| {
-        tickets.push(desk.submit().await?);
-        Ok(())
-    };
-    known.push((Call::Submit, desk.each(CALLS, submit).await?));
-    let mut leased: Vec<Leased> = Vec::new();
-    let lease = async |_: &mut Desk, _| {
-        leased.extend(claims.take(1).await?);
-        Ok(())
-    };
-    let both = desk.each(CALLS, lease).await?;
-    ensure!(leased.len() == CALLS, "all were to be had");
-    known.push((Call::Leased, both + of(&known, Call::Lease) * -1.0));
-    // as a claim loop waits, with a token that lies there already
-    let lanes =
-        ["download:default:normal", "download:default:low", "untold"].map(|lane| format!("haul1:{{0}}:wake:{lane}"));
-    let push = async |desk: &mut Desk, _| {
-        let _length: u64 = redis::cmd("RPUSH").arg(&lanes[0]).arg(1).query_async(&mut desk.info).await?;
-        Ok(())
-    };
-    let pop = async |desk: &mut Desk, _| {
-        let mut pop = redis::cmd("BLPOP");
-        let pop = pop.arg(&lanes).arg(29.727_997_32);
-        let _token: Option<(String, String)> = pop.query_async(&mut desk.info).await?;
-        Ok(())
-    };
-    desk.each(CALLS, push).await?;
-    known.push((Call::Pop, desk.each(CALLS, pop).await?));
+    /// How busy calls of this composition make Redis, at several rates.
+    ///
+    /// # Errors
+    /// When one fails.
+    pub async fn levels(mut self, mix: &[(Call, f64)]) -> Result<Vec<Level>> {
+        shard::levels(&self.desk, &mut self.info, mix).await
+    }
 
-    let one = desk.each(CALLS, async |desk, at| desk.beat(&leased[..1], at).await).await?;
-    let many = desk.each(CALLS, async |desk, at| desk.beat(&leased[..MANY], at).await).await?;
-    let beaten = (many + one * -1.0) * (1.0 / (MANY - 1) as f64);
-    known.extend([(Call::Beaten, beaten), (Call::Beat, one + beaten * -1.0)]);
-
-    // an API that has somebody to tell hears of every change
-    let mut listener = redis::Client::open(redis.url())?.get_async_pubsub().await?;
-    listener.subscribe("haul1:{0}:changed").await?;
-    let heard = desk.each(CALLS, async |desk, at| desk.beat(&leased[..1], at).await).await?;
-    drop(listener);
-    known.push((Call::Heard, Cost { out_bytes: heard.out_bytes - one.out_bytes, ..Cost::default() }));
-    // running, as most are that somebody looks at
-    desk.beat(&leased, CALLS).await?;
-    let look = async |desk: &mut Desk, at: usize| Ok(desk.jobs.look(tickets[at]).await.map(drop)?);
-    known.push((Call::Look, desk.each(CALLS, look).await?));
-    let peek = async |desk: &mut Desk, _| Ok(desk.jobs.look(tickets[0]).await.map(drop)?);
-    known.push((Call::Peek, desk.each(CALLS, peek).await?));
-
-    let (failing, good) = leased.split_at(CALLS / 2);
-    let reserve = async |desk: &mut Desk, at: usize| {
-        Ok(desk.jobs.reserve(&good[at].lease, &object(&good[at])).await.map(drop)?)
-    };
-    known.push((Call::Reserve, desk.each(good.len(), reserve).await?));
-    // a small script that writes a record and removes it from a set, as that one
-    known.push((Call::Told, of(&known, Call::Reserve)));
-    let complete = async |desk: &mut Desk, at: usize| {
-        let (lease, artifact) = (&good[at].lease, stage::result_of(&good[at].lease));
-        let stages = [("extract", TICKS), ("download", TICKS), ("upload", TICKS)];
-        Ok(desk.jobs.complete_before_thumbnail(lease, &artifact, &stages, TICKS).await.map(drop)?)
-    };
-    known.push((Call::Complete, desk.each(good.len(), complete).await?));
-    let thumbnail = async |desk: &mut Desk, at: usize| {
-        Ok(desk.jobs.thumbnail(&good[at].lease, &object(&good[at]).thumbnail(), Some(20_000)).await.map(drop)?)
-    };
-    known.push((Call::Thumbnail, desk.each(good.len(), thumbnail).await?));
-    let failure = Failure::new(FailureKind::Timeout, "it took too long");
-    let fail = async |desk: &mut Desk, at: usize| {
-        Ok(desk.jobs.fail(&failing[at].lease, &failure, Duration::ZERO).await.map(drop)?)
-    };
-    known.push((Call::Fail, desk.each(failing.len(), fail).await?));
-    let promoted = desk.each(1, async |desk, _| Ok(desk.jobs.upkeep().await?)).await?;
-    known.push((Call::Tended, (promoted + of(&known, Call::Tend) * -1.0) * (1.0 / failing.len() as f64)));
-
-    let look_after = async |desk: &mut Desk, _| {
-        // of so many that what they do outweighs what Redis does by itself; they never end by themselves
-        let all = std::iter::repeat_with(|| desk.jobs.clone().look_after()).take(APIS);
-        let _over = tokio::time::timeout(TICKS, join_all(all)).await;
-        Ok(())
-    };
-    let ticks = desk.each(1, look_after).await?;
-    let mut jobs = 0;
-    let audit = async |desk: &mut Desk, _| {
-        jobs += desk.jobs.audit().await?.jobs;
-        Ok(())
-    };
-    let page = desk.each(CALLS, audit).await?;
-    // all processes together turn one page in that time and look twice a second, and else are told that it is too early
-    let seconds = TICKS.as_secs_f64();
-    let worked = of(&known, Call::Tend) * (2.0 * seconds) + page;
-    let early = (ticks + worked * -1.0) * (1.0 / (seconds * APIS as f64));
-    let audited = (page + early * -1.0) * (CALLS as f64 / jobs as f64);
-    known.extend([(Call::Audit, early), (Call::Audited, audited)]);
-    Ok(Costs::of(|call| of(&known, call)))
-}
-
-impl Desk {
-    /// What one of so many calls costs.
-    async fn each(&mut self, calls: usize, mut call: impl AsyncFnMut(&mut Self, usize) -> Result<()>) -> Result<Cost> {
+    /// What Redis takes by itself, and for a question: it is asked nothing for a while, and then nothing but that.
+    async fn keep_quiet(&mut self) -> Result<()> {
         let before = spent(&mut self.info).await?;
+        sleep(QUIET).await;
+        let after = spent(&mut self.info).await?;
+        let mut last = after;
+        let mut pace = interval(GAP);
+        for _ in 0..CALLS {
+            pace.tick().await;
+            last = spent(&mut self.info).await?;
+        }
+        let (quiet, asked) = (after + before * -1.0, (last + after * -1.0) * (1.0 / CALLS as f64));
+        self.idle = (quiet + asked * -1.0) * (1.0 / (QUIET - GAP).as_secs_f64());
+        self.asking = quiet + self.idle * -QUIET.as_secs_f64();
+        Ok(())
+    }
+
+    async fn glances(&mut self) -> Result<f64> {
+        let mut line = self.redis.connection().await?;
+        glance(&mut line).await?;
+        let cost = self.alone(CALLS, async |_, _| glance(&mut line).await.map(drop)).await?;
+        Ok(cost.cpu_us)
+    }
+
+    /// An API asks every second whether it is time to look at what is due, or to audit some jobs; as a rule another has done
+    /// so just now.
+    async fn too_early(&mut self) -> Result<Cost> {
+        // the next page is turned in ten seconds
+        self.desk.make(Call::Audited, 0).await?;
+        let tend = self.alone(CALLS, async |desk, at| desk.make(Call::Tend, at).await).await?;
+        let (began, before) = (Instant::now(), spent(&mut self.info).await?);
+        let ticking: Vec<_> = (0..APIS).map(|_| stage::store(&self.redis.url())).collect::<Result<_>>()?;
+        // they never end by themselves
+        let _over = timeout(TICKING, join_all(ticking.into_iter().map(haul_shared::store::JobStore::look_after))).await;
+        let all = spent(&mut self.info).await? + before * -1.0 + self.meanwhile(began) * -1.0;
+        // of all of them two a second look
+        let looked = 2.0 * (TICKING.as_secs_f64() - FIRST);
+        Ok((all + tend * -looked) * (1.0 / (APIS as f64 * TICKS)))
+    }
+
+    /// Measures all calls at a pace. `early` is what was found of those that come too early.
+    async fn all(&mut self, pace: Pace, early: Cost) -> Result<[Cost; Call::ALL.len()]> {
+        let mut known = [Cost::default(); Call::ALL.len()];
+        let (one, many) = (self.each(pace, Call::Beat).await?, self.each(pace, Call::Beaten).await?);
+        let beaten = (many + one * -1.0) * (1.0 / (MANY - 1) as f64);
+        known[Call::Beaten as usize] = beaten;
+        known[Call::Beat as usize] = one + beaten * -1.0;
+        self.beat = one;
+        let by_themselves = [Call::Lanes, Call::Tend, Call::Tell, Call::Announce, Call::Trial, Call::Submit];
+        for call in by_themselves.into_iter().chain([Call::Lease, Call::Leased]) {
+            known[call as usize] = self.each(pace, call).await?;
+        }
+        known[Call::Leased as usize] = known[Call::Leased as usize] + known[Call::Lease as usize] * -1.0;
+        self.desk.give_tokens(CALLS.max(CROWDS * PROGRAMS)).await?;
+        known[Call::Pop as usize] = self.each(pace, Call::Pop).await?;
+        // an API that has somebody to tell hears of every change
+        let mut listener = redis::Client::open(self.redis.url())?.get_async_pubsub().await?;
+        listener.subscribe("haul1:{0}:changed").await?;
+        let heard = self.each(pace, Call::Heard).await?;
+        drop(listener);
+        let more = heard + one * -1.0;
+        known[Call::Heard as usize] =
+            Cost { out_bytes: more.out_bytes, cpu_us: more.cpu_us.max(0.0), ..Cost::default() };
+
+        for call in [Call::Look, Call::Peek, Call::Reserve, Call::Complete, Call::Thumbnail] {
+            known[call as usize] = self.each(pace, call).await?;
+        }
+        known[Call::Told as usize] = known[Call::Reserve as usize];
+        let failing = self.number(pace);
+        self.desk.stock(failing).await?;
+        known[Call::Fail as usize] = self.each(pace, Call::Fail).await?;
+        let tended = self.alone(1, async |desk, at| desk.make(Call::Tended, at).await).await?;
+        let looked = if pace == Pace::Alone { known[Call::Tend as usize] } else { Cost::default() };
+        known[Call::Tended as usize] = (tended + looked * -1.0) * (1.0 / failing as f64);
+
+        known[Call::Audit as usize] = early;
+        let before = self.desk.audited();
+        let page = self.each(pace, Call::Audited).await?;
+        let jobs = (self.desk.audited() - before) as f64 / self.number(pace) as f64;
+        known[Call::Audited as usize] = (page + early * -1.0) * (1.0 / jobs);
+        Ok(known)
+    }
+
+    fn number(&self, pace: Pace) -> usize {
+        match pace {
+            Pace::Alone => CALLS,
+            Pace::Crowded => CROWDS * PROGRAMS,
+        }
+    }
+
+    /// What a call of a kind costs.
+    async fn each(&mut self, pace: Pace, call: Call) -> Result<Cost> {
+        match pace {
+            Pace::Alone if Desk::follows(call) => {
+                let both = async |desk: &Desk, at: usize| {
+                    desk.make(Call::Beat, at).await?;
+                    desk.make(call, at).await
+                };
+                Ok(self.alone(CALLS, both).await? + self.beat * -1.0)
+            }
+            Pace::Alone => self.alone(CALLS, async |desk, at| desk.make(call, at).await).await,
+            Pace::Crowded => self.crowded(call).await,
+        }
+    }
+
+    async fn alone(&mut self, calls: usize, mut call: impl AsyncFnMut(&Desk, usize) -> Result<()>) -> Result<Cost> {
+        let mut pace = interval(GAP);
+        pace.tick().await;
+        let (began, before) = (Instant::now(), spent(&mut self.info).await?);
         for at in 0..calls {
-            call(self, at).await?;
+            pace.tick().await;
+            call(&self.desk, at).await?;
+        }
+        // the last one is followed by as long a pause as the others
+        pace.tick().await;
+        let all = spent(&mut self.info).await? + before * -1.0;
+        Ok((all + self.meanwhile(began) * -1.0) * (1.0 / calls as f64))
+    }
+
+    async fn crowded(&mut self, call: Call) -> Result<Cost> {
+        let before = spent(&mut self.info).await?;
+        for crowd in 0..CROWDS {
+            self.redis.signal(Signal::STOP)?;
+            let calls = try_join_all((0..PROGRAMS).map(|at| self.desk.make(call, crowd * PROGRAMS + at)));
+            let go_on = async {
+                sleep(SENDING).await;
+                self.redis.signal(Signal::CONT)
+            };
+            let (made, went_on) = join(calls, go_on).await;
+            went_on.and(made)?;
         }
         let after = spent(&mut self.info).await?;
-        // of looking itself
-        let empty = spent(&mut self.info).await? + after * -1.0;
-        Ok((after + before * -1.0 + empty * -1.0) * (1.0 / calls as f64))
+        let asking = spent(&mut self.info).await? + after * -1.0;
+        Ok((after + before * -1.0 + asking * -1.0) * (1.0 / (CROWDS * PROGRAMS) as f64))
     }
 
-    async fn submit(&mut self) -> Result<Ticket> {
-        self.number += 1;
-        let url = stage::address(self.number);
-        let spec = JobSpec::Download(haul_tests::usual_spec(&SourceUrl::read(&url)?));
-        let ticket = self.jobs.draw(&spec, &self.region);
-        let order = Submission {
-            ticket,
-            client: ClientKey::of_api_key("bench"),
-            limits: ClientLimits { max_queued: None, max_running: None, weight: 1, rate: None, bytes_per_day: None },
-            spec,
-            region: self.region.clone(),
-            priority: Priority::Normal,
-            request: format!("{{\"url\":\"{url}\"}}").into_bytes(),
-            expires_in: Duration::from_secs(86_400),
-            max_attempts: 4,
-            idempotency: None,
-            webhook: None,
-        };
-        self.jobs.submit(&order).await?;
-        Ok(ticket)
+    /// What Redis has spent since then for itself, and for a question.
+    fn meanwhile(&self, began: Instant) -> Cost {
+        self.idle * began.elapsed().as_secs_f64() + self.asking
     }
+}
 
-    async fn beat(&self, leased: &[Leased], at: usize) -> Result<()> {
-        let progress = Progress {
-            downloaded_bytes: Some(1_000_000 * at as u64),
-            total_bytes: Some(400_000_000),
-            speed_bytes_per_second: Some(1_000_000),
-            eta_seconds: Some(300),
-            ..Progress::at(Stage::Download, at as f64 / 10.0)
-        };
-        let beats: Vec<Beat> =
-            leased.iter().map(|job| Beat { lease: job.lease.clone(), progress, media: None }).collect();
-        Ok(self.jobs.heartbeat(&beats).await.map(drop)?)
-    }
-
-    /// Every script once.
-    async fn jobs_through(&mut self) -> Result<()> {
-        let ticket = self.submit().await?;
-        let worker = WorkerId::on_host("warm");
-        let mut claims = self.jobs.claims(&worker, Kind::Download, std::slice::from_ref(&self.region));
-        let leased = claims.take(1).await?;
-        self.beat(&leased, 1).await?;
-        let job = leased.first().context("it was there")?;
-        self.jobs.look(ticket).await?;
-        self.jobs.reserve(&job.lease, &object(job)).await?;
-        self.jobs.complete_before_thumbnail(&job.lease, &stage::result_of(&job.lease), &[], TICKS).await?;
-        self.jobs.thumbnail(&job.lease, &object(job).thumbnail(), Some(1)).await?;
-        self.submit().await?;
-        let leased = claims.take(1).await?;
-        let job = leased.first().context("it was there")?;
-        self.jobs.fail(&job.lease, &Failure::new(FailureKind::UnsupportedUrl, "no"), Duration::ZERO).await?;
-        self.jobs.audit().await?;
-        self.jobs.upkeep().await?;
-        let info = about(&worker, &self.region);
-        self.jobs.announce(&info).await?;
-        self.jobs.sign_off(&info).await?;
-        Ok(())
-    }
+/// Are there still jobs?
+///
+/// # Errors
+/// When Redis does not tell.
+pub async fn glance(line: &mut MultiplexedConnection) -> Result<bool> {
+    let open: u64 = redis::cmd("ZCARD").arg("haul1:{0}:live").query_async(line).await?;
+    Ok(open > 0)
 }
 
 /// What Redis has spent so far.
@@ -240,7 +266,7 @@ impl Desk {
 /// # Errors
 /// When it does not tell.
 pub async fn spent(info: &mut MultiplexedConnection) -> Result<Cost> {
-    let text: String = redis::cmd("INFO").arg("everything").query_async(info).await?;
+    let text: String = redis::cmd("INFO").arg(&["stats", "cpu"]).query_async(info).await?;
     let field = |name: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         anyhow::Ok(line.with_context(|| format!("no {name}"))?.trim().parse::<f64>()?)
@@ -251,22 +277,4 @@ pub async fn spent(info: &mut MultiplexedConnection) -> Result<Cost> {
         out_bytes: field("total_net_output_bytes")?,
         cpu_us: (field("used_cpu_user_main_thread")? + field("used_cpu_sys_main_thread")?) * 1e6,
     })
-}
-
-fn object(job: &Leased) -> ObjectKey {
-    ObjectKey::new(job.lease.job, job.lease.fence, "mp4")
-}
-
-fn about(worker: &WorkerId, region: &Region) -> WorkerInfo {
-    WorkerInfo {
-        id: worker.to_string(),
-        regions: vec![region.clone()],
-        slots: 2,
-        running: 0,
-        disk_full: false,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        ytdlp: "2026.01.01".to_owned(),
-        sandbox: Some("a".to_owned()),
-        started: jiff::Timestamp::UNIX_EPOCH,
-    }
 }

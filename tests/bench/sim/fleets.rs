@@ -8,6 +8,7 @@ use haul_tests::sim::{
 
 use super::Measured;
 use super::report::{number, row, table};
+use super::shard;
 
 /// Regions at most.
 const REGIONS: usize = 10;
@@ -54,6 +55,9 @@ pub struct Knobs {
     /// Hours that are looked at, after one of warming up
     #[arg(long, default_value_t = 24)]
     pub hours: u32,
+    /// How often an API looks for who follows: measured, not assumed
+    #[arg(skip)]
+    pub follow: Follow,
 }
 
 /// How a fleet is laid out.
@@ -102,6 +106,12 @@ pub fn profiles(knobs: &Knobs) -> [Profile; 3] {
 }
 
 impl Knobs {
+    /// With what is not assumed.
+    #[must_use]
+    pub fn knowing(self, measured: &Measured) -> Self {
+        Self { follow: measured.follow(), ..self }
+    }
+
     /// How long work takes.
     #[must_use]
     pub fn service(&self) -> Service {
@@ -149,7 +159,7 @@ impl Knobs {
                 transient: self.transient,
                 permanent: self.permanent,
             },
-            follow: Follow::default(),
+            follow: self.follow,
             round_trip: Duration::from_millis(2),
             horizon: Some(end),
             warm_up,
@@ -169,8 +179,15 @@ impl Knobs {
     }
 }
 
-/// All tables.
-pub fn run(knobs: &Knobs, measured: &Measured, seed: u64) {
+/// Calls as a job of fifty workers has them.
+#[must_use]
+pub fn mix(knobs: &Knobs, seed: u64) -> Vec<(Call, f64)> {
+    let [watched, ..] = profiles(knobs);
+    shard::mix(&knobs.day(Fleet::of(50), &watched, knobs.orders(50, &watched), seed))
+}
+
+/// All tables; returns the days of fleets of different sizes.
+pub fn run(knobs: &Knobs, measured: &Measured, seed: u64) -> Vec<(Fleet, Outcome)> {
     let [watched, random, lectures] = profiles(knobs);
     let mean = knobs.mean_seconds(&watched);
     eprintln!("\nPredictions: {knobs:?}; {}; a job keeps a slot for {mean:.1} s on average", watched.name);
@@ -206,6 +223,7 @@ pub fn run(knobs: &Knobs, measured: &Measured, seed: u64) {
     for profile in [watched, random, lectures] {
         waits(profile.name, knobs, fifty, &knobs.day(fifty, &profile, knobs.orders(50, &profile), seed));
     }
+    fleets
 }
 
 fn waits_table(title: &str) {
@@ -283,11 +301,14 @@ fn asks(fleets: &[(Fleet, Outcome)], knobs: &Knobs, measured: &Measured) {
     }
     let (_, largest) = &fleets[fleets.len() - 1];
     table("Of whom, with the most workers", &["Call", "Per second", "Share of Redis's processor"]);
-    let all = largest.ledger.cost(&measured.costs()).cpu_us;
+    let (costs, calls) = (measured.costs(), largest.ledger.counts());
     let seconds = largest.looked_at.as_secs_f64() + HOUR.as_secs_f64();
+    let busy = costs.busy(&calls.map(|count| count / seconds));
+    let share = |us_per_second: f64| format!("{:.1} %", us_per_second / 1e6 / busy * 100.0);
     for call in Call::ALL {
-        let count = largest.ledger.count(call);
-        let share = measured.costs().one(call).cpu_us * count / all;
-        row(&[format!("`{}`", call.word()), number(count / seconds), format!("{:.1} %", share * 100.0)]);
+        let per_second = calls[call as usize] / seconds;
+        let us = costs.one_us(call, busy) * per_second;
+        row(&[format!("`{}`", call.word()), number(per_second), share(us)]);
     }
+    row(&["what it does by itself".to_owned(), String::new(), share(costs.idle_us())]);
 }

@@ -1,6 +1,6 @@
 //! Where each part is full, and what to turn then: arithmetic over what one job costs in a simulated day.
 
-use haul_tests::sim::Call;
+use haul_tests::sim::{Call, Costs, Outcome};
 
 use super::Measured;
 use super::fleets::{Fleet, Knobs, profiles};
@@ -19,14 +19,17 @@ const SITE: f64 = 32.0;
 /// A line of 1 Gbit/s, either way.
 const LINE: f64 = 125e6;
 
-/// The table.
-pub fn run(knobs: &Knobs, measured: &Measured, seed: u64) {
+/// Fleets whose calls a shard is filled with.
+const FLEETS: [usize; 2] = [50, 1000];
+
+/// The table, of days that were simulated.
+pub fn run(knobs: &Knobs, measured: &Measured, fleets: &[(Fleet, Outcome)]) {
     let [watched, ..] = profiles(knobs);
     let (costs, mean) = (measured.costs(), knobs.mean_seconds(&watched));
-    let seen = knobs.day(Fleet::of(50), &watched, knobs.orders(50, &watched), seed);
-    let jobs = seen.completed as f64 * seen.ledger.count(Call::Submit) / seen.accepted as f64;
-    let cpu = seen.ledger.cost(&costs).cpu_us / jobs;
-    let beat = (costs.one(Call::Beaten).cpu_us + costs.one(Call::Beat).cpu_us / f64::from(knobs.slots)) / 1e6;
+    let of = |workers: usize| fleets.iter().find(|(fleet, _)| fleet.workers == workers).map(|(_, seen)| seen);
+    let Some(seen) = of(FLEETS[0]) else { return };
+    let beat =
+        (costs.one_us(Call::Beaten, CORE) + costs.one_us(Call::Beat, CORE) / f64::from(knobs.slots)) / 1e6;
     let puts = seen.puts / seen.completed as f64;
     let bytes = seen.stored_bytes / seen.completed as f64;
     let day = 86_400.0;
@@ -35,15 +38,19 @@ pub fn run(knobs: &Knobs, measured: &Measured, seed: u64) {
     let line = |part: &str, what: String, one: String, full: String, per_second: f64, turn: &str| {
         row(&[part.to_owned(), what, one, full, format!("{} downloads", number(per_second * day)), turn.to_owned()]);
     };
-    let shard = CORE * 1e6 / cpu;
-    line(
-        "A shard of Redis",
-        format!("{:.0} % of a core", CORE * 100.0),
-        format!("{} µs", number(cpu)),
-        format!("{} jobs/s, {} slots", number(shard), number(shard * mean)),
-        shard,
-        "`HAUL_QUEUE_SHARDS` before the first job, each shard on a node of a Cluster",
-    );
+    for workers in FLEETS {
+        let Some(seen) = of(workers) else { continue };
+        let cpu = per_job(seen, &costs, CORE);
+        let shard = (CORE * 1e6 - costs.idle_us()) / cpu;
+        line(
+            &format!("A shard of Redis, with the calls of {workers} workers"),
+            format!("{:.0} % of a core", CORE * 100.0),
+            format!("{} µs ({} if each call came alone)", number(cpu), number(per_job(seen, &costs, 0.0))),
+            format!("{} jobs/s, {} slots", number(shard), number(shard * mean)),
+            shard,
+            "`HAUL_QUEUE_SHARDS` before the first job, each shard on a node of a Cluster",
+        );
+    }
     let slots = CORE / beat;
     line(
         "its heartbeats alone",
@@ -105,4 +112,10 @@ pub fn run(knobs: &Knobs, measured: &Measured, seed: u64) {
         memory / record / (2.0 * day),
         "`HAUL_JOB_TTL`, or more memory",
     );
+}
+
+/// Microseconds of a shard that is so busy, for each result of that day.
+fn per_job(seen: &Outcome, costs: &Costs, busy: f64) -> f64 {
+    let jobs = seen.completed as f64 * seen.ledger.count(Call::Submit) / seen.accepted as f64;
+    costs.all_us(&seen.ledger.counts(), busy) / jobs
 }

@@ -16,8 +16,9 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::calibrate::spent;
-use super::cases::{Case, LEASE, RATE, SIZES};
+use super::calibrate::{glance, spent};
+use super::cases::{Bytes, Case, LEASE, RATE, SIZES};
+use super::follow::Calls;
 use crate::engine::media::{Kind, Medium, make};
 use crate::engine::ours::on_loopback;
 use crate::engine::scene::Scene;
@@ -26,7 +27,16 @@ use crate::engine::scene::Scene;
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Between two looks at whether all have ended; past the API, whose work is measured.
-const LOOK: Duration = Duration::from_millis(100);
+const LOOK: Duration = Duration::from_millis(500);
+
+/// What is in what Redis spends, and is no work of the service.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Aside {
+    /// Microseconds that it takes in a second in which it is asked nothing.
+    pub idle_us: f64,
+    /// Microseconds of a look at whether all have ended.
+    pub glance_us: f64,
+}
 
 /// What a case came to, measured or on paper.
 #[derive(Debug, Clone, Default)]
@@ -39,9 +49,9 @@ pub struct Figures {
     pub wait_p95: f64,
     /// Mean wait of each client.
     pub wait_by_client: Vec<f64>,
-    /// Round trips to Redis.
+    /// Calls of Redis: round trips, and the one of the same kind that a look makes inside its script.
     pub calls: f64,
-    /// What they cost it.
+    /// What they cost it, without what it takes by itself.
     pub cost: Cost,
     /// Requests that wrote to the bucket.
     pub puts: f64,
@@ -79,29 +89,26 @@ impl Theatre {
 
     /// Bytes of the files.
     #[must_use]
-    pub fn bytes(&self) -> [u64; 3] {
-        [0, 1, 2].map(|at| self.media[at].bytes)
+    pub fn bytes(&self) -> Bytes {
+        let mut bytes = Bytes::default();
+        bytes.iter_mut().zip(&self.media).for_each(|(bytes, medium)| *bytes = medium.bytes);
+        bytes
     }
 
-    /// Runs a case.
+    /// Runs a case. What is `aside` is taken away from what Redis spends.
     ///
     /// # Errors
     /// When a part does not start, or a job does not complete.
-    pub async fn run(&mut self, case: &Case) -> Result<(Figures, Vec<Job>)> {
+    pub async fn run(&mut self, case: &Case, aside: Aside) -> Result<(Figures, Vec<Job>)> {
         let orders = case.orders(self.bytes());
-        let folder = self.scene.fresh("sim")?;
-        let mut house = House::start(case, &self.scene.endpoint(false), &folder).await?;
-        let warm = self.scene.address(&self.media[0].path, false);
-        house.warm_up(&warm).await?;
-        let urls: Vec<String> = orders.iter().map(|order| self.address(order)).collect();
+        let (mut house, urls) = self.open_house(case, &orders).await?;
         let mut info = house.redis.connection().await?;
         let puts_before = house.puts().await?;
         let calls_before = calls(&mut info).await?;
-        let before = spent(&mut info).await?;
+        let (began, before) = (Instant::now(), spent(&mut info).await?);
         let (jobs, looks) =
             timeout(PATIENCE, house.play(case, &orders, &urls, &mut info)).await.context("too long")??;
-        let all = spent(&mut info).await?;
-        // what it says of itself is long
+        let (seconds, all) = (began.elapsed().as_secs_f64(), spent(&mut info).await?);
         let asking = spent(&mut info).await? + all * -1.0;
         let after = all + (before + asking) * -1.0;
         let calls = calls(&mut info).await? - calls_before;
@@ -109,8 +116,42 @@ impl Theatre {
         let puts = house.puts().await? - puts_before;
         self.scene.empty_store()?;
         // what it took to look on is not the service's: a command and some bytes each time
-        let cost = after + Cost { commands: looks, in_bytes: 44.0 * looks, out_bytes: 4.0 * looks, cpu_us: 0.0 } * -1.0;
+        let glance = Cost { commands: 1.0, in_bytes: 44.0, out_bytes: 4.0, cpu_us: aside.glance_us };
+        let idle = Cost { cpu_us: aside.idle_us * seconds, ..Cost::default() };
+        let cost = after + glance * -looks + idle * -1.0;
         Ok((figures(case, &jobs, calls, cost, puts), jobs))
+    }
+
+    /// Follows the jobs of a case one after the other, and counts what that takes of Redis.
+    ///
+    /// # Errors
+    /// As [`Theatre::run`].
+    pub async fn follow(&mut self, case: &Case) -> Result<(Calls, Vec<Job>)> {
+        let orders = case.orders(self.bytes());
+        let (house, urls) = self.open_house(case, &orders).await?;
+        let monitor = redis::Client::open(house.redis.url())?.get_async_monitor().await?;
+        let all = async {
+            let mut ids = Vec::new();
+            for (order, url) in orders.iter().zip(&urls) {
+                let id = house.order(order.client, url).await?;
+                follow(house.request(order.client, &format!("/{id}?wait=60"))).await?;
+                ids.push(id);
+            }
+            anyhow::Ok(ids)
+        };
+        let (calls, ids) = timeout(PATIENCE, Calls::during(monitor, all)).await.context("too long")??;
+        let jobs = house.ask_all(&orders, &ids).await?;
+        self.scene.empty_store()?;
+        Ok((calls, jobs))
+    }
+
+    /// The programs of a case, warm, and what is ordered of them.
+    async fn open_house(&mut self, case: &Case, orders: &[Order]) -> Result<(House, Vec<String>)> {
+        let folder = self.scene.fresh("sim")?;
+        let house = House::start(case, &self.scene.endpoint(false), &folder).await?;
+        let warm = self.scene.address(&self.media[0].path, false);
+        house.warm_up(&warm).await?;
+        Ok((house, orders.iter().map(|order| self.address(order)).collect()))
     }
 
     fn address(&mut self, order: &Order) -> String {
@@ -190,9 +231,9 @@ impl House {
                 }
                 ids.push(id);
             }
-            let open: u64 = redis::cmd("ZCARD").arg("haul1:{0}:live").query_async(info).await?;
+            let is_open = glance(info).await?;
             looks += 1.0;
-            if ids.len() == orders.len() && open == 0 {
+            if ids.len() == orders.len() && !is_open {
                 break;
             }
             let next = orders.get(ids.len()).map_or(now + LOOK, |order| (began + order.at).min(now + LOOK));
@@ -267,7 +308,7 @@ async fn follow(request: reqwest::RequestBuilder) -> Result<()> {
     }
 }
 
-/// Round trips of the programs to Redis so far: commands that no script makes.
+/// Calls of the programs to Redis so far: commands that no script makes, but for the look at a job, which asks for versions.
 async fn calls(info: &mut MultiplexedConnection) -> Result<f64> {
     let text: String = redis::cmd("INFO").arg("commandstats").query_async(info).await?;
     let count = |name: &str| {
@@ -285,7 +326,7 @@ fn figures(case: &Case, jobs: &[Job], calls: f64, cost: Cost, puts: f64) -> Figu
         |client: usize| by_client.get(&client).map_or(f64::NAN, |waits| waits.iter().sum::<f64>() / waits.len() as f64);
     // orders in turns, all at once or at times that are known
     let ends = case
-        .orders([0; 3])
+        .orders(Bytes::default())
         .iter()
         .zip(jobs)
         .map(|(order, job)| order.at.as_secs_f64() + job.wait + job.took)

@@ -1,31 +1,34 @@
 //! The simulation: small cases first, each run for real and on paper, then what it says of fleets that nobody has here.
 //!
-//! What a call of Redis costs and what a job takes beside its transfer is measured once, before the cases, and used for all of
-//! them alike. Two things are taken from the service itself: how often an API looks for who follows a job ([`Follow`]), and how
-//! much more of its processor Redis needs for calls that come now and then than for one after the other
-//! (`Measured::redis_cpu_factor`), with which the cases are not judged. What was measured last is kept in `measured.json`, so
-//! that predictions need no measurement.
+//! What a call of Redis costs, alone and in a crowd, how often an API looks for who follows a job, and what a job takes beside
+//! its transfer is measured once, before the cases, and used for all of them alike. How busy the same calls make Redis when
+//! they are mixed and many is measured as well, and held against what is said on paper of it. What was measured last is kept
+//! in `measured.json`, so that predictions need no measurement.
 //!
-//! [`Follow`]: haul_tests::sim::Follow
-//! What it all means is in `docs/SCALING.md`, whose tables are what this prints.
+//! What it all means is in `docs/SCALING.md`, whose tables are what this prints, in their order.
 
 mod calibrate;
 mod cases;
+mod desk;
 mod fleets;
+mod follow;
 mod limits;
 mod measure;
 mod prices;
 mod report;
+mod shard;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use haul_tests::sim::{Call, Cost, Costs, Draw, Outcome, Service, simulate};
+use haul_tests::sim::{Call, Cost, Costs, Draw, Follow, Outcome, Service, simulate};
 use serde::{Deserialize, Serialize};
 
-use cases::Case;
-use measure::{Figures, Job, Theatre};
+use calibrate::Calibration;
+use cases::{Bytes, Case};
+use measure::{Aside, Figures, Job, Theatre};
+use report::Verdict;
 
 /// Histories of a case on paper, whose figures are averaged: chance is not what a case is about.
 const HISTORIES: u64 = 20;
@@ -64,16 +67,19 @@ pub struct Measured {
     /// When, and on what.
     date: String,
     machine: String,
-    /// What each call costs Redis.
+    /// What each call costs Redis that comes alone.
     costs: BTreeMap<String, Cost>,
+    /// Microseconds of its processor that each costs in a crowd.
+    crowded_us: BTreeMap<String, f64>,
+    /// Microseconds that Redis takes in a second in which it is asked nothing.
+    idle_us: f64,
+    /// Looks and questions of an API, for each change of a job that is followed.
+    looks: f64,
+    peeks: f64,
     /// Bytes per second of a download that is held to [`cases::RATE`].
     bytes_per_second: f64,
     /// Seconds that jobs took beside that.
     fixed_seconds: Vec<f64>,
-    /// What the processor of Redis did in the case with the most round trips per second, to what the same calls cost one after the
-    /// other: a call that comes alone finds cold caches, and wakes somebody up. Calls that come closer together cost less: it is
-    /// on the safe side.
-    redis_cpu_factor: f64,
 }
 
 /// Measures and simulates what is asked for.
@@ -83,52 +89,62 @@ pub struct Measured {
 pub async fn run(plan: Plan) -> Result<()> {
     let is_all = !(plan.measure || plan.predict || plan.prices);
     let mut measured: Measured = serde_json::from_str(MEASURED).context("measured.json")?;
-    let mut far = Vec::new();
+    let mut verdict = Verdict::default();
     if is_all || plan.measure {
         let mut theatre = Theatre::open().await?;
-        measured = calibrated(&mut theatre).await?;
+        let (calibration, aside);
+        (calibration, measured, aside) = calibrated(&mut theatre).await?;
         report::calibration(&measured);
-        let mut busiest = 0.0;
         for case in cases::all() {
-            let (real, jobs) = theatre.run(&case).await?;
+            let (real, jobs) = theatre.run(&case, aside).await?;
             let paper = on_paper(&case, theatre.bytes(), &measured, plan.seed);
-            far.extend(report::case(&case, &real, &paper, jobs.len()));
-            if real.calls / real.makespan > busiest {
-                busiest = real.calls / real.makespan;
-                measured.redis_cpu_factor = real.cost.cpu_us / paper.cost.cpu_us;
-            }
+            verdict.case(&case, &real, &paper, jobs.len());
         }
-        report::redis_cpu(busiest, measured.redis_cpu_factor);
+        let mut levels = calibration.levels(&fleets::mix(&plan.knobs.knowing(&measured), plan.seed)).await?;
+        levels.push(shard::drained().await?);
+        verdict.levels(&levels, &measured.costs());
+        verdict.tell();
         if let Some(path) = &plan.keep {
             keep(path, &measured)?;
         }
     }
     if is_all || plan.predict {
-        fleets::run(&plan.knobs, &measured, plan.seed);
-        limits::run(&plan.knobs, &measured, plan.seed);
+        let knobs = plan.knobs.knowing(&measured);
+        let fleets = fleets::run(&knobs, &measured, plan.seed);
+        limits::run(&knobs, &measured, &fleets);
     }
     if is_all || plan.prices {
-        prices::run(&plan.knobs, &measured, plan.seed)?;
+        prices::run(&plan.knobs.knowing(&measured), &measured, plan.seed)?;
     }
-    ensure!(far.is_empty(), "farther than {:.0} % from what was measured: {}", NEAR * 100.0, far.join("; "));
+    ensure!(verdict.far.is_empty(), "farther than {:.0} % from what was measured: {}", NEAR * 100.0, verdict.far.join("; "));
     Ok(())
 }
 
-/// What Redis spends on each call, and what jobs take one worker with three slots: as many as in no case.
-async fn calibrated(theatre: &mut Theatre) -> Result<Measured> {
-    let costs = calibrate::run().await?;
-    let case = Case { name: "calibration", slots: 3, jobs: 36, ..cases::all().swap_remove(0) };
-    let (_, jobs) = theatre.run(&case).await?;
+/// What Redis spends on each call while one worker with three slots, as many as in no case, is at work beside it; what its jobs
+/// take; and how often an API looks.
+async fn calibrated(theatre: &mut Theatre) -> Result<(Calibration, Measured, Aside)> {
+    let usual = cases::all().swap_remove(0);
+    let followed = Case { name: "followed alone", slots: 1, jobs: 2, sizes: &[2], ..usual.clone() };
+    let (calls, jobs) = theatre.follow(&followed).await?;
+    let follow = calls.per_change(&jobs);
+    let mut calibration = Calibration::open().await?;
+    let case = Case { name: "calibration", slots: 3, jobs: 63, ..usual };
+    let (found, (_, jobs)) = tokio::try_join!(calibration.run(), theatre.run(&case, Aside::default()))?;
     let bytes_per_second = slope(&jobs);
     let fixed = |job: &Job| (job.took - job.bytes as f64 / bytes_per_second).max(0.0);
-    Ok(Measured {
+    let word = |call: Call| call.word().to_owned();
+    let measured = Measured {
         date: jiff::Timestamp::now().strftime("%Y-%m-%d").to_string(),
         machine: machine(),
-        costs: Call::ALL.into_iter().map(|call| (call.word().to_owned(), costs.one(call))).collect(),
+        costs: Call::ALL.into_iter().map(|call| (word(call), found.alone[call as usize])).collect(),
+        crowded_us: Call::ALL.into_iter().map(|call| (word(call), found.crowded_us[call as usize])).collect(),
+        idle_us: found.idle_us,
+        looks: follow.looks,
+        peeks: follow.peeks,
         bytes_per_second,
         fixed_seconds: jobs.iter().map(fixed).collect(),
-        redis_cpu_factor: 1.0,
-    })
+    };
+    Ok((calibration, measured, Aside { idle_us: found.idle_us, glance_us: found.glance_us }))
 }
 
 /// Bytes per second, of the line of least squares through how long jobs of different sizes took.
@@ -141,12 +157,12 @@ fn slope(jobs: &[Job]) -> f64 {
     own / both
 }
 
-fn on_paper(case: &Case, bytes: [u64; 3], measured: &Measured, seed: u64) -> Figures {
-    let (service, costs) = (measured.service(), measured.costs_in_a_row());
+fn on_paper(case: &Case, bytes: Bytes, measured: &Measured, seed: u64) -> Figures {
+    let (service, costs) = (measured.service(), measured.costs());
     let mut sum = Figures { wait_by_client: vec![0.0; case.weights.len()], ..Figures::default() };
     let part = 1.0 / HISTORIES as f64;
     for history in 0..HISTORIES {
-        let plan = case.plan(&service, seed + history);
+        let plan = case.plan(&service, measured.follow(), seed + history);
         let seen: Outcome = simulate(&plan, Box::new(case.orders(bytes).into_iter()));
         sum.makespan += seen.makespan.as_secs_f64() * part;
         sum.wait_mean += seen.waits.mean() * part;
@@ -155,24 +171,23 @@ fn on_paper(case: &Case, bytes: [u64; 3], measured: &Measured, seed: u64) -> Fig
             let jobs = case.orders(bytes).iter().filter(|order| order.client == client).count();
             sum.wait_by_client[client] += waited / jobs as f64 * part;
         }
-        // looks at regions are left out of what is counted of the programs
-        sum.calls += (seen.ledger.calls() - seen.ledger.count(Call::Lanes)) * part;
-        sum.cost = sum.cost + seen.ledger.cost(&costs) * part;
+        // of the programs looks at regions are not counted, and what a look asks inside its script is
+        sum.calls += (seen.ledger.calls() - seen.ledger.count(Call::Lanes) + seen.ledger.count(Call::Look)) * part;
+        let idle = Cost { cpu_us: costs.idle_us() * seen.makespan.as_secs_f64(), ..Cost::default() };
+        sum.cost = sum.cost + (seen.ledger.cost(&costs) + idle * -1.0) * part;
         sum.puts += seen.puts as f64 * part;
     }
     sum
 }
 
 impl Measured {
-    /// What calls cost that come as those of a fleet do.
     fn costs(&self) -> Costs {
-        let costs = self.costs_in_a_row();
-        Costs::of(|call| Cost { cpu_us: costs.one(call).cpu_us * self.redis_cpu_factor, ..costs.one(call) })
+        let crowded = |call: Call| self.crowded_us.get(call.word()).copied().unwrap_or_default();
+        Costs::of(self.idle_us, |call| (self.costs.get(call.word()).copied().unwrap_or_default(), crowded(call)))
     }
 
-    /// What calls cost that are made one after the other.
-    fn costs_in_a_row(&self) -> Costs {
-        Costs::of(|call| self.costs.get(call.word()).copied().unwrap_or_default())
+    fn follow(&self) -> Follow {
+        Follow { looks: self.looks, peeks: self.peeks, ..Follow::default() }
     }
 
     fn service(&self) -> Service {
@@ -180,8 +195,8 @@ impl Measured {
             fixed_seconds: Draw::Observed(self.fixed_seconds.clone()),
             bytes_per_second: Draw::Fixed(self.bytes_per_second),
             coding_ratio: 0.0,
-            // their files go up in one request each
-            relayed: 0.0,
+            // the site offers each as one file, which the relay passes on as it comes
+            relayed: 1.0,
         }
     }
 }

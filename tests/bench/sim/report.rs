@@ -1,15 +1,16 @@
 //! What is told: tables in Markdown for people and documents, a line of JSON per figure for programs.
 
-use haul_tests::sim::Call;
+use haul_tests::sim::{Call, Costs};
 
 use super::cases::Case;
 use super::measure::Figures;
+use super::shard::Level;
 use super::{Measured, NEAR};
 use crate::figures;
 
 /// Opens a table.
 pub fn table(title: &str, columns: &[&str]) {
-    eprintln!("\n{title}\n");
+    eprintln!("\n**{title}**\n");
     row(&columns.iter().map(ToString::to_string).collect::<Vec<_>>());
     row(&columns.iter().map(|_| "---".to_owned()).collect::<Vec<_>>());
 }
@@ -42,82 +43,96 @@ pub fn number(value: f64) -> String {
 /// What was measured before anything is simulated.
 pub fn calibration(measured: &Measured) {
     eprintln!("\nMeasured {} on {}", measured.date, measured.machine);
-    table("What a call costs Redis", &["Call", "Commands", "Bytes in", "Bytes out", "Processor, µs"]);
+    let columns = ["Call", "Commands", "Bytes in", "Bytes out", "Processor, µs, alone", "in a crowd"];
+    table("What a call costs Redis", &columns);
+    let costs = measured.costs();
     for call in Call::ALL {
-        let cost = measured.costs_in_a_row().one(call);
-        let figures = [cost.commands, cost.in_bytes, cost.out_bytes, cost.cpu_us];
+        let cost = costs.one(call);
+        let figures = [cost.commands, cost.in_bytes, cost.out_bytes, cost.cpu_us, costs.one_us(call, 1.0)];
         let mut cells = vec![format!("`{}`", call.word())];
         cells.extend(figures.map(|figure| format!("{figure:.1}")));
         row(&cells);
     }
     let fixed = measured.fixed_seconds.iter().sum::<f64>() / measured.fixed_seconds.len() as f64;
-    eprintln!("\nA job takes {fixed:.3} s and a second per {:.0} bytes", measured.bytes_per_second);
-}
-
-/// A case: the ratio of each figure. Those that lie too far apart, by name.
-pub fn case(case: &Case, real: &Figures, paper: &Figures, jobs: usize) -> Vec<String> {
-    table(&format!("{} ({jobs} jobs)", case.name), &["", "Measured", "Simulated", "Ratio"]);
-    let mut rows = vec![
-        ("makespan, s".to_owned(), real.makespan, paper.makespan),
-        ("mean wait, s".to_owned(), real.wait_mean, paper.wait_mean),
-        ("95 of 100 wait less than, s".to_owned(), real.wait_p95, paper.wait_p95),
-    ];
-    if case.weights.len() > 1 {
-        for (client, weight) in case.weights.iter().enumerate() {
-            let name = format!("mean wait of the client with weight {weight}, s");
-            rows.push((name, real.wait_by_client[client], paper.wait_by_client[client]));
-        }
-    }
-    rows.extend([
-        ("round trips to Redis per s".to_owned(), real.calls / real.makespan, paper.calls / paper.makespan),
-        (
-            "commands of Redis per s".to_owned(),
-            real.cost.commands / real.makespan,
-            paper.cost.commands / paper.makespan,
-        ),
-        (
-            "KB to Redis per job".to_owned(),
-            real.cost.in_bytes / 1e3 / jobs as f64,
-            paper.cost.in_bytes / 1e3 / jobs as f64,
-        ),
-        (
-            "KB from Redis per job".to_owned(),
-            real.cost.out_bytes / 1e3 / jobs as f64,
-            paper.cost.out_bytes / 1e3 / jobs as f64,
-        ),
-    ]);
-    // what a killed worker had counted is gone with it
-    if case.kill.is_none() {
-        rows.push((
-            "requests that write to the bucket per job".to_owned(),
-            real.puts / jobs as f64,
-            paper.puts / jobs as f64,
-        ));
-    }
-    let mut far = Vec::new();
-    for (name, real, paper) in rows {
-        let ratio = paper / real;
-        row(&[name.clone(), number(real), number(paper), format!("{ratio:.2}")]);
-        figures::line(&format!("sim, {}: {name}, simulated / measured", case.name), paper, Some(real));
-        if (ratio - 1.0).abs() > NEAR {
-            far.push(format!("{}: {name} ({ratio:.2})", case.name));
-        }
-    }
-    // what one after the other costs is less than what calls cost that come now and then: what predictions take the factor from
-    let cpu = (real.cost.cpu_us / jobs as f64, paper.cost.cpu_us / jobs as f64);
-    row(&[
-        "µs of Redis's processor per job (not judged)".to_owned(),
-        number(cpu.0),
-        number(cpu.1),
-        format!("{:.2}", cpu.1 / cpu.0),
-    ]);
-    far
-}
-
-/// How much more of Redis's processor the calls of a fleet take than calls in a row.
-pub fn redis_cpu(per_second: f64, factor: f64) {
     eprintln!(
-        "\nOf Redis's processor {factor:.2} times what the same calls cost in a row, with {} round trips a second; the tables below have that factor in them",
-        number(per_second)
+        "\nBy itself Redis takes {:.0} µs in a second. For each change of a job that is followed an API looks {:.2} times, and asks \
+         {:.2} times whether there is anything new. A job takes {fixed:.3} s and a second per {:.0} bytes.",
+        measured.idle_us, measured.looks, measured.peeks, measured.bytes_per_second
     );
+}
+
+/// What was held against what was measured.
+#[derive(Debug, Default)]
+pub struct Verdict {
+    /// Those that lie too far apart, by name.
+    pub far: Vec<String>,
+    ratios: Vec<f64>,
+}
+
+impl Verdict {
+    /// A case: the ratio of each figure.
+    pub fn case(&mut self, case: &Case, real: &Figures, paper: &Figures, jobs: usize) {
+        table(&format!("{} ({jobs} jobs)", case.name), &["", "Measured", "Simulated", "Ratio"]);
+        let per_job = |of: fn(&Figures) -> f64| (of(real) / jobs as f64, of(paper) / jobs as f64);
+        let per_second = |of: fn(&Figures) -> f64| (of(real) / real.makespan, of(paper) / paper.makespan);
+        let mut rows = vec![
+            ("makespan, s".to_owned(), (real.makespan, paper.makespan)),
+            ("mean wait, s".to_owned(), (real.wait_mean, paper.wait_mean)),
+            ("95 of 100 wait less than, s".to_owned(), (real.wait_p95, paper.wait_p95)),
+        ];
+        if case.weights.len() > 1 {
+            for (client, weight) in case.weights.iter().enumerate() {
+                let name = format!("mean wait of the client with weight {weight}, s");
+                rows.push((name, (real.wait_by_client[client], paper.wait_by_client[client])));
+            }
+        }
+        rows.extend([
+            ("calls of Redis per s".to_owned(), per_second(|all| all.calls)),
+            ("commands of Redis per s".to_owned(), per_second(|all| all.cost.commands)),
+            ("KB to Redis per job".to_owned(), per_job(|all| all.cost.in_bytes / 1e3)),
+            ("KB from Redis per job".to_owned(), per_job(|all| all.cost.out_bytes / 1e3)),
+            ("µs of Redis's processor per job".to_owned(), per_job(|all| all.cost.cpu_us)),
+        ]);
+        // what a killed worker had counted is gone with it
+        if case.kill.is_none() {
+            rows.push(("requests that write to the bucket per job".to_owned(), per_job(|all| all.puts)));
+        }
+        for (name, (real, paper)) in rows {
+            let ratio = self.judge(&format!("{}: {name}", case.name), real, paper);
+            row(&[name, number(real), number(paper), format!("{ratio:.2}")]);
+        }
+    }
+
+    /// How busy calls in a mixture make one Redis.
+    pub fn levels(&mut self, levels: &[Level], costs: &Costs) {
+        let columns =
+            ["", "Jobs per s", "Calls per s", "One core of Redis, measured", "On paper", "Ratio", "All alone", "All in a crowd"];
+        table("One Redis, more and more busy", &columns);
+        for level in levels {
+            let busy = costs.busy(&level.calls);
+            let ratio = self.judge(&format!("{}: core of Redis", level.name), level.busy, busy);
+            let percent = |share: f64| format!("{:.2} %", share * 100.0);
+            let [alone, crowded] = [0.0, 1.0].map(|busy| (costs.all_us(&level.calls, busy) + costs.idle_us()) / 1e6);
+            let mut cells = vec![level.name.clone(), number(level.jobs), number(level.per_second)];
+            cells.extend([percent(level.busy), percent(busy), format!("{ratio:.2}"), percent(alone), percent(crowded)]);
+            row(&cells);
+        }
+    }
+
+    /// Between what all ratios lie.
+    pub fn tell(&self) {
+        let least = self.ratios.iter().copied().fold(f64::INFINITY, f64::min);
+        let most = self.ratios.iter().copied().fold(0.0, f64::max);
+        eprintln!("\nAll that is judged lies between {least:.2} and {most:.2}.");
+    }
+
+    fn judge(&mut self, name: &str, real: f64, paper: f64) -> f64 {
+        let ratio = paper / real;
+        figures::line(&format!("sim, {name}, simulated / measured"), paper, Some(real));
+        self.ratios.push(ratio);
+        if (ratio - 1.0).abs() > NEAR || ratio.is_nan() {
+            self.far.push(format!("{name} ({ratio:.2})"));
+        }
+        ratio
+    }
 }

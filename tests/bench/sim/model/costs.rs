@@ -58,6 +58,8 @@ calls! {
     Audit = "audit";
     /// One job that is audited.
     Audited = "audit, per job";
+    /// An API looks how a new yt-dlp does, if there is one.
+    Trial = "trial";
     /// An API looks for regions without workers.
     Lanes = "SMEMBERS";
     /// An API reads a job.
@@ -111,20 +113,74 @@ impl Mul<f64> for Cost {
     }
 }
 
+/// Calls of each kind.
+pub type Calls = [f64; Call::ALL.len()];
+
 /// What each kind costs.
+///
+/// Of the processor a call takes most when Redis slept before it (it has to be woken, its caches are cold, and it alone pays for
+/// a look at all connections and for a write to the log), and least when the next call waits already. Who comes at a time of
+/// no one's choosing finds Redis at work as often as it is at work: of the calls to a Redis that is busy for a third of the
+/// time, a third costs the less, two thirds the more.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Costs([Cost; Call::ALL.len()]);
+pub struct Costs {
+    alone: [Cost; Call::ALL.len()],
+    crowded_us: Calls,
+    idle_us: f64,
+}
 
 impl Costs {
-    /// As a measurement has it of each.
+    /// As a measurement has it of each: what it costs alone, and the microseconds that it takes when others wait already.
+    /// `idle_us`: what Redis takes in a second in which it is asked nothing.
     #[must_use]
-    pub fn of(cost: impl FnMut(Call) -> Cost) -> Self {
-        Self(Call::ALL.map(cost))
+    pub fn of(idle_us: f64, mut cost: impl FnMut(Call) -> (Cost, f64)) -> Self {
+        let both = Call::ALL.map(&mut cost);
+        Self { alone: both.map(|(alone, _)| alone), crowded_us: both.map(|(alone, us)| us.min(alone.cpu_us)), idle_us }
     }
 
-    /// Of one call.
+    /// Of one call that comes alone.
     #[must_use]
     pub fn one(&self, call: Call) -> Cost {
-        self.0[call as usize]
+        self.alone[call as usize]
+    }
+
+    /// Microseconds that Redis takes for a call while it is busy for this share of the time.
+    #[must_use]
+    pub fn one_us(&self, call: Call, busy: f64) -> f64 {
+        let (alone, crowded) = (self.alone[call as usize].cpu_us, self.crowded_us[call as usize]);
+        alone + (crowded - alone) * busy.min(1.0)
+    }
+
+    /// The same of many.
+    #[must_use]
+    pub fn all_us(&self, calls: &Calls, busy: f64) -> f64 {
+        Call::ALL.into_iter().map(|call| self.one_us(call, busy) * calls[call as usize]).sum()
+    }
+
+    /// The share of a core that is busy with these calls in a second: the one at which they cost just that much. Above one there
+    /// are more than Redis can answer.
+    #[must_use]
+    pub fn busy(&self, calls_per_second: &Calls) -> f64 {
+        let idle = self.idle_us / 1e6;
+        let [alone, crowded] = [0.0, 1.0].map(|busy| self.all_us(calls_per_second, busy) / 1e6);
+        // busy = idle + (1 - busy) * alone + busy * crowded
+        if crowded < 1.0 { (idle + alone) / (1.0 + alone - crowded) } else { idle + crowded }
+    }
+
+    /// What these calls cost in so many seconds, with what Redis takes by itself.
+    #[must_use]
+    pub fn all(&self, calls: &Calls, seconds: f64) -> Cost {
+        let parts = Call::ALL.into_iter().map(|call| self.one(call) * calls[call as usize]);
+        let sum = parts.fold(Cost::default(), |sum, part| sum + part);
+        if seconds <= 0.0 {
+            return sum;
+        }
+        Cost { cpu_us: self.busy(&calls.map(|count| count / seconds)) * seconds * 1e6, ..sum }
+    }
+
+    /// Microseconds that Redis takes in a second in which it is asked nothing.
+    #[must_use]
+    pub fn idle_us(&self) -> f64 {
+        self.idle_us
     }
 }

@@ -2,19 +2,16 @@
 
 use std::time::Duration;
 
-use super::costs::{Call, Cost, Costs};
+use super::costs::{Call, Calls, Cost, Costs};
 
 /// How long a bucket of the ledger is.
 pub const MINUTE: Duration = Duration::from_secs(60);
 
-/// One minute.
-pub type Bucket = [f64; Call::ALL.len()];
-
 /// Calls by kind and minute. What happens so often per second is added when the rate changes, and at the end.
 #[derive(Debug, Clone, Default)]
 pub struct Ledger {
-    buckets: Vec<Bucket>,
-    rates: Bucket,
+    buckets: Vec<Calls>,
+    rates: Calls,
     since: Duration,
 }
 
@@ -59,6 +56,12 @@ impl Ledger {
         self.buckets.iter().map(|bucket| bucket[call as usize]).sum()
     }
 
+    /// Calls of all kinds.
+    #[must_use]
+    pub fn counts(&self) -> Calls {
+        Call::ALL.map(|call| self.count(call))
+    }
+
     /// Round trips of all kinds: parts of a call are none.
     #[must_use]
     pub fn calls(&self) -> f64 {
@@ -71,17 +74,17 @@ impl Ledger {
         self.minutes(costs).into_iter().fold(Cost::default(), |sum, minute| sum + minute)
     }
 
-    /// What each minute cost.
+    /// What each minute cost, of which the last may be shorter.
     #[must_use]
     pub fn minutes(&self, costs: &Costs) -> Vec<Cost> {
-        let cost = |bucket: &Bucket| {
-            let parts = Call::ALL.into_iter().map(|call| costs.one(call) * bucket[call as usize]);
-            parts.fold(Cost::default(), |sum, part| sum + part)
+        let minute = |(number, calls): (usize, &Calls)| {
+            let seconds = self.since.saturating_sub(MINUTE * number as u32).min(MINUTE).as_secs_f64();
+            costs.all(calls, seconds)
         };
-        self.buckets.iter().map(cost).collect()
+        self.buckets.iter().enumerate().map(minute).collect()
     }
 
-    fn bucket(&mut self, now: Duration) -> &mut Bucket {
+    fn bucket(&mut self, now: Duration) -> &mut Calls {
         let at = (now.as_secs() / MINUTE.as_secs()) as usize;
         if self.buckets.len() <= at {
             self.buckets.resize(at + 1, [0.0; Call::ALL.len()]);

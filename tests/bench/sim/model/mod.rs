@@ -21,9 +21,9 @@ mod world;
 
 pub use arrivals::{Demand, Order, Orders, Profile, poisson};
 pub use clock::Agenda;
-pub use costs::{Call, Cost, Costs};
+pub use costs::{Call, Calls, Cost, Costs};
 pub use draw::{Draw, Random, random};
-pub use ledger::{Bucket, Ledger, MINUTE};
+pub use ledger::{Ledger, MINUTE};
 pub use outcome::{Outcome, Spread};
 pub use plan::{Faults, Follow, Limits, Plan, Service, WorkerPlan};
 pub use theory::erlang_c;

@@ -21,8 +21,9 @@ use super::plan::Plan;
 use super::queue::{JobId, LaneId, Place, Queue};
 use watching::Sentry;
 
-/// Between two looks of an API at what is due, and between two at regions without workers.
+/// Between two looks of an API at what is due, between two at how a new yt-dlp does, and between two at regions without workers.
 const TICK: Duration = Duration::from_secs(1);
+const TRIAL_EVERY: Duration = Duration::from_secs(2);
 const LANES_EVERY: Duration = Duration::from_millis(2500);
 
 /// Jobs of a page of the audit, and how often one is turned.
@@ -160,7 +161,9 @@ impl World<'_> {
             self.agenda.at(*at, Event::Dies(*worker));
         }
         let apis = f64::from(self.plan.apis);
-        for (call, every) in [(Call::Tend, TICK), (Call::Audit, TICK), (Call::Lanes, LANES_EVERY)] {
+        let ticks =
+            [(Call::Tend, TICK), (Call::Audit, TICK), (Call::Trial, TRIAL_EVERY), (Call::Lanes, LANES_EVERY)];
+        for (call, every) in ticks {
             self.outcome.ledger.change_rate(Duration::ZERO, call, apis / every.as_secs_f64());
         }
         self.agenda.after(TICK, Event::Tick);
