@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use haul_tests::sim::{
-    Call, Calls, Cost, Costs, Demand, Draw, Faults, Limits, Order, Outcome, Plan, Profile, Service, WorkerPlan, erlang_c, poisson, simulate,
+    Call, Calls, Cost, Costs, Demand, Draw, Faults, Limits, Order, Outcome, Plan, Profile, Service, WorkerPlan,
+    erlang_c, poisson, simulate,
 };
 
 fn plan(workers: u32, slots: u32) -> Plan {
@@ -147,7 +148,8 @@ fn jobs_of_a_killed_worker_begin_again_with_another_once_their_leases_have_run_o
 
 /// Calls of one kind, which cost 100 µs alone and 20 µs in a crowd, of a Redis that takes a thousandth of a core by itself.
 fn busy(calls_per_second: f64) -> f64 {
-    let costs = Costs::of(1000.0, |_| (Cost { cpu_us: 100.0, ..Cost::default() }, 20.0));
+    let costs =
+        Costs::of(1000.0, vec![(0.005, 0.0), (1.0, 1.0)], |_| (Cost { cpu_us: 100.0, ..Cost::default() }, 20.0));
     let mut calls: Calls = [0.0; Call::ALL.len()];
     calls[Call::Submit as usize] = calls_per_second;
     let busy = costs.busy(&calls);
@@ -166,7 +168,7 @@ fn a_simulated_redis_takes_less_for_a_call_the_busier_it_is_and_is_full_where_ca
     assert!(levels.is_sorted_by(|one, next| one < next), "{levels:?}");
     assert!(busy(49_000.0) < 1.0 && busy(51_000.0) > 1.0);
     // a day is charged minute by minute: what comes at once costs less than what is spread
-    let costs = Costs::of(0.0, |_| (Cost { cpu_us: 100.0, ..Cost::default() }, 20.0));
+    let costs = Costs::of(0.0, vec![(0.005, 0.0), (1.0, 1.0)], |_| (Cost { cpu_us: 100.0, ..Cost::default() }, 20.0));
     let (spread, at_once) = (steady(2.0, profile(0.1), 600), all_at_once(&[(0, 1, 1200)]));
     let [spread, at_once] = [spread, at_once].map(|orders| {
         let seen = simulate(&plan(20, 4), orders);

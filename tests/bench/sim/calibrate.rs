@@ -2,14 +2,14 @@
 //!
 //! Each is measured twice. **Alone**, with a pause before each, as in a small fleet, while one works beside it on the same
 //! machine: Redis has to be woken, and others have used the caches meanwhile. What comes right after another call as a rule is
-//! measured right after a heartbeat, which has woken Redis for it. **In a crowd**: Redis is stopped until each of
+//! measured beside a heartbeat, or right after it, which has woken Redis for it. **In a crowd**: Redis is stopped until each of
 //! many programs has sent one, and then finds the next call waiting whenever it is done with one, as when it is full. What
 //! Redis takes by itself, and for `INFO`, is measured before and taken away.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use futures::future::{join, join_all, try_join_all};
+use futures::future::{join, join_all, try_join, try_join_all};
 use haul_tests::redis::Redis;
 use haul_tests::sim::{Call, Cost};
 use redis::aio::MultiplexedConnection;
@@ -20,8 +20,10 @@ use super::desk::{Desk, MANY, PROGRAMS};
 use super::shard::{self, Level};
 use crate::stage;
 
-/// Calls of a kind that come alone, and the time between two of them: forty a second, as many as the busiest small case has.
-const CALLS: usize = 64;
+/// Calls of a kind that come alone, in rounds of all kinds, since what goes on beside them changes; and the time between two:
+/// forty a second, as many as the busiest small case has.
+const CALLS: usize = 16;
+const ROUNDS: usize = 5;
 const GAP: Duration = Duration::from_millis(25);
 
 /// Crowds of a kind; in each every program makes a call.
@@ -30,8 +32,9 @@ const CROWDS: usize = 6;
 /// Until all programs have sent their calls to a Redis that is stopped.
 const SENDING: Duration = Duration::from_millis(40);
 
-/// How long Redis is asked nothing.
+/// How long Redis is asked nothing, and how often after that what it has spent.
 const QUIET: Duration = Duration::from_secs(5);
+const ASKED: usize = 64;
 
 /// APIs whose ticks are looked at, for how long, and how many each has by then; and how long the first can be waited for.
 const APIS: usize = 20;
@@ -91,7 +94,11 @@ impl Calibration {
         self.keep_quiet().await?;
         let glance_us = self.glances().await?;
         let early = self.too_early().await?;
-        let mut alone = self.all(Pace::Alone, early).await?;
+        let mut alone = [Cost::default(); Call::ALL.len()];
+        for _ in 0..ROUNDS {
+            let round = self.all(Pace::Alone, early).await?;
+            alone.iter_mut().zip(round).for_each(|(sum, cost)| *sum = *sum + cost * (1.0 / ROUNDS as f64));
+        }
         let crowded = self.all(Pace::Crowded, Cost::default()).await?;
         let mut crowded_us = crowded.map(|cost| cost.cpu_us.max(0.0));
         // who looks at what is due, and wakes Redis for it, asks in the same moment whether it is time for an audit
@@ -117,11 +124,11 @@ impl Calibration {
         let after = spent(&mut self.info).await?;
         let mut last = after;
         let mut pace = interval(GAP);
-        for _ in 0..CALLS {
+        for _ in 0..ASKED {
             pace.tick().await;
             last = spent(&mut self.info).await?;
         }
-        let (quiet, asked) = (after + before * -1.0, (last + after * -1.0) * (1.0 / CALLS as f64));
+        let (quiet, asked) = (after + before * -1.0, (last + after * -1.0) * (1.0 / ASKED as f64));
         self.idle = (quiet + asked * -1.0) * (1.0 / (QUIET - GAP).as_secs_f64());
         self.asking = quiet + self.idle * -QUIET.as_secs_f64();
         Ok(())
@@ -130,7 +137,7 @@ impl Calibration {
     async fn glances(&mut self) -> Result<f64> {
         let mut line = self.redis.connection().await?;
         glance(&mut line).await?;
-        let cost = self.alone(CALLS, async |_, _| glance(&mut line).await.map(drop)).await?;
+        let cost = self.alone(ASKED, async |_, _| glance(&mut line).await.map(drop)).await?;
         Ok(cost.cpu_us)
     }
 
@@ -139,7 +146,7 @@ impl Calibration {
     async fn too_early(&mut self) -> Result<Cost> {
         // the next page is turned in ten seconds
         self.desk.make(Call::Audited, 0).await?;
-        let tend = self.alone(CALLS, async |desk, at| desk.make(Call::Tend, at).await).await?;
+        let tend = self.alone(ASKED, async |desk, at| desk.make(Call::Tend, at).await).await?;
         let (began, before) = (Instant::now(), spent(&mut self.info).await?);
         let ticking: Vec<_> = (0..APIS).map(|_| stage::store(&self.redis.url())).collect::<Result<_>>()?;
         // they never end by themselves
@@ -204,9 +211,15 @@ impl Calibration {
     async fn each(&mut self, pace: Pace, call: Call) -> Result<Cost> {
         match pace {
             Pace::Alone if Desk::follows(call) => {
+                // who asks for jobs waits for an answer before; the others come in the same moment
+                let waits = matches!(call, Call::Lease | Call::Leased | Call::Pop);
                 let both = async |desk: &Desk, at: usize| {
-                    desk.make(Call::Beat, at).await?;
-                    desk.make(call, at).await
+                    let beat = desk.make(Call::Beat, at);
+                    if waits {
+                        beat.await?;
+                        return desk.make(call, at).await;
+                    }
+                    try_join(beat, desk.make(call, at + 1)).await.map(drop)
                 };
                 Ok(self.alone(CALLS, both).await? + self.beat * -1.0)
             }

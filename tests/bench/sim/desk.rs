@@ -76,7 +76,8 @@ impl Desk {
             desk.lines.push(redis.connection().await?);
         }
         desk.stock(2 * MANY).await?;
-        let once = [Call::Beaten, Call::Lease, Call::Lanes, Call::Tend, Call::Tell, Call::Announce, Call::Trial, Call::Beat];
+        let once =
+            [Call::Beaten, Call::Lease, Call::Lanes, Call::Tend, Call::Tell, Call::Announce, Call::Trial, Call::Beat];
         for call in once.into_iter().chain(Self::LIFE) {
             desk.make(call, 0).await?;
         }

@@ -28,8 +28,7 @@ pub fn run(knobs: &Knobs, measured: &Measured, fleets: &[(Fleet, Outcome)]) {
     let (costs, mean) = (measured.costs(), knobs.mean_seconds(&watched));
     let of = |workers: usize| fleets.iter().find(|(fleet, _)| fleet.workers == workers).map(|(_, seen)| seen);
     let Some(seen) = of(FLEETS[0]) else { return };
-    let beat =
-        (costs.one_us(Call::Beaten, CORE) + costs.one_us(Call::Beat, CORE) / f64::from(knobs.slots)) / 1e6;
+    let beat = (costs.one_us(Call::Beaten, CORE) + costs.one_us(Call::Beat, CORE) / f64::from(knobs.slots)) / 1e6;
     let puts = seen.puts / seen.completed as f64;
     let bytes = seen.stored_bytes / seen.completed as f64;
     let day = 86_400.0;

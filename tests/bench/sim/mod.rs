@@ -73,6 +73,8 @@ pub struct Measured {
     crowded_us: BTreeMap<String, f64>,
     /// Microseconds that Redis takes in a second in which it is asked nothing.
     idle_us: f64,
+    /// How far between the two calls lie, at shares of a core that grow.
+    warmth: Vec<(f64, f64)>,
     /// Looks and questions of an API, for each change of a job that is followed.
     looks: f64,
     peeks: f64,
@@ -95,13 +97,14 @@ pub async fn run(plan: Plan) -> Result<()> {
         let (calibration, aside);
         (calibration, measured, aside) = calibrated(&mut theatre).await?;
         report::calibration(&measured);
+        let mut levels = calibration.levels(&fleets::mix(&plan.knobs.knowing(&measured), plan.seed)).await?;
+        measured.warmth = shard::warmth(&levels, &measured.costs());
+        levels.push(shard::drained().await?);
         for case in cases::all() {
             let (real, jobs) = theatre.run(&case, aside).await?;
             let paper = on_paper(&case, theatre.bytes(), &measured, plan.seed);
             verdict.case(&case, &real, &paper, jobs.len());
         }
-        let mut levels = calibration.levels(&fleets::mix(&plan.knobs.knowing(&measured), plan.seed)).await?;
-        levels.push(shard::drained().await?);
         verdict.levels(&levels, &measured.costs());
         verdict.tell();
         if let Some(path) = &plan.keep {
@@ -116,7 +119,12 @@ pub async fn run(plan: Plan) -> Result<()> {
     if is_all || plan.prices {
         prices::run(&plan.knobs.knowing(&measured), &measured, plan.seed)?;
     }
-    ensure!(verdict.far.is_empty(), "farther than {:.0} % from what was measured: {}", NEAR * 100.0, verdict.far.join("; "));
+    ensure!(
+        verdict.far.is_empty(),
+        "farther than {:.0} % from what was measured: {}",
+        NEAR * 100.0,
+        verdict.far.join("; ")
+    );
     Ok(())
 }
 
@@ -139,6 +147,7 @@ async fn calibrated(theatre: &mut Theatre) -> Result<(Calibration, Measured, Asi
         costs: Call::ALL.into_iter().map(|call| (word(call), found.alone[call as usize])).collect(),
         crowded_us: Call::ALL.into_iter().map(|call| (word(call), found.crowded_us[call as usize])).collect(),
         idle_us: found.idle_us,
+        warmth: Vec::new(),
         looks: follow.looks,
         peeks: follow.peeks,
         bytes_per_second,
@@ -183,7 +192,8 @@ fn on_paper(case: &Case, bytes: Bytes, measured: &Measured, seed: u64) -> Figure
 impl Measured {
     fn costs(&self) -> Costs {
         let crowded = |call: Call| self.crowded_us.get(call.word()).copied().unwrap_or_default();
-        Costs::of(self.idle_us, |call| (self.costs.get(call.word()).copied().unwrap_or_default(), crowded(call)))
+        let alone = |call: Call| self.costs.get(call.word()).copied().unwrap_or_default();
+        Costs::of(self.idle_us, self.warmth.clone(), |call| (alone(call), crowded(call)))
     }
 
     fn follow(&self) -> Follow {

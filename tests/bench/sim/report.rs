@@ -48,7 +48,7 @@ pub fn calibration(measured: &Measured) {
     let costs = measured.costs();
     for call in Call::ALL {
         let cost = costs.one(call);
-        let figures = [cost.commands, cost.in_bytes, cost.out_bytes, cost.cpu_us, costs.one_us(call, 1.0)];
+        let figures = [cost.commands, cost.in_bytes, cost.out_bytes, cost.cpu_us, costs.crowded_us(call)];
         let mut cells = vec![format!("`{}`", call.word())];
         cells.extend(figures.map(|figure| format!("{figure:.1}")));
         row(&cells);
@@ -106,15 +106,15 @@ impl Verdict {
     /// How busy calls in a mixture make one Redis.
     pub fn levels(&mut self, levels: &[Level], costs: &Costs) {
         let columns =
-            ["", "Jobs per s", "Calls per s", "One core of Redis, measured", "On paper", "Ratio", "All alone", "All in a crowd"];
+            ["", "Jobs per s", "Calls per s", "One core of Redis, measured", "On paper", "Ratio", "If each came alone"];
         table("One Redis, more and more busy", &columns);
         for level in levels {
             let busy = costs.busy(&level.calls);
             let ratio = self.judge(&format!("{}: core of Redis", level.name), level.busy, busy);
             let percent = |share: f64| format!("{:.2} %", share * 100.0);
-            let [alone, crowded] = [0.0, 1.0].map(|busy| (costs.all_us(&level.calls, busy) + costs.idle_us()) / 1e6);
+            let alone = (costs.all_us(&level.calls, 0.0) + costs.idle_us()) / 1e6;
             let mut cells = vec![level.name.clone(), number(level.jobs), number(level.per_second)];
-            cells.extend([percent(level.busy), percent(busy), format!("{ratio:.2}"), percent(alone), percent(crowded)]);
+            cells.extend([percent(level.busy), percent(busy), format!("{ratio:.2}"), percent(alone)]);
             row(&cells);
         }
     }

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use haul_tests::redis::Redis;
-use haul_tests::sim::{Call, Calls, Draw, Outcome, random};
+use haul_tests::sim::{Call, Calls, Costs, Draw, Outcome, random};
 use redis::aio::MultiplexedConnection;
 use tokio::time::{Instant, sleep_until};
 
@@ -98,6 +98,23 @@ pub async fn levels(desk: &Desk, info: &mut MultiplexedConnection, mix: &[(Call,
     Ok(levels)
 }
 
+/// How far between what calls cost alone and in a crowd those of each second level lie; the others are there to prove what is
+/// said of rates between. Where Redis does no more than when the kinds were measured, each alone, they cost what they did then.
+#[must_use]
+pub fn warmth(levels: &[Level], costs: &Costs) -> Vec<(f64, f64)> {
+    let alone_us = |level: &Level| costs.all_us(&level.calls, 0.0);
+    let crowded_us = |level: &Level| {
+        let us = Call::ALL.map(|call| costs.crowded_us(call) * level.calls[call as usize]);
+        us.iter().sum::<f64>()
+    };
+    let first = levels.first().map(|level| ((costs.idle_us() + alone_us(level)) / 1e6, 0.0));
+    let point = |level: &Level| {
+        let saved = costs.idle_us() + alone_us(level) - level.busy * 1e6;
+        (level.busy, saved / (alone_us(level) - crowded_us(level)))
+    };
+    first.into_iter().chain(levels.iter().step_by(2).skip(1).map(point)).collect()
+}
+
 async fn level(desk: &Desk, info: &mut MultiplexedConnection, mix: &[(Call, f64)], rate: Option<f64>) -> Result<Level> {
     let (mut random, mut under_way, mut made) = (random(1), FuturesUnordered::new(), 0);
     let (mut credits, mut counts) = (vec![0.0; mix.len()], [0.0; Call::ALL.len()]);
@@ -115,7 +132,8 @@ async fn level(desk: &Desk, info: &mut MultiplexedConnection, mix: &[(Call, f64)
         for (credit, (_, weight)) in credits.iter_mut().zip(mix) {
             *credit += weight / weights;
         }
-        let next = (0..mix.len()).max_by(|one, other| credits[*one].total_cmp(&credits[*other])).context("a mixture")?;
+        let next =
+            (0..mix.len()).max_by(|one, other| credits[*one].total_cmp(&credits[*other])).context("a mixture")?;
         credits[next] -= 1.0;
         let call = mix[next].0;
         for (part, count) in Desk::parts(call) {
@@ -126,7 +144,9 @@ async fn level(desk: &Desk, info: &mut MultiplexedConnection, mix: &[(Call, f64)
         due = match rate {
             None => Instant::now(),
             Some(_) if Desk::follows(call) => due,
-            Some(rate) => due + Duration::from_secs_f64(Draw::Exponential(weights / by_themselves / rate).draw(&mut random)),
+            Some(rate) => {
+                due + Duration::from_secs_f64(Draw::Exponential(weights / by_themselves / rate).draw(&mut random))
+            }
         };
     }
     while let Some(call) = under_way.next().await {
@@ -172,5 +192,11 @@ pub async fn drained() -> Result<Level> {
     for (call, count) in [(Call::Leased, jobs), (Call::Complete, jobs), (Call::Lease, scripts - jobs)] {
         calls[call as usize] = count;
     }
-    Ok(Level { name: "jobs that are nothing, one worker of 64 slots".to_owned(), calls, per_second: scripts, jobs, busy })
+    Ok(Level {
+        name: "jobs that are nothing, one worker of 64 slots".to_owned(),
+        calls,
+        per_second: scripts,
+        jobs,
+        busy,
+    })
 }

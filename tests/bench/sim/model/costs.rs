@@ -119,23 +119,26 @@ pub type Calls = [f64; Call::ALL.len()];
 /// What each kind costs.
 ///
 /// Of the processor a call takes most when Redis slept before it (it has to be woken, its caches are cold, and it alone pays for
-/// a look at all connections and for a write to the log), and least when the next call waits already. Who comes at a time of
-/// no one's choosing finds Redis at work as often as it is at work: of the calls to a Redis that is busy for a third of the
-/// time, a third costs the less, two thirds the more.
+/// a look at all connections and for a write to the log), and least when the next call waits already. How far between the two
+/// it lies depends on how busy Redis is: nought of the way while it is as good as idle, all of it when it is full.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Costs {
     alone: [Cost; Call::ALL.len()],
     crowded_us: Calls,
     idle_us: f64,
+    warmth: Vec<(f64, f64)>,
 }
 
 impl Costs {
     /// As a measurement has it of each: what it costs alone, and the microseconds that it takes when others wait already.
-    /// `idle_us`: what Redis takes in a second in which it is asked nothing.
+    /// `idle_us`: what Redis takes in a second in which it is asked nothing. `warmth`: how far between the two calls lie, at
+    /// shares of a core that grow.
     #[must_use]
-    pub fn of(idle_us: f64, mut cost: impl FnMut(Call) -> (Cost, f64)) -> Self {
+    pub fn of(idle_us: f64, warmth: Vec<(f64, f64)>, mut cost: impl FnMut(Call) -> (Cost, f64)) -> Self {
         let both = Call::ALL.map(&mut cost);
-        Self { alone: both.map(|(alone, _)| alone), crowded_us: both.map(|(alone, us)| us.min(alone.cpu_us)), idle_us }
+        // nothing costs less for coming alone, but for the error of its measurement
+        let alone = both.map(|(alone, crowded)| Cost { cpu_us: alone.cpu_us.max(crowded), ..alone });
+        Self { alone, crowded_us: both.map(|(_, crowded)| crowded), idle_us, warmth }
     }
 
     /// Of one call that comes alone.
@@ -144,11 +147,17 @@ impl Costs {
         self.alone[call as usize]
     }
 
+    /// Microseconds of one call in a crowd.
+    #[must_use]
+    pub fn crowded_us(&self, call: Call) -> f64 {
+        self.crowded_us[call as usize]
+    }
+
     /// Microseconds that Redis takes for a call while it is busy for this share of the time.
     #[must_use]
     pub fn one_us(&self, call: Call, busy: f64) -> f64 {
-        let (alone, crowded) = (self.alone[call as usize].cpu_us, self.crowded_us[call as usize]);
-        alone + (crowded - alone) * busy.min(1.0)
+        let (alone, crowded) = (self.one(call).cpu_us, self.crowded_us(call));
+        (alone + (crowded - alone) * self.warmth(busy)).max(0.0)
     }
 
     /// The same of many.
@@ -161,10 +170,14 @@ impl Costs {
     /// are more than Redis can answer.
     #[must_use]
     pub fn busy(&self, calls_per_second: &Calls) -> f64 {
-        let idle = self.idle_us / 1e6;
-        let [alone, crowded] = [0.0, 1.0].map(|busy| self.all_us(calls_per_second, busy) / 1e6);
-        // busy = idle + (1 - busy) * alone + busy * crowded
-        if crowded < 1.0 { (idle + alone) / (1.0 + alone - crowded) } else { idle + crowded }
+        let at = |busy: f64| (self.idle_us + self.all_us(calls_per_second, busy)) / 1e6;
+        // the busier, the less they cost: there is one such share
+        let (mut less, mut more) = (0.0, at(0.0));
+        for _ in 0..60 {
+            let middle = f64::midpoint(less, more);
+            if at(middle) > middle { less = middle } else { more = middle }
+        }
+        more
     }
 
     /// What these calls cost in so many seconds, with what Redis takes by itself.
@@ -182,5 +195,15 @@ impl Costs {
     #[must_use]
     pub fn idle_us(&self) -> f64 {
         self.idle_us
+    }
+
+    /// How far between alone and in a crowd: along the logarithm of the share between two that were measured.
+    fn warmth(&self, busy: f64) -> f64 {
+        let at = self.warmth.partition_point(|(known, _)| *known <= busy);
+        match (at.checked_sub(1).map(|before| self.warmth[before]), self.warmth.get(at)) {
+            (Some((from, less)), Some((to, more))) => less + (more - less) * (busy / from).ln() / (to / from).ln(),
+            (Some((_, most)), None) => most,
+            (None, first) => first.map_or(0.0, |(_, least)| *least),
+        }
     }
 }

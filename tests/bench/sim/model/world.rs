@@ -161,8 +161,7 @@ impl World<'_> {
             self.agenda.at(*at, Event::Dies(*worker));
         }
         let apis = f64::from(self.plan.apis);
-        let ticks =
-            [(Call::Tend, TICK), (Call::Audit, TICK), (Call::Trial, TRIAL_EVERY), (Call::Lanes, LANES_EVERY)];
+        let ticks = [(Call::Tend, TICK), (Call::Audit, TICK), (Call::Trial, TRIAL_EVERY), (Call::Lanes, LANES_EVERY)];
         for (call, every) in ticks {
             self.outcome.ledger.change_rate(Duration::ZERO, call, apis / every.as_secs_f64());
         }
