@@ -21,10 +21,10 @@ use super::shard::{self, Level};
 use crate::stage;
 
 /// Calls of a kind that come alone, in rounds of all kinds, since what goes on beside them changes; and the time between two:
-/// forty a second, as many as the busiest small case has.
-const CALLS: usize = 16;
-const ROUNDS: usize = 5;
-const GAP: Duration = Duration::from_millis(25);
+/// ten a second, as the quietest small cases have.
+const CALLS: usize = 12;
+const ROUNDS: usize = 3;
+const GAP: Duration = Duration::from_millis(100);
 
 /// Crowds of a kind; in each every program makes a call.
 const CROWDS: usize = 6;
@@ -34,7 +34,7 @@ const SENDING: Duration = Duration::from_millis(40);
 
 /// How long Redis is asked nothing, and how often after that what it has spent.
 const QUIET: Duration = Duration::from_secs(5);
-const ASKED: usize = 64;
+const ASKED: usize = 40;
 
 /// APIs whose ticks are looked at, for how long, and how many each has by then; and how long the first can be waited for.
 const APIS: usize = 20;

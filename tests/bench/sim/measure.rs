@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use redis::aio::MultiplexedConnection;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::calibrate::{glance, spent};
 use super::cases::{Bytes, Case, LEASE, RATE, SIZES};
@@ -28,6 +28,9 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Between two looks at whether all have ended; past the API, whose work is measured.
 const LOOK: Duration = Duration::from_millis(500);
+
+/// How long no script is called for the first time, when all have been that a case calls: the rarest comes every two seconds.
+const SETTLED: Duration = Duration::from_secs(4);
 
 /// What is in what Redis spends, and is no work of the service.
 #[derive(Debug, Clone, Copy, Default)]
@@ -100,8 +103,16 @@ impl Theatre {
     /// # Errors
     /// When a part does not start, or a job does not complete.
     pub async fn run(&mut self, case: &Case, aside: Aside) -> Result<(Figures, Vec<Job>)> {
-        let orders = case.orders(self.bytes());
-        let (mut house, urls) = self.open_house(case, &orders).await?;
+        let set = self.set(case).await?;
+        self.play(case, set, aside).await
+    }
+
+    /// Runs a case whose programs are warm.
+    ///
+    /// # Errors
+    /// As [`Theatre::run`].
+    pub async fn play(&mut self, case: &Case, set: Set, aside: Aside) -> Result<(Figures, Vec<Job>)> {
+        let Set { mut house, orders, urls } = set;
         let mut info = house.redis.connection().await?;
         let puts_before = house.puts().await?;
         let calls_before = calls(&mut info).await?;
@@ -127,8 +138,7 @@ impl Theatre {
     /// # Errors
     /// As [`Theatre::run`].
     pub async fn follow(&mut self, case: &Case) -> Result<(Calls, Vec<Job>)> {
-        let orders = case.orders(self.bytes());
-        let (house, urls) = self.open_house(case, &orders).await?;
+        let Set { house, orders, urls } = self.set(case).await?;
         let monitor = redis::Client::open(house.redis.url())?.get_async_monitor().await?;
         let all = async {
             let mut ids = Vec::new();
@@ -145,13 +155,18 @@ impl Theatre {
         Ok((calls, jobs))
     }
 
-    /// The programs of a case, warm, and what is ordered of them.
-    async fn open_house(&mut self, case: &Case, orders: &[Order]) -> Result<(House, Vec<String>)> {
+    /// Starts the programs of a case, and makes them warm.
+    ///
+    /// # Errors
+    /// When one does not start.
+    pub async fn set(&mut self, case: &Case) -> Result<Set> {
+        let orders = case.orders(self.bytes());
         let folder = self.scene.fresh("sim")?;
         let house = House::start(case, &self.scene.endpoint(false), &folder).await?;
-        let warm = self.scene.address(&self.media[0].path, false);
+        let warm = self.scene.address(&self.media[1].path, false);
         house.warm_up(&warm).await?;
-        Ok((house, orders.iter().map(|order| self.address(order)).collect()))
+        let urls = orders.iter().map(|order| self.address(order)).collect();
+        Ok(Set { house, orders, urls })
     }
 
     fn address(&mut self, order: &Order) -> String {
@@ -159,6 +174,13 @@ impl Theatre {
         let path = medium.map(|medium| medium.path.clone()).unwrap_or_default();
         self.scene.address(&path, false)
     }
+}
+
+/// The programs of a case, warm, and what is ordered of them.
+pub struct Set {
+    house: House,
+    orders: Vec<Order>,
+    urls: Vec<String>,
 }
 
 struct House {
@@ -180,6 +202,7 @@ impl House {
         variables.extend([
             ("HAUL_API_KEYS_FILE", keys.path().display().to_string()),
             ("HAUL_SITE_RUNNING_LIMIT", "off".to_owned()),
+            ("HAUL_CLIENT_QUEUE_LIMIT", "1000".to_owned()),
             ("HAUL_LEASE", format!("{}s", LEASE.as_secs())),
             ("HAUL_RATE_LIMIT", RATE.to_string()),
             ("HAUL_SLOTS", case.slots.to_string()),
@@ -197,12 +220,21 @@ impl House {
         Ok(Self { redis, api, workers, http, _keys: keys })
     }
 
-    /// One job before all others: a script is sent as a whole when it is first called.
+    /// One job before all others, long enough to be beaten for: a script is sent as a whole, and compiled, when it is first
+    /// called. Those that nobody's job calls, but time does, are waited for.
     async fn warm_up(&self, url: &str) -> Result<()> {
         let id = self.order(0, url).await?;
         follow(self.request(0, &format!("/{id}?wait=60"))).await?;
         // waits until it is there
         self.request(0, &format!("/{id}/thumbnail")).send().await?.error_for_status()?;
+        let (mut known, mut news) = (0, Instant::now());
+        while news.elapsed() < SETTLED {
+            let now: u64 = self.redis.info("number_of_cached_scripts").await?.parse()?;
+            if now != known {
+                (known, news) = (now, Instant::now());
+            }
+            sleep(LOOK).await;
+        }
         Ok(())
     }
 

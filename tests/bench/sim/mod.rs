@@ -136,8 +136,9 @@ async fn calibrated(theatre: &mut Theatre) -> Result<(Calibration, Measured, Asi
     let (calls, jobs) = theatre.follow(&followed).await?;
     let follow = calls.per_change(&jobs);
     let mut calibration = Calibration::open().await?;
-    let case = Case { name: "calibration", slots: 3, jobs: 63, ..usual };
-    let (found, (_, jobs)) = tokio::try_join!(calibration.run(), theatre.run(&case, Aside::default()))?;
+    let case = Case { name: "calibration", slots: 3, jobs: 180, ..usual };
+    let set = theatre.set(&case).await?;
+    let (found, (_, jobs)) = tokio::try_join!(calibration.run(), theatre.play(&case, set, Aside::default()))?;
     let bytes_per_second = slope(&jobs);
     let fixed = |job: &Job| (job.took - job.bytes as f64 / bytes_per_second).max(0.0);
     let word = |call: Call| call.word().to_owned();

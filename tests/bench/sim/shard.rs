@@ -19,7 +19,7 @@ use crate::roles::Part;
 use crate::{queue, stage};
 
 /// Calls per second; none: as many as one thread can make.
-const RATES: [Option<f64>; 5] = [Some(40.0), Some(200.0), Some(1000.0), Some(4000.0), None];
+const RATES: [Option<f64>; 5] = [Some(10.0), Some(100.0), Some(1000.0), Some(4000.0), None];
 
 /// How long each is kept up.
 const WINDOW: Duration = Duration::from_secs(5);

@@ -125,8 +125,16 @@ async fn the_keys_file_is_followed_and_a_broken_one_changes_nothing() -> Result<
     let file = keys(&[("a", "")])?;
     let site = guarded(&file).await?;
     let is_answered = async |name: &str, status: u16| {
-        let is_so = async || ask(&site, name, Method::GET, DOWNLOADS).await.is_ok_and(|answer| answer.status == status);
-        until("the file is followed", is_so).await
+        let mut asked = Ok(());
+        let is_so = async || match ask(&site, name, Method::GET, DOWNLOADS).await {
+            Ok(answer) => answer.status == status,
+            Err(error) => {
+                asked = Err(error);
+                true
+            }
+        };
+        until("the file is followed", is_so).await?;
+        asked
     };
     std::fs::write(file.path(), "[[keys]]\nname = ")?;
     std::fs::write(file.path(), entry("a", "") + &entry("late", ""))?;

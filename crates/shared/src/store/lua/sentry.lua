@@ -30,11 +30,11 @@ local function stand_sentry(who)
   return due
 end
 
--- Whoever's name begins so may not be there at the next due moment: had it promised that, another one stands in.
+-- Whoever's name begins so may not be there at the next due moment: had it promised that, or was it called because nobody has,
+-- another one is to stand in.
 local function relieve(who)
   local sentry = string.match(call('GET', K.sentry) or '', '^%d+ (.*)$')
-  if sentry and string.sub(sentry, 1, #who) == who then
-    call('DEL', K.sentry)
-    call_sentry()
-  end
+  if sentry and string.sub(sentry, 1, #who) ~= who then return end
+  call('DEL', K.sentry)
+  if next_due() then call_sentry() end
 end

@@ -49,9 +49,9 @@ impl World<'_> {
         }
     }
 
-    /// Whoever may not be there at the next due moment is no sentry any more.
+    /// Whoever may not be there at the next due moment is no sentry any more; where there is none, one is called.
     pub(super) fn relieve(&mut self, who: Loop) {
-        if self.on_watch().is_some_and(|sentry| sentry.who == who) {
+        if self.on_watch().is_none_or(|sentry| sentry.who == who) && self.next_due().is_some() {
             self.call_sentry();
         }
     }
