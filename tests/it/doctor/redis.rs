@@ -42,6 +42,21 @@ async fn a_redis_that_is_not_fit_and_a_clock_that_is_off_are_found_with_their_re
 }
 
 #[tokio::test]
+async fn a_redis_that_is_a_replica_is_found_by_both_doctors() -> Result<()> {
+    // of a master that is not there
+    let (redis, data) = (Redis::with(&["--replicaof", "127.0.0.1 1"]).await?, tempfile::tempdir()?);
+    let (url, path) = (redis.url(), format!("{}:/usr/bin:/bin", haul_tests::tools().display()));
+    let dir = data.path().to_str().context("a path")?;
+    let variables = [("PATH", path.as_str()), ("HAUL_REDIS_URL", &url), ("HAUL_DATA_DIR", dir)];
+    for program in ["haul-api", "haul-worker"] {
+        let told = doctor(program, &variables).await?;
+        told.finds(&[("redis.role", "fail", "is a replica", "HAUL_REDIS_SENTINEL")]);
+        assert_eq!(told.code, Some(1), "{program}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn why_redis_does_not_answer_is_told_apart() -> Result<()> {
     let (guarded, hanging, plain) = tokio::try_join!(Redis::start(), Redis::start(), Redis::start())?;
     guarded.set("requirepass", "sesame").await?;

@@ -146,6 +146,8 @@ async fn a_full_redis_takes_no_job_and_everything_in_it_comes_to_its_end() -> Re
 #[tokio::test]
 async fn who_has_a_redis_that_was_made_a_replica_is_not_ready_until_it_is_master_again() -> Result<()> {
     let house = House::open(Store::Disk, &[]).await?;
+    let log = tempfile::NamedTempFile::new()?;
+    let api = house.another_api_telling(&[], || Ok(log.reopen()?.into())).await?;
     let worker = house.worker(&[]).await?;
     let follow = async |host: &str, port: &str| {
         let mut connection = house.redis.connection().await?;
@@ -157,11 +159,16 @@ async fn who_has_a_redis_that_was_made_a_replica_is_not_ready_until_it_is_master
     };
     // of a master that is not there, so that it keeps what it has
     follow("127.0.0.1", "1").await?;
-    for process in [&house.api, &worker] {
+    for process in [&api, &worker] {
         assert_eq!(ready(process).await?, (503, "failed".to_owned()));
     }
+    let said = std::fs::read_to_string(log.path())?;
+    assert!(
+        said.lines().any(|line| line.contains("redis is not ready") && line.contains("read only replica")),
+        "{said}"
+    );
     follow("NO", "ONE").await?;
-    for process in [&house.api, &worker] {
+    for process in [&api, &worker] {
         until("it is ready", async || ready(process).await.is_ok_and(|(status, _)| status == 200)).await?;
     }
     let job = house.order(&request(&house.origin.url("/progressive.mp4"), json!({}))).await?;

@@ -16,9 +16,8 @@ async fn told(redis: &Redis, words: &[&str]) -> Result<()> {
     Ok(command.query_async(&mut redis.connection().await?).await?)
 }
 
-#[tokio::test]
-async fn a_server_that_evicts_is_refused_by_its_name() -> Result<()> {
-    let redis = Redis::with(&["--maxmemory-policy", "allkeys-lru"]).await?;
+/// What both programs say that are started with this Redis and end for it.
+async fn refusals(redis: &Redis) -> Result<[(&'static str, String); 2]> {
     let data = tempfile::tempdir()?;
     let (url, dir) = (redis.url(), data.path().display().to_string());
     let path = format!("{}:/usr/local/bin:/usr/bin:/bin", haul_tests::tools().display());
@@ -30,9 +29,24 @@ async fn a_server_that_evicts_is_refused_by_its_name() -> Result<()> {
         ("HAUL_DATA_DIR", dir.as_str()),
         ("HAUL_WORK_DIR", dir.as_str()),
     ];
-    for program in ["haul-api", "haul-worker"] {
-        let said = refusal(program, &variables).await?;
+    let said = async |program| anyhow::Ok((program, refusal(program, &variables).await?));
+    Ok([said("haul-api").await?, said("haul-worker").await?])
+}
+
+#[tokio::test]
+async fn a_server_that_evicts_is_refused_by_its_name() -> Result<()> {
+    for (program, said) in refusals(&Redis::with(&["--maxmemory-policy", "allkeys-lru"]).await?).await? {
         assert!(said.contains("maxmemory-policy allkeys-lru"), "{program}: {said}");
+    }
+    Ok(())
+}
+
+/// With no queue in it a start ends; with one it goes on, for a replica may be a master soon.
+#[tokio::test]
+async fn a_start_says_that_its_server_is_a_replica() -> Result<()> {
+    // of a master that is not there
+    for (program, said) in refusals(&Redis::with(&["--replicaof", "127.0.0.1 1"]).await?).await? {
+        assert!(said.contains("redis is a replica"), "{program}: {said}");
     }
     Ok(())
 }

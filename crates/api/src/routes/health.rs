@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::error::not_all_at_once;
+use crate::error::{chain, not_all_at_once};
 
 /// How long a dependency may take to answer.
 const PROBE: Duration = Duration::from_secs(3);
@@ -70,7 +70,7 @@ fn word<E: std::error::Error>(name: &str, probe: Result<Result<(), E>, tokio::ti
     match probe {
         Ok(Ok(())) => "ok",
         Ok(Err(error)) => {
-            tracing::warn!("{name} is not ready: {error}");
+            tracing::warn!("{name} is not ready: {}", chain(&error));
             "failed"
         }
         Err(_) => "timeout",

@@ -162,6 +162,8 @@ fn judged(facts: &RedisFacts, durability: Durability) -> Vec<Finding> {
             Finding::ok("redis.eviction", facts.policy().unwrap_or("it names no policy")),
         ],
     };
+    let fine = || Finding::ok("redis.role", "it is no replica");
+    findings.push(is(|doubt| *doubt == RedisDoubt::Replica).map_or_else(fine, doubted));
     let kept =
         |doubt: &RedisDoubt| matches!(doubt, RedisDoubt::NoLog | RedisDoubt::LogFails | RedisDoubt::SnapshotFails);
     match is(kept) {
@@ -200,6 +202,11 @@ fn refused(unfit: &RedisUnfit) -> Finding {
 /// What a start warns of.
 fn doubted(doubt: &RedisDoubt) -> Finding {
     match doubt {
+        RedisDoubt::Replica => Finding::fail(
+            "redis.role",
+            doubt,
+            "set HAUL_REDIS_URL to its master (redis-cli INFO replication), or to sentinels and HAUL_REDIS_SENTINEL to its name; if the master is gone for good: redis-cli REPLICAOF NO ONE",
+        ),
         RedisDoubt::NoLog => Finding::warn(
             "redis.persistence",
             doubt,

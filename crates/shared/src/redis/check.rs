@@ -36,6 +36,9 @@ pub enum RedisUnfit {
 /// What keeps no process from starting, and should not stay so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RedisDoubt {
+    /// What is written comes from its master alone.
+    #[error("redis is a replica: no job is accepted or begun here until it is a master")]
+    Replica,
     /// Nothing is kept but by snapshots.
     #[error("redis has no append-only file: jobs accepted since its last snapshot are lost when it dies")]
     NoLog,
@@ -108,6 +111,8 @@ impl RedisFacts {
         let used = self.number("used_memory").unwrap_or(0);
         let percent = used.saturating_mul(100).checked_div(self.most_memory()).unwrap_or(0);
         let doubts = [
+            // a cluster finds its masters by itself: who is none any more is soon left
+            (!self.is_of_cluster && is("role", "slave"), RedisDoubt::Replica),
             (is("aof_enabled", "0"), RedisDoubt::NoLog),
             (is("aof_last_write_status", "err"), RedisDoubt::LogFails),
             (is("rdb_last_bgsave_status", "err"), RedisDoubt::SnapshotFails),
@@ -228,14 +233,16 @@ mod tests {
 
     #[test]
     fn what_is_doubtful_is_told_all_at_once() {
-        let bad = "aof_enabled:0 aof_last_write_status:err rdb_last_bgsave_status:err connected_slaves:0 maxmemory:100 \
+        let bad = "role:slave aof_enabled:0 aof_last_write_status:err rdb_last_bgsave_status:err connected_slaves:0 maxmemory:100 \
                    used_memory:95";
         let doubts = facts(bad).doubts(Durability::Replica);
-        let [no_log, log, snapshot, replica, memory] = doubts.try_into().expect("all five");
-        assert_eq!((no_log, log), (RedisDoubt::NoLog, RedisDoubt::LogFails));
+        let [role, no_log, log, snapshot, replica, memory] = doubts.try_into().expect("all six");
+        assert_eq!((role, no_log, log), (RedisDoubt::Replica, RedisDoubt::NoLog, RedisDoubt::LogFails));
         assert_eq!((snapshot, replica), (RedisDoubt::SnapshotFails, RedisDoubt::NoReplica));
         assert_eq!(memory, RedisDoubt::NearlyFull { percent: 95 });
-        let good = "aof_enabled:1 aof_last_write_status:ok connected_slaves:0 maxmemory:0 used_memory:95";
+        let good = "role:master aof_enabled:1 aof_last_write_status:ok connected_slaves:0 maxmemory:0 used_memory:95";
         assert_eq!(facts(good).doubts(Durability::Aof), []);
+        let of_cluster = RedisFacts { is_of_cluster: true, ..facts("role:slave") };
+        assert_eq!(of_cluster.doubts(Durability::Aof), []);
     }
 }
