@@ -242,7 +242,7 @@ impl Metrics {
         catch_up(&self.orphans, stats.orphans.swept.removed);
     }
 
-    /// All metrics as text, with what the store has just said; those of it stay what they were where it does not answer, and then
+    /// All metrics as text, with what the store has just said; those of it stay what they were where it has said nothing, and then
     /// its Redis is told to be down. So many downloads have failed since this process began, because worker after worker was
     /// lost with them, and it was this one that found out: an API ends none otherwise. Connections to Redis: in use, idle.
     #[must_use]

@@ -161,6 +161,7 @@ async fn who_has_a_redis_that_was_made_a_replica_is_not_ready_until_it_is_master
     follow("127.0.0.1", "1").await?;
     for process in [&api, &worker] {
         assert_eq!(ready(process).await?, (503, "failed".to_owned()));
+        assert_eq!(house.metric(process, "haul_redis_up").await?, 0.0);
     }
     let said = std::fs::read_to_string(log.path())?;
     assert!(
@@ -170,6 +171,7 @@ async fn who_has_a_redis_that_was_made_a_replica_is_not_ready_until_it_is_master
     follow("NO", "ONE").await?;
     for process in [&api, &worker] {
         until("it is ready", async || ready(process).await.is_ok_and(|(status, _)| status == 200)).await?;
+        assert_eq!(house.metric(process, "haul_redis_up").await?, 1.0);
     }
     let job = house.order(&request(&house.origin.url("/progressive.mp4"), json!({}))).await?;
     assert_eq!(house.outcome(&job).await?, "completed");

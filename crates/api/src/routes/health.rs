@@ -46,8 +46,8 @@ pub async fn alive() -> Json<HealthView> {
 #[utoipa::path(
     get, path = "/readyz", tag = "operators",
     responses(
-        (status = 200, description = "Redis and storage answer.", body = ReadyView),
-        (status = 503, description = "One does not, or the process is stopping.", body = ReadyView),
+        (status = 200, description = "Redis takes writes, and storage answers.", body = ReadyView),
+        (status = 503, description = "One of them does not, or the process is stopping.", body = ReadyView),
     )
 )]
 pub async fn ready(State(app): State<Arc<App>>) -> Response {

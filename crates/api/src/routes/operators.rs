@@ -22,7 +22,7 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::auth::Caller;
-use crate::error::{ApiError, ApiResult, Code};
+use crate::error::{ApiError, ApiResult, Code, chain};
 use crate::metrics::priority_word;
 use crate::query::NoParams;
 use extractors::ExtractorsView;
@@ -166,13 +166,14 @@ pub async fn stats(State(app): State<Arc<App>>, caller: Caller, _: NoParams) -> 
     Ok(Json(StatsView::of(stats, &app.config.regions, app.metrics.metadata_answers())))
 }
 
-/// All metrics. Those of the store are as old as the last scrape that it answered in time, and whether it has answered this
-/// one is one of them.
+/// All metrics. Those of the store are as old as the last scrape that it answered in time while it took writes, and whether
+/// it has done so with this one is one of them.
 pub async fn metrics(State(app): State<Arc<App>>) -> Response {
-    let stats = match timeout(SCRAPE, app.jobs.stats()).await {
-        Ok(Ok(stats)) => Some(stats),
+    let asked = async { tokio::try_join!(app.jobs.ping(), app.jobs.stats()) };
+    let stats = match timeout(SCRAPE, asked).await {
+        Ok(Ok(((), stats))) => Some(stats),
         Ok(Err(error)) => {
-            tracing::warn!("the store gave no numbers: {error}");
+            tracing::warn!("the store gave no numbers: {}", chain(&error));
             None
         }
         Err(_) => {

@@ -55,7 +55,10 @@ impl Registry {
     pub fn new() -> Self {
         let registry = Self {
             all: prometheus::Registry::new(),
-            redis_up: gauge("haul_redis_up", "1 when the Redis of the queue answered at this scrape, else 0."),
+            redis_up: gauge(
+                "haul_redis_up",
+                "1 when the Redis of the queue answered at this scrape and takes writes, else 0.",
+            ),
             pool: gauges("haul_redis_pool_connections", "Connections to the Redis of the queue.", &["state"]),
             pool_size: gauge("haul_redis_pool_max_connections", "Connections that the pool may have."),
             scrape: Mutex::new(()),
@@ -106,7 +109,7 @@ impl Registry {
         self.show(storage.calls().collectors());
     }
 
-    /// Whether the Redis of the queue has just answered, and its connections: in use, idle.
+    /// Whether the Redis of the queue has just answered and takes writes, and its connections: in use, idle.
     pub fn tell_redis(&self, is_up: bool, (used, idle): (usize, usize)) {
         self.redis_up.set(i64::from(is_up));
         self.pool.with_label_values(&["used"]).set(signed(used));
