@@ -8,6 +8,7 @@ mod restore;
 mod rotation;
 mod rules;
 mod scrape;
+mod unmounted;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -5,7 +5,8 @@
 //! <data_dir>/objects/m/<job>/<fence>/media.<ext>.part   one being made; a crash leaves it until `delete`
 //! <data_dir>/signing.key                                signs links, unless a key is configured
 //! ```
-//! An object appears by a rename, whole and durable, or not at all.
+//! An object appears by a rename, whole and durable, or not at all. The folder `m` is made by the first and never removed:
+//! where it is missing nothing was lost. Nothing was ever stored there, or the disk is not mounted.
 
 mod part;
 mod walk;
@@ -28,6 +29,8 @@ pub(super) use walk::Walk;
 use super::{LinkError, LinkSpec, ObjectBody, ObjectKey, Role, SignedLink, SigningKey, StorageError};
 use crate::metrics::StorageCalls;
 
+/// All keys begin with it.
+const TOP: &str = "m";
 /// How much is read at once, in bytes.
 const CHUNK: usize = 256 * 1024;
 
@@ -114,8 +117,8 @@ impl DiskStore {
         let mut file = match tokio::fs::File::open(self.path(key)).await {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                // a disk that is not mounted has lost nothing
-                tokio::fs::metadata(&self.objects).await.map_err(fault)?;
+                // a disk that is not mounted has lost nothing; `objects` itself is made by each start, mounted or not
+                tokio::fs::metadata(self.objects.join(TOP)).await.map_err(fault)?;
                 return Err(StorageError::NotFound);
             }
             Err(error) => return Err(fault(error)),
@@ -196,9 +199,9 @@ fn make_directories(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// Removes the directories between `objects` and the object, up to the first that is not empty.
+/// Removes the directories between [`TOP`] and the object, up to the first that is not empty.
 fn remove_empty_parents(objects: &Path, object: &Path) {
-    let between = object.ancestors().skip(1).take_while(|parent| *parent != objects);
+    let between = object.ancestors().skip(1).take_while(|parent| parent.parent() != Some(objects));
     for parent in between {
         // not empty, or already gone: both are fine, and nothing else is worth failing for
         if fs::remove_dir(parent).is_err() {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::{DiskStore, blocking, fault, part, remove_empty_parents};
+use super::{DiskStore, TOP, blocking, fault, part, remove_empty_parents};
 use crate::storage::survey::{Found, PAGE, What};
 use crate::storage::{ObjectKey, StorageError};
 
@@ -62,7 +62,7 @@ impl Walk {
     fn read(&mut self) -> io::Result<Option<Vec<Found>>> {
         if !self.has_begun {
             self.has_begun = true;
-            self.enter(&self.objects.join("m"))?;
+            self.enter(&self.objects.join(TOP))?;
         }
         if self.open.is_empty() {
             return Ok(None);
