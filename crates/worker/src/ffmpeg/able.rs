@@ -12,9 +12,8 @@ use super::line::{Line, What};
 use super::picture::{self, Image, Source};
 use super::subtitles::{self, Subtitle};
 use super::{Ffmpeg, clip, muxer, sound};
-use crate::container::{AudioCodec, Container};
+use crate::container::Container;
 use crate::sandbox::CannotRun;
-use crate::select::Sound;
 use crate::ytdlp::captions::CaptionForm;
 
 /// The oldest that knows our options (`-fps_mode`).
@@ -83,13 +82,11 @@ fn lines() -> Vec<Vec<OsString>> {
         line.into_words()
     };
     let text = [Subtitle { file: file.to_owned(), language: String::new(), name: None }];
-    let sounds = [Sound::Copy(AudioCodec::Aac), Sound::Mp3, Sound::Aac, Sound::Opus, Sound::Flac, Sound::Wav];
     let of_containers = Container::ALL.into_iter().flat_map(|container| {
         let (_, texts) = subtitles::texts(container, &text, 0.0, 0);
         [input(What::Medium(container)), muxer::output(container, false, None, None), clip::recoded(container), texts]
     });
-    let of_sounds =
-        sounds.map(|coded| sound::arguments(coded, 2, 128, Some(Container::MpegTs), Container::Mkv)).into_iter();
+    let of_sounds = sound::each().map(|sound| sound::arguments(sound, 2, 128, Some(Container::MpegTs), Container::Mkv));
     let of_images = [Image::Jpeg, Image::Png, Image::Webp]
         .map(|image| picture::drawn(Source::Still(file, image), (1, 1), file, None).into_words());
     let of_texts = [CaptionForm::Ass, CaptionForm::Srt, CaptionForm::Vtt]
@@ -186,9 +183,22 @@ mod tests {
         .assert_eq(&(told.join("\n") + "\n"));
     }
 
+    /// Options that name something that ffmpeg may be built without, as [`named`] reads them.
+    const NAMING: &str = "bsf c f protocol_whitelist vf";
+    /// Those that name nothing of the kind, or only what another one names too (`format_whitelist`).
+    const SILENT: &str = "ac analyzeduration attach b cpu-used crf deadline disposition fflags filter_threads \
+         format_whitelist fps_mode frames hide_banner i itsoffset loglevel map map_chapters map_metadata max_pixels \
+         metadata movflags noaccurate_seek nostats nostdin pix_fmt preset print_format probesize progress q row-mt safe \
+         select_streams show_entries skip_frame skip_loop_filter ss stats_period thread_queue_size threads to y";
+
     #[test]
     fn no_line_names_what_is_not_wanted() {
         let all: Vec<Vec<OsString>> = line::tests::all().into_iter().map(Line::into_words).collect();
+        let words = all.iter().flatten().filter_map(|word| word.to_str()?.strip_prefix('-'));
+        let options = words.filter(|word| word.starts_with(|c: char| c.is_ascii_alphabetic()));
+        let options: BTreeSet<&str> = options.filter_map(|option| option.split(':').next()).collect();
+        let known: BTreeSet<&str> = [NAMING, SILENT].iter().flat_map(|list| list.split(' ')).collect();
+        assert_eq!(options, known, "an option that nobody has judged, or one that is on no line any more");
         for Wanted { kind, names, .. } in wanted() {
             let named: BTreeSet<&str> = all.iter().flat_map(|line| named(line, kind)).collect();
             let beyond: Vec<&&str> = named.iter().filter(|name| !names.contains(**name)).collect();

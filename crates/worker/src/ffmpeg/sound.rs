@@ -6,6 +6,18 @@ use super::line::words;
 use crate::container::{AudioCodec, Container};
 use crate::select::Sound;
 
+/// One of each kind; of what is copied, that which is not always left as it is. A match, so that none is forgotten.
+pub(super) fn each() -> impl Iterator<Item = Sound> {
+    std::iter::successors(Some(Sound::Copy(AudioCodec::Aac)), |sound| match sound {
+        Sound::Copy(_) => Some(Sound::Mp3),
+        Sound::Mp3 => Some(Sound::Aac),
+        Sound::Aac => Some(Sound::Opus),
+        Sound::Opus => Some(Sound::Flac),
+        Sound::Flac => Some(Sound::Wav),
+        Sound::Wav => None,
+    })
+}
+
 /// The options of the sound. `channels` as in the source; `from`: the container that it comes from.
 pub(super) fn arguments(
     sound: Sound,

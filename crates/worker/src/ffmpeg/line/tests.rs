@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::container::{AudioCodec, VideoCodec};
+use crate::container::VideoCodec;
 use crate::ffmpeg::picture::{Aside, Frame, Source};
 use crate::ffmpeg::subtitles::Subtitle;
-use crate::ffmpeg::{Embedded, Input, Make, clip, command, parts, picture, probe, subtitles};
+use crate::ffmpeg::{Embedded, Input, Make, clip, command, parts, picture, probe, sound, subtitles};
 use crate::select::settle::{Picture, Track};
 use crate::select::{Cut, Plan, Sound};
 
@@ -26,12 +26,12 @@ const CONTAINERS: [Container; 12] = [
 ];
 
 /// A run that makes a file of this container of one such and another, with everything in it and beside it that there can be.
-fn made(container: Container) -> Line {
+fn made(container: Container, sound: Sound) -> Line {
     let (file, output) = (Path::new("/job/a -i b"), Path::new("/job/out"));
     let plan = Plan {
         container,
         video: Some(Picture { input: 0, index: 0, codec: VideoCodec::H265 }),
-        audio: Some(Track { input: 1, index: 0, sound: Sound::Copy(AudioCodec::Aac), channels: 2 }),
+        audio: Some(Track { input: 1, index: 0, sound, channels: 2 }),
         cut: Some(Cut { from: 1.0, to: Some(2.0), recode: true }),
         untouched: false,
         streaming: false,
@@ -50,12 +50,12 @@ fn made(container: Container) -> Line {
         subtitles: &texts,
         aside: Some(Aside { frame, thumbnail: Path::new("/job/thumbnail.jpg") }),
     };
-    let inputs = [Input { file, container }, Input { file, container: Container::Mp3 }];
+    let inputs = [Input { file, container }, Input { file, container: Container::Aac }];
     let make = Make { plan: &plan, spec: &spec, inputs: &inputs, embedded, seconds: None, room: None, output };
     command::make(&make, 2)
 }
 
-/// Every line that there is, for every container, text and picture.
+/// Every line that there is, for every container, sound, text and picture.
 pub(in crate::ffmpeg) fn all() -> Vec<Line> {
     let (file, output) = (Path::new("/job/a -i b"), Path::new("/job/out"));
     let mut all = Vec::new();
@@ -63,11 +63,8 @@ pub(in crate::ffmpeg) fn all() -> Vec<Line> {
         let frame = Source::Frame(Frame { file, container, stream: 0, at: 1.0 });
         all.extend([false, true].map(|packets| probe::arguments(file, container, packets)));
         all.extend([None, Some(output)].map(|cover| picture::drawn(frame, (640, 4), output, cover)));
-        all.extend([
-            made(container),
-            clip::asked(file, container, 0),
-            parts::copied(Path::new("/job/list"), container, output),
-        ]);
+        all.extend(sound::each().map(|sound| made(container, sound)));
+        all.extend([clip::asked(file, container, 0), parts::copied(Path::new("/job/list"), container, output)]);
     }
     for form in [CaptionForm::Vtt, CaptionForm::Srt, CaptionForm::Ass] {
         all.push(subtitles::converted(file, form, output));
