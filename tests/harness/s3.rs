@@ -55,6 +55,8 @@ pub enum Fault {
     Refused(u16),
     /// It is done, but the answer is this status.
     AnswerLost(u16),
+    /// It is done, but of what is missing the answer is 403: what S3 says to who may not list.
+    MissingIsForbidden,
     /// It is never answered.
     Silence,
     /// It is done once all of it has come and [`S3::go_on`] was called, whether somebody still waits for it or not.
@@ -219,11 +221,12 @@ async fn answer(State(hook): State<Arc<Hook>>, request: Request) -> Response {
             let done = tokio::spawn(async move { hook.done(call, request).await });
             return done.await.unwrap_or_else(|_| status_of(500));
         }
-        Some(Fault::AnswerLost(_)) | None => {}
+        Some(Fault::AnswerLost(_) | Fault::MissingIsForbidden) | None => {}
     }
     let answer = hook.done(call, request).await;
     match fault {
         Some(Fault::AnswerLost(status)) => status_of(status),
+        Some(Fault::MissingIsForbidden) if answer.status() == StatusCode::NOT_FOUND => status_of(403),
         _ => answer,
     }
 }

@@ -46,7 +46,7 @@ async fn a_bucket_that_allows_everything_is_well_and_nothing_is_left_in_it() -> 
     );
     assert_eq!(
         names(&api),
-        "store.credentials ok, store.bucket ok, store.get ok, store.link ok, clock.store ok",
+        "store.credentials ok, store.bucket ok, store.get ok, store.link ok, store.list ok, clock.store ok",
         "{}",
         api.text
     );
@@ -118,5 +118,20 @@ async fn each_right_that_is_missing_is_found_and_what_was_written_is_removed_all
     api_told.finds(&[("store.get", "fail", "it is not allowed", "or allow s3:ListBucket on arn:aws:s3:::media")]);
     silent_told.finds(&[("store.get", "warn", "no answer in time", "HAUL_S3_ENDPOINT")]);
     assert_eq!([&reads, &writes, &silent].map(objects), [0; 3]);
+    Ok(())
+}
+
+/// Fault: the doctor called well an API that may read what is there, and takes all that is lost for forbidden.
+#[tokio::test]
+async fn an_api_that_is_not_told_what_is_missing_finds_the_right_that_it_lacks() -> Result<()> {
+    let s3 = S3::start().await;
+    // as a worker leaves it at its start
+    std::fs::create_dir_all(s3.bucket().join("m"))?;
+    std::fs::write(s3.bucket().join("m/ready"), "")?;
+    s3.fail(Call::Get, usize::MAX, Fault::MissingIsForbidden);
+    s3.fail(Call::List, usize::MAX, Fault::Refused(403));
+    let told = look("haul-api", &s3, &[]).await?;
+    told.finds(&[("store.list", "warn", "lost is not told from", "s3:ListBucket on arn:aws:s3:::media")]);
+    assert_eq!(of_store(&told).into_iter().filter(|(_, status)| *status != "ok").count(), 1, "{}", told.text);
     Ok(())
 }

@@ -40,7 +40,7 @@ async fn a_store_that_refuses_the_key_is_unavailable_to_clients_and_told_to_oper
 
     let told = fs::read_to_string(log.path())?;
     let refusals =
-        told.lines().filter(|line| line.contains("refuses this service's key") && line.contains("haul-api doctor"));
+        told.lines().filter(|line| line.contains("refuses to give an object") && line.contains("haul-api doctor"));
     // more than one only where a minute went by meanwhile
     assert!((1..asked.len()).contains(&refusals.count()), "{told}");
     assert!(!told.lines().any(|line| line.contains("request ") && line.contains(" failed")), "of one request: {told}");

@@ -93,6 +93,10 @@ async fn a_store_that_fails_in_the_middle_breaks_the_answer_off() -> Result<()> 
     let broken = site.request(Method::GET, &zip).send().await?;
     assert_eq!(broken.status(), 200);
     assert!(broken.bytes().await.is_err(), "what came looks whole");
+    // an API that looks at nothing itself hands it out no more
+    let again = |number| json!({ "url": format!("http://127.0.0.1/{number}.mp4") });
+    assert_eq!(site.post(DOWNLOADS, &again(3)).await?.status, 200);
+    assert_eq!(site.post(DOWNLOADS, &again(2)).await?.status, 202);
     // where nothing was sent yet, there is a status that says so
     site.storage.delete(&objects[0]).await?;
     assert_eq!(site.get(&zip).await?.told(), "410 expired");

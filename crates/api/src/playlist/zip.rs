@@ -20,7 +20,7 @@ use rawzip::time::UtcDateTime;
 use rawzip::{DataDescriptorOutput, ZipArchiveWriter, ZipEntryWriter};
 use tokio::sync::mpsc;
 
-use crate::results::Results;
+use crate::app::App;
 use crate::stored;
 
 /// A regular file that everybody may read.
@@ -64,14 +64,14 @@ pub fn length(entries: &[Entry]) -> io::Result<u64> {
 /// The bytes of a ZIP of these, of which the first one is open already. `begun` hears when the bytes of one begin to be sent.
 /// They are made in a task of their own, a chunk ahead of who takes them, which ends when nobody does any more.
 pub fn send(
-    results: Results,
+    app: Arc<App>,
     entries: Vec<Entry>,
     first: ObjectBody,
     mut begun: impl FnMut(&Entry) + Send + 'static,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send {
     let (pieces, taken) = mpsc::channel(1);
     tokio::spawn(async move {
-        let made = write(&results, &entries, first, &mut begun, &pieces).await;
+        let made = write(&app, &entries, first, &mut begun, &pieces).await;
         let last = match made {
             Ok(()) => Piece::End,
             Err(error) => {
@@ -104,7 +104,7 @@ enum Piece {
 }
 
 async fn write(
-    results: &Results,
+    app: &App,
     entries: &[Entry],
     first: ObjectBody,
     begun: &mut (impl FnMut(&Entry) + Send),
@@ -116,7 +116,7 @@ async fn write(
     for entry in entries {
         let object = match open.take() {
             Some(object) => object,
-            None => results.open(&entry.object, None).await.map_err(io::Error::other)?,
+            None => app.open(&entry.object, None).await.map_err(io::Error::other)?,
         };
         begun(entry);
         let mut file = begin(&mut archive, entry)?;

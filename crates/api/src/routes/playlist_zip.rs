@@ -82,7 +82,7 @@ pub async fn zip(
     Ok((cached, head, body).into_response())
 }
 
-async fn body(app: &App, caller: &Caller, jobs: &[&Job], entries: Vec<Entry>) -> ApiResult<Body> {
+async fn body(app: &Arc<App>, caller: &Caller, jobs: &[&Job], entries: Vec<Entry>) -> ApiResult<Body> {
     let share = app.zips.take(&caller.client).map_err(|full| full.refusal(TOO_MANY, TOO_MANY_OF_ALL, LATER))?;
     // before the answer: a store that is away has a status of its own
     let first = app.open(&first_of(&entries)?.object, None).await?;
@@ -98,7 +98,7 @@ async fn body(app: &App, caller: &Caller, jobs: &[&Job], entries: Vec<Entry>) ->
             sent = Some(result.begin("zip"));
         }
     };
-    Ok(Body::from_stream(zip::send(app.results.clone(), entries, first, begun)))
+    Ok(Body::from_stream(zip::send(app.clone(), entries, first, begun)))
 }
 
 fn first_of(entries: &[Entry]) -> ApiResult<&Entry> {

@@ -68,6 +68,7 @@ impl Subject<'_> {
             Deed::Head => "its size was told",
             Deed::Get => "objects can be read",
             Deed::Link => "a signed link was followed from here",
+            Deed::List if !self.is_worker => "of an object that is missing it is told so",
             Deed::List => "objects can be listed",
             Deed::Multipart => "a part of an object was stored",
             Deed::Abort => "an object in parts was given up",
@@ -100,6 +101,8 @@ impl Subject<'_> {
             Deed::Head => "the size of an object is not told",
             Deed::Get => "objects cannot be read",
             Deed::Link => "a signed link does not lead to its object",
+            // then orders go on being given it
+            Deed::List if !self.is_worker => "a result that is lost is not told from one that may not be read",
             Deed::List => "objects cannot be listed",
             Deed::Multipart => "large objects cannot be stored",
             Deed::Abort => "what was sent of a broken upload cannot be removed",

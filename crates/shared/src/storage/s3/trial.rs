@@ -40,7 +40,7 @@ pub enum Deed {
     Get,
     /// To give it to whoever holds a link.
     Link,
-    /// To tell what it holds.
+    /// To tell what it holds; to an API, that it does not hold an object.
     List,
     /// To take an object in parts.
     Multipart,
@@ -103,8 +103,12 @@ impl S3Store {
             // no object is made: what a worker leaves at its start is as good, and so is that it is not there yet
             let get = self.client.get_object().bucket(&self.bucket).key(READY_KEY);
             let got = answer(get.send()).await;
-            tried.push((Deed::Get, got.map(drop).or_else(none_is_fine)));
+            let got = got.map(drop).or_else(none_is_fine);
+            // who may read nothing is told of nothing what is missing
+            let told = if got.is_ok() { Some(self.try_missing().await) } else { None };
+            tried.push((Deed::Get, got));
             tried.push((Deed::Link, self.try_link(READY_KEY).await));
+            tried.extend(told.map(|told| (Deed::List, told)));
         }
         tried
     }
@@ -138,6 +142,13 @@ impl S3Store {
             Ok(()) | Err(NoAnswer::Refused(Refusal::Denied)) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Whether it is told that an object is not there: S3 tells whoever may list, and forbids it to others.
+    async fn try_missing(&self) -> Result<(), Refusal> {
+        let missing = ObjectKey::new(JobId::new(), Fence(0), "probe");
+        let get = self.client.get_object().bucket(&self.bucket).key(missing.as_str());
+        answer(get.send()).await.map(drop).or_else(none_is_fine)
     }
 
     /// An object from its making to its end. What may be in the bucket is removed whatever came of the rest.
