@@ -3,6 +3,7 @@
 use std::fs::File;
 
 use haul_tests::house::{House, Store, request};
+use haul_tests::processes::until;
 use haul_tests::s3::{Call, Fault};
 use haul_tests::site::send;
 use reqwest::Method;
@@ -38,6 +39,9 @@ async fn a_store_that_refuses_the_key_is_unavailable_to_clients_and_told_to_oper
     );
     assert_eq!(get(&format!("{job}/link")).await?.status, 200, "it is made without the store");
 
+    // lines are written behind what they tell of
+    until("it is told", async || fs::read_to_string(log.path()).is_ok_and(|told| told.contains("haul-api doctor")))
+        .await?;
     let told = fs::read_to_string(log.path())?;
     let refusals =
         told.lines().filter(|line| line.contains("refuses to give an object") && line.contains("haul-api doctor"));
