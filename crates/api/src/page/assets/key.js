@@ -36,7 +36,6 @@ function present(is) {
 
 function requireKey() {
   present(false);
-  setText($("key-fault"), "");
   $("api-key").focus();
 }
 
