@@ -22,7 +22,7 @@ use crate::stage;
 
 /// Calls of a kind that come alone, in rounds of all kinds, since what goes on beside them changes; and the time between two:
 /// ten a second, as the quietest small cases have.
-const CALLS: usize = 12;
+const CALLS: usize = 16;
 const ROUNDS: usize = 3;
 const GAP: Duration = Duration::from_millis(100);
 
@@ -36,11 +36,10 @@ const SENDING: Duration = Duration::from_millis(40);
 const QUIET: Duration = Duration::from_secs(5);
 const ASKED: usize = 40;
 
-/// APIs whose ticks are looked at, for how long, and how many each has by then; and how long the first can be waited for.
+/// APIs who listen, and whose ticks are looked at, for how long; and how long the first of them is waited for.
 const APIS: usize = 20;
 const TICKING: Duration = Duration::from_millis(5500);
-const TICKS: f64 = 5.0;
-const FIRST: f64 = 0.8;
+const FIRST: Duration = Duration::from_millis(800);
 
 /// What was found.
 #[derive(Debug, Clone, Copy)]
@@ -53,6 +52,13 @@ pub struct Found {
     pub idle_us: f64,
     /// Microseconds that a look at it takes by which the cases see whether all jobs have ended.
     pub glance_us: f64,
+}
+
+/// What it costs to ask in vain: whether it is time to audit some jobs, and to look at what is due.
+#[derive(Debug, Clone, Copy)]
+struct Ticks {
+    audit: Cost,
+    turn: Cost,
 }
 
 /// How calls come.
@@ -71,8 +77,6 @@ pub struct Calibration {
     idle: Cost,
     /// What a question costs that comes alone.
     asking: Cost,
-    /// What a heartbeat with one job costs that comes alone.
-    beat: Cost,
 }
 
 impl Calibration {
@@ -83,7 +87,7 @@ impl Calibration {
     pub async fn open() -> Result<Self> {
         let redis = Redis::start().await?;
         let (desk, info) = (Desk::open(&redis).await?, redis.connection().await?);
-        Ok(Self { redis, desk, info, idle: Cost::default(), asking: Cost::default(), beat: Cost::default() })
+        Ok(Self { redis, desk, info, idle: Cost::default(), asking: Cost::default() })
     }
 
     /// Measures all calls.
@@ -93,19 +97,14 @@ impl Calibration {
     pub async fn run(&mut self) -> Result<Found> {
         self.keep_quiet().await?;
         let glance_us = self.glances().await?;
-        let early = self.too_early().await?;
+        let ticks = self.ticks().await?;
         let mut alone = [Cost::default(); Call::ALL.len()];
         for _ in 0..ROUNDS {
-            let round = self.all(Pace::Alone, early).await?;
+            let round = self.all(Pace::Alone, ticks).await?;
             alone.iter_mut().zip(round).for_each(|(sum, cost)| *sum = *sum + cost * (1.0 / ROUNDS as f64));
         }
-        let crowded = self.all(Pace::Crowded, Cost::default()).await?;
-        let mut crowded_us = crowded.map(|cost| cost.cpu_us.max(0.0));
-        // who looks at what is due, and wakes Redis for it, asks in the same moment whether it is time for an audit
-        let [tend, audit] = [Call::Tend, Call::Audit].map(|call| call as usize);
-        let woken_us = alone[tend].cpu_us - crowded_us[tend];
-        alone[audit].cpu_us = (alone[audit].cpu_us - woken_us).max(0.0);
-        crowded_us[audit] = alone[audit].cpu_us;
+        let crowded = self.all(Pace::Crowded, ticks).await?;
+        let crowded_us = crowded.map(|cost| cost.cpu_us.max(0.0));
         Ok(Found { alone, crowded_us, idle_us: self.idle.cpu_us, glance_us })
     }
 
@@ -141,30 +140,41 @@ impl Calibration {
         Ok(cost.cpu_us)
     }
 
-    /// An API asks every second whether it is time to look at what is due, or to audit some jobs; as a rule another has done
-    /// so just now.
-    async fn too_early(&mut self) -> Result<Cost> {
-        // the next page is turned in ten seconds
-        self.desk.make(Call::Audited, 0).await?;
+    /// What it costs to ask in vain, but for the processor, of which some seconds tell too little. Every second an API asks whether it is its turn to look at what is due, and to audit some
+    /// jobs. To the former one that is alone always hears yes; of many most hear that another has just looked.
+    async fn ticks(&mut self) -> Result<Ticks> {
         let tend = self.alone(ASKED, async |desk, at| desk.make(Call::Tend, at).await).await?;
-        let (began, before) = (Instant::now(), spent(&mut self.info).await?);
-        let ticking: Vec<_> = (0..APIS).map(|_| stage::store(&self.redis.url())).collect::<Result<_>>()?;
-        // they never end by themselves
-        let _over = timeout(TICKING, join_all(ticking.into_iter().map(haul_shared::store::JobStore::look_after))).await;
-        let all = spent(&mut self.info).await? + before * -1.0 + self.meanwhile(began) * -1.0;
+        let (all, ticks) = self.ticking(1).await?;
+        let audit = all * (1.0 / ticks) + tend * -1.0;
+        let (all, ticks) = self.ticking(APIS).await?;
         // of all of them two a second look
-        let looked = 2.0 * (TICKING.as_secs_f64() - FIRST);
-        Ok((all + tend * -looked) * (1.0 / (APIS as f64 * TICKS)))
+        let looked = 2.0 * (TICKING - FIRST).as_secs_f64();
+        let turn = (all + audit * -ticks + tend * -looked) * (1.0 / (ticks - looked));
+        Ok(Ticks { audit, turn })
     }
 
-    /// Measures all calls at a pace. `early` is what was found of those that come too early.
-    async fn all(&mut self, pace: Pace, early: Cost) -> Result<[Cost; Call::ALL.len()]> {
+    /// What it costs that so many APIs look after the queue for a while, and how often they do.
+    async fn ticking(&mut self, apis: usize) -> Result<(Cost, f64)> {
+        // the next page of the audit is turned in ten seconds
+        self.desk.make(Call::Audited, 0).await?;
+        let stores: Vec<_> = (0..apis).map(|_| stage::store(&self.redis.url())).collect::<Result<_>>()?;
+        let scripts = self.redis.carried_out("evalsha").await?;
+        let (began, before) = (Instant::now(), spent(&mut self.info).await?);
+        // they never end by themselves
+        let _over = timeout(TICKING, join_all(stores.into_iter().map(haul_shared::store::JobStore::look_after))).await;
+        let all = spent(&mut self.info).await? + before * -1.0 + self.meanwhile(began) * -1.0;
+        // each time two scripts, and who has just come makes a connection for either
+        let ticks = (self.redis.carried_out("evalsha").await? - scripts) as f64 / 2.0;
+        Ok((all, ticks))
+    }
+
+    /// Measures all calls at a pace, but for those that ask in vain, of which all but the processor is known.
+    async fn all(&mut self, pace: Pace, ticks: Ticks) -> Result<[Cost; Call::ALL.len()]> {
         let mut known = [Cost::default(); Call::ALL.len()];
         let (one, many) = (self.each(pace, Call::Beat).await?, self.each(pace, Call::Beaten).await?);
         let beaten = (many + one * -1.0) * (1.0 / (MANY - 1) as f64);
         known[Call::Beaten as usize] = beaten;
         known[Call::Beat as usize] = one + beaten * -1.0;
-        self.beat = one;
         let by_themselves = [Call::Lanes, Call::Tend, Call::Tell, Call::Announce, Call::Trial, Call::Submit];
         for call in by_themselves.into_iter().chain([Call::Lease, Call::Leased]) {
             known[call as usize] = self.each(pace, call).await?;
@@ -173,18 +183,26 @@ impl Calibration {
         self.desk.give_tokens(CALLS.max(CROWDS * PROGRAMS)).await?;
         known[Call::Pop as usize] = self.each(pace, Call::Pop).await?;
         // an API that has somebody to tell hears of every change
-        let mut listener = redis::Client::open(self.redis.url())?.get_async_pubsub().await?;
-        listener.subscribe("haul1:{0}:changed").await?;
+        let mut listeners = Vec::new();
+        for _ in 0..APIS {
+            let mut listener = redis::Client::open(self.redis.url())?.get_async_pubsub().await?;
+            listener.subscribe("haul1:{0}:changed").await?;
+            listeners.push(listener);
+        }
         let heard = self.each(pace, Call::Heard).await?;
-        drop(listener);
-        let more = heard + one * -1.0;
+        drop(listeners);
+        let more = (heard + one * -1.0) * (1.0 / APIS as f64);
         known[Call::Heard as usize] =
             Cost { out_bytes: more.out_bytes, cpu_us: more.cpu_us.max(0.0), ..Cost::default() };
 
         for call in [Call::Look, Call::Peek, Call::Reserve, Call::Complete, Call::Thumbnail] {
             known[call as usize] = self.each(pace, call).await?;
         }
+        // as small scripts as those: one that comes by itself, and two that come beside another
         known[Call::Told as usize] = known[Call::Reserve as usize];
+        for (call, like, cost) in [(Call::Turn, Call::Tell, ticks.turn), (Call::Audit, Call::Reserve, ticks.audit)] {
+            known[call as usize] = Cost { cpu_us: known[like as usize].cpu_us, ..cost };
+        }
         let failing = self.number(pace);
         self.desk.stock(failing).await?;
         known[Call::Fail as usize] = self.each(pace, Call::Fail).await?;
@@ -192,11 +210,10 @@ impl Calibration {
         let looked = if pace == Pace::Alone { known[Call::Tend as usize] } else { Cost::default() };
         known[Call::Tended as usize] = (tended + looked * -1.0) * (1.0 / failing as f64);
 
-        known[Call::Audit as usize] = early;
         let before = self.desk.audited();
         let page = self.each(pace, Call::Audited).await?;
         let jobs = (self.desk.audited() - before) as f64 / self.number(pace) as f64;
-        known[Call::Audited as usize] = (page + early * -1.0) * (1.0 / jobs);
+        known[Call::Audited as usize] = (page + known[Call::Audit as usize] * -1.0) * (1.0 / jobs);
         Ok(known)
     }
 
@@ -213,6 +230,7 @@ impl Calibration {
             Pace::Alone if Desk::follows(call) => {
                 // who asks for jobs waits for an answer before; the others come in the same moment
                 let waits = matches!(call, Call::Lease | Call::Leased | Call::Pop);
+                let beat = async |desk: &Desk, at: usize| desk.make(Call::Beat, at).await;
                 let both = async |desk: &Desk, at: usize| {
                     let beat = desk.make(Call::Beat, at);
                     if waits {
@@ -221,7 +239,9 @@ impl Calibration {
                     }
                     try_join(beat, desk.make(call, at + 1)).await.map(drop)
                 };
-                Ok(self.alone(CALLS, both).await? + self.beat * -1.0)
+                // what a heartbeat costs is not the same a quarter of a minute later
+                let together = self.alone(CALLS, both).await?;
+                Ok(together + self.alone(CALLS, beat).await? * -1.0)
             }
             Pace::Alone => self.alone(CALLS, async |desk, at| desk.make(call, at).await).await,
             Pace::Crowded => self.crowded(call).await,

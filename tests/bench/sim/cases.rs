@@ -42,6 +42,12 @@ pub struct Case {
     pub is_followed: bool,
 }
 
+/// One worker of three slots, as many as in no case: it is at work beside calls that are measured by themselves.
+pub const BESIDE: Case = Case { name: "one worker of 3 slots, at work", slots: 3, ..USUAL };
+
+/// One job after the other, each followed.
+pub const FOLLOWED: Case = Case { name: "followed alone", slots: 1, jobs: 2, sizes: &[2], ..USUAL };
+
 const USUAL: Case = Case {
     name: "",
     workers: 1,

@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use haul_shared::ids::{Region, Ticket, WorkerId};
 use haul_shared::job::{Failure, FailureKind, Progress, Stage};
+use haul_shared::media::MediaInfo;
 use haul_shared::storage::ObjectKey;
 use haul_shared::store::{Beat, JobStore, Kind, Leased, WorkerInfo};
 use haul_tests::redis::Redis;
@@ -219,8 +220,8 @@ impl Desk {
                     outbox.take(16, &[]).await?;
                 }
             }
-            // a small script that writes a record and removes it from a set, as that one
-            Call::Told => {}
+            // small scripts, as that one; `calibrate` says what they are taken for
+            Call::Told | Call::Turn => {}
         }
         Ok(())
     }
@@ -236,9 +237,18 @@ impl Desk {
             total_bytes: Some(400_000_000),
             speed_bytes_per_second: Some(1_000_000),
             eta_seconds: Some(300),
-            ..Progress::at(Stage::Download, at as f64 / 10.0)
+            ..Progress::at(Stage::Download, at as f64 / 7.0)
         };
-        let beat = |job: Leased| Beat { lease: job.lease, progress, media: None };
+        // with each: an answer may have been lost
+        let media = MediaInfo {
+            title: Some("A talk about nothing".to_owned()),
+            webpage_url: Some("http://127.0.0.1:40555/talks/nothing.mp4?job=3".to_owned()),
+            extractor: Some("generic".to_owned()),
+            uploader: None,
+            duration_seconds: None,
+            is_of_list: false,
+        };
+        let beat = |job: Leased| Beat { lease: job.lease, progress, media: Some(media.clone()) };
         let beats: Vec<Beat> = (0..count).map(|_| turn(&self.running).map(beat)).collect::<Result<_>>()?;
         Ok(jobs.heartbeat(&beats).await.map(drop)?)
     }

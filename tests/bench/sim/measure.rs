@@ -32,15 +32,6 @@ const LOOK: Duration = Duration::from_millis(500);
 /// How long no script is called for the first time, when all have been that a case calls: the rarest comes every two seconds.
 const SETTLED: Duration = Duration::from_secs(4);
 
-/// What is in what Redis spends, and is no work of the service.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Aside {
-    /// Microseconds that it takes in a second in which it is asked nothing.
-    pub idle_us: f64,
-    /// Microseconds of a look at whether all have ended.
-    pub glance_us: f64,
-}
-
 /// What a case came to, measured or on paper.
 #[derive(Debug, Clone, Default)]
 pub struct Figures {
@@ -54,10 +45,22 @@ pub struct Figures {
     pub wait_by_client: Vec<f64>,
     /// Calls of Redis: round trips, and the one of the same kind that a look makes inside its script.
     pub calls: f64,
-    /// What they cost it, without what it takes by itself.
+    /// What they cost it, with what it takes by itself.
     pub cost: Cost,
     /// Requests that wrote to the bucket.
     pub puts: f64,
+    /// How often it was looked whether all have ended, and the cost has that in it.
+    pub glances: f64,
+}
+
+impl Figures {
+    /// Without the looks at whether all have ended, which are no work of the service: a command, some bytes, and so many
+    /// microseconds each.
+    #[must_use]
+    pub fn without_glances(self, glance_us: f64) -> Self {
+        let glance = Cost { commands: 1.0, in_bytes: 44.0, out_bytes: 4.0, cpu_us: glance_us };
+        Self { cost: self.cost + glance * -self.glances, glances: 0.0, ..self }
+    }
 }
 
 /// A job as it was.
@@ -98,45 +101,33 @@ impl Theatre {
         bytes
     }
 
-    /// Runs a case. What is `aside` is taken away from what Redis spends.
-    ///
-    /// # Errors
-    /// When a part does not start, or a job does not complete.
-    pub async fn run(&mut self, case: &Case, aside: Aside) -> Result<(Figures, Vec<Job>)> {
-        let set = self.set(case).await?;
-        self.play(case, set, aside).await
-    }
-
     /// Runs a case whose programs are warm.
     ///
     /// # Errors
-    /// As [`Theatre::run`].
-    pub async fn play(&mut self, case: &Case, set: Set, aside: Aside) -> Result<(Figures, Vec<Job>)> {
+    /// When a part fails, or a job does not complete.
+    pub async fn play(&mut self, case: &Case, set: Set) -> Result<(Figures, Vec<Job>)> {
         let Set { mut house, orders, urls } = set;
         let mut info = house.redis.connection().await?;
         let puts_before = house.puts().await?;
         let calls_before = calls(&mut info).await?;
-        let (began, before) = (Instant::now(), spent(&mut info).await?);
-        let (jobs, looks) =
+        let before = spent(&mut info).await?;
+        let (jobs, glances) =
             timeout(PATIENCE, house.play(case, &orders, &urls, &mut info)).await.context("too long")??;
-        let (seconds, all) = (began.elapsed().as_secs_f64(), spent(&mut info).await?);
+        let all = spent(&mut info).await?;
         let asking = spent(&mut info).await? + all * -1.0;
         let after = all + (before + asking) * -1.0;
         let calls = calls(&mut info).await? - calls_before;
         let jobs = house.ask_all(&orders, &jobs).await?;
         let puts = house.puts().await? - puts_before;
         self.scene.empty_store()?;
-        // what it took to look on is not the service's: a command and some bytes each time
-        let glance = Cost { commands: 1.0, in_bytes: 44.0, out_bytes: 4.0, cpu_us: aside.glance_us };
-        let idle = Cost { cpu_us: aside.idle_us * seconds, ..Cost::default() };
-        let cost = after + glance * -looks + idle * -1.0;
-        Ok((figures(case, &jobs, calls, cost, puts), jobs))
+        let figures = Figures { calls, cost: after, puts, glances, ..figures(case, &jobs) };
+        Ok((figures, jobs))
     }
 
     /// Follows the jobs of a case one after the other, and counts what that takes of Redis.
     ///
     /// # Errors
-    /// As [`Theatre::run`].
+    /// As [`Theatre::play`].
     pub async fn follow(&mut self, case: &Case) -> Result<(Calls, Vec<Job>)> {
         let Set { house, orders, urls } = self.set(case).await?;
         let monitor = redis::Client::open(house.redis.url())?.get_async_monitor().await?;
@@ -350,7 +341,7 @@ async fn calls(info: &mut MultiplexedConnection) -> Result<f64> {
     Ok(["evalsha", "bitfield_ro", "blpop"].into_iter().map(count).sum())
 }
 
-fn figures(case: &Case, jobs: &[Job], calls: f64, cost: Cost, puts: f64) -> Figures {
+fn figures(case: &Case, jobs: &[Job]) -> Figures {
     let waits: Spread = jobs.iter().map(|job| job.wait).collect();
     let mut by_client: HashMap<usize, Vec<f64>> = HashMap::new();
     jobs.iter().for_each(|job| by_client.entry(job.client).or_default().push(job.wait));
@@ -368,8 +359,6 @@ fn figures(case: &Case, jobs: &[Job], calls: f64, cost: Cost, puts: f64) -> Figu
         wait_mean: waits.mean(),
         wait_p95: waits.at(0.95),
         wait_by_client: (0..case.weights.len()).map(mean).collect(),
-        calls,
-        cost,
-        puts,
+        ..Figures::default()
     }
 }

@@ -14,27 +14,33 @@ mod fleets;
 mod follow;
 mod limits;
 mod measure;
+mod paper;
 mod prices;
 mod report;
 mod shard;
+mod yardstick;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use haul_tests::sim::{Call, Cost, Costs, Draw, Follow, Outcome, Service, simulate};
+use haul_tests::sim::{Call, Cost, Costs, Draw, Follow, Service};
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use calibrate::Calibration;
-use cases::{Bytes, Case};
-use measure::{Aside, Figures, Job, Theatre};
+use cases::Case;
+use measure::{Figures, Job, Set, Theatre};
 use report::Verdict;
-
-/// Histories of a case on paper, whose figures are averaged: chance is not what a case is about.
-const HISTORIES: u64 = 20;
+use shard::Level;
+use yardstick::Yardstick;
 
 /// How far a small case may lie from the measured one.
 const NEAR: f64 = 0.2;
+
+/// Jobs of the worker that is at work while calls are measured by themselves, and in mixtures: more than that takes.
+const CALIBRATION: usize = 260;
+const LEVELS: usize = 120;
 
 /// What was measured last.
 const MEASURED: &str = include_str!("measured.json");
@@ -84,6 +90,18 @@ pub struct Measured {
     fixed_seconds: Vec<f64>,
 }
 
+/// What is known before the first case.
+struct Before {
+    calibration: Calibration,
+    measured: Measured,
+    /// The worker that was at work meanwhile, and how busy its Redis was.
+    fleet: Level,
+    /// Microseconds of a look at whether all jobs have ended.
+    glance_us: f64,
+    /// Microseconds of a heartbeat of the yardstick.
+    beat_us: f64,
+}
+
 /// Measures and simulates what is asked for.
 ///
 /// # Errors
@@ -94,17 +112,26 @@ pub async fn run(plan: Plan) -> Result<()> {
     let mut verdict = Verdict::default();
     if is_all || plan.measure {
         let mut theatre = Theatre::open().await?;
-        let (calibration, aside);
-        (calibration, measured, aside) = calibrated(&mut theatre).await?;
+        let mut yardstick = Yardstick::open().await?;
+        let before = calibrated(&mut theatre, &mut yardstick, plan.seed).await?;
+        let Before { calibration, fleet, glance_us, beat_us, .. } = before;
+        measured = before.measured;
         report::calibration(&measured);
-        let mut levels = calibration.levels(&fleets::mix(&plan.knobs.knowing(&measured), plan.seed)).await?;
+        let mix = fleets::mix(&plan.knobs.knowing(&measured), plan.seed);
+        let at_work = Case { jobs: LEVELS, ..cases::BESIDE };
+        let set = theatre.set(&at_work).await?;
+        let (levels, ..) = beside(&mut theatre, &at_work, set, calibration.levels(&mix)).await?;
+        let mut levels = [vec![fleet], levels].concat();
         measured.warmth = shard::warmth(&levels, &measured.costs());
         levels.push(shard::drained().await?);
         for case in cases::all() {
-            let (real, jobs) = theatre.run(&case, aside).await?;
-            let paper = on_paper(&case, theatre.bytes(), &measured, plan.seed);
-            verdict.case(&case, &real, &paper, jobs.len());
+            let set = theatre.set(&case).await?;
+            let ((real, _), meanwhile_us) = yardstick.beside(theatre.play(&case, set)).await?;
+            let mut paper = paper::run(&case, theatre.bytes(), &measured, plan.seed);
+            paper.cost.cpu_us *= meanwhile_us / beat_us;
+            verdict.case(&case, &real.without_glances(glance_us), &paper, (meanwhile_us, beat_us));
         }
+        verdict.processor();
         verdict.levels(&levels, &measured.costs());
         verdict.tell();
         if let Some(path) = &plan.keep {
@@ -128,17 +155,16 @@ pub async fn run(plan: Plan) -> Result<()> {
     Ok(())
 }
 
-/// What Redis spends on each call while one worker with three slots, as many as in no case, is at work beside it; what its jobs
-/// take; and how often an API looks.
-async fn calibrated(theatre: &mut Theatre) -> Result<(Calibration, Measured, Aside)> {
-    let usual = cases::all().swap_remove(0);
-    let followed = Case { name: "followed alone", slots: 1, jobs: 2, sizes: &[2], ..usual.clone() };
-    let (calls, jobs) = theatre.follow(&followed).await?;
+/// What Redis spends on each call while a worker is at work beside it; how busy that worker kept a Redis of its own, and what its
+/// jobs took; and how often an API looks.
+async fn calibrated(theatre: &mut Theatre, yardstick: &mut Yardstick, seed: u64) -> Result<Before> {
+    let (calls, jobs) = theatre.follow(&cases::FOLLOWED).await?;
     let follow = calls.per_change(&jobs);
     let mut calibration = Calibration::open().await?;
-    let case = Case { name: "calibration", slots: 3, jobs: 180, ..usual };
-    let set = theatre.set(&case).await?;
-    let (found, (_, jobs)) = tokio::try_join!(calibration.run(), theatre.play(&case, set, Aside::default()))?;
+    let at_work = Case { jobs: CALIBRATION, ..cases::BESIDE };
+    let set = theatre.set(&at_work).await?;
+    let all = beside(theatre, &at_work, set, calibration.run());
+    let ((found, figures, jobs), beat_us) = yardstick.beside(all).await?;
     let bytes_per_second = slope(&jobs);
     let fixed = |job: &Job| (job.took - job.bytes as f64 / bytes_per_second).max(0.0);
     let word = |call: Call| call.word().to_owned();
@@ -154,7 +180,23 @@ async fn calibrated(theatre: &mut Theatre) -> Result<(Calibration, Measured, Asi
         bytes_per_second,
         fixed_seconds: jobs.iter().map(fixed).collect(),
     };
-    Ok((calibration, measured, Aside { idle_us: found.idle_us, glance_us: found.glance_us }))
+    let glance_us = found.glance_us;
+    let fleet = paper::level(&at_work, &figures.without_glances(glance_us), theatre.bytes(), &measured, seed);
+    Ok(Before { calibration, measured, fleet, glance_us, beat_us })
+}
+
+/// Does something while a case is played: what comes of both.
+async fn beside<T>(
+    theatre: &mut Theatre,
+    case: &Case,
+    set: Set,
+    something: impl Future<Output = Result<T>>,
+) -> Result<(T, Figures, Vec<Job>)> {
+    let something = async { anyhow::Ok((something.await?, Instant::now())) };
+    let at_work = async { anyhow::Ok((theatre.play(case, set).await?, Instant::now())) };
+    let ((done, done_at), ((figures, jobs), over_at)) = tokio::try_join!(something, at_work)?;
+    ensure!(done_at < over_at, "nobody was at work beside for the last {:?}", done_at - over_at);
+    Ok((done, figures, jobs))
 }
 
 /// Bytes per second, of the line of least squares through how long jobs of different sizes took.
@@ -165,29 +207,6 @@ fn slope(jobs: &[Job]) -> f64 {
     let both: f64 = jobs.iter().map(|job| (job.bytes as f64 - bytes) * (job.took - took)).sum();
     let own: f64 = jobs.iter().map(|job| (job.bytes as f64 - bytes).powi(2)).sum();
     own / both
-}
-
-fn on_paper(case: &Case, bytes: Bytes, measured: &Measured, seed: u64) -> Figures {
-    let (service, costs) = (measured.service(), measured.costs());
-    let mut sum = Figures { wait_by_client: vec![0.0; case.weights.len()], ..Figures::default() };
-    let part = 1.0 / HISTORIES as f64;
-    for history in 0..HISTORIES {
-        let plan = case.plan(&service, measured.follow(), seed + history);
-        let seen: Outcome = simulate(&plan, Box::new(case.orders(bytes).into_iter()));
-        sum.makespan += seen.makespan.as_secs_f64() * part;
-        sum.wait_mean += seen.waits.mean() * part;
-        sum.wait_p95 += seen.waits.at(0.95) * part;
-        for (client, waited) in seen.waited_by_client.iter().enumerate() {
-            let jobs = case.orders(bytes).iter().filter(|order| order.client == client).count();
-            sum.wait_by_client[client] += waited / jobs as f64 * part;
-        }
-        // of the programs looks at regions are not counted, and what a look asks inside its script is
-        sum.calls += (seen.ledger.calls() - seen.ledger.count(Call::Lanes) + seen.ledger.count(Call::Look)) * part;
-        let idle = Cost { cpu_us: costs.idle_us() * seen.makespan.as_secs_f64(), ..Cost::default() };
-        sum.cost = sum.cost + (seen.ledger.cost(&costs) + idle * -1.0) * part;
-        sum.puts += seen.puts as f64 * part;
-    }
-    sum
 }
 
 impl Measured {

@@ -4,7 +4,7 @@ use haul_tests::sim::{Call, Costs};
 
 use super::cases::Case;
 use super::measure::Figures;
-use super::shard::Level;
+use super::shard::{Level, is_taken};
 use super::{Measured, NEAR};
 use crate::figures;
 
@@ -67,13 +67,16 @@ pub struct Verdict {
     /// Those that lie too far apart, by name.
     pub far: Vec<String>,
     ratios: Vec<f64>,
+    /// Microseconds of Redis's processor in all cases, measured and on paper.
+    processor: (f64, f64),
 }
 
 impl Verdict {
-    /// A case: the ratio of each figure.
-    pub fn case(&mut self, case: &Case, real: &Figures, paper: &Figures, jobs: usize) {
-        table(&format!("{} ({jobs} jobs)", case.name), &["", "Measured", "Simulated", "Ratio"]);
-        let per_job = |of: fn(&Figures) -> f64| (of(real) / jobs as f64, of(paper) / jobs as f64);
+    /// A case: the ratio of each figure. `beat_us`: microseconds of a heartbeat, meanwhile and when calls were measured.
+    pub fn case(&mut self, case: &Case, real: &Figures, paper: &Figures, beat_us: (f64, f64)) {
+        table(&format!("{} ({} jobs)", case.name, case.jobs), &["", "Measured", "Simulated", "Ratio"]);
+        let jobs = case.jobs as f64;
+        let per_job = |of: fn(&Figures) -> f64| (of(real) / jobs, of(paper) / jobs);
         let per_second = |of: fn(&Figures) -> f64| (of(real) / real.makespan, of(paper) / paper.makespan);
         let mut rows = vec![
             ("makespan, s".to_owned(), (real.makespan, paper.makespan)),
@@ -91,7 +94,6 @@ impl Verdict {
             ("commands of Redis per s".to_owned(), per_second(|all| all.cost.commands)),
             ("KB to Redis per job".to_owned(), per_job(|all| all.cost.in_bytes / 1e3)),
             ("KB from Redis per job".to_owned(), per_job(|all| all.cost.out_bytes / 1e3)),
-            ("µs of Redis's processor per job".to_owned(), per_job(|all| all.cost.cpu_us)),
         ]);
         // what a killed worker had counted is gone with it
         if case.kill.is_none() {
@@ -101,20 +103,42 @@ impl Verdict {
             let ratio = self.judge(&format!("{}: {name}", case.name), real, paper);
             row(&[name, number(real), number(paper), format!("{ratio:.2}")]);
         }
+        let (measured, simulated) = per_job(|all| all.cost.cpu_us);
+        let name = "µs of Redis's processor per job, not judged by itself".to_owned();
+        row(&[name, number(measured), number(simulated), format!("{:.2}", simulated / measured)]);
+        self.processor = (self.processor.0 + real.cost.cpu_us, self.processor.1 + paper.cost.cpu_us);
+        eprintln!(
+            "\nMeanwhile a heartbeat took another Redis {:.0} µs; when calls were measured it was {:.0}.",
+            beat_us.0, beat_us.1
+        );
     }
 
-    /// How busy calls in a mixture make one Redis.
+    /// Redis's processor in all cases that were told: in one of them it is some tens of milliseconds, and the same case takes a
+    /// fifth more or less the next time.
+    pub fn processor(&mut self) {
+        let (measured, simulated) = self.processor;
+        let ratio = self.judge("all cases: Redis's processor", measured, simulated);
+        table("All cases", &["", "Measured", "Simulated", "Ratio"]);
+        let name = "ms of Redis's processor".to_owned();
+        row(&[name, number(measured / 1e3), number(simulated / 1e3), format!("{ratio:.2}")]);
+    }
+
+    /// How busy calls in a mixture make one Redis. Those that say how far between alone and a crowd calls lie are not judged.
     pub fn levels(&mut self, levels: &[Level], costs: &Costs) {
         let columns =
             ["", "Jobs per s", "Calls per s", "One core of Redis, measured", "On paper", "Ratio", "If each came alone"];
         table("One Redis, more and more busy", &columns);
-        for level in levels {
+        for (at, level) in levels.iter().enumerate() {
             let busy = costs.busy(&level.calls);
-            let ratio = self.judge(&format!("{}: core of Redis", level.name), level.busy, busy);
+            let ratio = if is_taken(at) {
+                "taken".to_owned()
+            } else {
+                format!("{:.2}", self.judge(&format!("{}: core of Redis", level.name), level.busy, busy))
+            };
             let percent = |share: f64| format!("{:.2} %", share * 100.0);
             let alone = (costs.all_us(&level.calls, 0.0) + costs.idle_us()) / 1e6;
             let mut cells = vec![level.name.clone(), number(level.jobs), number(level.per_second)];
-            cells.extend([percent(level.busy), percent(busy), format!("{ratio:.2}"), percent(alone)]);
+            cells.extend([percent(level.busy), percent(busy), ratio, percent(alone)]);
             row(&cells);
         }
     }

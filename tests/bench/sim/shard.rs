@@ -19,10 +19,11 @@ use crate::roles::Part;
 use crate::{queue, stage};
 
 /// Calls per second; none: as many as one thread can make.
-const RATES: [Option<f64>; 5] = [Some(10.0), Some(100.0), Some(1000.0), Some(4000.0), None];
+const RATES: [Option<f64>; 8] =
+    [Some(10.0), Some(100.0), Some(300.0), Some(1000.0), Some(2000.0), Some(4000.0), Some(16_000.0), None];
 
 /// How long each is kept up.
-const WINDOW: Duration = Duration::from_secs(5);
+const WINDOW: Duration = Duration::from_secs(10);
 
 /// Jobs that are there at every step before the first call, and tokens: none is asked for in vain.
 const STOCK: usize = 200;
@@ -98,21 +99,23 @@ pub async fn levels(desk: &Desk, info: &mut MultiplexedConnection, mix: &[(Call,
     Ok(levels)
 }
 
-/// How far between what calls cost alone and in a crowd those of each second level lie; the others are there to prove what is
-/// said of rates between. Where Redis does no more than when the kinds were measured, each alone, they cost what they did then.
+/// Is it a level that says how far between what they cost alone and in a crowd calls lie? The others are there to prove what is
+/// said of rates between.
+#[must_use]
+pub fn is_taken(level: usize) -> bool {
+    level.is_multiple_of(2)
+}
+
+/// How far between the calls of those levels lie.
 #[must_use]
 pub fn warmth(levels: &[Level], costs: &Costs) -> Vec<(f64, f64)> {
-    let alone_us = |level: &Level| costs.all_us(&level.calls, 0.0);
-    let crowded_us = |level: &Level| {
-        let us = Call::ALL.map(|call| costs.crowded_us(call) * level.calls[call as usize]);
-        us.iter().sum::<f64>()
-    };
-    let first = levels.first().map(|level| ((costs.idle_us() + alone_us(level)) / 1e6, 0.0));
     let point = |level: &Level| {
-        let saved = costs.idle_us() + alone_us(level) - level.busy * 1e6;
-        (level.busy, saved / (alone_us(level) - crowded_us(level)))
+        let alone_us = costs.all_us(&level.calls, 0.0);
+        let crowded_us: f64 = Call::ALL.map(|call| costs.crowded_us(call) * level.calls[call as usize]).iter().sum();
+        let saved_us = costs.idle_us() + alone_us - level.busy * 1e6;
+        (level.busy, saved_us / (alone_us - crowded_us))
     };
-    first.into_iter().chain(levels.iter().step_by(2).skip(1).map(point)).collect()
+    levels.iter().enumerate().filter(|(at, _)| is_taken(*at)).map(|(_, level)| point(level)).collect()
 }
 
 async fn level(desk: &Desk, info: &mut MultiplexedConnection, mix: &[(Call, f64)], rate: Option<f64>) -> Result<Level> {

@@ -28,7 +28,7 @@ fn check(events: &[Event]) -> Result<()> {
 async fn who_is_cut_off_a_hundred_times_and_goes_on_with_another_api_hears_each_state_once() -> Result<()> {
     let house = House::open(Store::Disk, &[]).await?;
     let other = house.another_api(&[]).await?;
-    let url = house.origin.spoilt(Fault::Throttle(12_000), "/hls-fmp4/master.m3u8");
+    let url = house.origin.spoilt(Fault::Throttle(7000), "/hls-fmp4/master.m3u8");
     let job = house.order(&request(&url, json!({ "quality": "360p" }))).await?;
     let path = format!("{job}/events");
     let steady = house.request(&other, Method::GET, &path);

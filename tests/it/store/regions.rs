@@ -197,3 +197,22 @@ async fn jobs_that_move_are_taken_in_the_order_in_which_they_would_have_been() -
     assert_eq!(orders[0], orders[1]);
     Ok(())
 }
+
+/// Each was asked for by itself: who looked at a trial beside a thousand of them made five hundred calls a second.
+#[tokio::test]
+async fn all_workers_of_a_large_fleet_are_read_in_a_few_calls() -> Result<()> {
+    let bench = Bench::new().await?;
+    let ids: Vec<String> = (0..450).map(|number| format!("w-{number:03}")).collect();
+    for id in &ids {
+        bench.store.announce(&worker(id, &["default"])).await?;
+    }
+    // this one falls silent now: its name outlives its word
+    let mut connection = bench.redis.connection().await?;
+    redis::cmd("DEL").arg("haul1:{0}:w:w-207").exec_async(&mut connection).await?;
+    let before = bench.redis.carried_out("mget").await?;
+    let shown = bench.store.workers().await?;
+    let expected: Vec<&String> = ids.iter().filter(|id| *id != "w-207").collect();
+    assert_eq!(shown.iter().map(|worker| &worker.id).collect::<Vec<_>>(), expected);
+    assert_eq!(bench.redis.carried_out("mget").await? - before, 3);
+    Ok(())
+}

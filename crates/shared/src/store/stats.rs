@@ -21,6 +21,9 @@ use crate::rollout::Version;
 /// A worker that has said nothing for this long is not shown any more.
 pub const WORKER_SILENCE: Duration = Duration::from_secs(20);
 
+/// Workers whose words are asked for at once: some fifty kilobytes, and not a round trip for each of a thousand.
+const AT_ONCE: usize = 200;
+
 /// Durations shown per name.
 const SAMPLES: usize = 512;
 
@@ -225,10 +228,11 @@ impl JobStore {
         let mut ids: Vec<String> = connection.zrange(&all, 0, -1).await?;
         ids.sort();
         let mut live = Vec::new();
-        for id in ids {
+        for ids in ids.chunks(AT_ONCE) {
+            let words: Vec<String> = ids.iter().map(|id| format!("{word}{id}")).collect();
+            let words: Vec<Option<String>> = connection.mget(words).await?;
             // in the moment in which it falls silent, its name outlives its word
-            let word: Option<String> = connection.get(format!("{word}{id}")).await?;
-            live.extend(word.and_then(|word| serde_json::from_str::<WorkerInfo>(&word).ok()));
+            live.extend(words.into_iter().flatten().filter_map(|word| serde_json::from_str::<WorkerInfo>(&word).ok()));
         }
         Ok(live)
     }

@@ -54,6 +54,8 @@ calls! {
     Tend = "tend";
     /// One job that such a look puts back in line, or takes from a worker that is lost.
     Tended = "tend, per job";
+    /// An API would have looked, at that or at how a new yt-dlp does, and another has had the turn.
+    Turn = "another's turn";
     /// An API asks whether it is time to audit some jobs.
     Audit = "audit";
     /// One job that is audited.

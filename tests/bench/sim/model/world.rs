@@ -26,6 +26,11 @@ const TICK: Duration = Duration::from_secs(1);
 const TRIAL_EVERY: Duration = Duration::from_secs(2);
 const LANES_EVERY: Duration = Duration::from_millis(2500);
 
+/// How long a turn of looking at what is due lasts, in which nobody else does. A turn of looking at a trial lasts as long as the
+/// pause between two, which is blurred: a lone API comes too early one time in three, and has a turn every three seconds.
+const TEND_TURN: Duration = Duration::from_millis(500);
+const LONE_TRIAL: Duration = Duration::from_secs(3);
+
 /// Jobs of a page of the audit, and how often one is turned.
 const PAGE: u64 = 50;
 const AUDIT_EVERY: Duration = Duration::from_secs(10);
@@ -161,9 +166,18 @@ impl World<'_> {
             self.agenda.at(*at, Event::Dies(*worker));
         }
         let apis = f64::from(self.plan.apis);
-        let ticks = [(Call::Tend, TICK), (Call::Audit, TICK), (Call::Trial, TRIAL_EVERY), (Call::Lanes, LANES_EVERY)];
-        for (call, every) in ticks {
+        for (call, every) in [(Call::Audit, TICK), (Call::Lanes, LANES_EVERY)] {
             self.outcome.ledger.change_rate(Duration::ZERO, call, apis / every.as_secs_f64());
+        }
+        for (call, every, turn, lone) in
+            [(Call::Tend, TICK, TEND_TURN, TICK), (Call::Trial, TRIAL_EVERY, TRIAL_EVERY, LONE_TRIAL)]
+        {
+            let (turn, lone) = (turn.as_secs_f64(), lone.as_secs_f64());
+            // with two or three of them up to a quarter too many
+            let looks = 1.0 / (turn + (lone - turn) / apis);
+            let asks = apis / every.as_secs_f64();
+            self.outcome.ledger.change_rate(Duration::ZERO, call, looks);
+            self.outcome.ledger.change_rate(Duration::ZERO, Call::Turn, (asks - looks).max(0.0));
         }
         self.agenda.after(TICK, Event::Tick);
         self.expect_order();
