@@ -15,7 +15,7 @@ use crate::origin::Origin;
 use crate::processes::{PATIENCE, Process, said_with};
 use crate::redis::Redis;
 use crate::s3::{self, S3};
-use crate::site::{Answer, send};
+use crate::site::{Answer, patiently, send};
 use crate::worker::Worker;
 
 /// Where downloads are.
@@ -206,6 +206,14 @@ impl House {
     /// When there is none.
     pub async fn get(&self, path: &str) -> Result<Answer> {
         self.ask(Method::GET, path, &Value::Null).await
+    }
+
+    /// The picture that stands for a result, once it is made or given up.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn thumbnail(&self, job: &str) -> Result<Answer> {
+        patiently(async || self.get(&format!("{job}/thumbnail")).await).await
     }
 
     /// Orders a download, and returns its path.

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use haul_api::config::ApiConfig;
 use haul_api::{Listeners, StartError, run};
 use haul_shared::config::Env;
@@ -323,4 +323,20 @@ pub async fn send(request: RequestBuilder) -> Result<Answer> {
     let response: Response = request.send().await?;
     let (status, headers) = (response.status(), response.headers().clone());
     Ok(Answer { status, headers, body: response.bytes().await?.to_vec() })
+}
+
+/// Asks, and comes back when it is told to for as long as something is not ready.
+///
+/// # Errors
+/// When nothing answers, or it is not told when to come back.
+pub async fn patiently(ask: impl AsyncFn() -> Result<Answer>) -> Result<Answer> {
+    loop {
+        let answer = ask().await?;
+        if answer.told() != "409 not_ready" {
+            return Ok(answer);
+        }
+        let wait: u64 = answer.header("retry-after").parse().context("it says when to come back")?;
+        ensure!(wait > 0);
+        tokio::time::sleep(Duration::from_secs(wait)).await;
+    }
 }

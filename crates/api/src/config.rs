@@ -27,7 +27,7 @@ pub struct ApiConfig {
     pub mode: Mode,
     /// Where it listens.
     pub listen: SocketAddr,
-    /// Where metrics and statistics are in public mode.
+    /// Where metrics and statistics are; in public mode nowhere else.
     pub admin_listen: Option<SocketAddr>,
     /// What links begin with; `None`: see [`ApiConfig::base_url`].
     pub public_url: Option<Url>,

@@ -9,8 +9,8 @@ use rustix::process::{self, Pid, Resource, Rlimit, Signal};
 use crate::launcher::{Arguments, say};
 use crate::{apply, news};
 
-/// Of who gives way: a tenth of a busy processor is left to it.
-const NICE: i32 = 10;
+/// Of who gives way: of a processor that one other wants, a quarter is left to it.
+const NICE: i32 = 5;
 /// The stack of its first thread, which does not count as private memory: what Linux gives everybody, and no more.
 const STACK: u64 = 8 << 20;
 /// Of whom the kernel kills first when memory runs out: before the worker, and before Redis (`proc_pid_oom_score_adj(5)`).

@@ -9,8 +9,11 @@ use std::time::{Duration, Instant};
 use haul_shared::storage::Storage;
 use tokio::sync::Mutex;
 
-/// Between two questions to the store: in a bucket each is a write that is paid for.
+/// Between two questions to the store.
 const ASK_EVERY: Duration = Duration::from_secs(5);
+/// How long a write to it is believed while it answers. In a bucket each is paid for, and health is asked for every ten
+/// seconds: in a small service that would be more writes than results are.
+const WRITE_EVERY: Duration = Duration::from_secs(300);
 
 /// What the store of results answered last.
 #[derive(Default)]
@@ -20,6 +23,8 @@ struct Last {
     is_ready: bool,
     /// When it was asked; `None`: an attempt found out.
     asked: Option<Instant>,
+    /// When it was written to, and has been ready since.
+    written: Option<Instant>,
 }
 
 impl StorageWatch {
@@ -30,12 +35,18 @@ impl StorageWatch {
         if let Some(fresh) = fresh {
             return fresh.is_ready;
         }
-        // boxed: it is deep in the future of a claim
-        let answer = Box::pin(storage.ready()).await;
+        let written = last.as_ref().and_then(|last| last.written).filter(|written| written.elapsed() < WRITE_EVERY);
+        // boxed: they are deep in the future of a claim
+        let answer = match written {
+            Some(_) => Box::pin(storage.answers()).await,
+            None => Box::pin(storage.ready()).await,
+        };
         if let Err(error) = &answer {
             tracing::warn!(error = error as &dyn std::error::Error, "the store of results is not ready");
         }
-        *last = Some(Last { is_ready: answer.is_ok(), asked: Some(Instant::now()) });
+        let now = Instant::now();
+        let written = answer.is_ok().then(|| written.unwrap_or(now));
+        *last = Some(Last { is_ready: answer.is_ok(), asked: Some(now), written });
         answer.is_ok()
     }
 
@@ -47,6 +58,6 @@ impl StorageWatch {
 
     /// An attempt found that the store does not answer.
     pub async fn failed(&self) {
-        *self.0.lock().await = Some(Last { is_ready: false, asked: None });
+        *self.0.lock().await = Some(Last { is_ready: false, asked: None, written: None });
     }
 }

@@ -31,14 +31,15 @@ use crate::process::Watch;
 use crate::scratch::Folder;
 use crate::shape::{self, Lane};
 
-/// After the completion of its job, a thumbnail may come for so long.
-pub const COMING: Duration = Duration::from_secs(30);
+/// After the completion of its job, a thumbnail may come for so long: as a rule that takes a tenth of a second, but others
+/// go before it who may want all processors.
+pub const COMING: Duration = Duration::from_secs(120);
 /// What the worker takes of that. The rest is for its last word.
-const MADE_WITHIN: Duration = Duration::from_secs(22);
+const MADE_WITHIN: Duration = Duration::from_secs(110);
 /// For the word that it is there, or will not come.
 const TOLD_WITHIN: Duration = Duration::from_secs(5);
 /// For one run of ffmpeg. Who has less left than this does not wait for a turn: the lane serves who still has time.
-pub const RUN_WITHIN: Duration = Duration::from_secs(10);
+pub const RUN_WITHIN: Duration = Duration::from_secs(40);
 /// MiB of scratch in which pictures to come have what they are made of.
 const MOST_MIB: u32 = 1024;
 /// MiB that each counts for, for the picture of its site, before its medium: there are never more than 64 of them.
@@ -54,6 +55,8 @@ pub struct Thumbnails {
     held: Arc<Semaphore>,
     fetches: Arc<Semaphore>,
     lane: Lane,
+    /// Of pictures that somebody looks for: behind one that gives way to all others they would give way, too.
+    looked_for: Lane,
     given_up: CancellationToken,
 }
 
@@ -108,6 +111,7 @@ impl Thumbnails {
             held: Arc::new(Semaphore::new(MOST_MIB as usize)),
             fetches: Arc::new(Semaphore::new(FETCHES)),
             lane: Lane::for_cores(cores),
+            looked_for: Lane::for_cores(cores),
             given_up: CancellationToken::new(),
         }
     }
@@ -126,8 +130,13 @@ impl Thumbnails {
     }
 
     /// The turn of one that has until `end`. None, where the lane is full and a run has no time any more.
-    pub async fn turn(&self, end: Instant) -> Option<shape::Place<'_>> {
+    async fn turn(&self, end: Instant) -> Option<shape::Place<'_>> {
         timeout_at(end - RUN_WITHIN, self.lane.enter()).await.ok()
+    }
+
+    /// The turn of a picture that somebody looks for.
+    pub async fn turn_of_look(&self, end: Instant) -> Option<shape::Place<'_>> {
+        timeout_at(end, self.looked_for.enter()).await.ok()
     }
 
     /// Ends those under way: the worker stops.
@@ -257,6 +266,7 @@ mod tests {
         let first = thumbnails.turn(now + plenty).await.expect("the lane is free");
         let second = thumbnails.turn(now + plenty).await.expect("it is half of the cores wide");
         assert!(thumbnails.turn(now + RUN_WITHIN).await.is_none());
+        assert!(thumbnails.turn_of_look(now).await.is_some(), "who looks waits for no thumbnail");
         let (third, ()) = tokio::join!(thumbnails.turn(now + plenty), async { drop(first) });
         assert!(third.is_some());
         drop((second, third));

@@ -140,8 +140,9 @@ impl Calibration {
         Ok(cost.cpu_us)
     }
 
-    /// What it costs to ask in vain, but for the processor, of which some seconds tell too little. Every second an API asks whether it is its turn to look at what is due, and to audit some
-    /// jobs. To the former one that is alone always hears yes; of many most hear that another has just looked.
+    /// What it costs to ask in vain, but for the processor, of which some seconds tell too little. Every second an API asks
+    /// whether it is its turn to look at what is due, and to audit some jobs. To the former one that is alone always hears
+    /// yes; of many most hear that another has just looked.
     async fn ticks(&mut self) -> Result<Ticks> {
         let tend = self.alone(ASKED, async |desk, at| desk.make(Call::Tend, at).await).await?;
         let (all, ticks) = self.ticking(1).await?;

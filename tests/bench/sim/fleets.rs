@@ -126,9 +126,15 @@ impl Knobs {
     /// Seconds of a slot per job on average, coding included.
     #[must_use]
     pub fn mean_seconds(&self, profile: &Profile) -> f64 {
+        self.seconds_of(profile.mean_bytes(), profile.coded)
+    }
+
+    /// Seconds of a slot for jobs of so many bytes on average, of which this share is coded.
+    #[must_use]
+    pub fn seconds_of(&self, bytes: f64, coded: f64) -> f64 {
         // the mean of what is divided by a log-normal rate
-        let fetching = profile.mean_bytes() / (self.rate * 1e6) * (0.8_f64 * 0.8 / 2.0).exp();
-        self.service().fixed_seconds.mean() + fetching * (1.0 + profile.coded * CODING)
+        let fetching = bytes / (self.rate * 1e6) * (0.8_f64 * 0.8 / 2.0).exp();
+        self.service().fixed_seconds.mean() + fetching * (1.0 + coded * CODING)
     }
 
     /// A fleet's day, with so many orders per second in all.

@@ -73,7 +73,7 @@ pub fn run(knobs: &Knobs, measured: &Measured, fleets: &[(Fleet, Outcome)]) {
         "1 read".to_owned(),
         format!("{} reads/s", number(READS)),
         READS,
-        "a CDN before the bucket",
+        "the same: signed links open under no other name, so that no CDN helps",
     );
     line(
         "An address at one site",
@@ -98,7 +98,7 @@ pub fn run(knobs: &Knobs, measured: &Measured, fleets: &[(Fleet, Outcome)]) {
         "40 GB".to_owned(),
         format!("{} GB of three hours, twice while it is made", number(largest / 1e9)),
         format!("{} slots of such jobs", number(disk / (2.0 * largest))),
-        disk / (2.0 * largest) / mean,
+        disk / (2.0 * largest) / knobs.seconds_of(largest, 0.0),
         "`HAUL_MIN_FREE_DISK` keeps jobs away before; `streaming`, a larger volume, `HAUL_MAX_FILE_SIZE`",
     );
     let memory = 1e9;

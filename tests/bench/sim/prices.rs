@@ -15,6 +15,12 @@ const DAYS: f64 = 30.0;
 /// `HAUL_RESULT_TTL`, in days.
 const KEPT: f64 = 1.0;
 
+/// What it takes of a bucket, a day, to be asked for one's health every ten seconds: a worker looks each time and writes every
+/// five minutes, the API looks and reads.
+const WORKER_LOOKS: f64 = 8640.0;
+const WORKER_WRITES: f64 = 288.0;
+const API_READS: f64 = 2.0 * 8640.0;
+
 /// 95 of 100 jobs are to begin within these seconds.
 const WAIT: f64 = 60.0;
 
@@ -132,7 +138,7 @@ fn month(knobs: &Knobs, measured: &Measured, downloads: f64, seed: u64) -> Month
             workers,
             wait,
             gb: seen.stored_bytes / 1e9,
-            million_writes: seen.puts / 1e6,
+            million_writes: (seen.puts + workers as f64 * WORKER_WRITES * DAYS) / 1e6,
             redis: seen.ledger.cost(&measured.costs()).cpu_us / 1e6 / seconds,
         };
     }
@@ -145,7 +151,7 @@ fn bill(prices: &Prices, bucket: &Bucket, month: &Month) {
     let euro = prices.dollars_per_euro;
     let over = |used: f64, free: f64| (used - free).max(0.0);
     let kept_gb = month.gb / DAYS * KEPT;
-    let million_reads = month.downloads / 1e6;
+    let million_reads = (month.downloads + (month.workers as f64 * WORKER_LOOKS + API_READS) * DAYS) / 1e6;
     let parts = [
         (format!("{machines} x € {}", machine.euros_per_month), machines as f64 * machine.euros_per_month * euro),
         (

@@ -11,7 +11,7 @@ fn page(house: &House, path: &str, medium: &str, picture: &str) -> String {
 
 /// What ffprobe sees of a picture: codec, width, height.
 async fn picture(house: &House, job: &str) -> Result<(String, u64, u64)> {
-    let answer = house.get(&format!("{job}/thumbnail")).await?;
+    let answer = house.thumbnail(job).await?;
     ensure!(answer.status == 200, "{}", answer.told());
     assert_eq!(answer.header("content-type"), "image/jpeg");
     assert!(answer.header("cache-control").contains("max-age="), "{}", answer.header("cache-control"));
@@ -72,7 +72,7 @@ async fn a_result_has_the_picture_of_its_site_or_of_itself_and_as_its_cover_when
             }
             None => {
                 assert!(link.is_null(), "{link}");
-                assert_eq!(house.get(&format!("{job}/thumbnail")).await?.told(), "404 not_found");
+                assert_eq!(house.thumbnail(job).await?.told(), "404 not_found");
             }
         }
         let expected_cover = *wanted && expected.is_some() && *format != "webm";

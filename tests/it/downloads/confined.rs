@@ -67,7 +67,7 @@ async fn downloads_of_every_kind_are_whole_in_both_tiers_and_by_both_ways_of_ext
         let expected = [&["h264", "aac", "mov_text", "mjpeg"][..], &["mp3", "mjpeg"], &["h264", "aac"]][at % 3];
         assert_eq!(kinds, expected.iter().copied().collect(), "{own}: {result}");
         assert_eq!(result["delivery"] == "ytdlp", at % 3 == 2, "{own}: {result}");
-        let picture = house.get(&format!("{job}/thumbnail")).await?;
+        let picture = house.thumbnail(job).await?;
         assert_eq!((picture.status.as_u16(), picture.header("content-type")), (200, "image/jpeg"), "{own}");
     }
     for (own, warm, worker) in &workers {

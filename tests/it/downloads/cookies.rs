@@ -5,7 +5,7 @@ use std::path::Path;
 
 use haul_shared::cookies::Cookies;
 use haul_tests::origin::Origin;
-use haul_tests::site::{Answer, send};
+use haul_tests::site::{Answer, patiently, send};
 use haul_tests::world::{self, World};
 use haul_worker::jar::Jars;
 
@@ -136,13 +136,7 @@ async fn a_jar_serves_the_jobs_of_its_keys_and_no_other_job_and_goes_to_no_other
         let pictures = [("/pictured.html", "member", "200"), ("/pictured.html", "stranger", "403 login_required")];
         for (path, key, told) in pictures.into_iter().chain([("/talk.html", "member", "404 not_found")]) {
             let picture = format!("/api/v1/metadata/thumbnail?url={}", house.origin.url(path));
-            let answer = loop {
-                // on a busy machine it is not there yet when the API has waited long enough
-                let answer = ask(&house, key, &picture, &Value::Null).await?;
-                if answer.told() != "409 not_ready" {
-                    break answer;
-                }
-            };
+            let answer = patiently(async || ask(&house, key, &picture, &Value::Null).await).await?;
             assert_eq!(answer.told(), told, "{way} {key} {path}");
         }
         let (ended, _) = outcome(&house, "member", &other.url("/progressive.mp4"), more()).await?;

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use haul_tests::site::Answer;
+use haul_tests::site::{Answer, patiently};
 use rustix::process::Signal;
 
 use super::*;
@@ -22,15 +22,8 @@ fn thumbnail(url: &str) -> String {
     format!("{METADATA}/thumbnail?{query}")
 }
 
-/// Asks as a client does that is told to come back.
 async fn shown(house: &House, url: &str) -> Result<Answer> {
-    loop {
-        let answer = house.get(&thumbnail(url)).await?;
-        if answer.told() != "409 not_ready" {
-            return Ok(answer);
-        }
-        assert!(answer.header("retry-after").parse::<u64>()? >= 1);
-    }
+    patiently(async || house.get(&thumbnail(url)).await).await
 }
 
 fn size_of(jpeg: &[u8]) -> Result<(u64, u64)> {

@@ -162,12 +162,12 @@ async fn a_picture_or_a_text_that_names_a_foreign_file_is_left_out() -> Result<(
         jobs.push(house.order(&request(&origin.url(path), more)).await?);
     }
     house.end(&own).await?;
-    let picture = house.get(&format!("{own}/thumbnail")).await?;
+    let picture = house.thumbnail(&own).await?;
     assert_eq!(picture.status, 200);
     for job in &jobs {
         let view = house.end(job).await?;
         ensure!(view["status"] == "completed", "{view}");
-        let thumbnail = house.get(&format!("{job}/thumbnail")).await?;
+        let thumbnail = house.thumbnail(job).await?;
         // that of a frame of its own
         assert_eq!((thumbnail.status, thumbnail.body.len()), (picture.status, picture.body.len()));
         for text in view["result"]["subtitles"].as_array().into_iter().flatten() {

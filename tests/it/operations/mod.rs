@@ -3,6 +3,7 @@
 
 mod lost;
 mod manual;
+mod probes;
 mod refused;
 mod restore;
 mod rotation;

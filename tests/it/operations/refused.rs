@@ -18,7 +18,7 @@ async fn a_store_that_refuses_the_key_is_unavailable_to_clients_and_told_to_oper
     let job = house.order(&request(&house.origin.url("/progressive.mp4"), json!({}))).await?;
     assert_eq!(house.outcome(&job).await?, "completed");
     let (content, thumbnail) = (format!("{job}/content"), format!("{job}/thumbnail"));
-    assert_eq!(house.get(&thumbnail).await?.status, 200);
+    assert_eq!(house.thumbnail(&job).await?.status, 200);
 
     let log = tempfile::NamedTempFile::new()?;
     let api = house.another_api_telling(&[], || Ok(File::options().append(true).open(log.path())?.into())).await?;

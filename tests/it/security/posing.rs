@@ -121,7 +121,7 @@ fn nothing_that_poses_as_a_medium_brings_a_file_of_the_machine_out() -> Result<(
             let texts = view["result"]["subtitles"].as_array().context("what became of the texts")?;
             assert!(texts.iter().all(|text| text["language"].is_null() && text["link"].is_null()), "{view}");
             assert!(!view.to_string().contains(&named), "{view}");
-            let picture = world.house.get(&format!("{job}/thumbnail")).await?;
+            let picture = world.house.thumbnail(&job).await?;
             assert_eq!((picture.status.as_u16(), picture.header("content-type")), (200, "image/jpeg"), "{view}");
         }
         world.canary.is_silent()

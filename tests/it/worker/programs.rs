@@ -183,7 +183,7 @@ async fn an_extractor_that_is_left_out_is_used_by_no_way() -> Result<()> {
 /// Fault (of yt-dlp): an extractor that asked for another one by its name had it join those that may be used.
 #[test]
 fn an_extractor_that_is_lent_to_another_takes_no_addresses() -> Result<()> {
-    let plugin = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/worker/src/ytdlp/retry_after.py");
+    let plugin = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/worker/src/ytdlp/plugin.py");
     let asks = "import runpy, sys, yt_dlp\n\
         runpy.run_path(sys.argv[1])\n\
         ydl = yt_dlp.YoutubeDL({'allowed_extractors': ['default', '-generic(:.*)?'], 'quiet': True})\n\
@@ -206,7 +206,7 @@ fn an_extractor_that_is_lent_to_another_takes_no_addresses() -> Result<()> {
 /// Fault: whoever owned domains spoke for all sites when a new yt-dlp was judged.
 #[test]
 fn a_site_has_an_extractor_to_itself_only_where_no_other_host_would_be_taken_by_it() -> Result<()> {
-    let plugin = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/worker/src/ytdlp/retry_after.py");
+    let plugin = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/worker/src/ytdlp/plugin.py");
     let asks = "import runpy, sys, yt_dlp\n\
         from yt_dlp.extractor.common import InfoExtractor\n\
         InfoExtractor.extract = lambda extractor, url: {'id': '1', 'title': '1', 'url': 'http://127.0.0.1:1/x', 'ext': 'mp4'}\n\

@@ -118,7 +118,7 @@ table! {
         "Address and port of the API.",
         .or("127.0.0.1:8080");
     ADMIN_LISTEN = "HAUL_ADMIN_LISTEN", Service, Api,
-        "Address and port of `/metrics` and `/api/v1/stats` in public mode.";
+        "Address and port of `/metrics` and `/api/v1/stats`; in public mode they are nowhere else.";
     WORKER_LISTEN = "HAUL_WORKER_LISTEN", Service, Worker,
         "Address and port of the worker's health and metrics.",
         .or("127.0.0.1:9091");

@@ -1,11 +1,13 @@
 //! Connections: how many, for how long, and how they end.
 //!
 //! No client has all connections (`shares`). One that sends half a head, reads nothing of its answer, or asks for nothing
-//! (`activity`), costs a connection; each such wait has a limit. On a stop no connection is taken any more, those that are busy may finish until the grace is over, and then all
-//! are dropped. `axum::serve` has none of these limits. Both processes open their ports through here.
+//! (`activity`), costs a connection; each such wait has a limit. One that was refused before its body was read can ask again
+//! (`unread`). On a stop no connection is taken any more, those that are busy may finish until the grace is over, and then
+//! all are dropped. `axum::serve` has none of these limits. Both processes open their ports through here.
 
 mod activity;
 mod shares;
+mod unread;
 
 use std::convert::Infallible;
 use std::io;
@@ -37,6 +39,7 @@ use url::Url;
 use crate::shutdown::Shutdown;
 use activity::Activity;
 use shares::Shares;
+use unread::Unread;
 
 /// Connections at once, where so many files may be open.
 const MOST_CONNECTIONS: usize = 12_800;
@@ -232,9 +235,16 @@ fn service(
     service_fn(move |request: hyper::Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
-        let (busy, answer) = (activity.begin(), router.clone().oneshot(request));
+        let unread = Unread::of(&mut request);
+        let (busy, activity, answer) = (activity.begin(), activity.clone(), router.clone().oneshot(request));
         // boxed: hyper keeps room for it as long as the connection lives, and some live for hours
-        Box::pin(async move { answer.await.map(|answer| answer.map(|body| busy.until_taken(body))) })
+        Box::pin(async move {
+            let mut answer = answer.await?;
+            if let Some(unread) = unread {
+                unread.settle(answer.headers_mut(), activity);
+            }
+            Ok(answer.map(|body| busy.until_taken(body)))
+        })
     })
 }
 

@@ -219,3 +219,36 @@ async fn frames_without_end_that_ask_for_nothing_end_the_connection() {
     assert!(sent < 16 << 20, "pings are taken without end");
     drop(reading.await);
 }
+
+/// Fault: whoever was refused before the body was read lost the next request, or had a broken pipe instead of the answer.
+#[tokio::test]
+async fn who_is_refused_by_the_head_of_a_request_asks_again_over_the_same_connection() {
+    let refuse = any(|| async { axum::http::StatusCode::UNAUTHORIZED });
+    let server = start(Router::new().route("/", refuse), Duration::from_secs(1)).await;
+    let asks =
+        |length: usize, more: &str| format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n{more}\r\n");
+    let head_of_answer = async |stream: &mut TcpStream| {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        String::from_utf8(head).unwrap()
+    };
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    // the last two come in pieces, as large bodies do
+    for length in [1, 30_000, 65_537, 10 << 20] {
+        stream.write_all(asks(length, "").as_bytes()).await.unwrap();
+        let head = head_of_answer(&mut stream).await;
+        assert!(head.starts_with("HTTP/1.1 401") && !head.contains("close"), "{head}");
+        stream.write_all(&vec![b'x'; length]).await.unwrap();
+    }
+    let chunks = "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+    stream.write_all(chunks.as_bytes()).await.unwrap();
+    assert!(head_of_answer(&mut stream).await.starts_with("HTTP/1.1 401"));
+
+    // who would send too much, or waits to be told to, is told that it ends
+    for asked in [asks(100 << 20, ""), asks(5, "expect: 100-continue\r\n")] {
+        let text = answer(server.address, &asked).await;
+        assert!(text.starts_with("HTTP/1.1 401") && text.contains("connection: close"), "{text}");
+    }
+}

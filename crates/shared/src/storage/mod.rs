@@ -233,18 +233,40 @@ impl Storage {
     }
 
     /// Whether the store can do what this process needs of it: read for the API, write for a worker. Answers within
-    /// five seconds. On S3 a worker's question is a paid `PutObject`: ask at most every few seconds.
+    /// five seconds. On S3 a worker's question is a `PutObject`, which is paid for: see [`Self::answers`].
     ///
     /// # Errors
     /// [`StorageError::Full`], [`StorageError::Refused`], [`StorageError::Unavailable`].
     pub async fn ready(&self) -> Result<(), StorageError> {
-        let asked = self.calls().ask(Operation::Ready);
-        let answer = async {
+        self.asked_whether_ready(async {
             match self {
                 Self::Disk(store) => store.ready().await,
                 Self::S3(store) => store.ready().await,
             }
-        };
+        })
+        .await
+    }
+
+    /// Whether the store is still there, for who knows what it can do. On S3 nothing is written. Answers within five
+    /// seconds.
+    ///
+    /// # Errors
+    /// As [`Self::ready`].
+    pub async fn answers(&self) -> Result<(), StorageError> {
+        self.asked_whether_ready(async {
+            match self {
+                Self::Disk(store) => store.ready().await,
+                Self::S3(store) => store.answers().await,
+            }
+        })
+        .await
+    }
+
+    async fn asked_whether_ready(
+        &self,
+        answer: impl Future<Output = Result<(), StorageError>>,
+    ) -> Result<(), StorageError> {
+        let asked = self.calls().ask(Operation::Ready);
         let answer = tokio::time::timeout(READY_WITHIN, answer).await;
         asked.answered(answer.unwrap_or_else(|late| Err(StorageError::Unavailable(late.into()))))
     }

@@ -259,13 +259,17 @@ impl S3Store {
         self.uploads.wait().await;
     }
 
-    pub(super) async fn ready(&self) -> Result<(), StorageError> {
+    pub(super) async fn answers(&self) -> Result<(), StorageError> {
         match self.client.head_bucket().bucket(&self.bucket).send().await {
-            Err(error) if is_absent(&error) => return Err(refuse(error)),
-            Err(error) if error.as_service_error().is_none() => return Err(told(error)),
+            Err(error) if is_absent(&error) => Err(refuse(error)),
+            Err(error) if error.as_service_error().is_none() => Err(told(error)),
             // also when a policy does not let us ask this: the call that counts will tell
-            _ => {}
+            _ => Ok(()),
         }
+    }
+
+    pub(super) async fn ready(&self) -> Result<(), StorageError> {
+        self.answers().await?;
         if self.writes {
             let asked = self.client.put_object().bucket(&self.bucket).key(READY_KEY);
             let asked = asked.body(ByteStream::from_static(b"ready")).content_type("text/plain");

@@ -4,6 +4,7 @@
 //! before ffmpeg sees it, and its demuxer is named. Not here: where it comes from and whether it is wanted (`pipeline`).
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,13 +13,15 @@ use haul_shared::job::{Failure, FailureKind};
 use super::line::{Line, What};
 use super::{Ffmpeg, check, internal};
 use crate::container::Container;
-use crate::process::{self, Watch};
+use crate::process::{self, Limits, Watch};
 use crate::scratch;
 
 /// The thumbnail, in pixels of either side.
 const THUMBNAIL: u32 = 640;
 /// The cover of a file, in pixels of either side.
 const COVER: u32 = 1280;
+/// Processor time of a run: a picture takes a tenth of a second, and a bomb no more than this, however long it may last.
+const CPU: Duration = Duration::from_secs(10);
 /// How coarse a picture is: the scale of ffmpeg's encoder, from 2 to 31.
 const QUALITY: u32 = 4;
 /// Sides and qualities of one that has to be small in bytes, each smaller than the one before. Of noise, which no encoder
@@ -154,7 +157,8 @@ impl Ffmpeg {
     }
 
     async fn draw(&self, arguments: Line, thumbnail: &Path, watch: &Watch) -> Result<(), Failure> {
-        let output = process::output(&self.spec(&self.ffmpeg, thumbnail, arguments), watch).await;
+        let limits = Limits { cpu: Some(CPU), ..self.limits };
+        let output = process::output(&self.spec(&self.ffmpeg, thumbnail, arguments).limits(limits), watch).await;
         let output = output.map_err(|error| internal(&error))?;
         check(output.ended, &output.stderr_tail)?;
         if is_there(thumbnail).await {

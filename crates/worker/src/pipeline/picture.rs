@@ -24,12 +24,11 @@ use crate::origin::Asker;
 use crate::process::Watch;
 use crate::scratch;
 use crate::small::{self, NotFetched};
-use crate::thumbnails::RUN_WITHIN;
 
-/// Somebody waits, but not for long.
-const LONGEST: Duration = Duration::from_secs(20);
+/// Who looks for it does not wait so long, but comes again.
+const LONGEST: Duration = Duration::from_secs(45);
 /// For the picture to come.
-const FETCH_WITHIN: Duration = Duration::from_secs(8);
+const FETCH_WITHIN: Duration = Duration::from_secs(15);
 
 /// Makes the picture, with an empty folder for scratch.
 ///
@@ -63,9 +62,9 @@ async fn make(limits: &Limits<'_>, order: &PictureSpec, scratch: &Path) -> Resul
     limits.judge(&order.url)?;
     let (file, image) = limits.step(fetch(limits, order, scratch)).await?;
     let late = || Failure::new(FailureKind::Timeout, "no time was left to make it");
-    let ffmpeg = limits.ctx.thumbnails.turn(Instant::now() + limits.left());
+    let ffmpeg = limits.ctx.thumbnails.turn_of_look(Instant::now() + limits.left());
     let _turn = limits.step(async { ffmpeg.await.ok_or_else(late) }).await?;
-    let wall = RUN_WITHIN.min(limits.left());
+    let wall = limits.left();
     let watch = Watch::new(wall, wall, limits.guard.stop_token().clone());
     // the watch is of each run, of which there may be several
     limits.step(limits.ctx.ffmpeg.small_picture((&file, image), scratch, LARGEST_PICTURE, &watch)).await

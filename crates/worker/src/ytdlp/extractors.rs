@@ -5,7 +5,7 @@
 //! begins by taking away takes from all: `-generic` is `all,-generic`. Letters may be large or small.
 //!
 //! What is left out is left out for every way: an address that only such an extractor knows, and one that another extractor
-//! leads to (`retry_after.py` sees to it), is `unsupported_url`.
+//! leads to (`plugin.py` sees to it), is `unsupported_url`.
 //!
 //! Not here: what yt-dlp makes of it (`--use-extractors`).
 

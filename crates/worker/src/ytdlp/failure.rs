@@ -49,7 +49,7 @@ pub fn failure(ended: Ended, stderr: &str, was_live: bool) -> Failure {
     Failure::new(kind, detail).after(asked)
 }
 
-/// An answer with `Retry-After`: its status, and seconds. Told by `retry_after.py`.
+/// An answer with `Retry-After`: its status, and seconds. Told by `plugin.py`.
 pub type Asked = (u16, u64);
 
 /// Why it failed, when it said so by itself: a warm extractor. `asked`: what sites have asked for until then.

@@ -26,7 +26,7 @@ const CHAPTERS: usize = 1000;
 pub struct Info {
     pub id: Option<String>,
     pub extractor: Option<String>,
-    /// Which file of yt-dlp's has an extractor for the host that was asked, and not for any host (`retry_after.py`).
+    /// Which file of yt-dlp's has an extractor for the host that was asked, and not for any host (`plugin.py`).
     pub own_extractor: Option<String>,
     pub title: Option<String>,
     pub uploader: Option<String>,

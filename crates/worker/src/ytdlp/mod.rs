@@ -72,9 +72,9 @@ const QUICKLY: Duration = Duration::from_secs(30);
 /// Where the interpreter of the program is found.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
-/// Keeps to `Retry-After`. yt-dlp finds plugins by the names of the folders, below any one.
-const PLUGIN: &str = include_str!("retry_after.py");
-const PLUGIN_FILE: &str = "retry_after.py";
+/// What yt-dlp lacks, added to it. It finds plugins by the names of the folders, below any one.
+const PLUGIN: &str = include_str!("plugin.py");
+const PLUGIN_FILE: &str = "plugin.py";
 
 /// A file that was downloaded.
 #[derive(Debug, Clone, PartialEq)]

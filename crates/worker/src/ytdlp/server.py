@@ -124,15 +124,15 @@ def serve(program, port=None):
 
 def warm_up():
     """Does once what every run would do: imports, the patterns of all sites, the way of a format through yt-dlp."""
-    global yt_dlp, retry_after, Tell, sites
+    global yt_dlp, plugin, Tell, sites
     import yt_dlp
     from yt_dlp import globals as state
     from yt_dlp.networking import Response
     state.plugin_dirs.value = []
     state.all_plugins_loaded.value = True  # and is not asked again
-    spec = importlib.util.spec_from_file_location('retry_after', os.path.abspath('retry_after.py'))
-    retry_after = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(retry_after)
+    spec = importlib.util.spec_from_file_location('plugin', os.path.abspath('plugin.py'))
+    plugin = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(plugin)
     Tell = teller()
 
     ydl = yt_dlp.YoutubeDL(settings(['--ignore-config', '--no-cache-dir', '--ffmpeg-location', os.getcwd()], Events(None))[0])
@@ -305,7 +305,7 @@ def run(connection, listener):
             give_up(events, 'rules', error)
         events.tell('confined', {})
         request = json.loads(requests.readline(LONGEST_REQUEST))
-        retry_after.tell = lambda status, seconds: events.tell('asked', {'status': status, 'seconds': seconds})
+        plugin.tell = lambda status, seconds: events.tell('asked', {'status': status, 'seconds': seconds})
         try:
             work(request['argv'], requests, events)
         except BaseException as error:  # an end of the interpreter, too, is an answer
@@ -425,7 +425,7 @@ def work(argv, requests, events):
     if knows_sites:
         finder._ies.update(sites)  # to find them by their names again takes longer than all the rest
     keep_cookies(finder)
-    retry_after.taken = None  # a rehearsal's
+    plugin.taken = None  # a rehearsal's
     found = finder.extract_info(url, download=False)
     finder.post_extract(found)
     events.tell('info', finder.sanitize_info(brief(found)))

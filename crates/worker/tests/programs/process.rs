@@ -114,7 +114,7 @@ async fn limits_bind_the_program() {
         gives_way: true,
     };
     let own = output(&sh(&dir, "nice"), &patient()).await.unwrap().stdout;
-    let niceness = (own.trim().parse::<i32>().unwrap() + 10).min(19);
+    let niceness = (own.trim().parse::<i32>().unwrap() + 5).min(19);
     let script = "ulimit -c; ulimit -d; ulimit -n; nice; ulimit -s; cat /proc/self/oom_score_adj; head -c 9000 /dev/zero > big; exit 0";
     let said = output(&sh(&dir, script).limits(limits), &patient()).await.unwrap();
     assert_eq!(said.stdout, format!("0\n65536\n20\n{niceness}\n8192\n1000\n"));
