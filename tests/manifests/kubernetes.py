@@ -17,6 +17,12 @@ REGIONS = ('eu', 'us', 'ap')
 VERSIONS = ('1.30', '1.37')
 SECRETS = {'haul-redis', 'haul-keys', 'haul-api-s3', 'haul-worker-s3', 'haul-webhooks', 'haul-proxy'}
 METADATA = '169.254.0.0/16'
+# What each probe asks. To be started again mends no Redis and no bucket, and without endpoints all APIs would be away at once
+# (docs/decisions/0055); a worker has no endpoint.
+PROBES = {
+    'haul-api': {'startupProbe': '/readyz', 'livenessProbe': '/healthz', 'readinessProbe': '/healthz'},
+    'haul-worker': {'startupProbe': '/readyz', 'livenessProbe': '/healthz', 'readinessProbe': '/readyz'},
+}
 
 
 def kustomize():
@@ -134,6 +140,10 @@ class Cluster:
             self.unless(own.get('seccompProfile', {}).get('type') in ('RuntimeDefault', 'Localhost'), f'{name} may make any call')
             self.unless('memory' in container['resources']['limits'], f'{name} has no limit of memory')
             self.unless(re.search(r':[\w.-]*\d', container['image']), f"{name}: which version is {container['image']}?")
+            live = container.get('livenessProbe', {})
+            asked = live.get('httpGet', {}).get('path') or live.get('exec', {}).get('command')
+            # PING of a Redis whose disk is full is answered by an error
+            self.unless(asked in (None, '/healthz', ['redis-cli', 'ping']), f'{name} is killed for what another one lacks: {asked}')
         if name not in ('haul-api', 'haul-worker'):
             return
         given = self.environment(workload)
@@ -180,7 +190,7 @@ class Cluster:
             container = workload['spec']['template']['spec']['containers'][0]
             ports = {port['name']: port['containerPort'] for port in container['ports']}
             listens = int(self.environment(workload).get(variable, ':0').rpartition(':')[2])
-            for probe, path in (('startupProbe', '/healthz'), ('livenessProbe', '/healthz'), ('readinessProbe', '/readyz')):
+            for probe, path in PROBES[workload['metadata']['name']].items():
                 asked = container[probe]['httpGet']
                 self.unless((asked['path'], ports[asked['port']]) == (path, listens), f"{workload['metadata']['name']}: {probe} asks {asked}")
         policies = {found['metadata']['name']: found['spec'] for found in self.of('NetworkPolicy')}
