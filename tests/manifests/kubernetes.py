@@ -13,6 +13,8 @@ from facts import AFTER_THE_GRACE, GRACE_OF_AN_API, ROOT, check_variables, secon
 
 HERE = ROOT / 'deploy/kubernetes'
 REGIONS = ('eu', 'us', 'ap')
+# the region of each folder that has one
+OVERLAYS = {'overlays/single': 'default', **{f'overlays/{name}': name for name in REGIONS}}
 # the oldest that has all that is used (preStop by sleep), and the newest of the package of schemas
 VERSIONS = ('1.30', '1.37')
 SECRETS = {'haul-redis', 'haul-keys', 'haul-api-s3', 'haul-worker-s3', 'haul-webhooks', 'haul-proxy'}
@@ -45,7 +47,7 @@ def render(program, folder):
     return list(yaml.safe_load_all(done.stdout))
 
 
-FOLDERS = ('base', 'overlays/small', *(f'overlays/{name}' for name in REGIONS))
+FOLDERS = ('base', 'overlays/small', *OVERLAYS)
 
 
 def check(faults):
@@ -64,8 +66,8 @@ def check(faults):
         cluster.check_references()
         if folder not in ('node', 'rules'):
             cluster.check_services()
-        if folder[-2:] in REGIONS:
-            cluster.check_region(folder[-2:])
+        if region := OVERLAYS.get(folder):
+            cluster.check_region(region)
     check_rules(faults, rendered['rules'])
 
 
@@ -209,10 +211,14 @@ class Cluster:
     def check_region(self, region):
         """Its name is said once and meant everywhere; workers are counted as the rules of Prometheus count."""
         worker, api = (self.environment(self.one('Deployment', name)) for name in ('haul-worker', 'haul-api'))
+        is_one_of_many = region in REGIONS
         for given in (worker, api):
-            self.unless((given['HAUL_REGION'], tuple(given['HAUL_REGIONS'].split(','))) == (region, REGIONS), f'a process is in {given["HAUL_REGION"]}')
-        places = dict(pair.split('=') for pair in api['HAUL_REGION_MAP'].split(','))
-        self.unless(set(places.values()) == set(REGIONS) and api['HAUL_REGION_HEADER'], f'places are served by {places}')
+            own = given.get('HAUL_REGION', variables()['HAUL_REGION'][2])
+            everywhere = tuple(given.get('HAUL_REGIONS', own).split(','))
+            self.unless((own, everywhere) == (region, REGIONS if is_one_of_many else (region,)), f'a process is in {own} of {everywhere}')
+        places = dict(pair.split('=') for pair in api.get('HAUL_REGION_MAP', '').split(',') if pair)
+        served = (set(places.values()), 'HAUL_REGION_HEADER' in api)
+        self.unless(served == ((set(REGIONS), True) if is_one_of_many else (set(), False)), f'places are served by {places}')
         depth, age = self.one('ScaledObject', 'haul-worker')['spec']['triggers']
         recorded = set(re.findall(r'record: (\S+)', text('deploy/prometheus/rules/recording.yml')))
         for trigger in (depth, age):
@@ -224,5 +230,5 @@ class Cluster:
             self.unless(trigger['metadata']['ignoreNullValues'] == 'false', 'no answer is taken for an empty queue')
         self.unless((depth['metricType'], age['metricType']) == ('AverageValue', 'Value'), 'depth is shared by workers, age is not')
         self.unless(depth['metadata']['threshold'] == worker['HAUL_SLOTS'], 'a worker has another number of slots than it is counted for')
-        route = self.one('HTTPRoute', 'haul')
-        self.unless(route['metadata']['annotations']['external-dns.alpha.kubernetes.io/set-identifier'] == region, 'its record is that of another region')
+        record = self.one('HTTPRoute', 'haul')['metadata'].get('annotations', {}).get('external-dns.alpha.kubernetes.io/set-identifier')
+        self.unless(record == (region if is_one_of_many else None), f'its record is that of {record}')
