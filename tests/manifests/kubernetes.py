@@ -195,6 +195,7 @@ class Cluster:
             for probe, path in PROBES[workload['metadata']['name']].items():
                 asked = container[probe]['httpGet']
                 self.unless((asked['path'], ports[asked['port']]) == (path, listens), f"{workload['metadata']['name']}: {probe} asks {asked}")
+        self.unless(not self.environment(api)['HAUL_TRUSTED_PROXIES'], 'somebody is believed whom nobody has named')
         policies = {found['metadata']['name']: found['spec'] for found in self.of('NetworkPolicy')}
         self.unless(policies['deny-all'] == {'podSelector': {}, 'policyTypes': ['Ingress', 'Egress']}, 'not everything is denied at first')
         worlds = [
