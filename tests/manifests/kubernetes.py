@@ -1,9 +1,13 @@
 """deploy/kubernetes: rendered, held against schemas, and against what its objects say of each other and of the code."""
 
+import copy
+import ipaddress
 import json
+import os
 import re
 import shutil
 import subprocess
+import tempfile
 
 import kubernetes_validate
 import yaml
@@ -18,7 +22,7 @@ OVERLAYS = {'overlays/single': 'default', **{f'overlays/{name}': name for name i
 # the oldest that has all that is used (preStop by sleep), and the newest of the package of schemas
 VERSIONS = ('1.30', '1.37')
 SECRETS = {'haul-redis', 'haul-keys', 'haul-api-s3', 'haul-worker-s3', 'haul-webhooks', 'haul-proxy'}
-METADATA = '169.254.0.0/16'
+METADATA = ipaddress.ip_address('169.254.169.254')
 # What each probe asks. To be started again mends no Redis and no bucket, and without endpoints all APIs would be away at once
 # (docs/decisions/0055); a worker has no endpoint.
 PROBES = {
@@ -48,11 +52,25 @@ def render(program, folder):
 
 
 FOLDERS = ('base', 'overlays/small', *OVERLAYS)
+# components that no folder has: an overlay of somebody's own takes them in
+APART = ('components/next', 'components/pod-identity')
+NEXT = {'name': 'haul-worker-next', 'newName': 'registry.example.com/haul-worker', 'newTag': '0.1.0-next'}
+
+
+def render_with(program, folder, components):
+    with tempfile.TemporaryDirectory() as mine:
+        mine = os.path.realpath(mine)
+        resources, taken = ([os.path.relpath(HERE / path, mine) for path in paths] for paths in ((folder,), components))
+        overlay = {'namespace': 'haul', 'resources': resources, 'components': taken, 'images': [NEXT]}
+        with open(os.path.join(mine, 'kustomization.yaml'), 'w') as file:
+            json.dump(overlay, file)
+        return render(program, mine)
 
 
 def check(faults):
     program = kustomize()
     rendered = {folder: render(program, folder) for folder in (*FOLDERS, 'node')}
+    rendered |= {f'mine, of {folder}': render_with(program, folder, APART) for folder in FOLDERS}
     rendered['rules'] = list(yaml.safe_load_all(output([HERE / 'rules'])))
     seen = {}
     for folder, objects in rendered.items():
@@ -66,8 +84,10 @@ def check(faults):
         cluster.check_references()
         if folder not in ('node', 'rules'):
             cluster.check_services()
-        if region := OVERLAYS.get(folder):
+        if region := OVERLAYS.get(folder.removeprefix('mine, of ')):
             cluster.check_region(region)
+        if folder.startswith('mine'):
+            cluster.check_next()
     check_rules(faults, rendered['rules'])
 
 
@@ -146,13 +166,13 @@ class Cluster:
             asked = live.get('httpGet', {}).get('path') or live.get('exec', {}).get('command')
             # PING of a Redis whose disk is full is answered by an error
             self.unless(asked in (None, '/healthz', ['redis-cli', 'ping']), f'{name} is killed for what another one lacks: {asked}')
-        if name not in ('haul-api', 'haul-worker'):
+        if name not in ('haul-api', 'haul-worker', 'haul-worker-next'):
             return
         given = self.environment(workload)
         check_variables(self.faults, f'{self.folder}: {name}', given, 'Api' if name == 'haul-api' else 'Worker')
         pause = pod['containers'][0].get('lifecycle', {}).get('preStop', {}).get('sleep', {}).get('seconds', 0)
         needed = pause + GRACE_OF_AN_API
-        if name == 'haul-worker':
+        if name != 'haul-api':
             grace = given.get('HAUL_SHUTDOWN_GRACE', variables()['HAUL_SHUTDOWN_GRACE'][2])
             needed = seconds(grace) + AFTER_THE_GRACE
         self.unless(pod['terminationGracePeriodSeconds'] >= needed, f'{name} is killed within {needed} s')
@@ -201,7 +221,11 @@ class Cluster:
         worlds = [
             [to['ipBlock'] for rule in policies[name]['egress'] for to in rule['to'] if 'except' in to.get('ipBlock', {})] for name in ('api', 'worker')
         ]
-        self.unless(worlds[0] == worlds[1] and METADATA in worlds[0][0]['except'], 'API and worker see two internets, or the address of metadata')
+        self.unless(worlds[0] == worlds[1], 'API and worker see two internets')
+        for name, policy in policies.items():
+            for block in [to['ipBlock'] for rule in policy.get('egress', ()) for to in rule['to'] if 'ipBlock' in to]:
+                inside = [METADATA in ipaddress.ip_network(cidr) for cidr in (block['cidr'], *block.get('except', ()))]
+                self.unless(not inside[0] or any(inside[1:]), f'{name}: the address of metadata is among {block}')
         outside = {port['port'] for rule in policies['worker']['egress'] for port in rule['ports']}
         allowed = self.environment(worker).get('HAUL_EGRESS_PORTS', variables()['HAUL_EGRESS_PORTS'][2])
         self.unless(outside == {int(port) for port in allowed.split(',')}, f'a worker may reach {sorted(outside)}, not HAUL_EGRESS_PORTS')
@@ -233,3 +257,19 @@ class Cluster:
         self.unless(depth['metadata']['threshold'] == worker['HAUL_SLOTS'], 'a worker has another number of slots than it is counted for')
         record = self.one('HTTPRoute', 'haul')['metadata'].get('annotations', {}).get('external-dns.alpha.kubernetes.io/set-identifier')
         self.unless(record == (region if is_one_of_many else None), f'its record is that of {record}')
+
+    def check_next(self):
+        """The worker on trial is one as the others, of an image of its own, and scaled by nobody."""
+
+        def apart(spec):
+            """Takes away what makes the difference."""
+            pod = spec['template']
+            tracks = spec['selector']['matchLabels'].pop('track'), pod['metadata']['labels'].pop('track')
+            return tracks, spec.pop('replicas', None), pod['spec']['containers'][0].pop('image')
+
+        worker, trial = (copy.deepcopy(self.one('Deployment', name)['spec']) for name in ('haul-worker', 'haul-worker-next'))
+        tracks, _, _ = apart(worker)
+        self.unless(tracks == ('stable', 'stable'), f'workers are {tracks}')
+        own = apart(trial)
+        self.unless(own == (('next', 'next'), 1, f"{NEXT['newName']}:{NEXT['newTag']}"), f'the worker on trial is {own}')
+        self.unless(worker == trial, 'the worker on trial differs in more than its image from those it is held against')
