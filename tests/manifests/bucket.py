@@ -29,6 +29,8 @@ CALLS = {
 }
 # Rights that decide what a call of ours is answered: GetObject of what is not there, 404 with it and 403 without. S3 looks at no prefix for that.
 FOR_ANSWERS = {'s3:ListBucket': 'api'}
+# S3 tells the policy which prefix is asked for of these alone: under a condition on it any other call is refused.
+BY_PREFIX = {'s3:ListBucket'}
 OF_THE_BUCKET = {'s3:ListBucket', 's3:ListBucketMultipartUploads', 's3:GetLifecycleConfiguration'}
 
 
@@ -63,8 +65,8 @@ def check_policy(faults, ours):
         is_whole = not statement['Resource'].endswith(f'/{ours}*')
         faults.unless(set(actions) <= OF_THE_BUCKET if is_whole else not OF_THE_BUCKET & set(actions), f'{name}: rights of something else')
         prefix = statement.get('Condition', {}).get('StringLike', {}).get('s3:prefix')
-        lists = any('List' in action and FOR_ANSWERS.get(action) != process for action in actions)
-        faults.unless(prefix == (f'{ours}*' if lists else None), f'{name}: lists {prefix}')
+        prefixes = {f'{ours}*' if action in BY_PREFIX and FOR_ANSWERS.get(action) != process else None for action in actions}
+        faults.unless(prefixes == {prefix}, f'{name}: lists {prefix}, and not {prefixes}')
     for process, actions in granted.items():
         needed = {right for right, who in CALLS.values() if process in who.split()} | {right for right, who in FOR_ANSWERS.items() if who == process}
         faults.unless(actions == needed, f'bucket-policy.json: rights of the {process} that it lacks or does not need: {sorted(actions ^ needed)}')

@@ -1,9 +1,13 @@
 """deploy/kubernetes: rendered, held against schemas, and against what its objects say of each other and of the code."""
 
+import copy
+import ipaddress
 import json
+import os
 import re
 import shutil
 import subprocess
+import tempfile
 
 import kubernetes_validate
 import yaml
@@ -13,10 +17,18 @@ from facts import AFTER_THE_GRACE, GRACE_OF_AN_API, ROOT, check_variables, secon
 
 HERE = ROOT / 'deploy/kubernetes'
 REGIONS = ('eu', 'us', 'ap')
+# the region of each folder that has one
+OVERLAYS = {'overlays/single': 'default', **{f'overlays/{name}': name for name in REGIONS}}
 # the oldest that has all that is used (preStop by sleep), and the newest of the package of schemas
 VERSIONS = ('1.30', '1.37')
 SECRETS = {'haul-redis', 'haul-keys', 'haul-api-s3', 'haul-worker-s3', 'haul-webhooks', 'haul-proxy'}
-METADATA = '169.254.0.0/16'
+METADATA = ipaddress.ip_address('169.254.169.254')
+# What each probe asks. To be started again mends no Redis and no bucket, and without endpoints all APIs would be away at once
+# (docs/decisions/0055); a worker has no endpoint.
+PROBES = {
+    'haul-api': {'startupProbe': '/readyz', 'livenessProbe': '/healthz', 'readinessProbe': '/healthz'},
+    'haul-worker': {'startupProbe': '/readyz', 'livenessProbe': '/healthz', 'readinessProbe': '/readyz'},
+}
 
 
 def kustomize():
@@ -39,12 +51,26 @@ def render(program, folder):
     return list(yaml.safe_load_all(done.stdout))
 
 
-FOLDERS = ('base', 'overlays/small', *(f'overlays/{name}' for name in REGIONS))
+FOLDERS = ('base', 'overlays/small', *OVERLAYS)
+# components that no folder has: an overlay of somebody's own takes them in
+APART = ('components/next', 'components/pod-identity')
+NEXT = {'name': 'haul-worker-next', 'newName': 'registry.example.com/haul-worker', 'newTag': '0.1.0-next'}
+
+
+def render_with(program, folder, components):
+    with tempfile.TemporaryDirectory() as mine:
+        mine = os.path.realpath(mine)
+        resources, taken = ([os.path.relpath(HERE / path, mine) for path in paths] for paths in ((folder,), components))
+        overlay = {'namespace': 'haul', 'resources': resources, 'components': taken, 'images': [NEXT]}
+        with open(os.path.join(mine, 'kustomization.yaml'), 'w') as file:
+            json.dump(overlay, file)
+        return render(program, mine)
 
 
 def check(faults):
     program = kustomize()
     rendered = {folder: render(program, folder) for folder in (*FOLDERS, 'node')}
+    rendered |= {f'mine, of {folder}': render_with(program, folder, APART) for folder in FOLDERS}
     rendered['rules'] = list(yaml.safe_load_all(output([HERE / 'rules'])))
     seen = {}
     for folder, objects in rendered.items():
@@ -58,8 +84,10 @@ def check(faults):
         cluster.check_references()
         if folder not in ('node', 'rules'):
             cluster.check_services()
-        if folder[-2:] in REGIONS:
-            cluster.check_region(folder[-2:])
+        if region := OVERLAYS.get(folder.removeprefix('mine, of ')):
+            cluster.check_region(region)
+        if folder.startswith('mine'):
+            cluster.check_next()
     check_rules(faults, rendered['rules'])
 
 
@@ -134,13 +162,17 @@ class Cluster:
             self.unless(own.get('seccompProfile', {}).get('type') in ('RuntimeDefault', 'Localhost'), f'{name} may make any call')
             self.unless('memory' in container['resources']['limits'], f'{name} has no limit of memory')
             self.unless(re.search(r':[\w.-]*\d', container['image']), f"{name}: which version is {container['image']}?")
-        if name not in ('haul-api', 'haul-worker'):
+            live = container.get('livenessProbe', {})
+            asked = live.get('httpGet', {}).get('path') or live.get('exec', {}).get('command')
+            # PING of a Redis whose disk is full is answered by an error
+            self.unless(asked in (None, '/healthz', ['redis-cli', 'ping']), f'{name} is killed for what another one lacks: {asked}')
+        if name not in ('haul-api', 'haul-worker', 'haul-worker-next'):
             return
         given = self.environment(workload)
         check_variables(self.faults, f'{self.folder}: {name}', given, 'Api' if name == 'haul-api' else 'Worker')
         pause = pod['containers'][0].get('lifecycle', {}).get('preStop', {}).get('sleep', {}).get('seconds', 0)
         needed = pause + GRACE_OF_AN_API
-        if name == 'haul-worker':
+        if name != 'haul-api':
             grace = given.get('HAUL_SHUTDOWN_GRACE', variables()['HAUL_SHUTDOWN_GRACE'][2])
             needed = seconds(grace) + AFTER_THE_GRACE
         self.unless(pod['terminationGracePeriodSeconds'] >= needed, f'{name} is killed within {needed} s')
@@ -180,15 +212,20 @@ class Cluster:
             container = workload['spec']['template']['spec']['containers'][0]
             ports = {port['name']: port['containerPort'] for port in container['ports']}
             listens = int(self.environment(workload).get(variable, ':0').rpartition(':')[2])
-            for probe, path in (('startupProbe', '/healthz'), ('livenessProbe', '/healthz'), ('readinessProbe', '/readyz')):
+            for probe, path in PROBES[workload['metadata']['name']].items():
                 asked = container[probe]['httpGet']
                 self.unless((asked['path'], ports[asked['port']]) == (path, listens), f"{workload['metadata']['name']}: {probe} asks {asked}")
+        self.unless(not self.environment(api)['HAUL_TRUSTED_PROXIES'], 'somebody is believed whom nobody has named')
         policies = {found['metadata']['name']: found['spec'] for found in self.of('NetworkPolicy')}
         self.unless(policies['deny-all'] == {'podSelector': {}, 'policyTypes': ['Ingress', 'Egress']}, 'not everything is denied at first')
         worlds = [
             [to['ipBlock'] for rule in policies[name]['egress'] for to in rule['to'] if 'except' in to.get('ipBlock', {})] for name in ('api', 'worker')
         ]
-        self.unless(worlds[0] == worlds[1] and METADATA in worlds[0][0]['except'], 'API and worker see two internets, or the address of metadata')
+        self.unless(worlds[0] == worlds[1], 'API and worker see two internets')
+        for name, policy in policies.items():
+            for block in [to['ipBlock'] for rule in policy.get('egress', ()) for to in rule['to'] if 'ipBlock' in to]:
+                inside = [METADATA in ipaddress.ip_network(cidr) for cidr in (block['cidr'], *block.get('except', ()))]
+                self.unless(not inside[0] or any(inside[1:]), f'{name}: the address of metadata is among {block}')
         outside = {port['port'] for rule in policies['worker']['egress'] for port in rule['ports']}
         allowed = self.environment(worker).get('HAUL_EGRESS_PORTS', variables()['HAUL_EGRESS_PORTS'][2])
         self.unless(outside == {int(port) for port in allowed.split(',')}, f'a worker may reach {sorted(outside)}, not HAUL_EGRESS_PORTS')
@@ -199,10 +236,14 @@ class Cluster:
     def check_region(self, region):
         """Its name is said once and meant everywhere; workers are counted as the rules of Prometheus count."""
         worker, api = (self.environment(self.one('Deployment', name)) for name in ('haul-worker', 'haul-api'))
+        is_one_of_many = region in REGIONS
         for given in (worker, api):
-            self.unless((given['HAUL_REGION'], tuple(given['HAUL_REGIONS'].split(','))) == (region, REGIONS), f'a process is in {given["HAUL_REGION"]}')
-        places = dict(pair.split('=') for pair in api['HAUL_REGION_MAP'].split(','))
-        self.unless(set(places.values()) == set(REGIONS) and api['HAUL_REGION_HEADER'], f'places are served by {places}')
+            own = given.get('HAUL_REGION', variables()['HAUL_REGION'][2])
+            everywhere = tuple(given.get('HAUL_REGIONS', own).split(','))
+            self.unless((own, everywhere) == (region, REGIONS if is_one_of_many else (region,)), f'a process is in {own} of {everywhere}')
+        places = dict(pair.split('=') for pair in api.get('HAUL_REGION_MAP', '').split(',') if pair)
+        served = (set(places.values()), 'HAUL_REGION_HEADER' in api)
+        self.unless(served == ((set(REGIONS), True) if is_one_of_many else (set(), False)), f'places are served by {places}')
         depth, age = self.one('ScaledObject', 'haul-worker')['spec']['triggers']
         recorded = set(re.findall(r'record: (\S+)', text('deploy/prometheus/rules/recording.yml')))
         for trigger in (depth, age):
@@ -214,5 +255,21 @@ class Cluster:
             self.unless(trigger['metadata']['ignoreNullValues'] == 'false', 'no answer is taken for an empty queue')
         self.unless((depth['metricType'], age['metricType']) == ('AverageValue', 'Value'), 'depth is shared by workers, age is not')
         self.unless(depth['metadata']['threshold'] == worker['HAUL_SLOTS'], 'a worker has another number of slots than it is counted for')
-        route = self.one('HTTPRoute', 'haul')
-        self.unless(route['metadata']['annotations']['external-dns.alpha.kubernetes.io/set-identifier'] == region, 'its record is that of another region')
+        record = self.one('HTTPRoute', 'haul')['metadata'].get('annotations', {}).get('external-dns.alpha.kubernetes.io/set-identifier')
+        self.unless(record == (region if is_one_of_many else None), f'its record is that of {record}')
+
+    def check_next(self):
+        """The worker on trial is one as the others, of an image of its own, and scaled by nobody."""
+
+        def apart(spec):
+            """Takes away what makes the difference."""
+            pod = spec['template']
+            tracks = spec['selector']['matchLabels'].pop('track'), pod['metadata']['labels'].pop('track')
+            return tracks, spec.pop('replicas', None), pod['spec']['containers'][0].pop('image')
+
+        worker, trial = (copy.deepcopy(self.one('Deployment', name)['spec']) for name in ('haul-worker', 'haul-worker-next'))
+        tracks, _, _ = apart(worker)
+        self.unless(tracks == ('stable', 'stable'), f'workers are {tracks}')
+        own = apart(trial)
+        self.unless(own == (('next', 'next'), 1, f"{NEXT['newName']}:{NEXT['newTag']}"), f'the worker on trial is {own}')
+        self.unless(worker == trial, 'the worker on trial differs in more than its image from those it is held against')
