@@ -10,10 +10,13 @@ use super::Browser;
 use crate::processes::PATIENCE;
 
 /// Everything that has moved without the person's doing, since the page was opened: the sum of the scores that web.dev
-/// calls layout shift.
+/// calls layout shift. What follows a press within half a second is the person's doing; so is what follows the answer to an
+/// order, which a busy machine gives later than that.
 const SHIFTS: &str = "const seen = new PerformanceObserver(() => {}); \
     seen.observe({ type: 'layout-shift', buffered: true }); \
-    return seen.takeRecords().filter((one) => !one.hadRecentInput).map((one) => ({ \
+    const orders = performance.getEntriesByType('resource').filter(({ name }) => name.endsWith('/api/v1/downloads')); \
+    const follows = (one) => orders.some(({ responseEnd: at }) => one.startTime >= at && one.startTime < at + 500); \
+    return seen.takeRecords().filter((one) => !one.hadRecentInput && !follows(one)).map((one) => ({ \
         value: one.value, \
         of: one.sources.map(({ node, previousRect: from, currentRect: to }) => \
             `${node?.nodeName}#${node?.id} ${node?.parentNode?.className ?? ''} ${from.y}+${from.height} to ${to.y}+${to.height}`) }))";

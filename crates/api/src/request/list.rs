@@ -42,7 +42,7 @@ pub fn read_list(body: &Node, rules: &Rules, signs: bool) -> Result<ListOrder, A
         fields.fault("limit", "can't be said together with range");
     }
     let options = fields.take_object("options", |options| {
-        if options.take_node("playlist_index").is_some() {
+        if options.take_node("playlist_index").is_some_and(|node| whole(node, 1, 1).is_err()) {
             options.fault("playlist_index", "is each entry's own; range says which entries");
         }
         let webhook = read_webhook(options, &rules.egress, signs);
@@ -93,7 +93,10 @@ mod tests {
             assert_eq!((order.entries, order.is_range), (entries, is_range), "{more}");
             assert_eq!(order.options.expires_in, 86_400, "{more}");
         }
-        let order = read(r#"{"url": "https://a.example/#x", "options": {"format": "mp3", "expires_in": 60}}"#).unwrap();
+        let order = read(
+            r#"{"url": "https://a.example/#x", "options": {"format": "mp3", "expires_in": 60, "playlist_index": 1}}"#,
+        )
+        .unwrap();
         assert_eq!((order.url.as_str(), order.options.expires_in), ("https://a.example/#x", 60));
         assert_eq!(serde_json::to_value(order.options.format).unwrap(), "mp3");
     }
@@ -117,7 +120,7 @@ mod tests {
             (r#"{"url": "https://a.example/", "range": {"start": 5, "end": 105}}"#, "invalid_request /range/end"),
             (r#"{"url": "https://a.example/", "options": []}"#, "invalid_request /options"),
             (
-                r#"{"url": "https://a.example/", "options": {"url": "https://b.example/", "playlist_index": 1}}"#,
+                r#"{"url": "https://a.example/", "options": {"url": "https://b.example/", "playlist_index": 2}}"#,
                 "invalid_request /options/playlist_index /options/url",
             ),
             (

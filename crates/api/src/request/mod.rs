@@ -254,9 +254,8 @@ fn read_webhook(
     egress: &EgressPolicy,
     signs: bool,
 ) -> Result<Option<Webhook>, Option<UrlRefusal>> {
-    let before = fields.fault_count();
     let Some(read) = fields.take_object("webhook", |inner| read_url(inner, egress)) else { return Ok(None) };
-    if !signs && fields.fault_count() == before {
+    if !signs {
         fields.fault("webhook", UNSIGNED);
         return Err(None);
     }

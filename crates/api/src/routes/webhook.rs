@@ -47,7 +47,7 @@ struct AttemptView {
     status: Option<u16>,
     /// Why it was in vain: `status`, `redirect`, `egress_denied`, `unresolved`, `unreachable`, `broken`, `timeout`, `unsigned`.
     error: Option<String>,
-    duration_ms: u64,
+    duration_seconds: f64,
 }
 
 /// What became of a download's webhook.
@@ -124,6 +124,6 @@ impl WebhookView {
 impl AttemptView {
     fn of(attempt: Attempt) -> Self {
         let Attempt { at, status, error, duration_ms } = attempt;
-        Self { at: time(at), status, error, duration_ms }
+        Self { at: time(at), status, error, duration_seconds: duration_ms as f64 / 1000.0 }
     }
 }

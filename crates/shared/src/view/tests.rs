@@ -182,6 +182,20 @@ fn a_completed_job_can_be_fetched_under_the_name_its_client_chose() {
     assert_eq!(shown_to(&job(completed), request, false)["result"]["filename"], "x-y.mp4");
 }
 
+/// Fault: who asked at the end, and not before, was told of no byte.
+#[test]
+fn the_end_of_a_download_tells_its_bytes() {
+    let (artifact, bytes) = (artifact(), json!(artifact().size_bytes));
+    let ends = [
+        JobState::Completed { artifact: artifact.clone(), finished: at(), expires: at() },
+        JobState::Expired { artifact: Some(artifact), finished: at(), at: at() },
+    ];
+    for end in ends {
+        let progress = &shown(end)["progress"];
+        assert_eq!((&progress["downloaded_bytes"], &progress["total_bytes"]), (&bytes, &bytes));
+    }
+}
+
 #[test]
 fn an_expired_job_shows_what_there_was_and_leads_nowhere() {
     let object = ObjectKey::new(JobId::new(), Fence(1), "mp4").subtitles(0);
