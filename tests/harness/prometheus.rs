@@ -44,7 +44,7 @@ impl Prometheus {
             ("scrape_interval: 15s", "scrape_interval: 1s".to_owned()),
             ("evaluation_interval: 15s", "evaluation_interval: 1s".to_owned()),
             ("\"127.0.0.1:8080\"", format!("\"{api}\"")),
-            ("\"127.0.0.1:9091\"", format!("\"{worker}\"")),
+            ("\"127.0.0.1:9091\", \"127.0.0.1:9092\"", format!("\"{worker}\"")),
             ("[rules/*.yml]", format!("[\"{}/rules/*.yml\"]", folder().display())),
         ] {
             ensure!(told.contains(theirs), "the configuration has no {theirs}");

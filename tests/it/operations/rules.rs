@@ -41,7 +41,7 @@ fn each_alert_says_how_bad_it_is_what_happens_and_where_to_read_on() -> Result<(
             assert!(named(rule, needed).next().is_some_and(|text| text.len() > 10), "{name} has no {needed}");
         }
         let page = format!("docs/OPERATIONS.md#{}", name.to_lowercase());
-        assert_eq!(named(rule, "runbook_url: ").next(), Some(page.as_str()), "{name}");
+        assert_eq!(named(rule, "runbook: ").next(), Some(page.as_str()), "{name}");
     }
     Ok(())
 }
