@@ -1,7 +1,8 @@
 """journey: docker-compose.yml from its first start to an update in place, without Docker (machine.py).
 
 One POST, one link, one scrape; who reaches whom; a second start that changes nothing; a key made anew; API and workers replaced; a
-worker that is killed; Prometheus, which finds them by their names; then the edge, with TLS, as clients of other addresses see it.
+worker that is killed; Prometheus, which finds them by their names, and is found where Grafana stands; then the edge, with TLS, as
+clients of other addresses see it.
 usage: tests/compose/run
 """
 
@@ -14,8 +15,11 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from email.message import Message
 from pathlib import Path
+
+from ruamel.yaml import YAML
 
 from machine import Image, Machine, World, number, say, sh, until, which
 from model import TOP
@@ -218,17 +222,29 @@ def a_worker_dies(machine: Machine) -> None:
 
 
 def each_is_read(machine: Machine) -> None:
+    """Whoever is found is read: what Prometheus finds and does not reach is told as down, and somebody is called."""
     machine.up({}, ("observe",))
+    expected = {("haul-api", "up"): 1, ("haul-worker", "up"): 3}
 
-    def up() -> dict[str, int]:
+    def seen() -> list[dict] | None:
         targets = json.loads(ask("GET", "http://127.0.0.1:9090/api/v1/targets")[2])["data"]["activeTargets"]
-        jobs = [target["labels"]["job"] for target in targets if target["health"] == "up"]
-        return {job: jobs.count(job) for job in jobs}
+        jobs = {target["labels"]["job"] for target in targets}
+        return targets if len(targets) >= 4 and len(jobs) == 2 and all(it["health"] != "unknown" for it in targets) else None
 
-    until("one API and three workers are read", lambda: up() == {"haul-api": 1, "haul-worker": 3})
+    targets = until("one API and three workers are found", seen)
+    found = Counter((target["labels"]["job"], target["health"]) for target in targets)
+    hold(found == expected, f"read are {[(it['scrapeUrl'], it['health'], it['lastError']) for it in targets]}")
     groups = json.loads(ask("GET", "http://127.0.0.1:9090/api/v1/rules")[2])["data"]["groups"]
     hold({"haul-queue", "haul-processes-alerts"} <= {group["name"] for group in groups}, "Prometheus does not know the rules")
-    say("Prometheus reads the API and each of three workers")
+
+    # Grafana is not here, but where it stands its source of data has an answer
+    grafana = machine.place("grafana", Image("472:0"))
+    [source] = YAML(typ="safe").load(grafana.run("cat", "/etc/grafana/provisioning/datasources/prometheus.yml").stdout)["datasources"]
+    said = grafana.run("curl", "-sS", "--max-time", "5", f"{source['url']}/api/v1/query?query=count(up==1)")
+    hold(said.returncode == 0, f"Grafana at {source['url']}: {said.stderr}")
+    [count] = json.loads(said.stdout)["data"]["result"]
+    hold(count["value"][1] == "4", f"Grafana would show {count}")
+    say("Prometheus reads the API and each of three workers, and Grafana's questions reach it")
 
 
 class Visitor:

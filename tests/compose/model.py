@@ -67,6 +67,13 @@ class Compose:
         from_file = dict(self.variables) if "env_file" in it else {}
         return from_file | it.get("environment", {})
 
+    def joins(self, service: str) -> dict[str, list[str]]:
+        """Its networks, in the order in which Docker asks them for a name (Moby's `Endpoint.Less`), each with the names it has there itself."""
+        given = self.all[service].get("networks", {})
+        given = {name: more or {} for name, more in given.items()} if isinstance(given, dict) else dict.fromkeys(given, {})
+        order = sorted(given, key=lambda name: (-given[name].get("gw_priority", 0), self.networks[name].get("internal", False), name))
+        return {name: [service, *given[name].get("aliases", [])] for name in order}
+
     def mounts(self, service: str) -> list[tuple[str, str, bool]]:
         """Source, target, and whether it is read-only; a source of this tree begins with a dot."""
         found = []
