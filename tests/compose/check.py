@@ -9,7 +9,7 @@ import sys
 
 from ruamel.yaml import YAML
 
-from model import TOP, Compose, env_example, seconds, size
+from model import TOP, Compose, env_example, fixed_in_compose, seconds, size
 
 WORKERS = {"worker"}
 WAY_OUT = WORKERS | {"edge"}
@@ -161,12 +161,10 @@ def every_knob_is_explained(file: Compose) -> None:
             hold(defaults == {explained[name]}, f"{name}: is {defaults} here, and {explained[name]} in .env.example")
     unused = {name for name in explained if not name.startswith(("HAUL_", "COMPOSE_"))} - set(file.knobs)
     hold(not unused, f".env.example explains {unused}, which nobody reads")
-    # what is set in .env has to arrive: a variable with a value of the file's own cannot be changed, and each such is known here
+    # what is set in .env has to arrive, but for what the file says for good; .env.example tells which these are
     fixed = {name for it in file.all.values() if "env_file" in it for name in it.get("environment", {})} - set(file.knobs)
-    ours = {"HAUL_REDIS_URL", "HAUL_CACHE_REDIS_URL", "HAUL_STORAGE", "HAUL_S3_BUCKET", "HAUL_S3_ENDPOINT", "HAUL_S3_REGION",
-            "HAUL_S3_PATH_STYLE", "HAUL_LISTEN", "HAUL_ADMIN_LISTEN", "HAUL_OPEN", "HAUL_WORKER_LISTEN", "HAUL_WORK_DIR",
-            "AWS_SHARED_CREDENTIALS_FILE"}
-    hold(fixed == ours, f"set for good are {fixed ^ ours} beside what is known here")
+    told = fixed_in_compose()
+    hold(fixed == told, f"docker-compose.yml sets for good what .env.example does not tell, or the other way round: {fixed ^ told}")
 
 
 def lives_are_read_as_haul_reads_them(_: Compose) -> None:

@@ -109,6 +109,12 @@ def env_example() -> dict[str, str]:
     return {found[1]: found[2] for found in assigned if found}
 
 
+def fixed_in_compose() -> set[str]:
+    """Every variable of which the head of `.env.example` tells that docker-compose.yml sets it, whatever `.env` says."""
+    head = (TOP / ".env.example").read_text().split("\n\n")[0]
+    return set(re.findall(r"\b[A-Z][A-Z0-9]*_[A-Z0-9_]+\b", head))
+
+
 def seconds(text: str) -> int:
     units = {"h": 3600, "m": 60, "s": 1}
     return sum(int(count) * units[unit] for count, unit in re.findall(r"(\d+)([hms])", text))
