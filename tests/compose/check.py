@@ -11,11 +11,11 @@ from ruamel.yaml import YAML
 
 from model import TOP, Compose, env_example, fixed_in_compose, seconds, size
 
-WORKERS = {"worker"}
+WORKERS = {"worker", "worker-next"}
 WAY_OUT = WORKERS | {"edge"}
 PARTS = {"redis", "cache", "store"}
 # who asks for whom, by the names that it is told
-ASKS = {"api": PARTS, "worker": PARTS, "prometheus": {"apis", "workers"}, "grafana": {"metrics"}, "edge": {"api", "garage"}}
+ASKS = {"api": PARTS, "worker": PARTS, "worker-next": PARTS, "prometheus": {"apis", "workers"}, "grafana": {"metrics"}, "edge": {"api", "garage"}}
 ONCE = {"prepare", "bucket"}
 CAPABILITIES = {"prepare": ["CHOWN"], "edge": ["NET_BIND_SERVICE"]}
 # what Haul takes for a duration, and what it does not (the crate jiff reads it; each was asked of `haul-api doctor`)

@@ -46,6 +46,7 @@ def images() -> dict[str, Image]:
     return {
         "api": Image("10001:10001", ["haul-api"], ours),
         "worker": worker,
+        "worker-next": worker,
         "prepare": worker,
         "bucket": worker,
         "redis": server,
@@ -232,16 +233,16 @@ def a_worker_dies(machine: Machine) -> None:
 
 
 def each_is_read(machine: Machine) -> None:
-    """Whoever is found is read: what Prometheus finds and does not reach is told as down, and somebody is called."""
-    machine.up({}, ("observe",))
-    expected = {("haul-api", "up"): 1, ("haul-worker", "up"): 3}
+    """With a worker on trial. Whoever is found is read: what Prometheus finds and does not reach is told as down, and somebody is called."""
+    machine.up({}, ("observe", "next"))
+    expected = {("haul-api", "up"): 1, ("haul-worker", "up"): 4}
 
     def seen() -> list[dict] | None:
         targets = json.loads(ask("GET", "http://127.0.0.1:9090/api/v1/targets")[2])["data"]["activeTargets"]
         jobs = {target["labels"]["job"] for target in targets}
-        return targets if len(targets) >= 4 and len(jobs) == 2 and all(it["health"] != "unknown" for it in targets) else None
+        return targets if len(targets) >= 5 and len(jobs) == 2 and all(it["health"] != "unknown" for it in targets) else None
 
-    targets = until("one API and three workers are found", seen)
+    targets = until("one API and four workers are found", seen)
     found = Counter((target["labels"]["job"], target["health"]) for target in targets)
     hold(found == expected, f"read are {[(it['scrapeUrl'], it['health'], it['lastError']) for it in targets]}")
     groups = json.loads(ask("GET", "http://127.0.0.1:9090/api/v1/rules")[2])["data"]["groups"]
@@ -253,8 +254,8 @@ def each_is_read(machine: Machine) -> None:
     said = grafana.run("curl", "-sS", "--max-time", "5", f"{source['url']}/api/v1/query?query=count(up==1)")
     hold(said.returncode == 0, f"Grafana at {source['url']}: {said.stderr}")
     [count] = json.loads(said.stdout)["data"]["result"]
-    hold(count["value"][1] == "4", f"Grafana would show {count}")
-    say("Prometheus reads the API and each of three workers, and Grafana's questions reach it")
+    hold(count["value"][1] == "5", f"Grafana would show {count}")
+    say("Prometheus reads the API, each of three workers and the one on trial, and Grafana's questions reach it")
 
 
 class Visitor:

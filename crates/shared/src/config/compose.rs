@@ -40,7 +40,7 @@ pub(super) const KNOBS: &[Knob] = &[
     knob(
         "COMPOSE_PROFILES",
         "",
-        "What is started beside the service, separated by commas: `observe` (Prometheus and Grafana), `edge` (Caddy, with TLS and names).",
+        "What is started beside the service, separated by commas: `observe` (Prometheus and Grafana), `edge` (Caddy, with TLS and names), `next` (one worker of `WORKER_IMAGE_NEXT`).",
     ),
     knob("WORKERS", "2", "How many workers there are."),
     knob("API_PORT", "8080", "Port of the API on 127.0.0.1."),
@@ -115,6 +115,11 @@ pub(super) const KNOBS: &[Knob] = &[
         "WORKER_IMAGE",
         "haul-worker",
         "Image of a worker. Built here where it is missing; another one is fetched by `docker compose pull`.",
+    ),
+    knob(
+        "WORKER_IMAGE_NEXT",
+        "haul-worker-next",
+        "Image of the one worker of the profile `next`, which tries another yt-dlp beside the others. Built here where it is missing; another one is fetched by `docker compose pull`.",
     ),
     knob("REDIS_IMAGE", "docker.io/library/redis:7-bookworm", "Image of both Redis."),
     knob("GARAGE_IMAGE", "docker.io/dxflrs/garage:v2.5.0", "Image of the store."),
