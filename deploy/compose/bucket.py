@@ -30,6 +30,8 @@ LONGEST = {"HAUL_JOB_TIMEOUT": "1h"}
 UNITS = (3600, 60, 1, Fraction(1, 1000))
 NAMES = ("h|hrs?|hours?", "m|mins?|minutes?", "s|secs?|seconds?", "ms|msecs?|millis?|milliseconds?")
 COUNT = r"\d+(?:[.,]\d+)?"
+# the names in Garage of the two keys: every other one is an operator's
+KEYS = {"api": "haul-api", "worker": "haul-worker"}
 
 
 def say(what: str) -> None:
@@ -94,7 +96,7 @@ def allow(bucket_id: str, who: str, may_write: bool) -> str:
     except Refused as refused:
         if refused.status != 404:
             raise
-        pair = {"accessKeyId": key, "secretAccessKey": file["default"]["aws_secret_access_key"], "name": f"haul-{who}"}
+        pair = {"accessKeyId": key, "secretAccessKey": file["default"]["aws_secret_access_key"], "name": KEYS[who]}
         try:
             ask("ImportKey", pair)
         except Refused as refused:
@@ -109,9 +111,9 @@ def allow(bucket_id: str, who: str, may_write: bool) -> str:
 
 
 def forget_others(bucket_id: str, ours: set[str]) -> None:
-    """A key whose secret was made anew opens nothing any more, and neither does a link that it has signed."""
+    """A key of ours whose secret was made anew opens nothing any more, and neither does a link that it has signed."""
     for key in ask("GetBucketInfo", id=bucket_id)["keys"]:
-        if key["name"].startswith("haul-") and key["accessKeyId"] not in ours:
+        if key["name"] in KEYS.values() and key["accessKeyId"] not in ours:
             try:
                 ask("DeleteKey", {}, id=key["accessKeyId"])
             except Refused as refused:

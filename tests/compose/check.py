@@ -7,9 +7,15 @@ import os
 import re
 import sys
 
-from model import TOP, Compose, env_example, seconds, size
+from ruamel.yaml import YAML
 
-WAY_OUT = {"worker", "edge"}
+from model import TOP, Compose, env_example, fixed_in_compose, seconds, size
+
+WORKERS = {"worker", "worker-next"}
+WAY_OUT = WORKERS | {"edge"}
+PARTS = {"redis", "cache", "store"}
+# who asks for whom, by the names that it is told
+ASKS = {"api": PARTS, "worker": PARTS, "worker-next": PARTS, "prometheus": {"apis", "workers"}, "grafana": {"metrics"}, "edge": {"api", "garage"}}
 ONCE = {"prepare", "bucket"}
 CAPABILITIES = {"prepare": ["CHOWN"], "edge": ["NET_BIND_SERVICE"]}
 # what Haul takes for a duration, and what it does not (the crate jiff reads it; each was asked of `haul-api doctor`)
@@ -85,13 +91,29 @@ def only_some_have_a_way_out(file: Compose) -> None:
     for name in "redis", "cache":
         hold(file.all[name]["networks"] == ["inside"], f"{name}: is in another network than inside")
     insiders = {name for name, it in file.all.items() if "inside" in it.get("networks", [])}
-    hold(insiders == {"api", "worker", "redis", "cache", "garage"}, f"inside are {insiders}")
+    hold(insiders == {"api", "redis", "cache", "garage"} | WORKERS, f"inside are {insiders}")
     hold(set(file.all["edge"]["networks"]) == {"front", "outside"}, "edge: reaches more than what it leads to")
     for network in "doors", "outside":
         options = file.networks[network]["driver_opts"]
         hold(options.get("com.docker.network.bridge.enable_icc") == "false", f"{network}: its members reach each other")
     front = file.networks["front"]["ipam"]["config"][0]["subnet"]
     hold(file.environment("api")["HAUL_TRUSTED_PROXIES"] == front, "api: believes others than the network of the edge")
+
+
+def each_is_found_where_it_answers(file: Compose) -> None:
+    """Docker looks a name up in one network after the other, `doors` before those that are internal, and ends at the first that has it."""
+    asks = {name: {found[1] for value in file.environment(name).values() if (found := re.match(r"\w+://([a-z][a-z-]*):\d", value))} for name in file.all}
+    read = YAML(typ="safe")
+    for job in read.load(TOP / "deploy/prometheus/compose.yml")["scrape_configs"]:
+        asks["prometheus"] |= {name for it in job["dns_sd_configs"] for name in it["names"]}
+    sources = read.load(TOP / "deploy/grafana/provisioning/datasources/prometheus.yml")["datasources"]
+    asks["grafana"] |= {re.fullmatch(r"http://([a-z]+):\d+", it["url"])[1] for it in sources}
+    asks["edge"] |= set(re.findall(r"reverse_proxy ([a-z]+):\d", (TOP / "deploy/edge/Caddyfile").read_text()))
+    hold({name: names for name, names in asks.items() if names} == ASKS, f"who asks for whom is {asks}")
+    for asker, names in asks.items():
+        for name in names:
+            known = [network for network in file.joins(asker) if any(name in file.joins(other).get(network, []) for other in file.all)]
+            hold(len(known) == 1 and file.networks[known[0]].get("internal"), f"{asker}: looks for {name} in {known}")
 
 
 def all_is_published_on_loopback(file: Compose) -> None:
@@ -125,7 +147,7 @@ def no_secret_is_written_down(file: Compose) -> None:
         for variable, value in file.environment(name).items():
             is_secret = re.search(r"SECRET|PASSWORD|TOKEN|ACCESS_KEY", variable) and not variable.endswith(("_FILE", "_CREATION"))
             hold(not is_secret, f"{name}: {variable} is in its environment")
-    readers = {"api-secrets": {"api", "bucket"}, "worker-secrets": {"worker", "bucket"}, "store-secrets": {"garage", "bucket"}}
+    readers = {"api-secrets": {"api", "bucket"}, "worker-secrets": WORKERS | {"bucket"}, "store-secrets": {"garage", "bucket"}}
     for volume, known in readers.items():
         read_by = {name for name in file.all if any(source == volume for source, _, _ in file.mounts(name))}
         hold(read_by == known | {"prepare"}, f"{volume}: is read by {read_by}")
@@ -139,12 +161,10 @@ def every_knob_is_explained(file: Compose) -> None:
             hold(defaults == {explained[name]}, f"{name}: is {defaults} here, and {explained[name]} in .env.example")
     unused = {name for name in explained if not name.startswith(("HAUL_", "COMPOSE_"))} - set(file.knobs)
     hold(not unused, f".env.example explains {unused}, which nobody reads")
-    # what is set in .env has to arrive: a variable with a value of the file's own cannot be changed, and each such is known here
+    # what is set in .env has to arrive, but for what the file says for good; .env.example tells which these are
     fixed = {name for it in file.all.values() if "env_file" in it for name in it.get("environment", {})} - set(file.knobs)
-    ours = {"HAUL_REDIS_URL", "HAUL_CACHE_REDIS_URL", "HAUL_STORAGE", "HAUL_S3_BUCKET", "HAUL_S3_ENDPOINT", "HAUL_S3_REGION",
-            "HAUL_S3_PATH_STYLE", "HAUL_LISTEN", "HAUL_ADMIN_LISTEN", "HAUL_OPEN", "HAUL_WORKER_LISTEN", "HAUL_WORK_DIR",
-            "AWS_SHARED_CREDENTIALS_FILE"}
-    hold(fixed == ours, f"set for good are {fixed ^ ours} beside what is known here")
+    told = fixed_in_compose()
+    hold(fixed == told, f"docker-compose.yml sets for good what .env.example does not tell, or the other way round: {fixed ^ told}")
 
 
 def lives_are_read_as_haul_reads_them(_: Compose) -> None:
@@ -164,8 +184,8 @@ def lives_are_read_as_haul_reads_them(_: Compose) -> None:
 def main() -> None:
     file = Compose()
     for check in (each_is_confined, each_image_comes_from_one_place, each_says_how_it_is, only_some_have_a_way_out,
-                  all_is_published_on_loopback, the_default_is_what_is_promised, no_secret_is_written_down, every_knob_is_explained,
-                  lives_are_read_as_haul_reads_them):
+                  each_is_found_where_it_answers, all_is_published_on_loopback, the_default_is_what_is_promised, no_secret_is_written_down,
+                  every_knob_is_explained, lives_are_read_as_haul_reads_them):
         check(file)
     for fault in faults:
         print(f"check: {fault}", file=sys.stderr)

@@ -51,7 +51,7 @@ class Image:
 class Container:
     def __init__(self, machine: "Machine", service: str, name: str) -> None:
         self.machine, self.service, self.name = machine, service, name
-        self.spec, self.image = machine.file.all[service], machine.images[service]
+        self.spec, self.image, self.joins = machine.file.all[service], machine.images[service], machine.file.joins(service)
         self.process: subprocess.Popen | None = None
         self.addresses: dict[str, str] = {}
         self.hosts = machine.work / "names" / name
@@ -69,7 +69,7 @@ class Container:
             sh(*inside, "ip", "link", "set", "lo", "up")
             for setting, value in self.spec.get("sysctls", {}).items():
                 sh(*inside, "sh", "-c", f"echo {value} > /proc/sys/{setting.replace('.', '/')}")
-            for network in self.spec.get("networks", []):
+            for network in self.joins:
                 machine.networks[network].join(self)
             known = [self.hosts, *([machine.world.names] if any(map(machine.file.leads_out, self.addresses)) else [])]
             self.names = subprocess.Popen([*inside, sys.executable, str(Path(__file__).with_name("names.py")), *known], stdout=subprocess.PIPE)
@@ -141,6 +141,8 @@ class Container:
             self.process.kill()
 
     def remove(self) -> None:
+        while self.addresses:
+            self.machine.networks[self.addresses.popitem()[0]].leave(self)
         if self.names:
             self.names.kill()
             self.names.wait()
@@ -176,10 +178,19 @@ class Network:
         if not self.spec.get("internal"):
             sh(*inside, "route", "replace", "default", "via", str(self.gateway))
         container.addresses[self.name] = str(address)
-        self.members = [member for member in self.members if member.holder.poll() is None] + [container]
+        self.members.append(container)
+        self.tell()
+
+    def leave(self, container: Container) -> None:
+        self.members.remove(container)
+        self.tell()
+
+    def tell(self) -> None:
+        """Each member of all that it may ask for, network by network: the first that has a name answers for all."""
         for member in self.members:
-            networks = [self.machine.networks[network] for network in member.addresses]
-            known = [f"{other.addresses[network.name]} {other.service}\n" for network in networks for other in network.members]
+            networks = [self.machine.networks[network] for network in member.joins if network in member.addresses]
+            known = [f"{network.name} {other.addresses[network.name]} {name}\n"
+                     for network in networks for other in network.members for name in other.joins[network.name]]
             new = member.hosts.with_suffix(".new")
             new.write_text("".join(known))
             new.rename(member.hosts)
@@ -226,6 +237,12 @@ class Machine:
                 until(f"{container.name} is healthy", container.is_healthy)
         for port in spec.get("ports", []):
             self.publish(port, made[0])
+
+    def place(self, service: str, image: Image) -> Container:
+        """A container in which nothing runs: what stands there of a service of which there is no program here."""
+        self.images[service] = image
+        self.containers[service] = [Container(self, service, f"{service}-1")]
+        return self.containers[service][0]
 
     def down(self, service: str) -> list[int]:
         """Stops all of a service, at once as Compose does."""

@@ -67,6 +67,13 @@ class Compose:
         from_file = dict(self.variables) if "env_file" in it else {}
         return from_file | it.get("environment", {})
 
+    def joins(self, service: str) -> dict[str, list[str]]:
+        """Its networks, in the order in which Docker asks them for a name (Moby's `Endpoint.Less`), each with the names it has there itself."""
+        given = self.all[service].get("networks", {})
+        given = {name: more or {} for name, more in given.items()} if isinstance(given, dict) else dict.fromkeys(given, {})
+        order = sorted(given, key=lambda name: (-given[name].get("gw_priority", 0), self.networks[name].get("internal", False), name))
+        return {name: [service, *given[name].get("aliases", [])] for name in order}
+
     def mounts(self, service: str) -> list[tuple[str, str, bool]]:
         """Source, target, and whether it is read-only; a source of this tree begins with a dot."""
         found = []
@@ -100,6 +107,12 @@ def env_example() -> dict[str, str]:
     lines = (TOP / ".env.example").read_text().splitlines()
     assigned = (re.fullmatch(r"#([A-Z][A-Z0-9_]*)=(.*)", line) for line in lines)
     return {found[1]: found[2] for found in assigned if found}
+
+
+def fixed_in_compose() -> set[str]:
+    """Every variable of which the head of `.env.example` tells that docker-compose.yml sets it, whatever `.env` says."""
+    head = (TOP / ".env.example").read_text().split("\n\n")[0]
+    return set(re.findall(r"\b[A-Z][A-Z0-9]*_[A-Z0-9_]+\b", head))
 
 
 def seconds(text: str) -> int:

@@ -1,7 +1,7 @@
 //! What `docker-compose.yml` asks of `.env` beside the variables of the processes. No process reads it.
 //!
 //! Kept here so that `.env.example` explains everything that may stand in `.env`, from one place ([`super::render`]).
-//! `tests/compose/check.py` holds this table against the file, name by name and default by default.
+//! `tests/compose/check.py` holds both tables against the file, name by name and default by default.
 
 /// A variable of `docker-compose.yml`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,12 +18,29 @@ const fn knob(name: &'static str, default: &'static str, doc: &'static str) -> K
     Knob { name, default, doc }
 }
 
-/// All of them.
+/// What the file says itself, whatever `.env` says: where its own parts are reached, and what its API may be.
+pub(super) const FIXED: &[&str] = &[
+    "HAUL_LISTEN",
+    "HAUL_ADMIN_LISTEN",
+    "HAUL_WORKER_LISTEN",
+    "HAUL_OPEN",
+    "HAUL_WORK_DIR",
+    "HAUL_REDIS_URL",
+    "HAUL_CACHE_REDIS_URL",
+    "HAUL_STORAGE",
+    "HAUL_S3_BUCKET",
+    "HAUL_S3_ENDPOINT",
+    "HAUL_S3_REGION",
+    "HAUL_S3_PATH_STYLE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+];
+
+/// All that it asks for.
 pub(super) const KNOBS: &[Knob] = &[
     knob(
         "COMPOSE_PROFILES",
         "",
-        "What is started beside the service, separated by commas: `observe` (Prometheus and Grafana), `edge` (Caddy, with TLS and names).",
+        "What is started beside the service, separated by commas: `observe` (Prometheus and Grafana), `edge` (Caddy, with TLS and names), `next` (one worker of `WORKER_IMAGE_NEXT`).",
     ),
     knob("WORKERS", "2", "How many workers there are."),
     knob("API_PORT", "8080", "Port of the API on 127.0.0.1."),
@@ -98,6 +115,11 @@ pub(super) const KNOBS: &[Knob] = &[
         "WORKER_IMAGE",
         "haul-worker",
         "Image of a worker. Built here where it is missing; another one is fetched by `docker compose pull`.",
+    ),
+    knob(
+        "WORKER_IMAGE_NEXT",
+        "haul-worker-next",
+        "Image of the one worker of the profile `next`, which tries another yt-dlp beside the others. Built here where it is missing; another one is fetched by `docker compose pull`.",
     ),
     knob("REDIS_IMAGE", "docker.io/library/redis:7-bookworm", "Image of both Redis."),
     knob("GARAGE_IMAGE", "docker.io/dxflrs/garage:v2.5.0", "Image of the store."),

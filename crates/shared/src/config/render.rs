@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::compose::KNOBS;
+use super::compose::{FIXED, KNOBS};
 use super::vars::{ALL, Group, Process, Var};
 
 /// `.env.example`: every variable, commented out, at its default; those of the processes, then those of `docker-compose.yml`.
@@ -10,9 +10,12 @@ use super::vars::{ALL, Group, Process, Var};
 pub fn env_example() -> String {
     let mut out = String::from(
         "# Every variable of Haul at its default. Copy to .env, remove the # of what you change.\n\
-         # Made from the tables in crates/shared/src/config; a test keeps it so. docker-compose.yml reads .env too, and\n\
-         # says some of this itself: where its own parts are reached, and what its API may be.\n",
+         # Made from the tables in crates/shared/src/config; a test keeps it so. docker-compose.yml reads .env too.\n",
     );
+    let fixed = format!("These it sets itself, whatever .env says: {}.", FIXED.join(", "));
+    for line in wrap(&fixed, 110) {
+        let _ = writeln!(out, "# {line}");
+    }
     for group in Group::ALL {
         let _ = write!(out, "\n# --- {} ---\n", group.title());
         for var in of_group(group) {
