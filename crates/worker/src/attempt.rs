@@ -208,7 +208,8 @@ async fn settle(
             }
         }
         (None | Some(StopReason::Cancelled), Outcome::Failed(failure)) => {
-            if lease.kind == Kind::Download && failure.kind == FailureKind::StorageUnavailable {
+            let may_be_the_store = matches!(failure.kind, FailureKind::StorageUnavailable | FailureKind::DiskFull);
+            if lease.kind == Kind::Download && may_be_the_store {
                 ctx.storage_watch.failed().await;
             }
             let delay = ctx.config.retry.delay(leased.attempt, failure.retry_after);

@@ -1,7 +1,8 @@
 //! Thumbnails: made once their jobs are completed, so that nobody waits for a result because of its picture.
 //!
 //! Decides when: in the order of completion, on half of the cores, and after the downloads, which have the slots and, by the
-//! niceness of the program, the cores. What a picture is made of stays in scratch until then, within a bound; where that is
+//! niceness of the program, the cores. Pictures that somebody looks for (`pipeline::picture`) have the other half, and give way
+//! to nobody. What a picture is made of stays in scratch until then, within a bound; where that is
 //! reached, a job goes without: none waits for the pictures of others. What was not made in time is not made any more: the
 //! API tells until when it may come.
 //!
@@ -33,13 +34,15 @@ use crate::shape::{self, Lane};
 
 /// After the completion of its job, a thumbnail may come for so long: as a rule that takes a tenth of a second, but others
 /// go before it who may want all processors.
-pub const COMING: Duration = Duration::from_secs(120);
+pub const COMING: Duration = Duration::from_secs(60);
 /// What the worker takes of that. The rest is for its last word.
-const MADE_WITHIN: Duration = Duration::from_secs(110);
+const MADE_WITHIN: Duration = Duration::from_secs(52);
 /// For the word that it is there, or will not come.
 const TOLD_WITHIN: Duration = Duration::from_secs(5);
 /// For one run of ffmpeg. Who has less left than this does not wait for a turn: the lane serves who still has time.
-pub const RUN_WITHIN: Duration = Duration::from_secs(40);
+const RUN_WITHIN: Duration = Duration::from_secs(25);
+/// The same of a picture that somebody looks for, which gives way to nobody.
+const LOOK_WITHIN: Duration = Duration::from_secs(10);
 /// MiB of scratch in which pictures to come have what they are made of.
 const MOST_MIB: u32 = 1024;
 /// MiB that each counts for, for the picture of its site, before its medium: there are never more than 64 of them.
@@ -134,9 +137,9 @@ impl Thumbnails {
         timeout_at(end - RUN_WITHIN, self.lane.enter()).await.ok()
     }
 
-    /// The turn of a picture that somebody looks for.
+    /// The same for a picture that somebody looks for.
     pub async fn turn_of_look(&self, end: Instant) -> Option<shape::Place<'_>> {
-        timeout_at(end, self.looked_for.enter()).await.ok()
+        timeout_at(end - LOOK_WITHIN, self.looked_for.enter()).await.ok()
     }
 
     /// Ends those under way: the worker stops.
@@ -266,7 +269,7 @@ mod tests {
         let first = thumbnails.turn(now + plenty).await.expect("the lane is free");
         let second = thumbnails.turn(now + plenty).await.expect("it is half of the cores wide");
         assert!(thumbnails.turn(now + RUN_WITHIN).await.is_none());
-        assert!(thumbnails.turn_of_look(now).await.is_some(), "who looks waits for no thumbnail");
+        assert!(thumbnails.turn_of_look(now + LOOK_WITHIN).await.is_some(), "who looks waits for no thumbnail");
         let (third, ()) = tokio::join!(thumbnails.turn(now + plenty), async { drop(first) });
         assert!(third.is_some());
         drop((second, third));

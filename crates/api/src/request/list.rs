@@ -42,6 +42,7 @@ pub fn read_list(body: &Node, rules: &Rules, signs: bool) -> Result<ListOrder, A
         fields.fault("limit", "can't be said together with range");
     }
     let options = fields.take_object("options", |options| {
+        // a whole request, with its defaults filled in, may be sent again
         if options.take_node("playlist_index").is_some_and(|node| whole(node, 1, 1).is_err()) {
             options.fault("playlist_index", "is each entry's own; range says which entries");
         }

@@ -247,8 +247,8 @@ impl Storage {
         .await
     }
 
-    /// Whether the store is still there, for who knows what it can do. On S3 nothing is written. Answers within five
-    /// seconds.
+    /// Whether the store is still there, for who knows what it can do. On S3 nothing is written, unless it does not say so
+    /// plainly. Answers within five seconds.
     ///
     /// # Errors
     /// As [`Self::ready`].

@@ -260,16 +260,27 @@ impl S3Store {
     }
 
     pub(super) async fn answers(&self) -> Result<(), StorageError> {
-        match self.client.head_bucket().bucket(&self.bucket).send().await {
-            Err(error) if is_absent(&error) => Err(refuse(error)),
-            Err(error) if error.as_service_error().is_none() => Err(told(error)),
-            // also when a policy does not let us ask this: the call that counts will tell
-            _ => Ok(()),
-        }
+        if self.is_there().await? { Ok(()) } else { self.serves().await }
     }
 
     pub(super) async fn ready(&self) -> Result<(), StorageError> {
-        self.answers().await?;
+        self.is_there().await?;
+        self.serves().await
+    }
+
+    /// Whether the bucket said so; not where a policy does not let us ask this, or the answer is a fault: the call that counts
+    /// will tell.
+    async fn is_there(&self) -> Result<bool, StorageError> {
+        match self.client.head_bucket().bucket(&self.bucket).send().await {
+            Ok(_) => Ok(true),
+            Err(error) if is_absent(&error) => Err(refuse(error)),
+            Err(error) if error.as_service_error().is_none() => Err(told(error)),
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// Does what this process needs of it.
+    async fn serves(&self) -> Result<(), StorageError> {
         if self.writes {
             let asked = self.client.put_object().bucket(&self.bucket).key(READY_KEY);
             let asked = asked.body(ByteStream::from_static(b"ready")).content_type("text/plain");

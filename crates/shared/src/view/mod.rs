@@ -275,12 +275,12 @@ impl ProgressView {
             | JobState::Cancelled { .. } => false,
         };
         let reached = job.progress.unwrap_or_else(Progress::start);
-        // what the attempt came to is forgotten with its end
+        // how far the attempt came is forgotten with its result
         let size = job.state.artifact().map(|artifact| artifact.size_bytes);
         Self {
             percent: if has_result { 100.0 } else { shown_percent(reached.percent) },
-            downloaded_bytes: size.or(reached.downloaded_bytes),
-            total_bytes: size.or(reached.total_bytes),
+            downloaded_bytes: reached.downloaded_bytes.or(size),
+            total_bytes: reached.total_bytes.or(size),
             speed_bytes_per_second: reached.speed_bytes_per_second.filter(|_| is_running),
             eta_seconds: reached.eta_seconds.filter(|_| is_running),
         }

@@ -20,8 +20,8 @@ use crate::scratch;
 const THUMBNAIL: u32 = 640;
 /// The cover of a file, in pixels of either side.
 const COVER: u32 = 1280;
-/// Processor time of a run: a picture takes a tenth of a second, and a bomb no more than this, however long it may last.
-const CPU: Duration = Duration::from_secs(10);
+/// Processor time of a run, which has up to a minute of others' leave: a picture takes a tenth of a second.
+const CPU: Duration = Duration::from_secs(5);
 /// How coarse a picture is: the scale of ffmpeg's encoder, from 2 to 31.
 const QUALITY: u32 = 4;
 /// Sides and qualities of one that has to be small in bytes, each smaller than the one before. Of noise, which no encoder

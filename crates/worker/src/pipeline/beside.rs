@@ -20,7 +20,7 @@ use crate::process::Watch;
 use crate::select::{Plan, Seen};
 use crate::shape::Head;
 use crate::small;
-use crate::thumbnails::{KeptFrame, LARGEST_MEDIUM, RUN_WITHIN, SitePicture, Still, Subject};
+use crate::thumbnails::{KeptFrame, LARGEST_MEDIUM, SitePicture, Still, Subject};
 use crate::ytdlp::{DownloadedFile, Info};
 
 /// For a picture to come.
@@ -30,6 +30,8 @@ pub(super) const PICTURE_BYTES: usize = 16 << 20;
 /// The frame is taken this far into the medium, by its length, and no further than this many seconds: the first ones
 /// are often black.
 const FRAME_AT: (f64, f64) = (0.1, 60.0);
+/// For a cover to be made: the download waits for it.
+const COVER_WITHIN: Duration = Duration::from_secs(15);
 /// For an object to be noted and stored.
 const STORE_WITHIN: Duration = Duration::from_secs(20);
 
@@ -119,7 +121,7 @@ impl Run<'_> {
     }
 
     async fn picture(&self, source: Source<'_>, dir: &Path, with_cover: bool) -> Option<Picture> {
-        let wall = RUN_WITHIN.min(self.limits.left());
+        let wall = COVER_WITHIN.min(self.limits.left());
         let watch = Watch::new(wall, wall, self.limits.guard.stop_token().clone());
         let made = self.ctx.ffmpeg.picture(source, dir, with_cover, &watch).await;
         made.inspect_err(|failure| {

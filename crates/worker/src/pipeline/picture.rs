@@ -26,7 +26,7 @@ use crate::scratch;
 use crate::small::{self, NotFetched};
 
 /// Who looks for it does not wait so long, but comes again.
-const LONGEST: Duration = Duration::from_secs(45);
+const LONGEST: Duration = Duration::from_secs(30);
 /// For the picture to come.
 const FETCH_WITHIN: Duration = Duration::from_secs(15);
 

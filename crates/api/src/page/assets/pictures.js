@@ -4,7 +4,8 @@
 import { ask } from "./api.js";
 import { pause, show } from "./dom.js";
 
-const MOST_TRIES = 5;
+// Twelve seconds each: longer than one may take.
+const MOST_TRIES = 6;
 
 let last = Promise.resolve();
 const nearby = new IntersectionObserver(
