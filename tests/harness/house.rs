@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::origin::Origin;
-use crate::processes::{PATIENCE, Process, said_with};
+use crate::processes::{IDLE, PATIENCE, Process, said_with};
 use crate::redis::Redis;
 use crate::s3::{self, S3};
 use crate::site::{Answer, patiently, send};
@@ -112,7 +112,9 @@ impl House {
         all.extend(variables.iter().map(|(name, value)| (*name, (*value).to_owned())));
         let variables: Vec<_> = all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let api = Process::start("haul-api", "HAUL_LISTEN", &variables).await?;
-        let http = reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none()).build()?;
+        // the service closes a connection on which nothing was asked for some seconds
+        let http = reqwest::Client::builder().timeout(PATIENCE).pool_idle_timeout(IDLE);
+        let http = http.redirect(reqwest::redirect::Policy::none()).build()?;
         Ok(Self { redis, origin, api, s3, http, variables, data })
     }
 

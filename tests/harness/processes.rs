@@ -16,6 +16,9 @@ use rustix::process::{Pid, Signal, kill_process};
 /// Longer than anything takes on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
+/// A client keeps a connection for so long, less than the service does.
+pub const IDLE: Duration = Duration::from_secs(5);
+
 /// Between two looks at something that tells nobody when it changes.
 const LOOK: Duration = Duration::from_millis(20);
 

@@ -19,7 +19,7 @@ use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
-use crate::processes::Process;
+use crate::processes::{IDLE, Process};
 use crate::redis::Redis;
 
 /// What every site is told, unless a test says otherwise: results in a directory, media on loopback, no limits.
@@ -116,6 +116,7 @@ impl Site {
         let running = tokio::spawn(run(config, listeners, shutdown.clone()));
         let http = reqwest::Client::builder()
             .timeout(Duration::from_secs(90))
+            .pool_idle_timeout(IDLE)
             .redirect(reqwest::redirect::Policy::none())
             .build()?;
         let mut site = Self { redis, jobs, storage, url, admin_url, http, shutdown, running: Some(running), data };

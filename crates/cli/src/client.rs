@@ -28,6 +28,8 @@ use crate::text::plain;
 /// Bytes of a file that holds a key.
 const LARGEST_KEY_FILE: u64 = 4096;
 
+/// A connection is kept for so long, less than a service does: one that is closed while it is used again fails a request.
+const IDLE: Duration = Duration::from_secs(5);
 /// How long a connection may take at most: who can't be reached at all is not waited for as an answer is.
 const CONNECT: Duration = Duration::from_secs(10);
 
@@ -74,7 +76,8 @@ impl Client {
     ) -> Result<Self, Error> {
         let builder = || {
             let agent = concat!("haul/", env!("CARGO_PKG_VERSION"));
-            connections(reqwest::Client::builder().user_agent(agent).connect_timeout(CONNECT.min(global.timeout)))
+            let builder = reqwest::Client::builder().user_agent(agent).pool_idle_timeout(IDLE);
+            connections(builder.connect_timeout(CONNECT.min(global.timeout)))
         };
         let api = || if is_loopback(&global.server) { builder().no_proxy() } else { builder() };
         let store = || builder().redirect(redirect::Policy::limited(MOST_REDIRECTS)).referer(false);
