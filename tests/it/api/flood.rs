@@ -12,7 +12,7 @@ use tokio::time::timeout;
 /// Slow clients at once.
 const SLOW: usize = 500;
 /// What one attacker sends at most, in bytes.
-const FLOOD: usize = 16 << 20;
+const FLOOD: usize = 64 << 20;
 /// For an attacker to be stopped, or to have sent all.
 const LONGEST: Duration = Duration::from_secs(60);
 /// Memory that all of it together may take, in bytes.

@@ -21,7 +21,7 @@ use super::activity::Activity;
 /// Bytes that are read so that a connection can go on.
 const MOST_BYTES: u64 = 1 << 20;
 /// Bytes that are read before one ends.
-const LAST_BYTES: u64 = 16 << 20;
+const LAST_BYTES: u64 = 12 << 20;
 /// For them to come; then the connection is closed.
 const READ_WITHIN: Duration = Duration::from_secs(10);
 
