@@ -41,7 +41,7 @@ const MADE_WITHIN: Duration = Duration::from_secs(52);
 const TOLD_WITHIN: Duration = Duration::from_secs(5);
 /// For one run of ffmpeg. Who has less left than this does not wait for a turn: the lane serves who still has time.
 const RUN_WITHIN: Duration = Duration::from_secs(25);
-/// The same of a picture that somebody looks for, which gives way to nobody.
+/// What a picture that somebody looks for has to have left for its run, to wait for a turn.
 const LOOK_WITHIN: Duration = Duration::from_secs(10);
 /// MiB of scratch in which pictures to come have what they are made of.
 const MOST_MIB: u32 = 1024;

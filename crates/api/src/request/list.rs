@@ -132,6 +132,11 @@ mod tests {
                 r#"{"url": "https://a.example/", "options": {"webhook": {"url": "https://b.example/"}}}"#,
                 "invalid_request /options/webhook",
             ),
+            // that nothing would be signed is told beside what else is wrong
+            (
+                r#"{"url": "https://a.example/", "options": {"webhook": {"url": "http://10.1.1.1/"}}}"#,
+                "invalid_request /options/webhook/url /options/webhook",
+            ),
         ] {
             assert_eq!(read(body).expect_err("a fault"), expected, "{body}");
         }

@@ -45,7 +45,8 @@ use unread::Unread;
 const MOST_CONNECTIONS: usize = 12_800;
 /// Open files that are no connection of a client: of Redis, the store, the log.
 const OTHER_FILES: usize = 224;
-/// For the head of a request, and for the first bytes of a connection.
+/// For the head of a request, and for the first bytes of a connection. hyper counts from the last answer on, so that it is also
+/// how long a connection of HTTP/1.1 is kept for another request.
 const HEAD: Duration = Duration::from_secs(10);
 /// For a client to take any byte of its answer.
 const STALL: Duration = Duration::from_secs(60);
