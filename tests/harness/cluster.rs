@@ -143,16 +143,13 @@ async fn node() -> Result<Redis> {
         "--cluster-port",
         &bus,
         "--cluster-node-timeout",
-        "2000",
+        "5000",
         "--cluster-require-full-coverage",
         "no",
         "--repl-diskless-sync-delay",
         "0",
         "--repl-ping-replica-period",
         "1",
-        // one that is killed and comes back has whatever it has answered to
-        "--appendfsync",
-        "always",
     ])
     .await
 }

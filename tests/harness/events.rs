@@ -10,8 +10,7 @@ use reqwest::{RequestBuilder, StatusCode};
 use serde_json::Value;
 use tokio::time::timeout;
 
-/// Longer than anything takes on a busy machine, heartbeats included.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::processes::PATIENCE;
 
 /// In which order a job has its states, each its status and stage; it may be found in any of them.
 pub const STATES: [&str; 7] = [

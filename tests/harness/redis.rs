@@ -10,6 +10,8 @@ use haul_shared::redis::Server;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use crate::processes::PATIENCE;
+
 /// A running server.
 pub struct Redis {
     process: Child,
@@ -22,7 +24,7 @@ impl Redis {
     /// Starts a server with the settings that Haul asks for, and waits until it answers.
     ///
     /// # Errors
-    /// When `redis-server` is not installed or does not come up within 10 s.
+    /// When `redis-server` is not installed or does not come up within [`PATIENCE`].
     pub async fn start() -> Result<Self> {
         Self::with(&[]).await
     }
@@ -57,7 +59,7 @@ impl Redis {
     /// Starts it again where it was, over the same files.
     ///
     /// # Errors
-    /// When it does not come up within 10 s.
+    /// When it does not come up within [`PATIENCE`].
     pub async fn restart(&mut self) -> Result<()> {
         self.process = spawn(self.port, self.dir.path(), &self.arguments)?;
         anyhow::ensure!(answers(self.port, &mut self.process).await?, "redis-server did not come up again");
@@ -96,7 +98,7 @@ impl Redis {
     /// Starts it again where it was, over what such a copy holds and nothing else.
     ///
     /// # Errors
-    /// When it does not come up within 10 s.
+    /// When it does not come up within [`PATIENCE`].
     pub async fn restore(&mut self, copy: &TempDir) -> Result<()> {
         std::fs::remove_dir_all(self.files())?;
         std::fs::create_dir(self.files())?;
@@ -234,6 +236,8 @@ fn spawn(port: u16, dir: &Path, arguments: &[String]) -> Result<Child> {
     Command::new("redis-server")
         .arg(config)
         .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
+        // what is answered is written before, and outlives its process; nobody waits for a disk that others keep busy
+        .args(["--appendfsync", "no"])
         .arg("--dir")
         .arg(dir)
         .args(arguments)
@@ -246,7 +250,7 @@ fn spawn(port: u16, dir: &Path, arguments: &[String]) -> Result<Child> {
 
 /// Waits for the server; `false` when it ended instead.
 async fn answers(port: u16, process: &mut Child) -> Result<bool> {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + PATIENCE;
     let client = redis::Client::open(format!("redis://127.0.0.1:{port}"))?;
     while Instant::now() < deadline {
         if process.try_wait()?.is_some() {

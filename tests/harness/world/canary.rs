@@ -12,18 +12,18 @@ use std::io::Read as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 use rustix::net::sockopt::set_socket_recv_buffer_size_force;
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 
 use super::names;
+use crate::processes::PATIENCE;
 use crate::registries;
 
 /// A datagram to here says that all that was sent before has been seen.
 const MARK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(93, 184, 215, 99)), 9);
-const SEEN_WITHIN: Duration = Duration::from_secs(10);
 /// Thousands of packets that wait to be read.
 const BUFFER_BYTES: usize = 8 << 20;
 /// Where the kernel lets programs listen that ask for any port: the processes of the service, and its guards.
@@ -143,7 +143,7 @@ impl Canary {
         let (before, began) = (marks(), Instant::now());
         socket.send_to(&[], MARK)?;
         while marks() == before {
-            ensure!(began.elapsed() < SEEN_WITHIN, "the canary does not see what is sent");
+            ensure!(began.elapsed() < PATIENCE, "the canary does not see what is sent");
             std::thread::yield_now();
         }
         has_missed_nothing()

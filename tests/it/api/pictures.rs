@@ -12,12 +12,11 @@ use haul_shared::metadata::{Finding, Look, Metadata, MetadataCache};
 use haul_shared::source::SourceUrl;
 use haul_shared::store::{Kind, Leased};
 use haul_tests::keys::{Keys, key};
+use haul_tests::processes::PATIENCE;
 use haul_tests::site::send;
 use reqwest::Method;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-
-const PATIENCE: Duration = Duration::from_secs(20);
 
 fn media(n: usize) -> String {
     format!("http://127.0.0.1/{n}.mp4")

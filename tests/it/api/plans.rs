@@ -9,13 +9,13 @@ use haul_shared::job::{Failure, FailureKind, JobSpec, PlanSpec};
 use haul_shared::media::{Format, Quality};
 use haul_shared::metadata::{DownloadPlan, Finding, MediaFormat, MetadataCache};
 use haul_shared::store::{Kind, Lease, Leased};
+use haul_tests::processes::PATIENCE;
 use haul_tests::site::{Answer, Site};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
 const PLAN: &str = "/api/v1/plan";
 const MEDIA: &str = "http://127.0.0.1/v.mp4";
-const PATIENCE: Duration = Duration::from_secs(20);
 
 fn cache(site: &Site) -> Result<MetadataCache> {
     Ok(MetadataCache::new(site.redis.server(2)?, Duration::from_secs(3600)))

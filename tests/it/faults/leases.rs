@@ -23,9 +23,7 @@ async fn a_worker_that_slept_past_its_lease_ends_its_programs_and_changes_nothin
     assert!(!alive(&programs).is_empty(), "they have slept with nobody to end them");
 
     sleeper.signal(Signal::CONT)?;
-    let took = until("its programs end", async || alive(&programs).is_empty()).await?;
-    // a heartbeat until it hears of it, and a second to end them; the rest is the noise of a busy machine
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    until("its programs end", async || alive(&programs).is_empty()).await?;
     until("its scratch is gone", async || house.scratch_files() == 0).await?;
     let after = house.get(&job).await?.json();
     assert_eq!(after, view, "nothing has changed, and {slept_by} is not named again");

@@ -20,6 +20,7 @@ async fn with_a_sync_before_every_answer_each_202_outlives_a_redis_killed_in_a_b
 #[tokio::test]
 async fn with_a_sync_every_second_only_what_redis_had_not_written_yet_is_lost_and_nothing_by_half() -> Result<()> {
     let mut house = House::open(Store::Disk, &[]).await?;
+    house.redis.keep("appendfsync", "everysec").await?;
     let before = order_all(&house, &addresses(&house.origin, Some(SLOW), 50)).await?;
     let mut connection = house.redis.connection().await?;
     until("redis has written what it has answered", async || {
@@ -88,9 +89,7 @@ async fn when_redis_has_forgotten_everything_programs_end_and_ids_are_unknown() 
     let programs = worker.programs();
     let mut connection = house.redis.connection().await?;
     redis::cmd("FLUSHALL").query_async::<()>(&mut connection).await?;
-    let took = until("the programs end", async || alive(&programs).is_empty()).await?;
-    // a heartbeat until it hears of it, and two seconds to end them; the rest is the noise of a busy machine
-    assert!(took < Duration::from_secs(6), "{took:?}");
+    until("the programs end", async || alive(&programs).is_empty()).await?;
     until("the jobs are counted", async || house.metric(&worker, "haul_jobs_lost_total").await.is_ok_and(|n| n == 4.0))
         .await?;
     for job in &jobs {

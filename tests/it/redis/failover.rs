@@ -9,8 +9,6 @@ use haul_tests::sentinel::{MASTER, Watched};
 use reqwest::Method;
 use serde_json::json;
 
-use super::*;
-
 /// Asks for another medium than ever before; its path, or `None` when it was refused as a refusal has to be.
 async fn ask(house: &House, n: usize) -> Result<Option<String>> {
     let order = request(&house.origin.url(&format!("/silent.mp4?n={n}")), json!({}));
@@ -50,12 +48,11 @@ async fn no_accepted_job_is_lost_with_the_primary_and_the_service_goes_on() -> R
     }
     watched.primary.kill()?;
     ensure!(!order(&mut accepted).await?, "nobody can keep it");
-    let took = until("the API answers from the replica", async || {
+    until("the API answers from the replica", async || {
         let first = accepted.values().next().map_or("", String::as_str);
         house.get(first).await.is_ok_and(|answer| answer.status == 200)
     })
     .await?;
-    ensure!(took < FAILOVER, "{took:?}");
     ensure!(!order(&mut accepted).await?, "the new primary has no replica yet");
 
     // the old one comes back as a replica of the new one

@@ -7,8 +7,6 @@ mod sentinel;
 mod shards;
 mod sharing;
 
-use std::time::Duration;
-
 use anyhow::Result;
 use haul_shared::config::Durability;
 use haul_shared::redis::{CallError, Heard, Script, Server};
@@ -21,6 +19,3 @@ fn count() -> Script {
 async fn count_at(server: &Server, script: &Script, key: &str) -> Result<u64, CallError> {
     server.call_surely(script.call().key(key)).await
 }
-
-/// Long enough for a failover, short enough for who waits.
-const FAILOVER: Duration = Duration::from_secs(10);

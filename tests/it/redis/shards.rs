@@ -6,9 +6,8 @@ use anyhow::{Result, ensure};
 use haul_shared::ids::{Shard, Shards, WorkerId};
 use haul_shared::store::{Claims, Done, JobStore, Kind, Leased, Pulse, StoreError, StoreSettings, Submitted};
 use haul_tests::cluster::Cluster;
-use haul_tests::processes::until;
+use haul_tests::processes::{PATIENCE, until};
 
-use super::*;
 use crate::store::{artifact, beat, order, settings};
 
 /// A store of four shards on a cluster.
@@ -146,7 +145,7 @@ async fn who_waits_for_jobs_hears_of_those_on_any_living_shard() -> Result<()> {
             while taken.is_empty() {
                 taken = claims.take(1).await.unwrap_or_default();
                 if taken.is_empty() {
-                    let _ = tokio::time::timeout(FAILOVER, claims.wait()).await;
+                    let _ = tokio::time::timeout(PATIENCE, claims.wait()).await;
                 }
             }
         });

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use futures::future::try_join_all;
+use haul_tests::processes::PATIENCE;
 use haul_tests::redis::Redis;
 
 use super::*;
@@ -62,7 +63,7 @@ async fn what_is_published_is_heard_again_after_the_connection_broke() -> Result
     let server = redis.server(2)?;
     let (tell, mut heard) = tokio::sync::mpsc::channel(16);
     let _listener = server.listen(vec!["a".to_owned(), "b".to_owned()], move |what| drop(tell.try_send(what)));
-    let mut next = async || tokio::time::timeout(FAILOVER, heard.recv()).await;
+    let mut next = async || tokio::time::timeout(PATIENCE, heard.recv()).await;
     let mut connection = redis.connection().await?;
     for channel in ["a", "b"] {
         assert_eq!(next().await?, Some(Heard::Gap), "what came before was missed");

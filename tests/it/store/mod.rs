@@ -65,12 +65,6 @@ impl Bench {
     async fn in_cluster(adjust: impl FnOnce(&mut StoreSettings)) -> Result<Self> {
         let (mut cluster, mut settings) = (Cluster::start().await?, settings());
         adjust(&mut settings);
-        for master in &cluster.masters {
-            // nobody dies here, and a disk that others keep busy for seconds would be a call that is not answered in time
-            let mut connection = master.connection().await?;
-            let mut set = redis::cmd("CONFIG");
-            set.arg("SET").arg("appendfsync").arg("no").query_async::<()>(&mut connection).await?;
-        }
         let store = JobStore::new(cluster.server(8)?, settings);
         let redis = cluster.masters.swap_remove(cluster.owner("haul1:{0}:").await?);
         Ok(Self { redis, store, settings, worker: WorkerId::on_host("bench"), _others: cluster.masters })

@@ -15,12 +15,12 @@ use haul_shared::job::{FailureKind, Job, JobSpec, JobState, StateKind, Stored, T
 use haul_shared::media::Priority;
 use haul_shared::store::{ClientLimits, JobStore, StoreSettings, Submission, Submitted};
 use haul_tests::origin::Origin;
+use haul_tests::processes::PATIENCE;
 use haul_tests::redis::Redis;
 use haul_tests::worker::Worker;
 use tempfile::TempDir;
 
 /// Longer than anything here takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Redis, origin, disk; workers come and go.
 struct Shop {
