@@ -20,8 +20,6 @@ use haul_tests::redis::Redis;
 use haul_tests::worker::Worker;
 use tempfile::TempDir;
 
-/// Longer than anything here takes on a busy machine.
-
 /// Redis, origin, disk; workers come and go.
 struct Shop {
     redis: Redis,
