@@ -112,7 +112,7 @@ impl House {
         all.extend(variables.iter().map(|(name, value)| (*name, (*value).to_owned())));
         let variables: Vec<_> = all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let api = Process::start("haul-api", "HAUL_LISTEN", &variables).await?;
-        // the service closes a connection on which nothing was asked for some seconds
+        // the service closes a connection on which nothing is asked
         let http = reqwest::Client::builder().timeout(PATIENCE).pool_idle_timeout(IDLE);
         let http = http.redirect(reqwest::redirect::Policy::none()).build()?;
         Ok(Self { redis, origin, api, s3, http, variables, data })

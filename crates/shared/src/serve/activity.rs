@@ -1,8 +1,8 @@
 //! What goes on over one connection, and when it is of no use any more.
 //!
-//! A connection of HTTP/2 lives as long as its client answers pings, which costs a client nothing and us one of our
-//! connections. So it is asked to end when it has had no request for a while, and so is one whose client takes nothing of
-//! what it asked for. Requests that wait for their answer, and answers that are being taken, count as busy.
+//! A connection lives as long as its client keeps it, which costs a client nothing and us one of our connections. So it is
+//! asked to end when it has had no request for a while, and so is one whose client takes nothing of what it asked for.
+//! Requests that wait for their answer, and answers that are being taken, count as busy.
 //!
 //! Not here: how long a handler may think (the router), and a client that takes no byte at all (`serve`).
 
@@ -15,8 +15,9 @@ use axum::body::{Body, Bytes, HttpBody};
 use hyper::body::{Frame, SizeHint};
 use tokio::time::{Instant, sleep_until};
 
-/// For a connection without any request.
-pub(super) const IDLE: Duration = Duration::from_secs(60);
+/// For a connection without any request. Proxies keep one for 60 s (nginx's `keepalive_timeout` of an upstream, the idle
+/// time-out of AWS's load balancers) and send an order over it that nobody sends again: who closes first has to be they.
+pub(super) const IDLE: Duration = Duration::from_secs(75);
 /// For one with requests, of which none begins, ends, or gets a piece of its answer. Longer than any handler takes.
 pub(super) const STUCK: Duration = Duration::from_secs(300);
 /// Bytes that a client sends between two such events: several bodies, and the frames of HTTP/2 about them. More is a flood
@@ -63,6 +64,12 @@ impl Activity {
         let mut state = self.lock();
         state.idle_bytes = state.idle_bytes.saturating_add(bytes);
         state.idle_bytes <= MOST_BYTES
+    }
+
+    /// Something came while there is no request: with HTTP/1 the beginning of a head.
+    pub(super) fn is_in_head(&self) -> bool {
+        let state = self.lock();
+        state.busy == 0 && state.idle_bytes > 0
     }
 
     /// Waits until nothing has gone on for too long. It looks again and again, as nobody wakes it: a connection has then

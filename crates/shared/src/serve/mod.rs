@@ -45,8 +45,7 @@ use unread::Unread;
 const MOST_CONNECTIONS: usize = 12_800;
 /// Open files that are no connection of a client: of Redis, the store, the log.
 const OTHER_FILES: usize = 224;
-/// For the head of a request, and for the first bytes of a connection. hyper counts from the last answer on, so that it is also
-/// how long a connection of HTTP/1.1 is kept for another request.
+/// For the head of a request from its first byte on, and for the first bytes of a connection.
 const HEAD: Duration = Duration::from_secs(10);
 /// For a client to take any byte of its answer.
 const STALL: Duration = Duration::from_secs(60);
@@ -139,7 +138,8 @@ where
     };
     let Ok(Ok(first)) = first else { return };
     let (is_http2, activity) = (first == PREFACE, Activity::new());
-    let guarded = TokioIo::new(Guarded::new(stream, first, activity.clone()));
+    let head_within = if is_http2 { None } else { Some(HEAD) };
+    let guarded = TokioIo::new(Guarded::new(stream, first, activity.clone(), head_within));
     let service = service(router, peer, activity.clone());
     if is_http2 {
         // boxed: it takes more room than all that a connection of HTTP/1 has
@@ -200,10 +200,11 @@ async fn first_bytes(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Bytes>
     Ok(Bytes::copy_from_slice(&bytes[..filled]))
 }
 
-/// How those are spoken with who do not begin as HTTP/2.
+/// How those are spoken with who do not begin as HTTP/2. hyper would count the time for a head from the last answer on: it has
+/// none, as `Guarded` counts it from the head's first byte.
 static HTTP1: LazyLock<http1::Builder> = LazyLock::new(|| {
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(MOST_HEADERS_BYTES as usize);
+    builder.header_read_timeout(None).max_buf_size(MOST_HEADERS_BYTES as usize);
     builder
 });
 
@@ -255,13 +256,29 @@ struct Guarded<S> {
     /// What was read before, and is to be read again.
     first: Bytes,
     activity: Activity,
+    /// For a client to say what it has begun to ask. `None`: it speaks HTTP/2, where that is no wait of ours.
+    head_within: Option<Duration>,
+    /// Runs while half a head is there.
+    in_head: Option<Pin<Box<Sleep>>>,
     /// Runs while the client takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Guarded<S> {
-    fn new(stream: S, first: Bytes, activity: Activity) -> Self {
-        Self { stream, first, activity, stalled: None }
+    fn new(stream: S, first: Bytes, activity: Activity, head_within: Option<Duration>) -> Self {
+        Self { stream, first, activity, head_within, in_head: None, stalled: None }
+    }
+
+    /// Waits for the client to say more, and ends the connection when that is the rest of a head and does not come.
+    fn watch_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(within) = self.head_within.filter(|_| self.activity.is_in_head()) else {
+            self.in_head = None;
+            return Poll::Pending;
+        };
+        // who sends a byte now and then does not begin anew
+        let timer = self.in_head.get_or_insert_with(|| Box::pin(tokio::time::sleep(within)));
+        ready!(timer.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// Passes on what a write came to, and ends the connection when it has come to nothing for too long.
@@ -287,7 +304,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
         if !self.activity.read(came) {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
-        if again > 0 { Poll::Ready(Ok(())) } else { read }
+        match read {
+            _ if again > 0 => Poll::Ready(Ok(())),
+            Poll::Pending => self.watch_head(cx),
+            ready => ready,
+        }
     }
 }
 

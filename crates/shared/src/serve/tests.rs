@@ -11,6 +11,10 @@ use tokio::task::JoinHandle;
 use super::activity::{IDLE, STUCK};
 use super::*;
 
+/// A request, and the beginning of one.
+const WHOLE: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+const HALF: &str = "GET / HTTP/1.1\r\nhost: a.long.name.example\r\n";
+
 struct Server {
     address: SocketAddr,
     shutdown: Shutdown,
@@ -49,14 +53,42 @@ async fn the_handler_knows_its_peer() {
 /// Found by reading hyper: until it knows the version it waits without any limit, also with a header time-out set.
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_says_too_little_is_closed() {
-    let server = start(Router::new(), Duration::from_secs(1)).await;
-    // the last one has its answer, and asks for nothing more
-    for head in ["", "P", "GET / HTTP/1.1\r\nhost: a.long.name.example\r\n", "GET / HTTP/1.1\r\nhost: a\r\n\r\n"] {
+    for head in ["", "P", HALF] {
+        let (mut stream, served) = connect(Router::new(), 64 << 10);
+        stream.write_all(head.as_bytes()).await.unwrap();
         let began = Instant::now();
-        answer(server.address, head).await;
-        let took = began.elapsed();
-        assert!(took >= HEAD && took < HEAD * 2, "{head:?} was held for {took:?}");
+        served.await.unwrap();
+        assert_eq!(began.elapsed().as_secs(), HEAD.as_secs(), "{head:?}");
     }
+}
+
+/// Fault: it was closed 10 s after its last answer, while proxies kept it for 60 s and sent orders over it.
+#[tokio::test(start_paused = true)]
+async fn a_connection_of_http_1_1_is_kept_for_longer_than_a_proxy_keeps_it() {
+    let (mut stream, served) = connect(Router::new(), 64 << 10);
+    for _ in 0..3 {
+        stream.write_all(WHOLE.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") {
+            answer.push(stream.read_u8().await.unwrap());
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 404"));
+        tokio::time::sleep(IDLE - HEAD - Duration::from_secs(2)).await;
+    }
+    // who sends a byte now and then does not begin anew, be it the first request or another
+    let began = Instant::now();
+    while stream.write_all(b"G").await.is_ok() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    served.await.unwrap();
+    let took = began.elapsed();
+    assert!(took >= HEAD && took <= HEAD + Duration::from_secs(1), "held for {took:?}");
+
+    let (mut stream, served) = connect(Router::new(), 64 << 10);
+    stream.write_all(WHOLE.as_bytes()).await.unwrap();
+    let began = Instant::now();
+    served.await.unwrap();
+    assert_eq!(began.elapsed().as_secs(), IDLE.as_secs(), "and not for ever");
 }
 
 #[tokio::test]

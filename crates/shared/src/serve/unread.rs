@@ -79,6 +79,8 @@ async fn read(body: Body, activity: Activity) {
             return;
         }
     }
+    // nor is what ends it
+    activity.begin_anew();
 }
 
 /// A body on its way to a handler.
