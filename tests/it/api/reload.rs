@@ -129,7 +129,7 @@ async fn keys_come_and_go_soon_however_the_file_is_changed_and_no_request_is_dro
             }
         }
         let changed = until("it counts", async || is_let_in(&site, &new).await && !is_let_in(&site, &old).await);
-        changed.await.with_context(|| format!("change {change}"))?;
+        timeout(6 * SETTLED, changed).await.with_context(|| format!("change {change}"))??;
     }
 
     for (stream, name) in streams.iter_mut().zip(["kept", "k0"]) {
@@ -168,8 +168,8 @@ async fn a_file_that_is_being_written_changes_nothing_until_it_is_whole() -> Res
     assert!(timeout(SETTLED, taken).await.is_err(), "half a file was taken");
     editing.store(false, Ordering::Relaxed);
     editor.join().ok().context("the editor")??;
-    until("the whole counts", async || is_let_in(&site, "other").await).await?;
-    until("nothing else does", async || !is_let_in(&site, "first").await).await?;
+    timeout(6 * SETTLED, until("the whole counts", async || is_let_in(&site, "other").await)).await??;
+    timeout(6 * SETTLED, until("nothing else does", async || !is_let_in(&site, "first").await)).await??;
 
     // what is no keys file leaves those of before in force
     fs::write(keys.path(), "[[keys]]\nname = ")?;

@@ -120,7 +120,11 @@ async fn subtitles_go_into_the_file_or_beside_it_and_what_is_not_there_is_said()
     let gone = json!({ "subtitles": asked(&["en", "de"], "sidecar") });
     let gone = house.order(&request(&house.origin.url("/gone.html"), gone)).await?;
     assert_ne!(house.outcome(&gone).await?, "completed");
-    assert_eq!(["en", "de"].map(|one| house.origin.hits(&format!("/hang=/{one}.vtt"))), [1, 0], "nobody has waited");
+    assert_eq!(
+        ["en", "de"].map(|one| house.origin.hits(&format!("/hang=/{one}.vtt"))),
+        [1, 0],
+        "the second was not begun"
+    );
 
     for job in &jobs {
         assert_eq!(house.ask(Method::DELETE, job, &Value::Null).await?.status, 204);

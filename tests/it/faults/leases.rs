@@ -23,7 +23,9 @@ async fn a_worker_that_slept_past_its_lease_ends_its_programs_and_changes_nothin
     assert!(!alive(&programs).is_empty(), "they have slept with nobody to end them");
 
     sleeper.signal(Signal::CONT)?;
-    until("its programs end", async || alive(&programs).is_empty()).await?;
+    let took = until("its programs end", async || alive(&programs).is_empty()).await?;
+    // by themselves they would give up the stranded road later
+    assert!(took < Duration::from_secs(12), "{took:?}");
     until("its scratch is gone", async || house.scratch_files() == 0).await?;
     let after = house.get(&job).await?.json();
     assert_eq!(after, view, "nothing has changed, and {slept_by} is not named again");

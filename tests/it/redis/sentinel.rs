@@ -21,10 +21,13 @@ async fn nothing_acknowledged_is_lost_with_the_primary() -> Result<()> {
     })
     .await?;
     watched.primary.kill()?;
+    let mut first = None;
     until("the replica is master", async || {
-        count_at(&server, &script, "counted").await.is_ok_and(|counted| counted > acknowledged)
+        first = count_at(&server, &script, "counted").await.ok();
+        first.is_some()
     })
     .await?;
+    assert!(first > Some(acknowledged), "{first:?} after {acknowledged}");
     let refused = server.call_durably::<u64>(script.call().key("counted")).await;
     assert!(matches!(refused, Err(CallError::NotReplicated)), "it has no replica itself");
     Ok(())

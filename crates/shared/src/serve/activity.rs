@@ -34,6 +34,8 @@ struct State {
     busy: usize,
     /// Bytes that came since anything went on.
     idle_bytes: usize,
+    /// When the first of these came, without a request: with HTTP/1 it begins a head.
+    in_head_since: Option<Instant>,
     /// When anything last went on.
     last: Instant,
 }
@@ -45,7 +47,7 @@ pub(super) struct Busy(Activity);
 impl Activity {
     /// Of a connection that begins now.
     pub(super) fn new() -> Self {
-        Self(Arc::new(Mutex::new(State { busy: 0, idle_bytes: 0, last: Instant::now() })))
+        Self(Arc::new(Mutex::new(State { busy: 0, idle_bytes: 0, in_head_since: None, last: Instant::now() })))
     }
 
     /// A request begins.
@@ -54,22 +56,29 @@ impl Activity {
         Busy(self.clone())
     }
 
+    /// Bytes that came belong to a request that is over.
+    pub(super) fn were_asked_for(&self) {
+        self.goes_on(|_| ());
+    }
+
     /// Whatever silence was until now counts no more.
     pub(super) fn begin_anew(&self) {
-        self.goes_on(|_| ());
+        self.lock().last = Instant::now();
     }
 
     /// Counts bytes that came. `false`: they ask for nothing, and are too many.
     pub(super) fn read(&self, bytes: usize) -> bool {
         let mut state = self.lock();
+        if state.busy == 0 && bytes > 0 {
+            state.in_head_since.get_or_insert_with(Instant::now);
+        }
         state.idle_bytes = state.idle_bytes.saturating_add(bytes);
         state.idle_bytes <= MOST_BYTES
     }
 
-    /// Something came while there is no request: with HTTP/1 the beginning of a head.
-    pub(super) fn is_in_head(&self) -> bool {
-        let state = self.lock();
-        state.busy == 0 && state.idle_bytes > 0
+    /// When a head has begun of which the rest is not there yet, where it is HTTP/1.
+    pub(super) fn in_head_since(&self) -> Option<Instant> {
+        self.lock().in_head_since
     }
 
     /// Waits until nothing has gone on for too long. It looks again and again, as nobody wakes it: a connection has then
@@ -90,7 +99,7 @@ impl Activity {
 
     fn goes_on(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.lock();
-        (state.idle_bytes, state.last) = (0, Instant::now());
+        (state.idle_bytes, state.in_head_since, state.last) = (0, None, Instant::now());
         change(&mut state);
     }
 

@@ -271,12 +271,16 @@ impl<S> Guarded<S> {
 
     /// Waits for the client to say more, and ends the connection when that is the rest of a head and does not come.
     fn watch_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Some(within) = self.head_within.filter(|_| self.activity.is_in_head()) else {
+        let Some((since, within)) = self.activity.in_head_since().zip(self.head_within) else {
             self.in_head = None;
             return Poll::Pending;
         };
-        // who sends a byte now and then does not begin anew
-        let timer = self.in_head.get_or_insert_with(|| Box::pin(tokio::time::sleep(within)));
+        let end = since + within;
+        let timer = self.in_head.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(end)));
+        // it may be of a head before, between which and this one nothing was waited for
+        if timer.deadline() != end {
+            timer.as_mut().reset(end);
+        }
         ready!(timer.as_mut().poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }

@@ -62,6 +62,20 @@ async fn a_connection_that_says_too_little_is_closed() {
     }
 }
 
+/// Half of a request is nothing that a stop would wait for until its grace is over.
+#[tokio::test(start_paused = true)]
+async fn a_stop_waits_for_half_a_head_no_longer_than_anybody_does() {
+    let (mut stream, there) = tokio::io::duplex(64 << 10);
+    let stop = CancellationToken::new();
+    let served = tokio::spawn(converse(there, ([192, 0, 2, 1], 1).into(), Router::new(), stop.clone()));
+    stream.write_all(HALF.as_bytes()).await.unwrap();
+    let began = Instant::now();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    stop.cancel();
+    served.await.unwrap();
+    assert!(began.elapsed() <= HEAD, "held for {:?}", began.elapsed());
+}
+
 /// Fault: it was closed 10 s after its last answer, while proxies kept it for 60 s and sent orders over it.
 #[tokio::test(start_paused = true)]
 async fn a_connection_of_http_1_1_is_kept_for_longer_than_a_proxy_keeps_it() {
@@ -75,7 +89,7 @@ async fn a_connection_of_http_1_1_is_kept_for_longer_than_a_proxy_keeps_it() {
         assert!(answer.starts_with(b"HTTP/1.1 404"));
         tokio::time::sleep(IDLE - HEAD - Duration::from_secs(2)).await;
     }
-    // who sends a byte now and then does not begin anew, be it the first request or another
+    // who sends a byte now and then does not begin anew
     let began = Instant::now();
     while stream.write_all(b"G").await.is_ok() {
         tokio::time::sleep(Duration::from_secs(1)).await;

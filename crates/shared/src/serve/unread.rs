@@ -72,15 +72,14 @@ impl Unread {
 async fn read(body: Body, activity: Activity) {
     let (mut pieces, mut more) = (body.into_data_stream(), LAST_BYTES);
     while let Some(Ok(piece)) = pieces.next().await {
-        // bytes of a request are none of those that ask for nothing
-        activity.begin_anew();
+        activity.were_asked_for();
         more = more.saturating_sub(piece.len() as u64);
         if more == 0 {
             return;
         }
     }
-    // nor is what ends it
-    activity.begin_anew();
+    // and so does what ends it
+    activity.were_asked_for();
 }
 
 /// A body on its way to a handler.
