@@ -328,7 +328,7 @@ async fn what_is_no_request_gets_no_answer_of_ours_and_the_next_one_does() -> Re
         "CONNECT / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
         "OPTIONS * HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
         "GET ftp://127.0.0.1/none HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
-        "GET healthz HTTP/1.1\r\nhost: a\r\n\r\n",
+        "GET healthz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
         "GET  /healthz HTTP/1.1\r\nhost: a\r\n\r\n",
         "GET /healthz HTTP/9.9\r\nhost: a\r\n\r\n",
         "GET /a\0b HTTP/1.1\r\nhost: a\r\n\r\n",
