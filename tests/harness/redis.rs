@@ -38,9 +38,11 @@ impl Redis {
         // Between looking for a free port and using it, somebody else may take it: then another is tried.
         for _ in 0..5 {
             let (port, dir) = (free_port()?, tempfile::tempdir()?);
-            let mut process = spawn(port, dir.path(), &arguments)?;
-            if answers(port, &mut process).await? {
-                return Ok(Self { process, port, arguments, dir });
+            let process = spawn(port, dir.path(), &arguments)?;
+            // whoever gives up waiting takes it along
+            let mut redis = Self { process, port, arguments: arguments.clone(), dir };
+            if answers(port, &mut redis.process).await? {
+                return Ok(redis);
             }
         }
         bail!("redis-server did not come up")

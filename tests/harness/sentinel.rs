@@ -36,13 +36,13 @@ impl Watched {
         let primary = Redis::with(&at_once).await?;
         let of = format!("127.0.0.1 {}", primary.port());
         let replica = Redis::with(&[&at_once[..], &["--replicaof", &of]].concat()).await?;
-        let (dir, port) = (tempfile::tempdir()?, free_port()?);
+        let (dir, port, gone) = (tempfile::tempdir()?, free_port()?, free_port()?);
         let config = dir.path().join("sentinel.conf");
         let settings = [
             format!("port {port}"),
             "bind 127.0.0.1".to_owned(),
             format!("sentinel monitor {MASTER} {of} 1"),
-            format!("sentinel down-after-milliseconds {MASTER} 1000"),
+            format!("sentinel down-after-milliseconds {MASTER} 5000"),
             format!("sentinel failover-timeout {MASTER} 5000"),
         ];
         std::fs::write(&config, settings.join("\n"))?;
@@ -54,7 +54,7 @@ impl Watched {
             .stderr(Stdio::null())
             .spawn()
             .context("redis-server cannot be started as a sentinel")?;
-        let watched = Self { primary, replica, sentinel, port, gone: free_port()?, _dir: dir };
+        let watched = Self { primary, replica, sentinel, port, gone, _dir: dir };
         until("the replica has what its primary has", async || watched.primary.has_replica().await).await?;
         until("the sentinel knows the replica", async || watched.knows_replica().await.unwrap_or(false)).await?;
         Ok(watched)

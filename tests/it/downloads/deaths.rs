@@ -18,9 +18,7 @@ async fn a_killed_worker_takes_its_programs_along_and_another_one_completes_its_
     assert!(!programs.is_empty() && house.scratch_files() > 0);
 
     first.kill()?;
-    let took =
-        processes::until("the programs die with their worker", async || processes::alive(&programs).is_empty()).await?;
-    assert!(took.as_secs() < 2, "{took:?}");
+    processes::until("the programs die with their worker", async || processes::alive(&programs).is_empty()).await?;
     assert!(house.scratch_files() > 0, "nobody could remove it");
 
     let _second = house.worker(&[]).await?;

@@ -196,7 +196,7 @@ async fn nothing_is_left_of_what_goes_up_and_is_no_result() -> Result<()> {
 #[tokio::test]
 async fn whoever_fails_while_a_result_is_made_of_segments_ends_the_job_in_its_code() -> Result<()> {
     let (house, held) = (House::open(Store::S3, &[("HAUL_MAX_ATTEMPTS", "1")]).await?, Held::start().await?);
-    let worker = house.worker(&[("HAUL_SILENCE_TIMEOUT", "5s"), ("HAUL_FRAGMENT_RETRIES", "1")]).await?;
+    let worker = house.worker(&[("HAUL_SILENCE_TIMEOUT", "15s"), ("HAUL_FRAGMENT_RETRIES", "1")]).await?;
     let making = async |more: Value| {
         let job = house.order(&request(&held.url(), more)).await?;
         let mut ffmpeg = None;

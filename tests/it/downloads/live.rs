@@ -34,7 +34,7 @@ async fn recorded(house: &House, job: &str) -> Result<f64> {
 #[tokio::test]
 async fn a_live_stream_is_recorded_for_as_long_as_asked_or_up_to_its_end() -> Result<()> {
     let house = House::open(Store::Disk, &[("HAUL_SLOTS", "4"), ("HAUL_MAX_ATTEMPTS", "1")]).await?;
-    let worker = house.worker(&[("HAUL_SILENCE_TIMEOUT", "6s")]).await?;
+    let worker = house.worker(&[("HAUL_SILENCE_TIMEOUT", "20s")]).await?;
     for path in ["/goes-on.m3u8", "/ends.m3u8", "/stalls.m3u8"] {
         house.origin.put(path, list(2));
     }

@@ -9,7 +9,7 @@ use super::*;
 #[tokio::test]
 async fn more_connections_than_a_host_is_to_bear_wait_and_nobody_stalls() -> Result<()> {
     const JOBS: usize = 12;
-    let settings = [("HAUL_MAX_ATTEMPTS", "1"), ("HAUL_SLOTS", "12"), ("HAUL_SILENCE_TIMEOUT", "2s")];
+    let settings = [("HAUL_MAX_ATTEMPTS", "1"), ("HAUL_SLOTS", "12"), ("HAUL_SILENCE_TIMEOUT", "5s")];
     let house = House::open(Store::Disk, &settings).await?;
     let _worker = house.worker(&[]).await?;
     let served = large(10)?;

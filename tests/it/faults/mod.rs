@@ -36,6 +36,9 @@ const UNHURRIED: Fault = Fault::Throttle(60_000);
 /// As a variable.
 const SHORT_LEASE: (&str, &str) = ("HAUL_LEASE", "3s");
 
+/// Where none may be lost, on a machine that stands still for a moment.
+const LONGER_LEASE: (&str, &str) = ("HAUL_LEASE", "6s");
+
 /// So many addresses of the same medium: to the service they are different things.
 fn addresses(origin: &Origin, fault: Option<Fault>, count: usize) -> Vec<Value> {
     let path = |n: usize| format!("/progressive.mp4?n={n}");

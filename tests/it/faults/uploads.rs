@@ -25,7 +25,7 @@ async fn an_upload_that_is_refused_is_sent_again_within_the_attempt() -> Result<
 #[tokio::test]
 async fn while_a_bucket_is_away_jobs_spend_no_attempt_but_that_in_which_this_was_found_out() -> Result<()> {
     // One worker went on taking jobs, until each had spent its attempts on a bucket that was away for a minute.
-    let house = House::open(Store::S3, &[SHORT_LEASE, ("HAUL_MAX_ATTEMPTS", "2"), ("HAUL_SLOTS", "1")]).await?;
+    let house = House::open(Store::S3, &[LONGER_LEASE, ("HAUL_MAX_ATTEMPTS", "2"), ("HAUL_SLOTS", "1")]).await?;
     let worker = house.worker(&[]).await?;
     s3(&house).fail(Call::Put, usize::MAX, Refusal::Refused(503));
     let url = house.origin.url("/progressive.mp4");
@@ -52,7 +52,7 @@ async fn while_a_bucket_is_away_jobs_spend_no_attempt_but_that_in_which_this_was
 
 #[tokio::test]
 async fn an_upload_that_hangs_keeps_its_lease_until_the_attempts_time_is_over_and_leaves_nothing() -> Result<()> {
-    let variables = [SHORT_LEASE, ("HAUL_JOB_TIMEOUT", "20s"), ("HAUL_MAX_ATTEMPTS", "1"), ("HAUL_SLOTS", "2")];
+    let variables = [LONGER_LEASE, ("HAUL_JOB_TIMEOUT", "20s"), ("HAUL_MAX_ATTEMPTS", "1"), ("HAUL_SLOTS", "2")];
     let house = House::open(Store::S3, &variables).await?;
     let worker = house.worker(&[]).await?;
     let folder = tempfile::tempdir()?;
@@ -82,7 +82,8 @@ async fn an_upload_that_hangs_keeps_its_lease_until_the_attempts_time_is_over_an
 
 #[tokio::test]
 async fn an_upload_that_crawls_keeps_its_lease_until_the_attempts_time_is_over() -> Result<()> {
-    let house = House::open(Store::S3, &[SHORT_LEASE, ("HAUL_JOB_TIMEOUT", "15s"), ("HAUL_MAX_ATTEMPTS", "1")]).await?;
+    let house =
+        House::open(Store::S3, &[LONGER_LEASE, ("HAUL_JOB_TIMEOUT", "15s"), ("HAUL_MAX_ATTEMPTS", "1")]).await?;
     let endpoint = &s3(&house).endpoint;
     let address = endpoint.socket_addrs(|| None)?.first().copied().context("an address")?;
     let road = Proxy::to(address).await;

@@ -105,12 +105,12 @@ async fn twenty_jobs_on_four_slots_all_end_and_leave_nothing() -> Result<()> {
 /// The heartbeat waits for nothing but Redis: neither for the program nor for the disk nor for the upload.
 #[tokio::test]
 async fn a_job_of_several_leases_is_never_taken_away() -> Result<()> {
-    let shop = Shop::with_lease(Duration::from_secs(3)).await?;
-    let _worker = shop.worker(&[("HAUL_LEASE", "3s")]).await?;
+    let shop = Shop::with_lease(Duration::from_secs(6)).await?;
+    let _worker = shop.worker(&[("HAUL_LEASE", "6s")]).await?;
     let began = std::time::Instant::now();
-    let ticket = shop.submit(&shop.origin.spoilt(Fault::Throttle(40_000), "/progressive.mp4")).await?;
+    let ticket = shop.submit(&shop.origin.spoilt(Fault::Throttle(30_000), "/progressive.mp4")).await?;
     assert_eq!(shop.end(ticket).await?.kind(), StateKind::Completed);
-    assert!(began.elapsed() > Duration::from_secs(6), "it was over before its lease would have been");
+    assert!(began.elapsed() > Duration::from_secs(12), "it was over before its lease would have been");
     let stats = shop.store.stats().await?;
     assert_eq!((shop.job(ticket).await?.attempt, stats.leases_lost), (1, 0));
     Ok(())

@@ -189,10 +189,10 @@ fn as_nobody(scene: &Scene, place: &Path) -> PathBuf {
 }
 
 /// Two grandchildren that ignore the request to end, one of them in a session of its own. What is looked for outside is
-/// their argument: inside they have other numbers.
+/// their argument: inside they have other numbers. Whom nobody has killed ends after some minutes.
 const FAMILY: &str = r#"
-    sh -c 'trap "" TERM; touch stay; while :; do sleep 1; done' "$0" &
-    setsid sh -c 'trap "" TERM; touch leave; while :; do sleep 1; done' "$0" &
+    sh -c 'trap "" TERM; touch stay; while [ $((i += 1)) -lt 300 ]; do sleep 1; done' "$0" &
+    setsid sh -c 'trap "" TERM; touch leave; while [ $((i += 1)) -lt 300 ]; do sleep 1; done' "$0" &
     while [ ! -e stay ] || [ ! -e leave ]; do sleep 0.01; done
 "#;
 
